@@ -1,0 +1,92 @@
+# Everything that is done here, by name. `make help` explains each target.
+SHELL := /usr/bin/env bash -o pipefail
+.SHELLFLAGS := -ec
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION  ?= dev
+REGISTRY ?= ghcr.io/wechatendpoint
+# CLUSTER=local is a cluster of real parts on this machine; CLUSTER=current is the one of your kubeconfig, which must be
+# able to pull from REGISTRY, where the images are pushed.
+CLUSTER  ?= local
+IMAGES   := operator sidecar example-app
+
+cluster  := test/cluster/cluster
+tool      = "$$(tools/install $(1))"
+go_build := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+export IMAGE_PREFIX := $(REGISTRY)
+export IMAGE_TAG := $(VERSION)
+export CLUSTER
+
+ifeq ($(CLUSTER),local)
+inside := $(cluster) exec --
+export KUBECONFIG = $(shell $(cluster) kubeconfig)
+endif
+
+##@ Everyday
+
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build the operator, the sidecar, the kubectl plugin and the example app into bin/
+	$(go_build) -o bin/operator ./cmd/operator
+	$(go_build) -o bin/sidecar ./cmd/sidecar
+	$(go_build) -o bin/kubectl-wechat ./cmd/kubectl-wechat
+	$(go_build) -o bin/example-app ./test/apps/example
+
+images: build ## Make the images, as tarballs in bin/images; with CLUSTER=current push them to REGISTRY
+	@mkdir -p bin/images
+	@for name in $(IMAGES); do \
+	  where="-out bin/images/$$name.tar"; [ "$(CLUSTER)" = local ] || where=-push; \
+	  $(call tool,image) -binary bin/$$name -name /$$name -tag $(REGISTRY)/$$name:$(VERSION) $$where; \
+	done
+
+generate: ## Write the generated Go code
+	$(call tool,controller-gen) object:headerFile=hack/boilerplate.go.txt paths=./api/...
+
+manifests: ## Write the CRD, the roles and their copies in the chart
+	$(call tool,controller-gen) crd paths=./api/... output:crd:dir=config/crd/bases
+	$(call tool,controller-gen) rbac:roleName=wechatendpoint-operator paths=./controllers/... output:rbac:dir=config/rbac
+	hack/chart-sync.sh
+
+verify: ## Fail if a generated file or go.mod is stale
+	hack/verify.sh
+
+##@ Tests
+
+test: lint unit integration e2e ## Run every test
+
+lint: ## Vet, lint and check formatting, in Go and in the chart
+	$(call tool,golangci-lint) run ./...
+	$(call tool,golangci-lint) run --build-tags integration,e2e ./controllers/... ./test/e2e/...
+	$(call tool,helm) lint --strict charts/wechat-endpoint
+
+unit: ## Run the unit tests, with the race detector
+	go test -race ./...
+	cd test/cluster && go test ./...
+
+integration: ## Run the tests that need an API server
+	KUBEBUILDER_ASSETS="$$($(cluster) assets)" go test -count=1 -tags integration ./controllers/...
+
+e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images ## Run the end-to-end tests on the cluster
+	@[ "$(CLUSTER)" != local ] || $(cluster) load bin/images/*.tar
+	HELM=$(call tool,helm) KUBECTL="$$(command -v kubectl)" \
+	  go test -count=1 -timeout 25m -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/...
+
+##@ A cluster to try it on
+
+demo: $(if $(filter local,$(CLUSTER)),cluster-up) images ## Show the main job, end to end, on the cluster
+	@[ "$(CLUSTER)" != local ] || $(cluster) load bin/images/*.tar
+	@go build -o bin/demo ./test/demo
+	@HELM=$(call tool,helm) PATH="$(CURDIR)/bin:$$PATH" $(inside) bin/demo
+
+demo-down: ## Remove what the demo made; on the local cluster, the cluster itself
+	@if [ "$(CLUSTER)" = local ]; then $(cluster) down; else HELM=$(call tool,helm) go run ./test/demo -down; fi
+
+cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
+	@$(cluster) up
+
+cluster-down: ## Stop it and leave nothing behind
+	@$(cluster) down
+
+.PHONY: help build images generate manifests verify test lint unit integration e2e demo demo-down cluster-up cluster-down

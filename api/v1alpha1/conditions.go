@@ -1,0 +1,103 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Condition types of a WeChatEndpoint, in the order in which a callback depends on them.
+const (
+	// ConditionAccepted is true when the spec is coherent and allowed here, no other endpoint holds its host and path,
+	// and no foreign object has the name of one of its children.
+	ConditionAccepted = "Accepted"
+	// ConditionCredentialsResolved is true when the Secret is there, labelled, and holds well-formed values.
+	ConditionCredentialsResolved = "CredentialsResolved"
+	// ConditionBackendResolved is true when the app's Service and port exist and may be used.
+	ConditionBackendResolved = "BackendResolved"
+	// ConditionSidecarAvailable is true when the pods serve this configuration and these credentials, by their own word.
+	ConditionSidecarAvailable = "SidecarAvailable"
+	// ConditionRouteProgrammed is true when the route is applied at this generation and its class exists.
+	ConditionRouteProgrammed = "RouteProgrammed"
+	// ConditionReady is true when all others are.
+	ConditionReady = "Ready"
+)
+
+// Reasons of the conditions. The reason of an event is the reason of the condition that changed.
+const (
+	// ReasonAccepted: the spec is coherent and allowed.
+	ReasonAccepted = "Accepted"
+	// ReasonPaused: spec.paused keeps the operator's hands off.
+	ReasonPaused = "Paused"
+	// ReasonHostRequired: url.host is left out, and this installation does not allow that.
+	ReasonHostRequired = "HostRequired"
+	// ReasonAnnotationNotAllowed: url.ingress.annotations has a key that this installation does not allow.
+	ReasonAnnotationNotAllowed = "AnnotationNotAllowed"
+	// ReasonURLConflict: another endpoint holds the host and path.
+	ReasonURLConflict = "URLConflict"
+	// ReasonNameTaken: an object that this endpoint does not control has the name of one of its children.
+	ReasonNameTaken = "NameTaken"
+
+	// ReasonCredentialsResolved: the Secret holds well-formed values.
+	ReasonCredentialsResolved = "CredentialsResolved"
+	// ReasonSecretNotFound: there is no such Secret, or it lacks the label (without it the operator cannot see it).
+	ReasonSecretNotFound = "SecretNotFound"
+	// ReasonSecretKeyMissing: the Secret lacks a key.
+	ReasonSecretKeyMissing = "SecretKeyMissing"
+	// ReasonSecretMalformed: a value in the Secret cannot be a value of the console.
+	ReasonSecretMalformed = "SecretMalformed"
+
+	// ReasonBackendResolved: the Service and its port exist.
+	ReasonBackendResolved = "BackendResolved"
+	// ReasonServiceNotFound: there is no such Service.
+	ReasonServiceNotFound = "ServiceNotFound"
+	// ReasonServiceNotAllowed: the Service may not be a backend (ExternalName, or a sidecar's own).
+	ReasonServiceNotAllowed = "ServiceNotAllowed"
+	// ReasonPortNotFound: the Service has no such port.
+	ReasonPortNotFound = "PortNotFound"
+
+	// ReasonSidecarAvailable: every wanted pod serves this configuration and these credentials.
+	ReasonSidecarAvailable = "SidecarAvailable"
+	// ReasonProgressing: pods are starting, or are about to load the newest configuration.
+	ReasonProgressing = "Progressing"
+	// ReasonPodsNotCreated: the API server refuses the pods (quota, admission); the message quotes it.
+	ReasonPodsNotCreated = "PodsNotCreated"
+	// ReasonPodsFailing: pods do not start (image, crash, scheduling); the message quotes why.
+	ReasonPodsFailing = "PodsFailing"
+	// ReasonScaledToZero: sidecar.replicas is 0, nothing answers.
+	ReasonScaledToZero = "ScaledToZero"
+
+	// ReasonRouteProgrammed: the route is applied and its class exists.
+	ReasonRouteProgrammed = "RouteProgrammed"
+	// ReasonIngressClassNotFound: the IngressClass does not exist, or none is the default.
+	ReasonIngressClassNotFound = "IngressClassNotFound"
+	// ReasonNotPublished: url.exposure is None, the user routes the URL.
+	ReasonNotPublished = "NotPublished"
+
+	// ReasonReady: all other conditions hold.
+	ReasonReady = "Ready"
+	// ReasonWaiting: a condition cannot be known before another one holds.
+	ReasonWaiting = "Waiting"
+
+	// ReasonChildRecreated and ReasonChildRestored are reasons of events only: a child was deleted or changed by somebody else.
+	ReasonChildRecreated = "ChildRecreated"
+	ReasonChildRestored  = "ChildRestored"
+)
+
+const (
+	// LabelCredentials marks a Secret as one that the operator may read: "true" on the user's Secret,
+	// CredentialsGenerated on the one that the operator makes for the sidecar.
+	LabelCredentials = "wechatendpoint.io/credentials"
+	// CredentialsUser is the value of LabelCredentials on a Secret made by the user.
+	CredentialsUser = "true"
+	// CredentialsGenerated is the value of LabelCredentials on a Secret made by the operator.
+	CredentialsGenerated = "generated"
+	// LabelEndpoint names the endpoint that an object was made for.
+	LabelEndpoint = "wechatendpoint.io/endpoint"
+	// AnnotationGeneration is patched onto sidecar pods when their configuration or credentials change: the kubelet
+	// refreshes the files of a pod at once when its annotations change, instead of within a minute.
+	AnnotationGeneration = "wechatendpoint.io/generation"
+)
+
+// Keys of the user's Secret.
+const (
+	// KeyToken holds the token (Token) of the console.
+	KeyToken = "token"
+)

@@ -1,0 +1,62 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command sidecar verifies WeChat's callbacks for one endpoint and forwards them to its app. It needs no Kubernetes: it
+// reads two files and listens on two ports.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("sidecar ended", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("sidecar", flag.ContinueOnError)
+	configDir := flags.String("config-dir", "/etc/wechat-sidecar", "folder of config.json and credentials.json")
+	listen := flags.String("listen", ":8080", "address for WeChat's callbacks")
+	opsListen := flags.String("ops-listen", ":8081", "address for health, readiness, metrics and /status; never publish it")
+	drainDelay := flags.Duration("drain-delay", 5*time.Second, "how long to accept callbacks after SIGTERM, while routers take notice")
+	grace := flags.Duration("grace", 25*time.Second, "how long callbacks and calls to the app may take after the drain delay")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	public, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return fmt.Errorf("listening for callbacks: %w", err)
+	}
+	defer public.Close()
+	ops, err := net.Listen("tcp", *opsListen)
+	if err != nil {
+		return fmt.Errorf("listening for health and metrics: %w", err)
+	}
+	defer ops.Close()
+	return sidecar.New(sidecar.Options{
+		ConfigDir:  *configDir,
+		DrainDelay: *drainDelay,
+		Grace:      *grace,
+		Log:        slog.New(slog.NewJSONHandler(os.Stderr, nil)),
+	}).Serve(ctx, public, ops)
+}

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Copies what controller-gen generated into the chart: the CustomResourceDefinition and the operator's rules. The chart's templates
+# read the copies, so that config/ stays their only source. With --check nothing is written and a stale copy is an error.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+check=${1:-}
+copy() {
+	if [[ $(grep -c '^kind:' "$1") != 1 ]]; then
+		echo "$1 must hold one object, because the chart reads the first only" >&2
+		exit 1
+	fi
+	if [[ $check == --check ]]; then
+		cmp "$1" "$2" || { echo "$2 is stale: run hack/chart-crd.sh" >&2; exit 1; }
+	else
+		cp "$1" "$2"
+	fi
+}
+
+copy config/crd/bases/wechatendpoint.io_wechatendpoints.yaml charts/wechat-endpoint/files/crd.yaml
+copy config/rbac/role.yaml charts/wechat-endpoint/files/role.yaml

@@ -1,0 +1,102 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package metrics holds the sidecar's metrics. Every label has a closed set of values.
+package metrics
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+)
+
+// Metrics of one sidecar, in a registry of its own.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	Callbacks    *prometheus.CounterVec // by outcome
+	Refused      *prometheus.CounterVec // by reason
+	Retries      prometheus.Counter
+	Backend      prometheus.Histogram // seconds
+	LastVerified prometheus.Gauge     // seconds since 1970
+	LateFailures prometheus.Counter
+}
+
+// Outcomes of a callback that was verified, beside those of the backend.
+const (
+	OutcomeURLCheck   = "url_check"
+	OutcomeOverloaded = "overloaded"
+)
+
+// Gauges are read when the metrics are scraped.
+type Gauges struct {
+	InFlight        func() float64
+	Bindings        func() float64
+	EvictedBindings func() float64
+	StaleConfig     func() float64 // 1 while the files on disk are not the ones served
+	BackendOutcomes []string
+	RefusalReasons  []wechat.Reason
+}
+
+// New returns Metrics whose every series is there from the start, at zero, so that an alert on a rate sees the first event.
+func New(g Gauges) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		Callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wechat_sidecar_callbacks_total",
+			Help: "Verified callbacks, by what became of them.",
+		}, []string{"outcome"}),
+		Refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wechat_sidecar_refused_total",
+			Help: "Callbacks that did not pass, by the check that they failed.",
+		}, []string{"reason"}),
+		Retries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wechat_sidecar_backend_retries_total",
+			Help: "Attempts to call the app after a first one that did not reach it.",
+		}),
+		Backend: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "wechat_sidecar_backend_duration_seconds",
+			Help:    "Time until the app's reply, or until the deadline.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 4.5, 5},
+		}),
+		LastVerified: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wechat_sidecar_last_verified_timestamp_seconds",
+			Help: "When a callback was last verified, 0 for never.",
+		}),
+		LateFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wechat_sidecar_backend_late_failures_total",
+			Help: "Calls that failed after WeChat had been answered success in the app's place: their messages may be lost.",
+		}),
+	}
+	m.registry.MustRegister(m.Callbacks, m.Refused, m.Retries, m.Backend, m.LastVerified, m.LateFailures,
+		gauge("wechat_sidecar_in_flight", "Calls to the app that go on.", g.InFlight),
+		gauge("wechat_sidecar_bindings", "Signatures that are remembered with their first use.", g.Bindings),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "wechat_sidecar_bindings_evicted_total",
+			Help: "Signatures that were forgotten before they were stale, because memory is bounded.",
+		}, g.EvictedBindings),
+		gauge("wechat_sidecar_config_stale", "1 while the files on disk cannot be served and the last good ones go on.", g.StaleConfig),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	for _, outcome := range append(g.BackendOutcomes, OutcomeURLCheck, OutcomeOverloaded) {
+		m.Callbacks.WithLabelValues(outcome)
+	}
+	for _, reason := range g.RefusalReasons {
+		m.Refused.WithLabelValues(string(reason))
+	}
+	return m
+}
+
+// Handler serves the metrics in the text format.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+}
+
+func gauge(name, help string, read func() float64) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read)
+}

@@ -1,0 +1,57 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sidecar
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/reload"
+)
+
+// Status is the answer of GET /status on the second port, which the operator asks.
+type Status struct {
+	reload.Status
+	// Ready says that callbacks are served and more may be sent here.
+	Ready bool `json:"ready"`
+}
+
+// opsHandler serves what the route never reaches: health, readiness, status and metrics.
+func (s *Sidecar) opsHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.HandleFunc("GET /readyz", s.serveReadiness)
+	mux.HandleFunc("GET /status", s.serveStatus)
+	mux.Handle("GET /metrics", s.metrics.Handler())
+	return mux
+}
+
+func (s *Sidecar) status() Status {
+	return Status{Status: s.files.Status(), Ready: s.served.Load() != nil && !s.draining.Load()}
+}
+
+func (s *Sidecar) serveReadiness(w http.ResponseWriter, r *http.Request) {
+	if !s.status().Ready {
+		s.writeStatus(w, http.StatusServiceUnavailable)
+		return
+	}
+	s.writeStatus(w, http.StatusOK)
+}
+
+func (s *Sidecar) serveStatus(w http.ResponseWriter, _ *http.Request) {
+	s.writeStatus(w, http.StatusOK)
+}
+
+func (s *Sidecar) writeStatus(w http.ResponseWriter, code int) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	json.NewEncoder(w).Encode(s.status()) //nolint:errchkjson // a client that hung up needs no answer
+}
+
+func (s *Sidecar) staleConfig() float64 {
+	if s.files.Status().Problem != "" {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,151 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package wechat
+
+import (
+	"net/url"
+	"strings"
+)
+
+// Bounds of a callback's parameters. WeChat documents none; its own values are a tenth of these. Bytes.
+const (
+	MaxQuerySize   = 4096
+	MaxNonceSize   = 128
+	MaxEchostrSize = 1024
+	MaxOpenIDSize  = 128
+)
+
+// Query holds the parameters of a callback, decoded once. A parameter that was absent is empty; one that was present and
+// empty does not pass ParseQuery.
+type Query struct {
+	Triple
+	Echostr      string
+	EncryptType  string
+	MsgSignature string
+	OpenID       string
+}
+
+// Triple is what makes one signed request: the signature over the token, the timestamp and the nonce. Timestamp is in
+// decimal seconds since 1970, 1 to 12 digits.
+type Triple struct {
+	Timestamp, Nonce, Signature string
+}
+
+// ParseQuery reads the raw query of a callback. It is strict where a lenient reader lets two programs read two different
+// requests: every parameter of the protocol stands at most once, is not empty, and is printable ASCII; a separator or
+// escape that is not one of RFC 3986 is an error. Other parameters are ignored. The values are decoded exactly once,
+// because a second decoding turns a + of echostr into a space.
+//
+// Its error is a *Refusal with ReasonMalformed.
+func ParseQuery(raw string) (Query, error) {
+	var q Query
+	if len(raw) > MaxQuerySize {
+		return Query{}, Refuse(ReasonMalformed, "the query is too long")
+	}
+	for raw != "" {
+		var pair string
+		pair, raw, _ = strings.Cut(raw, "&")
+		if err := q.add(pair); err != nil {
+			return Query{}, err
+		}
+	}
+	return q, q.check()
+}
+
+// add reads one name=value.
+func (q *Query) add(pair string) error {
+	if strings.IndexByte(pair, ';') >= 0 {
+		return Refuse(ReasonMalformed, "the query holds a semicolon, which some servers take for a separator")
+	}
+	rawName, rawValue, _ := strings.Cut(pair, "=")
+	name, err := url.QueryUnescape(rawName)
+	if err != nil {
+		return Refuse(ReasonMalformed, "the query holds a broken escape")
+	}
+	field, limit := q.field(name)
+	if field == nil {
+		return nil
+	}
+	value, err := url.QueryUnescape(rawValue)
+	switch {
+	case err != nil:
+		return Refuse(ReasonMalformed, "parameter "+name+" holds a broken escape")
+	case *field != "":
+		return Refuse(ReasonMalformed, "parameter "+name+" stands twice")
+	case value == "":
+		return Refuse(ReasonMalformed, "parameter "+name+" is empty")
+	case len(value) > limit:
+		return Refuse(ReasonMalformed, "parameter "+name+" is too long")
+	case !visible(value):
+		return Refuse(ReasonMalformed, "parameter "+name+" holds a character that is not visible ASCII")
+	}
+	*field = value
+	return nil
+}
+
+// field returns where the parameter of that exact name is kept and how long it may be, or nil for one that is not of the
+// protocol: so no name of the client's choosing reaches an error.
+func (q *Query) field(name string) (*string, int) {
+	switch name {
+	case "signature":
+		return &q.Signature, SignatureSize
+	case "msg_signature":
+		return &q.MsgSignature, SignatureSize
+	case "timestamp":
+		return &q.Timestamp, maxTimestampSize
+	case "nonce":
+		return &q.Nonce, MaxNonceSize
+	case "echostr":
+		return &q.Echostr, MaxEchostrSize
+	case "encrypt_type":
+		return &q.EncryptType, 16
+	case "openid":
+		return &q.OpenID, MaxOpenIDSize
+	}
+	return nil, 0
+}
+
+// maxTimestampSize is 12 digits, the seconds until the year 33658.
+const maxTimestampSize = 12
+
+// check says whether what every callback must have is there. Timestamp and nonce are joined without a separator in the
+// signature, so that an empty one would let "1"+"23" pass for "12"+"3".
+func (q *Query) check() error {
+	switch {
+	case q.Timestamp == "" || !digits(q.Timestamp):
+		return Refuse(ReasonMalformed, "parameter timestamp must be there, in decimal digits")
+	case q.Nonce == "":
+		return Refuse(ReasonMalformed, "parameter nonce is missing")
+	case !hexSignature(q.Signature):
+		return Refuse(ReasonMalformed, "parameter signature must be there, as 40 lower-case hexadecimal digits")
+	}
+	return nil
+}
+
+func visible(s string) bool {
+	for i := range len(s) {
+		if s[i] <= 0x20 || s[i] > 0x7e {
+			return false
+		}
+	}
+	return true
+}
+
+func digits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+func hexSignature(s string) bool {
+	for i := range len(s) {
+		if (s[i] < '0' || s[i] > '9') && (s[i] < 'a' || s[i] > 'f') {
+			return false
+		}
+	}
+	return len(s) == SignatureSize
+}

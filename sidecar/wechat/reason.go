@@ -1,0 +1,36 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package wechat
+
+// Reason says why a callback was refused. The set is closed: it is also the "reason" label of
+// wechat_sidecar_refused_total.
+type Reason string
+
+// The reasons, in the order in which a callback meets them.
+const (
+	ReasonUnknownURL   Reason = "unknown_url"   // no such host or path here
+	ReasonMalformed    Reason = "malformed"     // method, parameters or body cannot be WeChat's
+	ReasonStale        Reason = "stale"         // the timestamp is too far from now
+	ReasonBadSignature Reason = "bad_signature" // signed with another token, or not signed at all
+	ReasonWrongMode    Reason = "wrong_mode"    // an encrypted message to an endpoint in plaintext mode
+	ReasonTooLarge     Reason = "too_large"     // the body is over the bound
+	ReasonReplayed     Reason = "replayed"      // a used timestamp, nonce and signature with another body
+)
+
+// Reasons lists every Reason, for metrics that start at zero.
+var Reasons = []Reason{
+	ReasonUnknownURL, ReasonMalformed, ReasonStale, ReasonBadSignature, ReasonWrongMode, ReasonTooLarge, ReasonReplayed,
+}
+
+// Refusal is the error of a callback that must not go on. Its text is for the log of the operator of the sidecar and
+// never for the client, who must not learn which check he failed. It holds no value of the request.
+type Refusal struct {
+	Reason Reason
+	Detail string // what is wrong, and where a person can mend it
+}
+
+func (r *Refusal) Error() string { return string(r.Reason) + ": " + r.Detail }
+
+// Refuse returns a Refusal.
+func Refuse(reason Reason, detail string) *Refusal { return &Refusal{Reason: reason, Detail: detail} }

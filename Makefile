@@ -47,7 +47,7 @@ generate: ## Write the generated Go code
 manifests: ## Write the CRD, the roles and their copies in the chart
 	$(call tool,controller-gen) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(call tool,controller-gen) rbac:roleName=wechatendpoint-operator paths=./controllers/... output:rbac:dir=config/rbac
-	hack/chart-sync.sh
+	hack/chart-crd.sh
 
 verify: ## Fail if a generated file or go.mod is stale
 	hack/verify.sh

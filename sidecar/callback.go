@@ -230,5 +230,5 @@ func answer(w http.ResponseWriter, status int, contentType string, body []byte) 
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	w.Write(body) //nolint:errcheck // a client that hung up needs no answer
+	_, _ = w.Write(body) // a client that hung up needs no answer
 }

@@ -46,7 +46,7 @@ func (s *Sidecar) serveStatus(w http.ResponseWriter, _ *http.Request) {
 func (s *Sidecar) writeStatus(w http.ResponseWriter, code int) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	json.NewEncoder(w).Encode(s.status()) //nolint:errchkjson // a client that hung up needs no answer
+	_ = json.NewEncoder(w).Encode(s.status()) // a client that hung up needs no answer
 }
 
 func (s *Sidecar) staleConfig() float64 {

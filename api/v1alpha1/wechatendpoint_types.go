@@ -110,10 +110,12 @@ type WeChatEndpointSpec struct {
 
 	// verification tunes the checks of a callback.
 	// +optional
+	// +default={}
 	Verification Verification `json:"verification,omitempty,omitzero"`
 
 	// sidecar sizes the pods that verify the callbacks.
 	// +optional
+	// +default={}
 	Sidecar Sidecar `json:"sidecar,omitempty,omitzero"`
 
 	// paused keeps the operator's hands off this endpoint's objects; what runs keeps serving what it served.
@@ -227,12 +229,10 @@ type ServiceReference struct {
 	// +required
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:XValidation:rule="type(self) == string ? size(self) <= 15 && self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.matches('[a-z]') : self >= 1 && self <= 65535",message="backend.service.port must be a port number from 1 to 65535, or the name of a port of the Service (a number is written without quotes)"
-	Port intstr.IntOrString `json:"port,omitempty,omitzero"`
+	Port intstr.IntOrString `json:"port,omitempty,omitzero"` //nolint:kubeapilinter // its zero value, port 0, is refused: no pointer is needed to tell it from a missing one
 }
 
 // Verification tunes the checks of a callback.
-//
-// +kubebuilder:validation:MinProperties=1
 type Verification struct {
 	// freshness is how far a callback's timestamp may be from now, before or after. From 30s to 24h.
 	// +optional
@@ -244,8 +244,6 @@ type Verification struct {
 }
 
 // Sidecar sizes the pods that verify the callbacks.
-//
-// +kubebuilder:validation:MinProperties=1
 type Sidecar struct {
 	// replicas is the number of pods.
 	// +optional
@@ -260,8 +258,6 @@ type Sidecar struct {
 }
 
 // WeChatEndpointStatus is what the operator saw.
-//
-// +kubebuilder:validation:MinProperties=1
 type WeChatEndpointStatus struct {
 	// url is the URL to enter in the console.
 	// +optional
@@ -285,8 +281,10 @@ type WeChatEndpointStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
 	// +kubebuilder:validation:MaxItems=16
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
 
 	// credentials are the accepted credentials.
 	// +optional
@@ -294,8 +292,6 @@ type WeChatEndpointStatus struct {
 }
 
 // CredentialsStatus says which credentials are accepted. It holds nothing that is derived from a secret byte.
-//
-// +kubebuilder:validation:MinProperties=1
 type CredentialsStatus struct {
 	// generation counts the changes of the credentials: 1 for the first that were served.
 	// +optional

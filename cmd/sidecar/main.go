@@ -43,12 +43,13 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	public, err := net.Listen("tcp", *listen)
+	var network net.ListenConfig
+	public, err := network.Listen(ctx, "tcp", *listen)
 	if err != nil {
 		return fmt.Errorf("listening for callbacks: %w", err)
 	}
 	defer public.Close()
-	ops, err := net.Listen("tcp", *opsListen)
+	ops, err := network.Listen(ctx, "tcp", *opsListen)
 	if err != nil {
 		return fmt.Errorf("listening for health and metrics: %w", err)
 	}

@@ -32,6 +32,7 @@ const (
 // Outcome says how a call went. It is also the "outcome" label of the metrics.
 type Outcome string
 
+// The outcomes of a call.
 const (
 	Answered     Outcome = "answered"     // the app's reply is in the Answer
 	Acknowledged Outcome = "acknowledged" // the app has the message, and no time was left to wait for its reply

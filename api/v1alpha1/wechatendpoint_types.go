@@ -259,6 +259,16 @@ type Sidecar struct {
 
 // WeChatEndpointStatus is what the operator saw.
 type WeChatEndpointStatus struct {
+	// conditions say what holds and what to do about what does not: Accepted, CredentialsResolved, BackendResolved,
+	// SidecarAvailable, RouteProgrammed and, of them all, Ready.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+
 	// url is the URL to enter in the console.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -275,16 +285,6 @@ type WeChatEndpointStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-
-	// conditions say what holds and what to do about what does not: Accepted, CredentialsResolved, BackendResolved,
-	// SidecarAvailable, RouteProgrammed and, of them all, Ready.
-	// +optional
-	// +listType=map
-	// +listMapKey=type
-	// +patchStrategy=merge
-	// +patchMergeKey=type
-	// +kubebuilder:validation:MaxItems=16
-	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
 
 	// credentials are the accepted credentials.
 	// +optional

@@ -6,6 +6,10 @@ cd "$(dirname "$0")/.."
 
 check=${1:-}
 copy() {
+	if [[ ! -f $1 ]]; then
+		echo "$1 is missing: generate it first" >&2
+		exit 1
+	fi
 	if [[ $(grep -c '^kind:' "$1") != 1 ]]; then
 		echo "$1 must hold one object, because the chart reads the first only" >&2
 		exit 1

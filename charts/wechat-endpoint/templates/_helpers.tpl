@@ -1,0 +1,26 @@
+{{- define "wechat-endpoint.name" -}}
+wechatendpoint-operator
+{{- end }}
+
+{{- define "wechat-endpoint.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "wechat-endpoint.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "wechat-endpoint.labels" -}}
+{{ include "wechat-endpoint.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: wechatendpoint
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- /* wechat-endpoint.image takes a list of the image's values and the tag to use where they name none. */ -}}
+{{- define "wechat-endpoint.image" -}}
+{{- $image := index . 0 }}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ $image.tag | default (index . 1) }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,144 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+)
+
+// maxShown bounds what is printed of a reply. A text that WeChat takes has at most 2048 bytes. Characters.
+const maxShown = 2048
+
+// report writes what was done, a line for each fact, and at last the verdict.
+type report struct{ out io.Writer }
+
+func (r report) line(label, format string, values ...any) {
+	fmt.Fprintf(r.out, "%-9s %s\n", label, fmt.Sprintf(format, values...))
+}
+
+func (r report) ok(what string) int {
+	fmt.Fprintln(r.out, "ok:", what)
+	return StatusOK
+}
+
+func (r report) refused(consequence string, refusal *wechattest.Refusal) int {
+	remedy := refusal.Remedy
+	if refusal.Code == wechattest.CodeDNS || refusal.Code == wechattest.CodePort { // whose remedy is to dial an address
+		remedy += " with --address HOST:PORT"
+	}
+	fmt.Fprintf(r.out, "refused: %s%s\ndo: %s\n", consequence, refusal.Cause, remedy)
+	return StatusRefused
+}
+
+// endpoint names the endpoint, and says what the operator waits for when it is not ready.
+func (r report) endpoint(t target) {
+	if t.endpoint == nil {
+		return
+	}
+	r.line("endpoint", "%s/%s", t.endpoint.Namespace, t.endpoint.Name)
+	ready := meta.FindStatusCondition(t.endpoint.Status.Conditions, v1alpha1.ConditionReady)
+	switch {
+	case ready == nil:
+		r.line("note", "the endpoint has no condition Ready yet: is the operator running?")
+	case ready.Status != metav1.ConditionTrue:
+		r.line("note", "the endpoint is not Ready: %s: %s", ready.Reason, printable(ready.Message))
+	case ready.ObservedGeneration < t.endpoint.Generation:
+		r.line("note", "the endpoint was Ready before its spec changed, and the operator has not seen the change yet")
+	}
+}
+
+// exchange says what was sent where and what came back. Neither the signature nor the token is shown.
+func (r report) exchange(t target, request *wechattest.Request, answer wechattest.Answer) {
+	r.line("sent", "%s %s", request.Method, shownURL(t.sender.URL, request, answer))
+	if answer.Remote != "" {
+		r.line("to", "%s", answer.Remote)
+	}
+	if answer.Status == 0 {
+		r.line("received", "no answer")
+	} else {
+		r.line("received", "%s", head(answer))
+	}
+	r.line("elapsed", "%v", answer.Elapsed.Round(10*time.Microsecond))
+	if t.sender.Address == "" && private(answer.Remote) {
+		r.line("note", "from here, the host leads to a private address, which WeChat cannot reach: it must have a public one")
+	}
+}
+
+func shownURL(raw string, request *wechattest.Request, answer wechattest.Answer) string {
+	scheme := "http"
+	if target, err := url.Parse(raw); err == nil {
+		scheme = target.Scheme
+	}
+	return printable(scheme + "://" + request.Host + request.Path + "?" + answer.Redact(request.Query))
+}
+
+func head(answer wechattest.Answer) string {
+	kind := answer.Header.Get("Content-Type")
+	if kind == "" {
+		kind = "no Content-Type"
+	}
+	size := fmt.Sprintf("%d bytes", len(answer.Body))
+	if answer.Truncated {
+		size = "more than " + size
+	}
+	return strings.TrimSpace(fmt.Sprintf("%d %s", answer.Status, http.StatusText(answer.Status))) + ", " + printable(answer.Redact(kind)) + ", " + size
+}
+
+func private(remote string) bool {
+	address, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return false
+	}
+	ip := address.Addr().Unmap()
+	return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast()
+}
+
+// reply shows what the user would see, or else the body as it is.
+func (r report) reply(answer wechattest.Answer, reply wechattest.Reply) {
+	switch {
+	case reply.Kind == wechattest.ReplyEmpty:
+		r.line("reply", "empty, the user is shown nothing")
+	case reply.Kind == wechattest.ReplySuccess:
+		r.line("reply", "success, the user is shown nothing")
+	case reply.Type == "text":
+		r.line("reply", "%s", printable(answer.Redact(reply.Content)))
+	case len(answer.Body) > 0:
+		r.line("reply", "%s", printable(answer.Redact(string(answer.Body))))
+	}
+}
+
+// printable makes text harmless for a terminal: line ends are kept and followed by an indent, everything else that is
+// not a graphic character is escaped, and what is too long is cut.
+func printable(text string) string {
+	var b strings.Builder
+	shown := 0
+	for _, c := range text {
+		if shown++; shown > maxShown {
+			b.WriteString("… (cut)")
+			break
+		}
+		switch {
+		case c == '\n':
+			b.WriteString("\n          ")
+		case unicode.IsPrint(c):
+			b.WriteRune(c)
+		default:
+			fmt.Fprintf(&b, "\\u%04x", c)
+		}
+	}
+	return b.String()
+}

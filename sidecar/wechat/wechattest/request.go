@@ -1,0 +1,234 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package wechattest
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+)
+
+// Request is one signed request. It is plain data: a test may change any field, and Send it as often as it likes with
+// the same signature. Method, Path, Query, Proto, Host and Header are written as they are, without checks.
+type Request struct {
+	Method string
+	// Path is the request's path, escaped.
+	Path string
+	// Query is the raw query, without the question mark; empty sends none.
+	Query string
+	// Proto is HTTP/1.1 or HTTP/1.0.
+	Proto string
+	// Host is the Host header; empty sends none.
+	Host string
+	// Header has every other field but those that describe the body.
+	Header http.Header
+	// Body is sent with its Content-Length, unless Announced or Chunked say otherwise.
+	Body []byte
+
+	// Announced is the Content-Length to announce in place of the body's; nil is the truth.
+	Announced *int64
+	// Chunked sends the body in chunks, without a Content-Length.
+	Chunked bool
+	// Pause is waited between the two halves of the body.
+	Pause time.Duration
+
+	// Echostr and From are told to the Answer; they are not sent from here.
+	Echostr, From string
+	// Signature is that in the query, for redaction; empty when WithQuery or WithoutParameter removed it.
+	Signature string
+}
+
+// WithBody copies the request with another body and the same signed query: what somebody does who has read an access
+// log.
+func (r *Request) WithBody(body []byte) *Request {
+	replayed := *r
+	replayed.Header = r.Header.Clone()
+	replayed.Body = body
+	return &replayed
+}
+
+// URI is the request's target, the path and the query, as it stands in the request line. It holds the signature.
+func (r *Request) URI() string {
+	if r.Query == "" {
+		return r.Path
+	}
+	return r.Path + "?" + r.Query
+}
+
+// Redacted is URI with the signature's value replaced by an ellipsis, to be shown to people.
+func (r *Request) Redacted() string {
+	if r.Signature == "" {
+		return r.URI()
+	}
+	return strings.ReplaceAll(r.URI(), r.Signature, "…")
+}
+
+// NewURLCheck makes the GET of the console's form, with a random echostr of 19 digits. An error means that the Sender's
+// URL cannot be called.
+func (s *Sender) NewURLCheck(mutations ...Mutation) (*Request, error) {
+	echostr := digits(19)
+	return s.make(draft{method: http.MethodGet, echostr: &echostr}, mutations)
+}
+
+// NewText makes the POST of a text message of the user with the openid from, with a random MsgId. Errors are as in
+// NewURLCheck.
+func (s *Sender) NewText(from, content string, mutations ...Mutation) (*Request, error) {
+	body := TextMessage(s.account(), from, content, digits(17), s.now())
+	return s.make(draft{method: http.MethodPost, body: body, openid: &from}, mutations)
+}
+
+// NewPost makes the POST of any body, without openid. Errors are as in NewURLCheck.
+func (s *Sender) NewPost(body []byte, mutations ...Mutation) (*Request, error) {
+	return s.make(draft{method: http.MethodPost, body: body}, mutations)
+}
+
+// TextMessage is the XML of a text message, as WeChat posts it. No argument can leave its element.
+func TextMessage(to, from, content, msgID string, created time.Time) []byte {
+	return fmt.Appendf(nil, "<xml><ToUserName>%s</ToUserName>\n<FromUserName>%s</FromUserName>\n<CreateTime>%d</CreateTime>\n"+
+		"<MsgType><![CDATA[text]]></MsgType>\n<Content>%s</Content>\n<MsgId>%s</MsgId>\n</xml>",
+		cdata(to), cdata(from), created.Unix(), cdata(content), xmlText(msgID))
+}
+
+// cdata wraps text in a CDATA section, and splits it where the text would end it.
+func cdata(text string) string {
+	return "<![CDATA[" + strings.ReplaceAll(text, "]]>", "]]]]><![CDATA[>") + "]]>"
+}
+
+var xmlText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace
+
+// make mutates a draft, signs what came of it, and writes it down.
+func (s *Sender) make(d draft, mutations []Mutation) (*Request, error) {
+	target, err := parseURL(s.URL)
+	if err != nil {
+		return nil, err
+	}
+	d.token, d.timestamp, d.nonce = s.Token, strconv.FormatInt(s.now().Unix(), 10), s.nonce()
+	d.path, d.host, d.proto = target.EscapedPath(), target.Host, "HTTP/1.1"
+	if d.path == "" {
+		d.path = "/"
+	}
+	if s.Host != "" {
+		d.host = s.Host
+	}
+	d.header = http.Header{
+		"User-Agent":    {"Mozilla/4.0"},
+		"Accept":        {"*/*"},
+		"Pragma":        {"no-cache"},
+		"Cache-Control": {"no-cache"},
+	}
+	if d.method == http.MethodPost {
+		d.header.Set("Content-Type", "text/xml")
+	}
+	for _, mutate := range mutations {
+		mutate(&d)
+	}
+	return d.request(target.RawQuery), nil
+}
+
+// draft is a request before it is signed, so that the order of mutations does not matter.
+type draft struct {
+	method, path, host, proto string
+	header                    http.Header
+	body                      []byte
+	announced                 *int64
+	chunked                   bool
+	pause                     time.Duration
+
+	token, timestamp, nonce string
+	signature               *string // forged
+	echostr, openid         *string
+	query                   *string // in place of all parameters
+	without                 []string
+	extra                   []parameter
+}
+
+type parameter struct{ name, value string }
+
+func (d *draft) request(prefix string) *Request {
+	r := &Request{
+		Method: d.method, Path: d.path, Proto: d.proto, Host: d.host, Header: maps.Clone(d.header), Body: d.body,
+		Announced: d.announced, Chunked: d.chunked, Pause: d.pause,
+	}
+	if d.echostr != nil {
+		r.Echostr = *d.echostr
+	}
+	if d.openid != nil {
+		r.From = *d.openid
+	}
+	if d.query != nil {
+		r.Query = *d.query
+		return r
+	}
+	var encoded []string
+	if prefix != "" {
+		encoded = append(encoded, prefix)
+	}
+	for _, p := range d.parameters() {
+		if p.name == "signature" && r.Signature == "" {
+			r.Signature = url.QueryEscape(p.value)
+		}
+		encoded = append(encoded, url.QueryEscape(p.name)+"="+url.QueryEscape(p.value))
+	}
+	r.Query = strings.Join(encoded, "&")
+	return r
+}
+
+// parameters come in the order of WeChat's documentation.
+func (d *draft) parameters() []parameter {
+	signature := wechat.Sign(d.token, d.timestamp, d.nonce)
+	if d.signature != nil {
+		signature = *d.signature
+	}
+	all := []parameter{{"signature", signature}}
+	if d.echostr != nil {
+		all = append(all, parameter{"echostr", *d.echostr})
+	}
+	all = append(all, parameter{"timestamp", d.timestamp}, parameter{"nonce", d.nonce})
+	if d.openid != nil {
+		all = append(all, parameter{"openid", *d.openid})
+	}
+	all = slices.DeleteFunc(all, func(p parameter) bool { return slices.Contains(d.without, p.name) })
+	return append(all, d.extra...)
+}
+
+// wire is the head of the request and its body, as they are sent.
+func (r *Request) wire() (head, body []byte) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s %s %s\r\n", r.Method, r.URI(), r.Proto)
+	if r.Host != "" {
+		fmt.Fprintf(&b, "Host: %s\r\n", r.Host)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		for _, value := range r.Header[name] {
+			fmt.Fprintf(&b, "%s: %s\r\n", name, value)
+		}
+	}
+	body = r.Body
+	switch {
+	case r.Chunked:
+		b.WriteString("Transfer-Encoding: chunked\r\n")
+		body = chunks(body)
+	case r.Announced != nil:
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", *r.Announced)
+	case len(body) > 0 || r.Method != http.MethodGet:
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(body))
+	}
+	b.WriteString("\r\n")
+	return b.Bytes(), body
+}
+
+func chunks(body []byte) []byte {
+	if len(body) == 0 {
+		return []byte("0\r\n\r\n")
+	}
+	return fmt.Appendf(nil, "%x\r\n%s\r\n0\r\n\r\n", len(body), body)
+}

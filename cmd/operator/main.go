@@ -1,0 +1,82 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command operator reconciles the WeChatEndpoints of a cluster.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager/signals"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/wechatendpoint/wechatendpoint/controllers"
+)
+
+func main() {
+	err := run(signals.SetupSignalHandler(), os.Args[1:])
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		slog.New(slog.NewJSONHandler(os.Stderr, nil)).Error("operator ended", "error", err)
+		os.Exit(1)
+	}
+}
+
+const defaultAnnotations = "cert-manager.io/cluster-issuer,cert-manager.io/issuer,external-dns.alpha.kubernetes.io/target," +
+	"external-dns.alpha.kubernetes.io/ttl,traefik.ingress.kubernetes.io/router.entrypoints"
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("operator", flag.ContinueOnError)
+	image := flags.String("sidecar-image", "", "image of the sidecar's pods (required)")
+	pullPolicy := flags.String("sidecar-image-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")
+	emptyHost := flags.Bool("allow-empty-host", false, "accept endpoints without url.host, which answer on every host")
+	annotations := flags.String("allowed-ingress-annotations", defaultAnnotations, "keys that url.ingress.annotations may hold, separated by commas")
+	elect := flags.Bool("leader-elect", false, "let only one of several replicas work")
+	electIn := flags.String("leader-election-namespace", "", "namespace of the Lease; default: the operator's own")
+	metrics := flags.String("metrics-bind-address", ":8080", "address of the metrics, 0 for none")
+	probes := flags.String("health-probe-bind-address", ":8081", "address of /healthz and /readyz")
+	concurrency := flags.Int("concurrency", 4, "endpoints that are reconciled at once")
+	var level slog.Level
+	flags.TextVar(&level, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *image == "" {
+		return errors.New("--sidecar-image is required: name the image of the sidecar's pods")
+	}
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
+	scheme, err := controllers.Scheme()
+	if err != nil {
+		return err
+	}
+	rest, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the cluster: %w", err)
+	}
+	manager, err := ctrl.NewManager(rest, ctrl.Options{
+		Scheme: scheme, Cache: controllers.CacheOptions(),
+		Metrics: metricsserver.Options{BindAddress: *metrics}, HealthProbeBindAddress: *probes,
+		LeaderElection: *elect, LeaderElectionID: "wechatendpoint-operator", LeaderElectionNamespace: *electIn, LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return fmt.Errorf("making the manager: %w", err)
+	}
+	if err := errors.Join(manager.AddHealthzCheck("ping", healthz.Ping), manager.AddReadyzCheck("ping", healthz.Ping)); err != nil {
+		return fmt.Errorf("adding health checks: %w", err)
+	}
+	if err := controllers.Setup(ctx, manager, controllers.Options{
+		SidecarImage: *image, SidecarPullPolicy: *pullPolicy, AllowEmptyHost: *emptyHost,
+		AllowedIngressAnnotations: strings.FieldsFunc(*annotations, func(r rune) bool { return r == ',' }), Concurrency: *concurrency,
+	}); err != nil {
+		return fmt.Errorf("setting up the controller: %w", err)
+	}
+	return manager.Start(ctx)
+}

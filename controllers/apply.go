@@ -1,0 +1,184 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	apps "k8s.io/client-go/applyconfigurations/apps/v1"
+	core "k8s.io/client-go/applyconfigurations/core/v1"
+	networking "k8s.io/client-go/applyconfigurations/networking/v1"
+	policy "k8s.io/client-go/applyconfigurations/policy/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+)
+
+// childKind is a kind of object that an endpoint may have one of.
+type childKind struct {
+	empty func() client.Object
+	// owned returns the fields of a live object that the operator has applied.
+	owned func(client.Object) (any, error)
+}
+
+// childKinds are all kinds that the operator writes, by name.
+var childKinds = map[string]childKind{
+	"ServiceAccount":      kindOf(func() *corev1.ServiceAccount { return &corev1.ServiceAccount{} }, core.ExtractServiceAccount),
+	"ConfigMap":           kindOf(func() *corev1.ConfigMap { return &corev1.ConfigMap{} }, core.ExtractConfigMap),
+	"Secret":              kindOf(func() *corev1.Secret { return &corev1.Secret{} }, core.ExtractSecret),
+	"Deployment":          kindOf(func() *appsv1.Deployment { return &appsv1.Deployment{} }, apps.ExtractDeployment),
+	"PodDisruptionBudget": kindOf(func() *policyv1.PodDisruptionBudget { return &policyv1.PodDisruptionBudget{} }, policy.ExtractPodDisruptionBudget),
+	"Service":             kindOf(func() *corev1.Service { return &corev1.Service{} }, core.ExtractService),
+	"Ingress":             kindOf(func() *networkingv1.Ingress { return &networkingv1.Ingress{} }, networking.ExtractIngress),
+}
+
+func kindOf[O client.Object, A any](empty func() O, extract func(O, string) (A, error)) childKind {
+	return childKind{
+		empty: func() client.Object { return empty() },
+		owned: func(o client.Object) (any, error) { return extract(o.(O), render.FieldManager) },
+	}
+}
+
+// applyChildren writes what differs from what is rendered, deletes what is no longer rendered, and returns the generation
+// that the pods should serve.
+func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input render.Input, current credentials) (string, error) {
+	objects, err := render.Make(input)
+	if err != nil {
+		return "", err
+	}
+	settled := apimeta.IsStatusConditionTrue(endpoint.Status.Conditions, v1alpha1.ConditionReady) &&
+		endpoint.Status.ObservedGeneration == endpoint.Generation && current.generation == objects.Generation
+	rendered := make(map[string]bool, len(objects.Children))
+	for _, child := range objects.Children {
+		wanted, err := toUnstructured(child)
+		if err != nil {
+			return "", err
+		}
+		rendered[wanted.GetKind()] = true
+		written, err := r.applyChild(ctx, endpoint, wanted)
+		if err != nil {
+			return "", err
+		}
+		if settled && written != "" {
+			r.Events.Eventf(endpoint, nil, corev1.EventTypeNormal, written, "Apply",
+				"%s %s was not as this endpoint asks for: applied again", wanted.GetKind(), wanted.GetName())
+		}
+	}
+	endpoint.Status.Credentials.Generation = input.Counter
+	return objects.Generation, r.prune(ctx, endpoint, rendered)
+}
+
+// applyChild writes one object if it differs, and returns which event tells of it, or "" if nothing was written.
+func (r *Reconciler) applyChild(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, wanted *unstructured.Unstructured) (string, error) {
+	kind := childKinds[wanted.GetKind()]
+	live := kind.empty()
+	err := r.Get(ctx, client.ObjectKeyFromObject(wanted), live)
+	if apierrors.IsNotFound(err) {
+		return v1alpha1.ReasonChildRecreated, r.createChild(ctx, endpoint, wanted)
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading %s %s: %w", wanted.GetKind(), wanted.GetName(), err)
+	}
+	if !metav1.IsControlledBy(live, endpoint) {
+		return "", nameTaken(wanted)
+	}
+	owned, err := kind.owned(live)
+	if err != nil {
+		return "", fmt.Errorf("comparing %s %s: %w", wanted.GetKind(), wanted.GetName(), err)
+	}
+	applied, err := toUnstructured(owned)
+	if err != nil {
+		return "", err
+	}
+	if equality.Semantic.DeepEqual(applied.Object, wanted.Object) {
+		return "", nil
+	}
+	return v1alpha1.ReasonChildRestored, r.updateChild(ctx, wanted, live)
+}
+
+// createChild applies an object that the cache does not know. The cache holds labelled objects only, so that a foreign
+// object of that name would be invisible. A resource version that no object can have makes the API server refuse
+// the write if there is one, in the same request that would have made it.
+func (r *Reconciler) createChild(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, wanted *unstructured.Unstructured) error {
+	create := wanted.DeepCopy()
+	create.SetResourceVersion("1")
+	err := r.apply(ctx, create)
+	if !apierrors.IsConflict(err) {
+		return err
+	}
+	var live metav1.PartialObjectMetadata
+	live.SetGroupVersionKind(wanted.GroupVersionKind())
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(wanted), &live); err != nil {
+		return fmt.Errorf("reading %s %s: %w", wanted.GetKind(), wanted.GetName(), err)
+	}
+	if !metav1.IsControlledBy(&live, endpoint) {
+		return nameTaken(wanted)
+	}
+	return r.updateChild(ctx, wanted, &live) // ours: the cache is behind, or somebody took the label away
+}
+
+// updateChild applies to that very object and no other of its name.
+func (r *Reconciler) updateChild(ctx context.Context, wanted *unstructured.Unstructured, live client.Object) error {
+	update := wanted.DeepCopy()
+	update.SetUID(live.GetUID())
+	return r.apply(ctx, update)
+}
+
+func (r *Reconciler) apply(ctx context.Context, object *unstructured.Unstructured) error {
+	err := r.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(render.FieldManager), client.ForceOwnership)
+	if err != nil {
+		return fmt.Errorf("applying %s %s: %w", object.GetKind(), object.GetName(), err)
+	}
+	return nil
+}
+
+// prune deletes the objects of this endpoint that it no longer asks for.
+func (r *Reconciler) prune(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, rendered map[string]bool) error {
+	for name, kind := range childKinds {
+		if rendered[name] {
+			continue
+		}
+		live := kind.empty()
+		err := r.Get(ctx, client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}, live)
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("reading %s %s: %w", name, render.Name(endpoint), err)
+		}
+		if err != nil || !metav1.IsControlledBy(live, endpoint) || !live.GetDeletionTimestamp().IsZero() {
+			continue
+		}
+		uid := live.GetUID()
+		err = r.Delete(ctx, live, client.Preconditions{UID: &uid})
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("deleting %s %s: %w", name, render.Name(endpoint), err)
+		}
+	}
+	return nil
+}
+
+func nameTaken(wanted *unstructured.Unstructured) error {
+	return refs.Waitf(v1alpha1.ReasonNameTaken,
+		"%s %s exists and does not belong to this endpoint, so it is left alone: delete or rename it, or choose another name for the endpoint",
+		wanted.GetKind(), wanted.GetName())
+}
+
+func toUnstructured(object any) (*unstructured.Unstructured, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil {
+		return nil, fmt.Errorf("converting an apply configuration: %w", err)
+	}
+	return &unstructured.Unstructured{Object: content}, nil
+}

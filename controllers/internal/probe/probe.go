@@ -1,0 +1,91 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package probe asks sidecar pods what they serve.
+package probe
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Bounds of a question. A pod answers in a millisecond; what does not answer in a second is asked again by the next
+// reconcile.
+const (
+	timeout     = time.Second
+	maxAnswer   = 16 << 10 // bytes
+	concurrency = 8
+)
+
+// Status is what a sidecar says of itself on /status.
+type Status struct {
+	Generation string `json:"generation"`
+	Problem    string `json:"problem"`
+	Ready      bool   `json:"ready"`
+}
+
+// Result is the answer of one pod, or why there was none.
+type Result struct {
+	Status Status
+	Err    error
+}
+
+// Prober asks pods. It is safe for concurrent use.
+type Prober struct {
+	client *http.Client
+	port   int
+}
+
+// New returns a Prober that asks on the given port.
+func New(port int) *Prober {
+	return &Prober{port: port, client: &http.Client{
+		Timeout:       timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		// No proxy by an environment variable, and no connection kept to thousands of pods.
+		Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: timeout}).DialContext},
+	}}
+}
+
+// Ask asks the pods at the addresses at once and returns their answers in the same order.
+func (p *Prober) Ask(ctx context.Context, addresses []string) []Result {
+	results := make([]Result, len(addresses))
+	places := make(chan struct{}, concurrency)
+	var wait sync.WaitGroup
+	for i, address := range addresses {
+		wait.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			results[i].Status, results[i].Err = p.ask(ctx, address)
+		})
+	}
+	wait.Wait()
+	return results
+}
+
+func (p *Prober) ask(ctx context.Context, address string) (Status, error) {
+	url := "http://" + net.JoinHostPort(address, strconv.Itoa(p.port)) + "/status"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return Status{}, fmt.Errorf("making the question: %w", err)
+	}
+	response, err := p.client.Do(request)
+	if err != nil {
+		return Status{}, fmt.Errorf("asking: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return Status{}, fmt.Errorf("asking: status %d", response.StatusCode)
+	}
+	var status Status
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&status); err != nil {
+		return Status{}, fmt.Errorf("reading the answer: %w", err)
+	}
+	return status, nil
+}

@@ -1,0 +1,47 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package render
+
+import v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+
+// FieldManager owns the fields of every object that the operator applies.
+const FieldManager = "wechatendpoint-operator"
+
+// ManagedBy is the value of app.kubernetes.io/managed-by on every child.
+const ManagedBy = "wechatendpoint"
+
+// LabelManagedBy is the label by which the operator's caches are filtered.
+const LabelManagedBy = "app.kubernetes.io/managed-by"
+
+// Names and numbers of the pods, which the Service, the probes and the operator's questions share.
+const (
+	container    = "sidecar"
+	portCallback = "http"
+	portOps      = "ops"
+	numberHTTP   = 8080
+	NumberOps    = 8081
+	configDir    = "/etc/wechat-sidecar"
+	uid          = 65532
+)
+
+// Name is the name of every child of an endpoint; their kinds tell them apart. It is not NAME-wechat, which users like to
+// call their own Secret.
+func Name(endpoint *v1alpha1.WeChatEndpoint) string { return endpoint.Name + "-sidecar" }
+
+// Labels are on every child and pod.
+func Labels(endpoint *v1alpha1.WeChatEndpoint) map[string]string {
+	labels := selector(endpoint)
+	labels["app.kubernetes.io/component"] = container
+	labels[v1alpha1.LabelEndpoint] = endpoint.Name
+	return labels
+}
+
+// selector is what a Deployment and a Service find their pods by. It can never change.
+func selector(endpoint *v1alpha1.WeChatEndpoint) map[string]string {
+	return map[string]string{
+		"app.kubernetes.io/name":     "wechat-sidecar",
+		"app.kubernetes.io/instance": endpoint.Name,
+		LabelManagedBy:               ManagedBy,
+	}
+}

@@ -1,0 +1,73 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package render turns an endpoint and what it refers to into the objects that the operator applies. It is pure: the same
+// input gives the same output, and nothing is read or written.
+package render
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/applyconfigurations/core/v1"
+	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+)
+
+// Input is all that the children of an endpoint depend on.
+type Input struct {
+	Endpoint *v1alpha1.WeChatEndpoint
+	// BackendURL is http://host:port of the app.
+	BackendURL string
+	// Token is the verified token of the user's Secret.
+	Token string
+	// Counter counts the changes of the credentials, from 1.
+	Counter int64
+	// Image and PullPolicy are those of the sidecar.
+	Image, PullPolicy string
+}
+
+// Objects are the children of an endpoint, in the order in which they are applied: what a pod needs comes before it, and
+// the route comes last.
+type Objects struct {
+	// Generation names the configuration together with the credentials; both files carry it.
+	Generation string
+	// Children are apply configurations.
+	Children []runtime.ApplyConfiguration
+}
+
+// Make renders all children of an endpoint.
+func Make(in Input) (Objects, error) {
+	files, err := makeFiles(in)
+	if err != nil {
+		return Objects{}, fmt.Errorf("rendering the configuration: %w", err)
+	}
+	objects := Objects{Generation: files.generation}
+	objects.Children = []runtime.ApplyConfiguration{
+		makeServiceAccount(in.Endpoint),
+		makeConfigMap(in.Endpoint, files),
+		makeSecret(in.Endpoint, files),
+		makeDeployment(in),
+		makePodDisruptionBudget(in.Endpoint),
+		makeService(in.Endpoint),
+	}
+	if in.Endpoint.Spec.URL.Exposure != v1alpha1.ExposureNone {
+		objects.Children = append(objects.Children, makeIngress(in.Endpoint))
+	}
+	return objects, nil
+}
+
+// owner makes the garbage collector delete a child with its endpoint.
+func owner(endpoint *v1alpha1.WeChatEndpoint) *metav1.OwnerReferenceApplyConfiguration {
+	return metav1.OwnerReference().
+		WithAPIVersion(v1alpha1.GroupVersion.String()).WithKind("WeChatEndpoint").
+		WithName(endpoint.Name).WithUID(endpoint.UID).
+		WithController(true).WithBlockOwnerDeletion(true)
+}
+
+func makeServiceAccount(endpoint *v1alpha1.WeChatEndpoint) *v1.ServiceAccountApplyConfiguration {
+	return v1.ServiceAccount(Name(endpoint), endpoint.Namespace).
+		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint)).
+		WithAutomountServiceAccountToken(false)
+}

@@ -1,0 +1,35 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package render
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	core "k8s.io/client-go/applyconfigurations/core/v1"
+	meta "k8s.io/client-go/applyconfigurations/meta/v1"
+	policy "k8s.io/client-go/applyconfigurations/policy/v1"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+)
+
+// ServicePort is the port of the sidecar's Service, where routes lead. The second port of the pods is not in it.
+const ServicePort = 80
+
+func makeService(endpoint *v1alpha1.WeChatEndpoint) *core.ServiceApplyConfiguration {
+	return core.Service(Name(endpoint), endpoint.Namespace).
+		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint)).
+		WithSpec(core.ServiceSpec().
+			WithType(corev1.ServiceTypeClusterIP).
+			WithSelector(selector(endpoint)).
+			WithPorts(core.ServicePort().WithName(portCallback).WithProtocol(corev1.ProtocolTCP).
+				WithPort(ServicePort).WithTargetPort(intstr.FromString(portCallback))))
+}
+
+func makePodDisruptionBudget(endpoint *v1alpha1.WeChatEndpoint) *policy.PodDisruptionBudgetApplyConfiguration {
+	return policy.PodDisruptionBudget(Name(endpoint), endpoint.Namespace).
+		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint)).
+		WithSpec(policy.PodDisruptionBudgetSpec().
+			WithMaxUnavailable(intstr.FromInt32(1)).
+			WithSelector(meta.LabelSelector().WithMatchLabels(selector(endpoint))))
+}

@@ -1,0 +1,185 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+)
+
+// How often pods are asked again that do not serve what they should, and how often their kubelet is woken.
+const (
+	askAgain  = time.Second
+	wakeAgain = 3 * time.Second
+)
+
+// observeSidecar asks every pod what it serves, and wakes the kubelets of those that are behind.
+func (r *Reconciler) observeSidecar(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, generation string) (ctrl.Result, error) {
+	pods, err := r.listPods(ctx, endpoint)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	serving, behind, err := r.askPods(ctx, pods, generation)
+	if err == nil {
+		err = r.judgeDeployment(ctx, endpoint, pods)
+	}
+	if err == nil && serving < int(render.Replicas(endpoint)) {
+		err = refs.Waitf(v1alpha1.ReasonProgressing, "%d of %d pods serve this configuration; the others are starting or about to load it",
+			serving, render.Replicas(endpoint))
+	}
+	var result ctrl.Result
+	if behind > 0 {
+		result.RequeueAfter = askAgain
+	}
+	return result, record(endpoint, v1alpha1.ConditionSidecarAvailable, err)
+}
+
+func (r *Reconciler) listPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) ([]corev1.Pod, error) {
+	var pods corev1.PodList
+	err := r.List(ctx, &pods, client.InNamespace(endpoint.Namespace), client.MatchingLabels(render.Labels(endpoint)))
+	if err != nil {
+		return nil, fmt.Errorf("listing the sidecar's pods: %w", err)
+	}
+	return pods.Items, nil
+}
+
+// askPods counts the ready pods that serve the generation, and those that are ready but behind or silent. A silent one is
+// an error for the status, since it may serve what was revoked.
+func (r *Reconciler) askPods(ctx context.Context, pods []corev1.Pod, generation string) (serving, behind int, err error) {
+	var ready []corev1.Pod
+	var addresses []string
+	for _, pod := range pods {
+		if pod.DeletionTimestamp.IsZero() && pod.Status.PodIP != "" && podReady(&pod) {
+			ready = append(ready, pod)
+			addresses = append(addresses, pod.Status.PodIP)
+		}
+	}
+	for i, answer := range r.Probe.Ask(ctx, addresses) {
+		switch {
+		case answer.Err != nil:
+			behind++
+			err = refs.Waitf(v1alpha1.ReasonProgressing,
+				"pod %s does not say what it serves (%v): check that NetworkPolicies and the service mesh let the operator reach port %d",
+				ready[i].Name, answer.Err, render.NumberOps)
+		case answer.Status.Generation == generation && answer.Status.Ready:
+			serving++
+		default:
+			behind++
+			if wakeErr := r.wake(ctx, &ready[i], generation, answer); wakeErr != nil {
+				return serving, behind, wakeErr
+			}
+		}
+	}
+	return serving, behind, err
+}
+
+// wake changes an annotation of the pod, upon which its kubelet refreshes the pod's files at once instead of within a
+// minute. A patch of the status subresource suffices, and can change nothing that runs.
+func (r *Reconciler) wake(ctx context.Context, pod *corev1.Pod, generation string, answer probe.Result) error {
+	if generation == answer.Status.Generation {
+		return nil // it serves the generation and is draining
+	}
+	wokenFor, at, _ := strings.Cut(pod.Annotations[v1alpha1.AnnotationGeneration], " ")
+	last, err := time.Parse(time.RFC3339, at)
+	if err == nil && wokenFor == generation && time.Since(last) < wakeAgain {
+		return nil
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{
+		v1alpha1.AnnotationGeneration: generation + " " + time.Now().UTC().Format(time.RFC3339),
+	}}})
+	if err != nil {
+		return fmt.Errorf("making the patch of pod %s: %w", pod.Name, err)
+	}
+	err = r.Status().Patch(ctx, pod, client.RawPatch(types.MergePatchType, patch))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("waking the kubelet of pod %s: %w", pod.Name, err)
+	}
+	return nil
+}
+
+// judgeDeployment says why pods are missing, as far as the API server tells.
+func (r *Reconciler) judgeDeployment(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, pods []corev1.Pod) error {
+	if render.Replicas(endpoint) == 0 {
+		return refs.Waitf(v1alpha1.ReasonScaledToZero, "sidecar.replicas is 0, so nothing answers WeChat: set it to 1 or more")
+	}
+	var deployment appsv1.Deployment
+	key := client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}
+	if err := r.Get(ctx, key, &deployment); err != nil {
+		if client.IgnoreNotFound(err) == nil {
+			return refs.Waitf(v1alpha1.ReasonProgressing, "the Deployment is being made")
+		}
+		return fmt.Errorf("reading Deployment %s: %w", key.Name, err)
+	}
+	for _, condition := range deployment.Status.Conditions {
+		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
+			return refs.Waitf(v1alpha1.ReasonPodsNotCreated, "the API server refuses the sidecar's pods: %s; raise the quota, or change sidecar.resources", condition.Message)
+		}
+	}
+	for i := range pods {
+		if trouble := podTrouble(&pods[i]); trouble != "" {
+			return refs.Waitf(v1alpha1.ReasonPodsFailing, "pod %s: %s; see kubectl -n %s describe pod %s", pods[i].Name, trouble, endpoint.Namespace, pods[i].Name)
+		}
+	}
+	if deployment.Status.ObservedGeneration < deployment.Generation || deployment.Status.UpdatedReplicas < render.Replicas(endpoint) ||
+		deployment.Status.AvailableReplicas < render.Replicas(endpoint) {
+		return refs.Waitf(v1alpha1.ReasonProgressing, "%d of %d pods are ready; wait some seconds",
+			deployment.Status.AvailableReplicas, render.Replicas(endpoint))
+	}
+	return nil
+}
+
+func podReady(pod *corev1.Pod) bool {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodReady {
+			return condition.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// podTrouble quotes why a pod does not start, or returns "" while it may just need time.
+func podTrouble(pod *corev1.Pod) string {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodScheduled && condition.Reason == corev1.PodReasonUnschedulable {
+			return "it cannot be scheduled: " + condition.Message
+		}
+	}
+	for _, status := range pod.Status.ContainerStatuses {
+		if waiting := status.State.Waiting; waiting != nil && waiting.Reason != "ContainerCreating" && waiting.Reason != "PodInitializing" {
+			return waiting.Reason + ": " + waiting.Message
+		}
+	}
+	return ""
+}
+
+// observeRoute says whether the route is applied and somebody can serve it. An Ingress has no status for more.
+func (r *Reconciler) observeRoute(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) error {
+	if endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone {
+		return nil
+	}
+	if err := refs.IngressClass(ctx, r, endpoint); err != nil {
+		return err
+	}
+	var ingress networkingv1.Ingress
+	err := r.Get(ctx, client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}, &ingress)
+	if err != nil && client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("reading Ingress %s: %w", render.Name(endpoint), err)
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+)
+
+// What the operator may do. Applying an object takes patch, and create where there is none yet.
+//
+// +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints,verbs=get;list;watch
+// +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/status,verbs=patch
+// +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=secrets;configmaps;serviceaccounts;services,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=ingressclasses,verbs=list;watch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
+// +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Indexes of the cache, by the field whose value they look up.
+const (
+	indexHost    = "spec.url.host"
+	indexSecret  = "spec.credentials.secretName"
+	indexService = "spec.backend.service.name"
+)
+
+// Scheme knows every kind that the operator reads or writes.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("adding the kinds of Kubernetes: %w", err)
+	}
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("adding WeChatEndpoint: %w", err)
+	}
+	return scheme, nil
+}
+
+// CacheOptions keep the cache small: of the children's kinds only the children, of Secrets only the labelled ones. The
+// Services that endpoints name have no label of ours, so that all are kept, but without what is not read of them.
+func CacheOptions() cache.Options {
+	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{render.LabelManagedBy: render.ManagedBy})}
+	labelled, err := labels.Parse(v1alpha1.LabelCredentials)
+	if err != nil {
+		panic(err) // a constant
+	}
+	return cache.Options{ByObject: map[client.Object]cache.ByObject{
+		&corev1.ServiceAccount{}:        ours,
+		&corev1.ConfigMap{}:             ours,
+		&corev1.Pod{}:                   ours,
+		&appsv1.Deployment{}:            ours,
+		&policyv1.PodDisruptionBudget{}: ours,
+		&networkingv1.Ingress{}:         ours,
+		&corev1.Secret{}:                {Label: labelled},
+		&corev1.Service{}:               {Transform: trimService},
+	}}
+}
+
+// trimService drops what is not read of a Service that is not a child. A child's managed fields say what was applied.
+func trimService(object any) (any, error) {
+	if service, ok := object.(*corev1.Service); ok && service.Labels[render.LabelManagedBy] != render.ManagedBy {
+		service.ManagedFields = nil
+		service.Annotations = nil
+		service.Status = corev1.ServiceStatus{}
+	}
+	return object, nil
+}
+
+// Setup adds the reconciler to a manager whose cache was made with CacheOptions.
+func Setup(ctx context.Context, manager ctrl.Manager, options Options) error {
+	r := &Reconciler{
+		Client:  manager.GetClient(),
+		Live:    manager.GetAPIReader(),
+		Events:  manager.GetEventRecorder(render.FieldManager),
+		Probe:   probe.New(render.NumberOps),
+		Options: options,
+	}
+	return r.SetupWithManager(ctx, manager)
+}
+
+// SetupWithManager adds the indexes and watches.
+func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager) error {
+	for field, value := range map[string]func(*v1alpha1.WeChatEndpoint) string{
+		indexHost:    func(e *v1alpha1.WeChatEndpoint) string { return e.Spec.URL.Host },
+		indexSecret:  func(e *v1alpha1.WeChatEndpoint) string { return e.Spec.Credentials.SecretName },
+		indexService: func(e *v1alpha1.WeChatEndpoint) string { return e.Spec.Backend.Service.Name },
+	} {
+		index := func(o client.Object) []string { return []string{value(o.(*v1alpha1.WeChatEndpoint))} }
+		if err := manager.GetFieldIndexer().IndexField(ctx, &v1alpha1.WeChatEndpoint{}, field, index); err != nil {
+			return fmt.Errorf("indexing %s: %w", field, err)
+		}
+	}
+	return ctrl.NewControllerManagedBy(manager).
+		For(&v1alpha1.WeChatEndpoint{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Owns(&corev1.ServiceAccount{}).
+		Owns(&corev1.ConfigMap{}).
+		Owns(&corev1.Secret{}).
+		Owns(&appsv1.Deployment{}).
+		Owns(&policyv1.PodDisruptionBudget{}).
+		Owns(&corev1.Service{}).
+		Owns(&networkingv1.Ingress{}).
+		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.sharingHost), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referring(indexSecret))).
+		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.referring(indexService))).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(endpointOfPod)).
+		Watches(&networkingv1.IngressClass{}, handler.EnqueueRequestsFromMapFunc(r.all)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: max(1, r.Options.Concurrency)}).
+		Complete(r)
+}
+
+// referring maps an object to the endpoints of its namespace that name it.
+func (r *Reconciler) referring(index string) handler.MapFunc {
+	return func(ctx context.Context, object client.Object) []reconcile.Request {
+		return r.requests(ctx, client.InNamespace(object.GetNamespace()), client.MatchingFields{index: object.GetName()})
+	}
+}
+
+// sharingHost maps an endpoint to all that have its host: they may gain or lose a path by it.
+func (r *Reconciler) sharingHost(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.requests(ctx, client.MatchingFields{indexHost: object.(*v1alpha1.WeChatEndpoint).Spec.URL.Host})
+}
+
+// all maps to every endpoint: classes seldom change, and each change may concern any of them.
+func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Request {
+	return r.requests(ctx)
+}
+
+func (r *Reconciler) requests(ctx context.Context, options ...client.ListOption) []reconcile.Request {
+	var endpoints v1alpha1.WeChatEndpointList
+	if err := r.List(ctx, &endpoints, options...); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "listing the endpoints to wake")
+		return nil
+	}
+	requests := make([]reconcile.Request, 0, len(endpoints.Items))
+	for i := range endpoints.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&endpoints.Items[i])})
+	}
+	return requests
+}
+
+// endpointOfPod maps a sidecar pod to its endpoint, by the label that the Deployment gave it.
+func endpointOfPod(_ context.Context, object client.Object) []reconcile.Request {
+	name := object.GetLabels()[v1alpha1.LabelEndpoint]
+	if name == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: name}}}
+}

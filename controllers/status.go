@@ -1,0 +1,152 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+)
+
+// order is that of the conditions, each of which depends on those before it.
+var order = []string{
+	v1alpha1.ConditionAccepted,
+	v1alpha1.ConditionCredentialsResolved,
+	v1alpha1.ConditionBackendResolved,
+	v1alpha1.ConditionSidecarAvailable,
+	v1alpha1.ConditionRouteProgrammed,
+}
+
+// record sets a condition from the outcome of its step: nil makes it true, a *refs.Wait false. Any other error says nothing
+// about the condition; it is returned, to be tried again.
+func record(endpoint *v1alpha1.WeChatEndpoint, condition string, err error) error {
+	var wait *refs.Wait
+	switch {
+	case err == nil:
+		reason, message := success(endpoint, condition)
+		set(endpoint, condition, metav1.ConditionTrue, reason, message)
+	case errors.As(err, &wait):
+		set(endpoint, condition, metav1.ConditionFalse, wait.Reason, wait.Message)
+	default:
+		return err
+	}
+	return nil
+}
+
+// success returns the reason and message of a condition that holds.
+func success(endpoint *v1alpha1.WeChatEndpoint, condition string) (reason, message string) {
+	spec := endpoint.Spec
+	switch condition {
+	case v1alpha1.ConditionAccepted:
+		if spec.Paused {
+			return v1alpha1.ReasonPaused, "spec.paused is true, so nothing is changed: set it to false when the operator may work on"
+		}
+		return v1alpha1.ReasonAccepted, "the spec is coherent and allowed here"
+	case v1alpha1.ConditionCredentialsResolved:
+		return v1alpha1.ReasonCredentialsResolved, "Secret " + spec.Credentials.SecretName + " holds well-formed values"
+	case v1alpha1.ConditionBackendResolved:
+		return v1alpha1.ReasonBackendResolved, "Service " + spec.Backend.Service.Name + " has port " + spec.Backend.Service.Port.String()
+	case v1alpha1.ConditionSidecarAvailable:
+		return v1alpha1.ReasonSidecarAvailable, fmt.Sprintf("%d pods serve this configuration and these credentials", render.Replicas(endpoint))
+	}
+	if spec.URL.Exposure == v1alpha1.ExposureNone {
+		return v1alpha1.ReasonNotPublished, fmt.Sprintf("url.exposure is None: route the URL to Service %s, port %d", render.Name(endpoint), render.ServicePort)
+	}
+	return v1alpha1.ReasonRouteProgrammed, "Ingress " + render.Name(endpoint) + " is applied and its class exists"
+}
+
+// waitForOthers marks what cannot be known before there is anything that runs.
+func waitForOthers(endpoint *v1alpha1.WeChatEndpoint) {
+	for _, condition := range []string{v1alpha1.ConditionSidecarAvailable, v1alpha1.ConditionRouteProgrammed} {
+		set(endpoint, condition, metav1.ConditionUnknown, v1alpha1.ReasonWaiting, "nothing runs yet: first see to the conditions before this one")
+	}
+}
+
+func set(endpoint *v1alpha1.WeChatEndpoint, condition string, status metav1.ConditionStatus, reason, message string) {
+	apimeta.SetStatusCondition(&endpoint.Status.Conditions, metav1.Condition{
+		Type: condition, Status: status, Reason: reason, Message: message, ObservedGeneration: endpoint.Generation,
+	})
+}
+
+// describe fills what the status says about the spec alone.
+func describe(endpoint *v1alpha1.WeChatEndpoint) {
+	spec := endpoint.Spec
+	scheme, host := "http", spec.URL.Host
+	if spec.URL.Ingress != nil && spec.URL.Ingress.TLSSecretName != "" {
+		scheme = "https"
+	}
+	if host == "" {
+		host = "*"
+	}
+	endpoint.Status.URL = scheme + "://" + host + spec.URL.Path
+	endpoint.Status.Backend = spec.Backend.Service.Name + ":" + spec.Backend.Service.Port.String()
+}
+
+// summarize sets Ready from the conditions before it; its message is that of the first that does not hold.
+func summarize(endpoint *v1alpha1.WeChatEndpoint) {
+	for _, name := range order {
+		condition := apimeta.FindStatusCondition(endpoint.Status.Conditions, name)
+		if condition == nil {
+			set(endpoint, v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonWaiting, name+": not known yet")
+			return
+		}
+		if condition.Status != metav1.ConditionTrue {
+			set(endpoint, v1alpha1.ConditionReady, metav1.ConditionFalse, condition.Reason, name+": "+condition.Message)
+			return
+		}
+	}
+	message := "enter the URL in the console: " + endpoint.Status.URL
+	if endpoint.Spec.Paused {
+		message += " (paused: later changes of this endpoint or its Secret are not served)"
+	}
+	set(endpoint, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady, message)
+}
+
+// storeStatus writes the status if it changed, and then tells of the conditions that turned.
+func (r *Reconciler) storeStatus(ctx context.Context, before, after *v1alpha1.WeChatEndpoint) error {
+	after.Status.ObservedGeneration = after.Generation
+	summarize(after)
+	if equality.Semantic.DeepEqual(before.Status, after.Status) {
+		return nil
+	}
+	turned := turnedConditions(before, after)
+	if err := r.Status().Patch(ctx, after.DeepCopy(), client.MergeFrom(before)); apierrors.IsNotFound(err) {
+		return nil // deleted meanwhile
+	} else if err != nil {
+		return fmt.Errorf("storing the status: %w", err)
+	}
+	for _, condition := range turned {
+		eventType := corev1.EventTypeNormal
+		if condition.Status == metav1.ConditionFalse && condition.Reason != v1alpha1.ReasonProgressing {
+			eventType = corev1.EventTypeWarning
+		}
+		r.Events.Eventf(after, nil, eventType, condition.Reason, "Reconcile", "%s", condition.Message)
+	}
+	return nil
+}
+
+// turnedConditions returns the conditions whose status or reason changed. Ready only repeats another one, unless it holds.
+func turnedConditions(before, after *v1alpha1.WeChatEndpoint) []metav1.Condition {
+	var turned []metav1.Condition
+	for _, now := range after.Status.Conditions {
+		was := apimeta.FindStatusCondition(before.Status.Conditions, now.Type)
+		same := was != nil && was.Status == now.Status && was.Reason == now.Reason
+		repeats := now.Type == v1alpha1.ConditionReady && now.Status != metav1.ConditionTrue
+		if !same && !repeats && now.Status != metav1.ConditionUnknown {
+			turned = append(turned, now)
+		}
+	}
+	return turned
+}

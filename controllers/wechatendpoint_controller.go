@@ -1,0 +1,107 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package controllers is the operator: it keeps what runs for a WeChatEndpoint in step with what was asked for, and says
+// in the status what is missing.
+package controllers
+
+import (
+	"context"
+	"errors"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+)
+
+// Options are the choices of an installation.
+type Options struct {
+	// SidecarImage is the image of the sidecar's pods.
+	SidecarImage string
+	// SidecarPullPolicy is Always, IfNotPresent or Never.
+	SidecarPullPolicy string
+	// AllowEmptyHost accepts endpoints without url.host, which answer on every host.
+	AllowEmptyHost bool
+	// AllowedIngressAnnotations are the keys that url.ingress.annotations may hold. Others could change what an ingress
+	// controller does for everybody.
+	AllowedIngressAnnotations []string
+	// Concurrency is how many endpoints are reconciled at once; zero is 1.
+	Concurrency int
+}
+
+// Prober asks pods what they serve.
+type Prober interface {
+	Ask(ctx context.Context, addresses []string) []probe.Result
+}
+
+// Reconciler reconciles WeChatEndpoints.
+type Reconciler struct {
+	client.Client
+	// Live reads past the cache, for the rare object that the filtered cache cannot show.
+	Live    client.Reader
+	Events  events.EventRecorder
+	Probe   Prober
+	Options Options
+}
+
+// Reconcile brings one endpoint nearer to what its spec asks for.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	var endpoint v1alpha1.WeChatEndpoint
+	if err := r.Get(ctx, request.NamespacedName, &endpoint); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if !endpoint.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil // children are owned; nothing lives outside the cluster
+	}
+	before := endpoint.DeepCopy()
+	result, err := r.sync(ctx, &endpoint)
+	return result, errors.Join(err, r.storeStatus(ctx, before, &endpoint))
+}
+
+// sync is the way of a resource: what it refers to is read, its objects are rendered and applied, and what became of them
+// is observed. Each step has a condition of its own; a step that cannot be taken leaves the objects as they are, so that an
+// endpoint that serves goes on serving while its Secret is broken.
+func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) (ctrl.Result, error) {
+	describe(endpoint)
+	current, err := r.currentCredentials(ctx, endpoint)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	input := render.Input{Endpoint: endpoint, Image: r.Options.SidecarImage, PullPolicy: r.Options.SidecarPullPolicy}
+	err = errors.Join(
+		record(endpoint, v1alpha1.ConditionAccepted, r.accept(ctx, endpoint)),
+		record(endpoint, v1alpha1.ConditionCredentialsResolved, r.resolveCredentials(ctx, endpoint, current, &input)),
+		record(endpoint, v1alpha1.ConditionBackendResolved, r.resolveBackend(ctx, endpoint, &input)),
+	)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	generation := current.generation
+	if resolved(endpoint) && !endpoint.Spec.Paused {
+		generation, err = r.applyChildren(ctx, endpoint, input, current)
+		if err := record(endpoint, v1alpha1.ConditionAccepted, err); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	if generation == "" {
+		waitForOthers(endpoint)
+		return ctrl.Result{}, nil
+	}
+	result, err := r.observeSidecar(ctx, endpoint, generation)
+	return result, errors.Join(err, record(endpoint, v1alpha1.ConditionRouteProgrammed, r.observeRoute(ctx, endpoint)))
+}
+
+// resolved reports whether all that the children depend on is known and allowed.
+func resolved(endpoint *v1alpha1.WeChatEndpoint) bool {
+	for _, condition := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionCredentialsResolved, v1alpha1.ConditionBackendResolved} {
+		if !apimeta.IsStatusConditionTrue(endpoint.Status.Conditions, condition) {
+			return false
+		}
+	}
+	return true
+}

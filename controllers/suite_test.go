@@ -1,0 +1,211 @@
+//go:build integration
+
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+)
+
+const patience = 20 * time.Second
+
+// cluster is an API server with one operator running against it, shared by all tests; each uses a namespace of its own.
+var cluster struct {
+	client client.Client
+	pods   *pods
+}
+
+func TestMain(m *testing.M) {
+	code, err := runSuite(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(code)
+}
+
+func runSuite(m *testing.M) (int, error) {
+	ctrl.SetLogger(zap.New(zap.WriteTo(os.Stderr), zap.Level(zapcore.ErrorLevel)))
+	environment := envtest.Environment{
+		CRDDirectoryPaths:     []string{filepath.Join("..", "config", "crd", "bases")},
+		ErrorIfCRDPathMissing: true,
+	}
+	config, err := environment.Start()
+	if err != nil {
+		return 0, fmt.Errorf("starting the API server: %w", err)
+	}
+	defer environment.Stop()
+	scheme, err := controllers.Scheme()
+	if err != nil {
+		return 0, err
+	}
+	manager, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: scheme, Cache: controllers.CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
+	})
+	if err != nil {
+		return 0, fmt.Errorf("making the manager: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	cluster.pods = &pods{}
+	reconciler := &controllers.Reconciler{
+		Client: manager.GetClient(), Live: manager.GetAPIReader(),
+		Events: manager.GetEventRecorder("wechatendpoint-operator"), Probe: cluster.pods,
+		Options: controllers.Options{
+			SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent", Concurrency: 2,
+			AllowedIngressAnnotations: []string{"cert-manager.io/issuer"},
+		},
+	}
+	if err := reconciler.SetupWithManager(ctx, manager); err != nil {
+		return 0, err
+	}
+	go func() {
+		if err := manager.Start(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "manager:", err)
+		}
+	}()
+	if cluster.client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return 0, fmt.Errorf("making a client: %w", err)
+	}
+	return m.Run(), nil
+}
+
+// pods answers for the sidecars, which do not run here: every pod says that it serves the generation in its Secret's file,
+// which the test sets.
+type pods struct {
+	mu         sync.Mutex
+	generation map[string]string // by address
+}
+
+func (p *pods) serve(address, generation string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.generation == nil {
+		p.generation = map[string]string{}
+	}
+	p.generation[address] = generation
+}
+
+// Ask implements controllers.Prober.
+func (p *pods) Ask(_ context.Context, addresses []string) []probe.Result {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	results := make([]probe.Result, len(addresses))
+	for i, address := range addresses {
+		results[i].Status = probe.Status{Generation: p.generation[address], Ready: true}
+	}
+	return results
+}
+
+// newNamespace makes a namespace with the app's Service and the labelled Secret.
+func newNamespace(t *testing.T) string {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
+	create(t, namespace)
+	create(t, appService(namespace.Name))
+	create(t, tokenSecret(namespace.Name, "a-fine-token"))
+	return namespace.Name
+}
+
+func appService(namespace string) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "app"},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "web", Port: 8080}, {Name: "admin", Port: 9000}}},
+	}
+}
+
+func tokenSecret(namespace, token string) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-wechat", Labels: map[string]string{v1alpha1.LabelCredentials: "true"}},
+		Data:       map[string][]byte{"token": []byte(token)},
+	}
+}
+
+// newEndpoint is an endpoint that needs nothing outside of its namespace: its URL is not published.
+func newEndpoint(namespace string) *v1alpha1.WeChatEndpoint {
+	return &v1alpha1.WeChatEndpoint{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop"},
+		Spec: v1alpha1.WeChatEndpointSpec{
+			Platform:    v1alpha1.PlatformOfficialAccount,
+			AppID:       "wx5823bf96d3bd56c7",
+			Credentials: v1alpha1.CredentialsReference{SecretName: "shop-wechat"},
+			URL:         v1alpha1.CallbackURL{Host: namespace + ".example.com", Path: "/weixin", Exposure: v1alpha1.ExposureNone},
+			Backend:     v1alpha1.Backend{Service: v1alpha1.ServiceReference{Name: "app", Port: intstr.FromInt32(8080)}},
+		},
+	}
+}
+
+func create(t *testing.T, object client.Object) {
+	t.Helper()
+	if err := cluster.client.Create(t.Context(), object); err != nil {
+		t.Fatalf("creating %T %s: %v", object, object.GetName(), err)
+	}
+}
+
+// change reads the object, changes it and writes it back, as often as somebody else was faster.
+func change[O client.Object](t *testing.T, object O, edit func(O)) {
+	t.Helper()
+	var err error
+	eventually(t, func() string {
+		if err = cluster.client.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
+			return err.Error()
+		}
+		edit(object)
+		if err = cluster.client.Update(t.Context(), object); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
+
+// eventually waits until ask returns "", which otherwise says what is missing.
+func eventually(t *testing.T, ask func() string) {
+	t.Helper()
+	missing := ""
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if missing = ask(); missing == "" {
+			return
+		}
+	}
+	t.Fatalf("after %v: %s", patience, missing)
+}
+
+// awaitCondition waits for a condition of the endpoint's newest generation and returns it.
+func awaitCondition(t *testing.T, endpoint *v1alpha1.WeChatEndpoint, name string, status metav1.ConditionStatus, reason string) metav1.Condition {
+	t.Helper()
+	var condition *metav1.Condition
+	eventually(t, func() string {
+		if err := cluster.client.Get(t.Context(), client.ObjectKeyFromObject(endpoint), endpoint); err != nil {
+			return err.Error()
+		}
+		condition = apimeta.FindStatusCondition(endpoint.Status.Conditions, name)
+		if condition == nil || condition.Status != status || condition.Reason != reason || condition.ObservedGeneration != endpoint.Generation {
+			return fmt.Sprintf("%s is not %s/%s but %+v", name, status, reason, condition)
+		}
+		return ""
+	})
+	return *condition
+}

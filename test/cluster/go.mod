@@ -1,0 +1,3 @@
+module github.com/wechatendpoint/wechatendpoint/test/cluster
+
+go 1.26.0

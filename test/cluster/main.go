@@ -1,0 +1,133 @@
+// Command cluster runs a real Kubernetes of one node on this machine: every part is built from its own Go module or comes
+// from Debian, and all of it runs in namespaces of its own, with no way out and, but for two loopback ports, no way in.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"syscall"
+)
+
+const help = `cluster runs a real Kubernetes of one node on this machine.
+
+  up                build what is not built, start the cluster, wait until it works
+  down              stop it and remove all it left (what was built stays in the cache)
+  status            say whether it runs
+  exec -- COMMAND   run a command in the cluster's network
+  load FILE…        give the node the images of archives
+  assets            build etcd, kube-apiserver and kubectl; print their folder, for KUBEBUILDER_ASSETS
+  kubeconfig        print the path of the admin's kubeconfig
+  logs              print the folder of the components' logs
+`
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "cluster: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		args = []string{"help"}
+	}
+	switch command, rest := args[0], args[1:]; command {
+	case "up":
+		return up(ctx)
+	case "down":
+		return lockedDown()
+	case "status":
+		return status(ctx)
+	case "exec":
+		return execute(rest)
+	case "load":
+		return loadAll(ctx, rest)
+	case "assets":
+		return assets(ctx)
+	case "kubeconfig":
+		return printPath(adminConfig)
+	case "logs":
+		return printPath(logs)
+	case "supervise": // by up
+		return supervise()
+	case "init": // by supervise
+		return runInit()
+	case "help", "-h", "--help":
+		fmt.Print(help)
+		return nil
+	default:
+		return fmt.Errorf("there is no command %q\n\n%s", command, help)
+	}
+}
+
+var errNotRunning = errors.New("the cluster is not running: test/cluster/cluster up starts it")
+
+func lockedDown() error {
+	unlock, err := lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return down()
+}
+
+func status(ctx context.Context) error {
+	switch {
+	case supervisorPID() == 0:
+		return errNotRunning
+	case !exists(readyFile):
+		return errors.New("the cluster is starting, or its start was interrupted: test/cluster/cluster up goes on with it")
+	}
+	if err := apiReady(ctx); err != nil {
+		return fmt.Errorf("the cluster runs but its apiserver does not answer: %w", err)
+	}
+	fmt.Println("the cluster is running")
+	return usage(os.Stdout)
+}
+
+// execute becomes a command in the cluster's network namespace. Everything else, files above all, stays the host's.
+func execute(args []string) error {
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return errors.New("exec needs a command")
+	}
+	pid := initPID()
+	if pid == 0 {
+		return errNotRunning
+	}
+	nsenter, err := exec.LookPath("nsenter")
+	if err != nil {
+		return err
+	}
+	arguments := append([]string{"nsenter", "-t", strconv.Itoa(pid), "-n", "--"}, args...)
+	return syscall.Exec(nsenter, arguments, os.Environ())
+}
+
+func loadAll(ctx context.Context, archives []string) error {
+	if initPID() == 0 {
+		return errNotRunning
+	}
+	for _, archive := range archives {
+		if err := load(ctx, archive, os.Stdout); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printPath(path string) error {
+	if !exists(path) {
+		return errNotRunning
+	}
+	fmt.Println(path)
+	return nil
+}

@@ -1,0 +1,89 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestAsk(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		want   Status
+		err    string
+	}{
+		"a pod that serves": {
+			answer: func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/status" {
+					_, _ = w.Write([]byte(`{"generation":"abc-1","ready":true}`))
+				}
+			},
+			want: Status{Generation: "abc-1", Ready: true},
+		},
+		"a redirect is not followed": {
+			answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound) },
+			err:    "status 302",
+		},
+		"an endless answer": {
+			answer: func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write([]byte(`{"generation":"` + strings.Repeat("x", maxAnswer) + `"}`))
+			},
+			err: "unexpected EOF",
+		},
+		"something else listens there": {
+			answer: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
+			err:    "reading the answer",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(test.answer)
+			defer server.Close()
+			host, port, err := net.SplitHostPort(server.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			number, err := strconv.Atoi(port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			result := New(number).Ask(t.Context(), []string{host})[0]
+			if result.Status != test.want && test.err == "" {
+				t.Errorf("got %+v, want %+v", result.Status, test.want)
+			}
+			if (result.Err == nil) != (test.err == "") || result.Err != nil && !strings.Contains(result.Err.Error(), test.err) {
+				t.Errorf("error %v, want %q", result.Err, test.err)
+			}
+		})
+	}
+}
+
+func TestAnswersKeepTheOrderOfTheQuestions(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"ready":true}`)) }))
+	defer server.Close()
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addresses := make([]string, 3*concurrency)
+	for i := range addresses {
+		addresses[i] = "127.0.0.1"
+		if i%2 == 1 {
+			addresses[i] = "127.0.0.2" // nothing of ours listens there
+		}
+	}
+	for i, result := range New(number).Ask(t.Context(), addresses) {
+		if answered := result.Err == nil; answered != (i%2 == 0) {
+			t.Errorf("answer %d of %s: %v", i, addresses[i], result.Err)
+		}
+	}
+}

@@ -27,8 +27,10 @@ func TestAsk(t *testing.T) {
 			want: Status{Generation: "abc-1", Ready: true},
 		},
 		"a redirect is not followed": {
-			answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound) },
-			err:    "status 302",
+			answer: func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
+			},
+			err: "status 302",
 		},
 		"an endless answer": {
 			answer: func(w http.ResponseWriter, _ *http.Request) {

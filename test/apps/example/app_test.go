@@ -1,0 +1,84 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+)
+
+func TestSaysBackWhatItIsTold(t *testing.T) {
+	server := httptest.NewServer(newApp())
+	defer server.Close()
+	for _, path := range []string{"/weixin", "/weixin/"} {
+		for _, content := range []string{"你好", "]]>", "<xml>&amp;</xml>", "]]]]>>"} {
+			sender := wechattest.Sender{URL: server.URL + path, Token: "unused"}
+			answer, err := sender.Text(t.Context(), "oUser", content)
+			reply, refusal := wechattest.DiagnoseReply(answer, err)
+			if refusal != nil {
+				t.Fatalf("%s to %s: %v", content, path, refusal)
+			}
+			if want := "you said: " + content; reply.Content != want || reply.From != wechattest.DefaultAccount {
+				t.Errorf("%s answered %+v, want %q from the account", path, reply, want)
+			}
+			if err := wechat.CheckReply(answer.Body); err != nil {
+				t.Errorf("the sidecar would not pass the reply on: %v", err)
+			}
+		}
+	}
+	if got := seen(t, server.URL); got.Count != 8 || got.Messages[7].Content != "]]]]>>" || got.Messages[7].Path != "/weixin/" {
+		t.Errorf("seen: %+v", got)
+	}
+}
+
+func TestSaysNothingToAnEvent(t *testing.T) {
+	server := httptest.NewServer(newApp())
+	defer server.Close()
+	sender := wechattest.Sender{URL: server.URL + "/weixin", Token: "unused"}
+	answer, err := sender.Post(t.Context(), []byte(`<xml><ToUserName>a</ToUserName><FromUserName>b</FromUserName><MsgType>event</MsgType></xml>`))
+	if reply, refusal := wechattest.DiagnoseReply(answer, err); refusal != nil || reply.Kind != wechattest.ReplyEmpty {
+		t.Errorf("reply %+v, refusal %v", reply, refusal)
+	}
+}
+
+func TestBehavesAsTold(t *testing.T) {
+	server := httptest.NewServer(newApp())
+	defer server.Close()
+	sender := wechattest.Sender{URL: server.URL + "/weixin", Token: "unused"}
+	for query, want := range map[string]int{"status=500": 500, "status=302&delay=1ms": 302, "reply=success": 200, "": 200} {
+		response, err := http.Post(server.URL+"/behave?"+query, "", nil)
+		if err != nil || response.StatusCode != 200 {
+			t.Fatalf("behave %s: %v %v", query, response, err)
+		}
+		answer, err := sender.Text(t.Context(), "oUser", "hello")
+		if err != nil || answer.Status != want {
+			t.Errorf("behave %q: status %d, %v, want %d", query, answer.Status, err, want)
+		}
+	}
+	for _, query := range []string{"delay=six", "status=ok", "status=99"} {
+		response, err := http.Post(server.URL+"/behave?"+query, "", nil)
+		if err != nil || response.StatusCode != 400 {
+			t.Errorf("behave %s: %v %v, want a refusal", query, response, err)
+		}
+	}
+}
+
+func seen(t *testing.T, url string) diary {
+	t.Helper()
+	response, err := http.Get(url + "/seen")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var got diary
+	if err := json.NewDecoder(response.Body).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}

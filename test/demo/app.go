@@ -1,0 +1,40 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+)
+
+// diary is what the example app says of the messages that it got.
+type diary struct {
+	Count    int
+	Messages []struct {
+		Path, Body string
+		Headers    map[string]string
+	}
+}
+
+// seen asks the app, by way of the API server: nothing else leads to it.
+func (d *demo) seen(ctx context.Context) (diary, error) {
+	var got diary
+	said, err := d.kubectlRun(ctx, "get", "--raw", "/api/v1/namespaces/"+namespace+"/services/shop-app:8080/proxy/seen")
+	if err != nil {
+		return got, err
+	}
+	if err := json.Unmarshal([]byte(said), &got); err != nil {
+		return got, fmt.Errorf("reading what the app saw: %w", err)
+	}
+	return got, nil
+}
+
+func (d *demo) sawNothingSince(ctx context.Context, before diary) error {
+	now, err := d.seen(ctx)
+	if err == nil && now.Count != before.Count {
+		err = fmt.Errorf("the app saw %d messages, and before that %d", now.Count, before.Count)
+	}
+	return err
+}

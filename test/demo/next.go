@@ -1,0 +1,44 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"os"
+)
+
+func (d *demo) kubectlGet(ctx context.Context) (string, error) {
+	// The operator asks the pods what they serve, which is a moment behind what they do.
+	if err := d.kubectlShow(ctx, "wait", "wxe/shop", "--for=condition=Ready", "--timeout="+patience.String()); err != nil {
+		return "", err
+	}
+	if err := d.kubectlShow(ctx, "get", "wxe"); err != nil {
+		return "", err
+	}
+	err := d.kubectlShow(ctx, "get", "deployment,service,ingress,pods", "-l", "wechatendpoint.io/endpoint=shop")
+	return "one line per URL; describe says the rest", err
+}
+
+// whatNext says what to try by hand, in lines that can be copied into a shell in the checkout.
+func (d *demo) whatNext() {
+	address := d.sender.Address
+	if d.local {
+		address = relayAddress
+	}
+	d.printf("\nTry next, in this folder:\n\n")
+	if config := os.Getenv("KUBECONFIG"); config != "" {
+		d.printf("  export KUBECONFIG=%s PATH=\"$PWD/bin:$PATH\"\n", config)
+	} else {
+		d.printf("  export PATH=\"$PWD/bin:$PATH\"\n")
+	}
+	d.printf("  kubectl -n %s describe wxe shop\n", namespace)
+	d.printf("  kubectl wechat verify shop -n %s --address %s\n", namespace, address)
+	d.printf("  kubectl wechat send shop -n %s --address %s --text 再见\n", namespace, address)
+	d.printf("  kubectl -n %s edit secret shop-wechat    # break it, and see: kubectl -n %s get wxe -o wide\n", namespace, namespace)
+	cluster := ""
+	if !d.local {
+		cluster = " CLUSTER=current"
+	}
+	d.printf("\nmake demo%s puts it right again, make demo-down%s removes it.\n", cluster, cluster)
+}

@@ -1,0 +1,186 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+)
+
+// begin makes the namespace, which also says that the operator was installed by the demo. A namespace of another build
+// goes first, because its pods run old images under the same tag.
+func (d *demo) begin(ctx context.Context) error {
+	const annotation = `jsonpath={.metadata.annotations.wechatendpoint\.io/demo-build}`
+	before, err := call(ctx, "", d.kubectl, "get", "namespace", namespace, "--ignore-not-found", "-o", "name")
+	if err != nil {
+		return err
+	}
+	if before == "" && !d.local {
+		if _, err := call(ctx, "", d.helm, "status", release, "--namespace", operatorNamespace); err == nil {
+			return errors.New("this cluster has an operator already, which the demo would replace: use another cluster, or read README.md for what to do with it")
+		}
+	}
+	if before != "" {
+		build, err := call(ctx, "", d.kubectl, "get", "namespace", namespace, "-o", annotation)
+		if err != nil {
+			return err
+		}
+		if build != d.build {
+			d.printf("The programs were built anew since the last run: removing the namespace %s and starting over.\n", namespace)
+			if _, err := call(ctx, "", d.kubectl, "delete", "namespace", namespace, "--wait", "--timeout", patience.String()); err != nil {
+				return err
+			}
+		}
+	}
+	_, err = call(ctx, d.manifest("namespace.yaml"), d.kubectl, "apply", "-f", "-")
+	return err
+}
+
+// down removes the demo's namespace and the operator; the definition of the resource only if no endpoint is left.
+func (d *demo) down(ctx context.Context) error {
+	existing, err := call(ctx, "", d.kubectl, "get", "namespace", namespace, "--ignore-not-found", "-o", "name")
+	if err != nil {
+		return err
+	}
+	if existing == "" {
+		d.printf("There is nothing of the demo's on this cluster.\n")
+		return nil
+	}
+	for _, command := range [][]string{
+		{d.helm, "uninstall", release, "--namespace", operatorNamespace, "--ignore-not-found", "--wait"},
+		{d.kubectl, "delete", "namespace", operatorNamespace, namespace, "--ignore-not-found"},
+	} {
+		if _, err := call(ctx, "", command[0], command[1:]...); err != nil {
+			return err
+		}
+	}
+	left, err := call(ctx, "", d.kubectl, "get", "wechatendpoints", "-A", "-o", "name", "--ignore-not-found")
+	if err != nil || left != "" {
+		d.printf("The demo is removed. The definition of WeChatEndpoint stays for the endpoints that there are.\n")
+		return nil
+	}
+	if _, err := call(ctx, "", d.kubectl, "delete", "crd", "wechatendpoints."+v1alpha1.GroupVersion.Group); err != nil {
+		return err
+	}
+	d.printf("The demo is removed.\n")
+	return nil
+}
+
+func (d *demo) installOperator(ctx context.Context) (string, error) {
+	arguments := []string{
+		"upgrade", "--install", release, chart, "--namespace", operatorNamespace, "--create-namespace", "--wait", "--timeout", patience.String(),
+		"--set", "operator.image.repository=" + d.imagePrefix + "/operator", "--set-string", "operator.image.tag=" + d.imageTag,
+		"--set", "sidecar.image.repository=" + d.imagePrefix + "/sidecar", "--set-string", "sidecar.image.tag=" + d.imageTag,
+	}
+	if d.build != "" {
+		arguments = append(arguments, "--set-string", `podAnnotations.wechatendpoint\.io/demo-build=`+d.build)
+	}
+	d.show("$ helm %s", strings.Join(arguments, " "))
+	if _, err := call(ctx, "", d.helm, arguments...); err != nil {
+		return "", err
+	}
+	said, err := call(ctx, "", d.kubectl, "-n", operatorNamespace, "rollout", "status", "deployment/"+operatorName, "--timeout", patience.String())
+	return strings.TrimSpace(said), err
+}
+
+func (d *demo) deployApp(ctx context.Context) (string, error) {
+	if err := d.apply(ctx, d.manifest("app.yaml")); err != nil {
+		return "", err
+	}
+	_, err := d.kubectlRun(ctx, "rollout", "status", "deployment/shop-app", "--timeout", patience.String())
+	return "it runs, and nothing leads to it from outside", err
+}
+
+func (d *demo) applyEndpoint(ctx context.Context) (string, error) {
+	if err := d.apply(ctx, d.secret(firstToken)); err != nil {
+		return "", err
+	}
+	if err := d.apply(ctx, d.manifest("endpoint.yaml")); err != nil {
+		return "", err
+	}
+	var told string
+	var endpoint v1alpha1.WeChatEndpoint
+	err := until(ctx, func(ctx context.Context) error {
+		said, err := d.kubectlRun(ctx, "get", "wxe", "shop", "-o", "json")
+		if err != nil {
+			return err
+		}
+		endpoint = v1alpha1.WeChatEndpoint{}
+		if err := json.Unmarshal([]byte(said), &endpoint); err != nil {
+			return fmt.Errorf("reading kubectl's answer: %w", err)
+		}
+		missing := missing(&endpoint)
+		if missing != nil && missing.Error() != told {
+			told = missing.Error()
+			d.show("… %s", told)
+		}
+		return missing
+	})
+	return "the endpoint is Ready; the URL for the console is " + endpoint.Status.URL, err
+}
+
+// missing says which condition does not hold yet, in the words of the operator.
+func missing(endpoint *v1alpha1.WeChatEndpoint) error {
+	order := []string{
+		v1alpha1.ConditionAccepted, v1alpha1.ConditionCredentialsResolved, v1alpha1.ConditionBackendResolved,
+		v1alpha1.ConditionSidecarAvailable, v1alpha1.ConditionRouteProgrammed, v1alpha1.ConditionReady,
+	}
+	for _, name := range order {
+		i := indexOf(endpoint.Status.Conditions, name)
+		if i < 0 || endpoint.Status.Conditions[i].ObservedGeneration != endpoint.Generation {
+			return errors.New("the operator has not looked yet")
+		}
+		if c := endpoint.Status.Conditions[i]; c.Status != metav1.ConditionTrue {
+			return fmt.Errorf("%s is %s (%s): %s", c.Type, c.Status, c.Reason, c.Message)
+		}
+	}
+	return nil
+}
+
+func indexOf(conditions []metav1.Condition, name string) int {
+	for i := range conditions {
+		if conditions[i].Type == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// waitUntilPublished waits for the ingress controller, whose progress no condition can tell.
+func (d *demo) waitUntilPublished(ctx context.Context) (string, error) {
+	err := until(ctx, func(ctx context.Context) error {
+		if err := d.findAddress(ctx); err != nil {
+			return err
+		}
+		if refusal := wechattest.Diagnose(d.sender.URLCheck(ctx)); refusal != nil {
+			return errors.New(refusal.String())
+		}
+		return nil
+	})
+	return "by way of " + d.sender.Address, err
+}
+
+// findAddress asks the Ingress where the ingress controller is, unless that is known.
+func (d *demo) findAddress(ctx context.Context) error {
+	if d.sender.Address != "" {
+		return nil
+	}
+	address, err := d.kubectlRun(ctx, "get", "ingress", "shop-sidecar", "-o", "jsonpath={.status.loadBalancer.ingress[0]['ip','hostname']}")
+	if err != nil {
+		return err
+	}
+	if address = strings.TrimSpace(address); address == "" {
+		return errors.New("the Ingress has no address in its status: set INGRESS_ADDRESS to the host:port of the ingress controller's plain HTTP")
+	}
+	d.sender.Address = address + ":80"
+	return nil
+}

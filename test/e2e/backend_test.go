@@ -1,0 +1,112 @@
+//go:build e2e
+
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+)
+
+// TestAppDown stops the app: the sidecar tries until the deadline and says 503, so that WeChat sends the message again.
+func TestAppDown(t *testing.T) {
+	t.Parallel()
+	const deadline = 1500 * time.Millisecond
+	s := newStage(t, "app-down")
+	s.serve(t, withDeadline(deadline))
+	s.scaleApp(t, 0)
+
+	request := s.text(t, "are you there?")
+	answer, err := s.sender().Send(t.Context(), request)
+	if err != nil || answer.Status != http.StatusServiceUnavailable {
+		t.Fatalf("status %d, %v; want 503", answer.Status, err)
+	}
+	if answer.Elapsed < deadline-600*time.Millisecond || answer.Elapsed > deadline+time.Second {
+		t.Errorf("the answer came after %v, want it near the deadline of %v", answer.Elapsed, deadline)
+	}
+	if refusal := wechattest.Diagnose(s.sender().URLCheck(t.Context())); refusal != nil {
+		t.Errorf("the URL check needs no app: %v", refusal)
+	}
+
+	s.scaleApp(t, 1)
+	s.awaitApp(t)
+	eventually(t, patience, "the same message to be delivered", func(ctx context.Context) error {
+		attempts := s.sender().Deliver(ctx, request)
+		last := attempts[len(attempts)-1]
+		if _, refusal := wechattest.DiagnoseReply(last.Answer, last.Err); refusal != nil {
+			return fmt.Errorf("after %d tries: %v", len(attempts), refusal)
+		}
+		return nil
+	})
+	s.replies(t, request, "are you there?")
+	if content := s.seen(t).Messages[0].Content; content != "are you there?" {
+		t.Errorf("the app got %q", content)
+	}
+	if metrics := s.ops(t, "metrics")[0]; !retried(metrics) {
+		t.Error("the sidecar did not count a retry")
+	}
+}
+
+// retried reads the counter of retries.
+func retried(metrics string) bool {
+	for line := range strings.Lines(metrics) {
+		if value, found := strings.CutPrefix(line, "wechat_sidecar_backend_retries_total "); found {
+			return strings.TrimSpace(value) != "0"
+		}
+	}
+	return false
+}
+
+// TestSlowApp lets the app take too long: WeChat is told success at the deadline, and sends nothing again.
+func TestSlowApp(t *testing.T) {
+	t.Parallel()
+	const deadline = time.Second
+	s := newStage(t, "slow-app")
+	s.serve(t, withDeadline(deadline))
+
+	s.behave(t, map[string]string{"delay": "3s"})
+	before := s.seen(t).Count
+	attempts := s.sender().Deliver(t.Context(), s.text(t, "take your time"))
+	answer := attempts[0].Answer
+	if len(attempts) != 1 || answer.Status != http.StatusOK || string(answer.Body) != wechat.Success {
+		t.Fatalf("%d tries; the first: %d %q, %v", len(attempts), answer.Status, answer.Body, attempts[0].Err)
+	}
+	if answer.Elapsed < deadline || answer.Elapsed > 2500*time.Millisecond {
+		t.Errorf("the answer came after %v, want it at the deadline of %v", answer.Elapsed, deadline)
+	}
+	if after := s.seen(t).Count; after != before+1 {
+		t.Errorf("the app saw the message %d times, not once", after-before)
+	}
+	s.behave(t, nil)
+	s.replies(t, s.text(t, "fast again"), "fast again")
+}
+
+// TestBadReplies lets the app answer what WeChat would show its user as a fault: none of it passes, and none is followed.
+func TestBadReplies(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "bad-replies")
+	s.serve(t)
+	for _, behaviour := range []map[string]string{
+		{"status": "500"}, {"status": "404"}, {"status": "302"}, {"reply": "field"}, {"reply": "<html></html>"},
+	} {
+		s.behave(t, behaviour)
+		answer, err := s.sender().Send(t.Context(), s.text(t, fmt.Sprint(behaviour)))
+		if err != nil || answer.Status != http.StatusBadGateway || len(answer.Body) > 0 || answer.Header.Get("Location") != "" {
+			t.Errorf("an app that answers with %v: %d %q, %v; want 502 and nothing", behaviour, answer.Status, answer.Body, err)
+		}
+	}
+	s.behave(t, map[string]string{"reply": wechat.Success})
+	answer, err := s.sender().Send(t.Context(), s.text(t, "nothing to say"))
+	if reply, refusal := wechattest.DiagnoseReply(answer, err); refusal != nil || reply.Kind != wechattest.ReplySuccess {
+		t.Errorf("an app that says success: %+v, %v", reply, refusal)
+	}
+}

@@ -30,15 +30,12 @@ func main() {
 	}
 }
 
-const defaultAnnotations = "cert-manager.io/cluster-issuer,cert-manager.io/issuer,external-dns.alpha.kubernetes.io/target," +
-	"external-dns.alpha.kubernetes.io/ttl,traefik.ingress.kubernetes.io/router.entrypoints"
-
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("operator", flag.ContinueOnError)
 	image := flags.String("sidecar-image", "", "image of the sidecar's pods (required)")
 	pullPolicy := flags.String("sidecar-image-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")
 	emptyHost := flags.Bool("allow-empty-host", false, "accept endpoints without url.host, which answer on every host")
-	annotations := flags.String("allowed-ingress-annotations", defaultAnnotations, "keys that url.ingress.annotations may hold, separated by commas")
+	annotations := flags.String("allowed-ingress-annotations", "", "keys that url.ingress.annotations may hold, separated by commas")
 	elect := flags.Bool("leader-elect", false, "let only one of several replicas work")
 	electIn := flags.String("leader-election-namespace", "", "namespace of the Lease; default: the operator's own")
 	metrics := flags.String("metrics-bind-address", ":8080", "address of the metrics, 0 for none")

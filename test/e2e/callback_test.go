@@ -122,7 +122,8 @@ func TestCallback(t *testing.T) {
 		s.replies(t, s.text(t, "in time", wechattest.WithTime(time.Now().Add(-4*time.Minute))), "in time")
 	})
 	t.Run("another path is not found", func(t *testing.T) {
-		for _, path := range []string{"/", "/weixin/more", "/weixin2", "/WEIXIN", "/weixin//", "/seen", "/behave"} {
+		// Not /weixin//, which Traefik cleans to /weixin/ before it routes.
+		for _, path := range []string{"/", "/weixin/more", "/weixin2", "/WEIXIN", "/seen", "/behave"} {
 			s.refused(t, s.text(t, "hello", wechattest.WithPath(path)), http.StatusNotFound)
 		}
 	})

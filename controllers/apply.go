@@ -54,11 +54,11 @@ func kindOf[O client.Object, A any](empty func() O, extract func(O, string) (A, 
 }
 
 // applyChildren writes what differs from what is rendered, deletes what is no longer rendered, and returns the generation
-// that the pods should serve.
+// that the pods should serve: after an error still the current one.
 func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input render.Input, current credentials) (string, error) {
 	objects, err := render.Make(input)
 	if err != nil {
-		return "", err
+		return current.generation, err
 	}
 	settled := apimeta.IsStatusConditionTrue(endpoint.Status.Conditions, v1alpha1.ConditionReady) &&
 		endpoint.Status.ObservedGeneration == endpoint.Generation && current.generation == objects.Generation
@@ -66,12 +66,12 @@ func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeCha
 	for _, child := range objects.Children {
 		wanted, err := toUnstructured(child)
 		if err != nil {
-			return "", err
+			return current.generation, err
 		}
 		rendered[wanted.GetKind()] = true
 		written, err := r.applyChild(ctx, endpoint, wanted)
 		if err != nil {
-			return "", err
+			return current.generation, err
 		}
 		if settled && written != "" {
 			r.Events.Eventf(endpoint, nil, corev1.EventTypeNormal, written, "Apply",

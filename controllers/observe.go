@@ -14,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -23,17 +22,20 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
-// How often pods are asked again that do not serve what they should, and how often their kubelet is woken.
+// How often pods are asked again that do not serve what they should, how often their kubelet is woken, and how often is
+// looked for what no watch tells of.
 const (
 	askAgain  = time.Second
 	wakeAgain = 3 * time.Second
+	lookAgain = 15 * time.Second
 )
 
-// observeSidecar asks every pod what it serves, and wakes the kubelets of those that are behind.
-func (r *Reconciler) observeSidecar(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, generation string) (ctrl.Result, error) {
+// observeSidecar asks every pod what it serves, and wakes the kubelets of those that are behind. It reports whether there
+// are any, which no watch will tell when they have caught up.
+func (r *Reconciler) observeSidecar(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, generation string) (bool, error) {
 	pods, err := r.listPods(ctx, endpoint)
 	if err != nil {
-		return ctrl.Result{}, err
+		return false, err
 	}
 	serving, behind, err := r.askPods(ctx, pods, generation)
 	if err == nil {
@@ -43,11 +45,7 @@ func (r *Reconciler) observeSidecar(ctx context.Context, endpoint *v1alpha1.WeCh
 		err = refs.Waitf(v1alpha1.ReasonProgressing, "%d of %d pods serve this configuration; the others are starting or about to load it",
 			serving, render.Replicas(endpoint))
 	}
-	var result ctrl.Result
-	if behind > 0 {
-		result.RequeueAfter = askAgain
-	}
-	return result, record(endpoint, v1alpha1.ConditionSidecarAvailable, err)
+	return behind > 0, record(endpoint, v1alpha1.ConditionSidecarAvailable, err)
 }
 
 func (r *Reconciler) listPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) ([]corev1.Pod, error) {

@@ -8,14 +8,15 @@ package controllers
 import (
 	"context"
 	"errors"
+	"time"
 
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
@@ -73,35 +74,39 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 		return ctrl.Result{}, err
 	}
 	input := render.Input{Endpoint: endpoint, Image: r.Options.SidecarImage, PullPolicy: r.Options.SidecarPullPolicy}
+	accepted := r.accept(ctx, endpoint)
+	credentialsErr := r.resolveCredentials(ctx, endpoint, current, &input)
+	backendErr := r.resolveBackend(ctx, endpoint, &input)
+	generation := current.generation
+	if accepted == nil && credentialsErr == nil && backendErr == nil && !endpoint.Spec.Paused {
+		generation, accepted = r.applyChildren(ctx, endpoint, input, current)
+	}
 	err = errors.Join(
-		record(endpoint, v1alpha1.ConditionAccepted, r.accept(ctx, endpoint)),
-		record(endpoint, v1alpha1.ConditionCredentialsResolved, r.resolveCredentials(ctx, endpoint, current, &input)),
-		record(endpoint, v1alpha1.ConditionBackendResolved, r.resolveBackend(ctx, endpoint, &input)),
+		record(endpoint, v1alpha1.ConditionAccepted, accepted),
+		record(endpoint, v1alpha1.ConditionCredentialsResolved, credentialsErr),
+		record(endpoint, v1alpha1.ConditionBackendResolved, backendErr),
 	)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	generation := current.generation
-	if resolved(endpoint) && !endpoint.Spec.Paused {
-		generation, err = r.applyChildren(ctx, endpoint, input, current)
-		if err := record(endpoint, v1alpha1.ConditionAccepted, err); err != nil {
-			return ctrl.Result{}, err
-		}
-	}
 	if generation == "" {
 		waitForOthers(endpoint)
-		return ctrl.Result{}, nil
+		return ctrl.Result{RequeueAfter: unseen(accepted)}, nil
 	}
-	result, err := r.observeSidecar(ctx, endpoint, generation)
+	behind, err := r.observeSidecar(ctx, endpoint, generation)
+	result := ctrl.Result{RequeueAfter: unseen(accepted)}
+	if behind {
+		result.RequeueAfter = askAgain
+	}
 	return result, errors.Join(err, record(endpoint, v1alpha1.ConditionRouteProgrammed, r.observeRoute(ctx, endpoint)))
 }
 
-// resolved reports whether all that the children depend on is known and allowed.
-func resolved(endpoint *v1alpha1.WeChatEndpoint) bool {
-	for _, condition := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionCredentialsResolved, v1alpha1.ConditionBackendResolved} {
-		if !apimeta.IsStatusConditionTrue(endpoint.Status.Conditions, condition) {
-			return false
-		}
+// unseen returns when to look again for a change that no watch tells of: a foreign object with a child's name, which the
+// filtered caches do not hold, goes away. Zero is never.
+func unseen(err error) time.Duration {
+	var wait *refs.Wait
+	if errors.As(err, &wait) && wait.Reason == v1alpha1.ReasonNameTaken {
+		return lookAgain
 	}
-	return true
+	return 0
 }

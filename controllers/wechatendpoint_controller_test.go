@@ -223,6 +223,10 @@ func TestForeignObjectsAreNeverTouched(t *testing.T) {
 			if err := cluster.client.Get(t.Context(), client.ObjectKeyFromObject(foreign), foreign); err != nil || foreign.ResourceVersion != version {
 				t.Errorf("the foreign Secret was written: %v", err)
 			}
+			if err := cluster.client.Delete(t.Context(), foreign); err != nil {
+				t.Fatal(err)
+			}
+			awaitCondition(t, endpoint, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted)
 		})
 	}
 }

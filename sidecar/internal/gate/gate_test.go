@@ -1,0 +1,157 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+)
+
+const token, older = "a-fine-token", "an-older-token"
+
+var now = time.Unix(1_700_000_000, 0)
+
+func newGate() *Gate {
+	return New(config.Config{Host: "wx.example.com", Path: "/weixin", Freshness: config.Duration(5 * time.Minute)},
+		config.Credentials{Pairs: []config.Pair{{Generation: 2, Token: token}, {Generation: 1, Token: older}}})
+}
+
+// request is a signed message; a row of the table breaks it.
+type request struct {
+	method, host, path, token, nonce, more, body string
+	age                                          time.Duration
+}
+
+func (r request) gate() Request {
+	timestamp := strconv.FormatInt(now.Add(-r.age).Unix(), 10)
+	return Request{
+		Method: r.method, Host: r.host, Path: r.path,
+		RawQuery: "signature=" + wechat.Sign(r.token, timestamp, r.nonce) + "&timestamp=" + timestamp + "&nonce=" + r.nonce + r.more,
+		Body:     func() ([]byte, error) { return []byte(r.body), nil },
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for name, test := range map[string]struct {
+		edit    func(*request)
+		refused wechat.Reason
+		pair    int64
+	}{
+		"a message":                                {func(*request) {}, "", 2},
+		"signed with the older token":              {func(r *request) { r.token = older }, "", 1},
+		"signed with another token":                {func(r *request) { r.token = "forged" }, wechat.ReasonBadSignature, 0},
+		"signed with no token":                     {func(r *request) { r.token = "" }, wechat.ReasonBadSignature, 0},
+		"as old as allowed":                        {func(r *request) { r.age = 5 * time.Minute }, "", 2},
+		"a second older":                           {func(r *request) { r.age = 5*time.Minute + time.Second }, wechat.ReasonStale, 0},
+		"as far in the future as allowed":          {func(r *request) { r.age = -5 * time.Minute }, "", 2},
+		"a second further":                         {func(r *request) { r.age = -5*time.Minute - time.Second }, wechat.ReasonStale, 0},
+		"stale and forged tells no more than that": {func(r *request) { r.age, r.token = time.Hour, "forged" }, wechat.ReasonStale, 0},
+		"the path with a trailing slash":           {func(r *request) { r.path = "/weixin/" }, "", 2},
+		"with two":                                 {func(r *request) { r.path = "/weixin//" }, wechat.ReasonUnknownURL, 0},
+		"a path below":                             {func(r *request) { r.path = "/weixin/admin" }, wechat.ReasonUnknownURL, 0},
+		"an escaped path":                          {func(r *request) { r.path = "/%77eixin" }, wechat.ReasonUnknownURL, 0},
+		"a dot segment":                            {func(r *request) { r.path = "/x/../weixin" }, wechat.ReasonUnknownURL, 0},
+		"the host with a port":                     {func(r *request) { r.host = "wx.example.com:80" }, "", 2},
+		"the host in capitals":                     {func(r *request) { r.host = "WX.Example.Com" }, "", 2},
+		"another host":                             {func(r *request) { r.host = "example.com" }, wechat.ReasonUnknownURL, 0},
+		"no host":                                  {func(r *request) { r.host = "" }, wechat.ReasonUnknownURL, 0},
+		"another method":                           {func(r *request) { r.method = "PUT" }, wechat.ReasonMalformed, 0},
+		"a GET without echostr":                    {func(r *request) { r.method = "GET" }, wechat.ReasonMalformed, 0},
+		"an empty body":                            {func(r *request) { r.body = "" }, wechat.ReasonMalformed, 0},
+		"an encrypted message":                     {func(r *request) { r.more = "&encrypt_type=aes" }, wechat.ReasonWrongMode, 0},
+		"an unencrypted one that says so":          {func(r *request) { r.more = "&encrypt_type=raw" }, "", 2},
+		"a doubled nonce":                          {func(r *request) { r.more = "&nonce=1" }, wechat.ReasonMalformed, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", body: "<xml/>"}
+			test.edit(&r)
+			message, err := newGate().Check(r.gate(), now)
+			if test.refused == "" {
+				if err != nil || string(message.Body) != r.body || message.Pair != test.pair || message.URLCheck() {
+					t.Errorf("got %+v, %v", message, err)
+				}
+				return
+			}
+			var refusal *wechat.Refusal
+			if !errors.As(err, &refusal) || refusal.Reason != test.refused {
+				t.Errorf("got %+v, %v; want %s", message, err, test.refused)
+			}
+			if message.Body != nil || message.Echostr != "" {
+				t.Errorf("a refused request came through: %+v", message)
+			}
+		})
+	}
+}
+
+func TestURLCheckReturnsEchostrAndReadsNoBody(t *testing.T) {
+	r := request{method: "GET", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", more: "&echostr=5%2B6"}.gate()
+	r.Body = func() ([]byte, error) { t.Error("the body of a URL check was read"); return nil, nil }
+	message, err := newGate().Check(r, now)
+	if err != nil || message.Echostr != "5+6" || !message.URLCheck() {
+		t.Errorf("got %+v, %v", message, err)
+	}
+}
+
+// TestNoBodyIsReadBeforeTheSignatureHolds keeps strangers from filling the memory.
+func TestNoBodyIsReadBeforeTheSignatureHolds(t *testing.T) {
+	r := request{method: "POST", host: "wx.example.com", path: "/weixin", token: "forged", nonce: "7"}.gate()
+	r.Body = func() ([]byte, error) { t.Error("read"); return nil, nil }
+	if _, err := newGate().Check(r, now); err == nil {
+		t.Error("a forged message passed")
+	}
+}
+
+func TestRefusalsHoldNothingOfTheRequest(t *testing.T) {
+	r := request{method: "POST", host: "wx.example.com", path: "/weixin", token: "forged", nonce: "NONCE-OF-THE-CLIENT"}.gate()
+	_, err := newGate().Check(r, now)
+	if err == nil || strings.Contains(err.Error(), "NONCE-OF-THE-CLIENT") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// FuzzCheck holds that nothing passes without a signature of an accepted token over a fresh timestamp, computed anew here.
+func FuzzCheck(f *testing.F) {
+	signed := request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", body: "<xml/>"}.gate()
+	f.Add("POST", "/weixin", signed.RawQuery)
+	f.Add("GET", "/weixin/", signed.RawQuery+"&echostr=1")
+	f.Add("GET", "/weixin", "signature=0&timestamp=0&nonce=0")
+	f.Fuzz(func(t *testing.T, method, path, query string) {
+		message, err := newGate().Check(Request{
+			Method: method, Host: "wx.example.com", Path: path, RawQuery: query, Body: func() ([]byte, error) { return []byte("x"), nil },
+		}, now)
+		if err != nil {
+			return
+		}
+		triple := message.Triple
+		if s := wechat.Sign(token, triple.Timestamp, triple.Nonce); s != triple.Signature && wechat.Sign(older, triple.Timestamp, triple.Nonce) != triple.Signature {
+			t.Errorf("passed with signature %s", triple.Signature)
+		}
+		seconds, err := strconv.ParseInt(triple.Timestamp, 10, 64)
+		if age := now.Unix() - seconds; err != nil || age > 300 || age < -300 {
+			t.Errorf("passed with timestamp %s", triple.Timestamp)
+		}
+		if path != "/weixin" && path != "/weixin/" {
+			t.Errorf("passed on path %q", path)
+		}
+	})
+}
+
+func BenchmarkCheck(b *testing.B) {
+	gate := newGate()
+	r := request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "1811081856", body: "<xml/>"}.gate()
+	body := []byte("<xml/>")
+	r.Body = func() ([]byte, error) { return body, nil }
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := gate.Check(r, now); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -30,8 +30,8 @@ const (
 	lookAgain = 15 * time.Second
 )
 
-// observeSidecar asks every pod what it serves, and wakes the kubelets of those that are behind. It reports whether there
-// are any, which no watch will tell when they have caught up.
+// observeSidecar asks every pod what it serves, and wakes the kubelets of those that are behind. It reports whether to ask
+// again soon: no watch tells when a pod has caught up.
 func (r *Reconciler) observeSidecar(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, generation string) (bool, error) {
 	pods, err := r.listPods(ctx, endpoint)
 	if err != nil {
@@ -45,7 +45,8 @@ func (r *Reconciler) observeSidecar(ctx context.Context, endpoint *v1alpha1.WeCh
 		err = refs.Waitf(v1alpha1.ReasonProgressing, "%d of %d pods serve this configuration; the others are starting or about to load it",
 			serving, render.Replicas(endpoint))
 	}
-	return behind > 0, record(endpoint, v1alpha1.ConditionSidecarAvailable, err)
+	progressing := waitReason(err) == v1alpha1.ReasonProgressing
+	return behind > 0 || progressing, record(endpoint, v1alpha1.ConditionSidecarAvailable, err)
 }
 
 func (r *Reconciler) listPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) ([]corev1.Pod, error) {

@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -49,6 +50,10 @@ const (
 	indexSecret  = "spec.credentials.secretName"
 	indexService = "spec.backend.service.name"
 )
+
+// reconcileTimeout ends a reconcile whose request to the API server hangs, so that the endpoint is tried again. Applying all
+// children takes some hundred milliseconds.
+const reconcileTimeout = 30 * time.Second
 
 // Scheme knows every kind that the operator reads or writes.
 func Scheme() (*runtime.Scheme, error) {
@@ -130,7 +135,11 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.referring(indexService))).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(endpointOfPod)).
 		Watches(&networkingv1.IngressClass{}, handler.EnqueueRequestsFromMapFunc(r.all)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: max(1, r.Options.Concurrency)}).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: max(1, r.Options.Concurrency),
+			ReconciliationTimeout:   reconcileTimeout,
+			UsePriorityQueue:        new(false),
+		}).
 		Complete(r)
 }
 

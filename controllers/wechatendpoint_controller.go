@@ -10,6 +10,8 @@ import (
 	"errors"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -61,6 +63,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	before := endpoint.DeepCopy()
 	result, err := r.sync(ctx, &endpoint)
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return ctrl.Result{}, nil // the endpoint goes with its namespace
+	}
 	return result, errors.Join(err, r.storeStatus(ctx, before, &endpoint))
 }
 
@@ -93,8 +98,8 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 		waitForOthers(endpoint)
 		return ctrl.Result{RequeueAfter: unseen(accepted)}, nil
 	}
-	behind, err := r.observeSidecar(ctx, endpoint, generation)
 	result := ctrl.Result{RequeueAfter: unseen(accepted)}
+	behind, err := r.observeSidecar(ctx, endpoint, generation)
 	if behind {
 		result.RequeueAfter = askAgain
 	}
@@ -104,9 +109,17 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 // unseen returns when to look again for a change that no watch tells of: a foreign object with a child's name, which the
 // filtered caches do not hold, goes away. Zero is never.
 func unseen(err error) time.Duration {
-	var wait *refs.Wait
-	if errors.As(err, &wait) && wait.Reason == v1alpha1.ReasonNameTaken {
+	if waitReason(err) == v1alpha1.ReasonNameTaken {
 		return lookAgain
 	}
 	return 0
+}
+
+// waitReason returns the reason of an error that a person must mend, or "".
+func waitReason(err error) string {
+	var wait *refs.Wait
+	if errors.As(err, &wait) {
+		return wait.Reason
+	}
+	return ""
 }

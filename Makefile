@@ -57,7 +57,7 @@ verify: ## Fail if a generated file or go.mod is stale
 test: lint unit integration e2e ## Run every test
 
 lint: ## Vet, lint and check formatting, in Go and in the chart
-	$(call tool,golangci-lint) run --build-tags integration,e2e ./...
+	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e ./...
 	$(call tool,helm) lint --strict charts/wechat-endpoint
 
 unit: ## Run the unit tests, with the race detector

@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -16,6 +17,7 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	apps "k8s.io/client-go/applyconfigurations/apps/v1"
 	core "k8s.io/client-go/applyconfigurations/core/v1"
@@ -128,7 +130,10 @@ func (r *Reconciler) createChild(ctx context.Context, endpoint *v1alpha1.WeChatE
 	if !metav1.IsControlledBy(&live, endpoint) {
 		return nameTaken(wanted)
 	}
-	return r.updateChild(ctx, wanted, &live) // ours: the cache is behind, or somebody took the label away
+	if labels.SelectorFromSet(wanted.GetLabels()).Matches(labels.Set(live.Labels)) {
+		return fmt.Errorf("%s %s is not in the cache yet", wanted.GetKind(), wanted.GetName()) // what was rendered may rest on its absence
+	}
+	return r.updateChild(ctx, wanted, &live) // ours, but somebody took a label away by which it is seen
 }
 
 // updateChild applies to that very object and no other of its name.
@@ -140,10 +145,44 @@ func (r *Reconciler) updateChild(ctx context.Context, wanted *unstructured.Unstr
 
 func (r *Reconciler) apply(ctx context.Context, object *unstructured.Unstructured) error {
 	err := r.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(render.FieldManager), client.ForceOwnership)
+	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
+		return &refusedError{kind: object.GetKind(), err: err}
+	}
 	if err != nil {
 		return fmt.Errorf("applying %s %s: %w", object.GetKind(), object.GetName(), err)
 	}
 	return nil
+}
+
+// refusedError is an object that the API server, a quota or an admission policy does not take. It is tried again, because
+// no watch tells when a policy changes, and the status quotes it meanwhile.
+type refusedError struct {
+	kind string
+	err  error
+}
+
+func (e *refusedError) Error() string {
+	return "the API server refuses the " + e.kind + ": " + e.err.Error()
+}
+func (e *refusedError) Unwrap() error { return e.err }
+
+// refusal says in the status which object was refused and why, and returns the error as it was.
+func refusal(endpoint *v1alpha1.WeChatEndpoint, err error) error {
+	var refused *refusedError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	reason, message := success(endpoint, v1alpha1.ConditionAccepted) // by us; it is the object that is refused
+	set(endpoint, v1alpha1.ConditionAccepted, metav1.ConditionTrue, reason, message)
+	switch refused.kind {
+	case "Ingress":
+		set(endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionUnknown, v1alpha1.ReasonWaiting,
+			refused.Error()+"; correct url, or ask the platform team")
+	default:
+		set(endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonPodsNotCreated,
+			refused.Error()+"; correct sidecar.resources, or ask the platform team")
+	}
+	return err
 }
 
 // prune deletes the objects of this endpoint that it no longer asks for.

@@ -7,12 +7,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -28,7 +31,17 @@ const (
 	askAgain  = time.Second
 	wakeAgain = 3 * time.Second
 	lookAgain = 15 * time.Second
+	askSeldom = 5 * time.Second // of a pod that has been silent or behind for long: each question may cost a second
 )
+
+// askDelay grows with the time for which the pods have not served what they should.
+func askDelay(endpoint *v1alpha1.WeChatEndpoint) time.Duration {
+	available := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionSidecarAvailable)
+	if available == nil || available.Status == metav1.ConditionTrue {
+		return askAgain
+	}
+	return min(max(time.Since(available.LastTransitionTime.Time)/4, askAgain), askSeldom)
+}
 
 // observeSidecar asks every pod what it serves, and wakes the kubelets of those that are behind. It reports whether to ask
 // again soon: no watch tells when a pod has caught up.
@@ -167,8 +180,9 @@ func podTrouble(pod *corev1.Pod) string {
 	return ""
 }
 
-// observeRoute says whether the route is applied and somebody can serve it. An Ingress has no status for more.
-func (r *Reconciler) observeRoute(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) error {
+// observeRoute says whether the route is applied and somebody can serve it. An Ingress has no status for more. Unless it was
+// applied just now, which the cache may not show yet, it must be there and publish this very URL: the claim rests on it.
+func (r *Reconciler) observeRoute(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, applied bool) error {
 	if endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone {
 		return nil
 	}
@@ -177,8 +191,23 @@ func (r *Reconciler) observeRoute(ctx context.Context, endpoint *v1alpha1.WeChat
 	}
 	var ingress networkingv1.Ingress
 	err := r.Get(ctx, client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}, &ingress)
-	if err != nil && client.IgnoreNotFound(err) != nil {
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading Ingress %s: %w", render.Name(endpoint), err)
 	}
+	if !applied && (err != nil || !metav1.IsControlledBy(&ingress, endpoint) || !publishes(&ingress, endpoint)) {
+		return refs.Waitf(v1alpha1.ReasonWaiting, "this URL is not published yet: first see to the conditions before this one")
+	}
+	if err == nil && ingress.Spec.IngressClassName == nil {
+		return refs.Waitf(v1alpha1.ReasonIngressClassNotFound,
+			"Ingress %s was made before the cluster had a default class and has none: set url.ingress.className", ingress.Name)
+	}
 	return nil
+}
+
+// publishes reports whether the Ingress leads from the endpoint's URL.
+func publishes(ingress *networkingv1.Ingress, endpoint *v1alpha1.WeChatEndpoint) bool {
+	return slices.ContainsFunc(ingress.Spec.Rules, func(rule networkingv1.IngressRule) bool {
+		return rule.Host == endpoint.Spec.URL.Host && rule.HTTP != nil &&
+			slices.ContainsFunc(rule.HTTP.Paths, func(p networkingv1.HTTPIngressPath) bool { return p.Path == endpoint.Spec.URL.Path })
+	})
 }

@@ -77,15 +77,22 @@ func sameClaim(a, b *v1alpha1.WeChatEndpoint) bool {
 
 // precedes reports whether a holds a claim rather than b.
 func precedes(a, b *v1alpha1.WeChatEndpoint) bool {
-	aPublished := apimeta.IsStatusConditionTrue(a.Status.Conditions, v1alpha1.ConditionRouteProgrammed)
-	bPublished := apimeta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionRouteProgrammed)
-	if aPublished != bPublished {
+	if aPublished := published(a); aPublished != published(b) {
 		return aPublished
 	}
 	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
 		return a.CreationTimestamp.Before(&b.CreationTimestamp)
 	}
 	return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name) < 0
+}
+
+// published reports whether an Ingress leads from the claim to the endpoint. A status that speaks of another URL, or of
+// none that is published, is that of an earlier spec: it lends no right to the new claim.
+func published(e *v1alpha1.WeChatEndpoint) bool {
+	route := apimeta.FindStatusCondition(e.Status.Conditions, v1alpha1.ConditionRouteProgrammed)
+	_, claim, _ := strings.Cut(e.Status.URL, "://")
+	return route != nil && route.Status == metav1.ConditionTrue && route.Reason == v1alpha1.ReasonRouteProgrammed &&
+		claim == shownHost(e)+e.Spec.URL.Path
 }
 
 // credentials are what the sidecar was last given.

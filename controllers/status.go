@@ -4,9 +4,11 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -37,6 +39,8 @@ func record(endpoint *v1alpha1.WeChatEndpoint, condition string, err error) erro
 	case err == nil:
 		reason, message := success(endpoint, condition)
 		set(endpoint, condition, metav1.ConditionTrue, reason, message)
+	case errors.As(err, &wait) && wait.Reason == v1alpha1.ReasonWaiting:
+		set(endpoint, condition, metav1.ConditionUnknown, wait.Reason, wait.Message)
 	case errors.As(err, &wait):
 		set(endpoint, condition, metav1.ConditionFalse, wait.Reason, wait.Message)
 	default:
@@ -83,23 +87,25 @@ func set(endpoint *v1alpha1.WeChatEndpoint, condition string, status metav1.Cond
 // describe fills what the status says about the spec alone.
 func describe(endpoint *v1alpha1.WeChatEndpoint) {
 	spec := endpoint.Spec
-	scheme, host := "http", spec.URL.Host
+	scheme := "http"
 	if spec.URL.Ingress != nil && spec.URL.Ingress.TLSSecretName != "" {
 		scheme = "https"
 	}
-	if host == "" {
-		host = "*"
-	}
-	endpoint.Status.URL = scheme + "://" + host + spec.URL.Path
+	endpoint.Status.URL = scheme + "://" + shownHost(endpoint) + spec.URL.Path
 	endpoint.Status.Backend = spec.Backend.Service.Name + ":" + spec.Backend.Service.Port.String()
+}
+
+// shownHost is the host of the URL as the status shows it.
+func shownHost(endpoint *v1alpha1.WeChatEndpoint) string {
+	return cmp.Or(endpoint.Spec.URL.Host, "*")
 }
 
 // summarize sets Ready from the conditions before it; its message is that of the first that does not hold.
 func summarize(endpoint *v1alpha1.WeChatEndpoint) {
 	for _, name := range order {
 		condition := apimeta.FindStatusCondition(endpoint.Status.Conditions, name)
-		if condition == nil {
-			set(endpoint, v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonWaiting, name+": not known yet")
+		if condition == nil || condition.ObservedGeneration != endpoint.Generation {
+			set(endpoint, v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonWaiting, name+": not known yet of this spec")
 			return
 		}
 		if condition.Status != metav1.ConditionTrue {
@@ -114,9 +120,19 @@ func summarize(endpoint *v1alpha1.WeChatEndpoint) {
 	set(endpoint, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady, message)
 }
 
+// observed reports whether every condition speaks of the newest spec.
+func observed(endpoint *v1alpha1.WeChatEndpoint) bool {
+	return !slices.ContainsFunc(order, func(name string) bool {
+		condition := apimeta.FindStatusCondition(endpoint.Status.Conditions, name)
+		return condition == nil || condition.ObservedGeneration != endpoint.Generation
+	})
+}
+
 // storeStatus writes the status if it changed, and then tells of the conditions that turned.
 func (r *Reconciler) storeStatus(ctx context.Context, before, after *v1alpha1.WeChatEndpoint) error {
-	after.Status.ObservedGeneration = after.Generation
+	if observed(after) {
+		after.Status.ObservedGeneration = after.Generation
+	}
 	summarize(after)
 	if equality.Semantic.DeepEqual(before.Status, after.Status) {
 		return nil

@@ -73,18 +73,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 // is observed. Each step has a condition of its own; a step that cannot be taken leaves the objects as they are, so that an
 // endpoint that serves goes on serving while its Secret is broken.
 func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) (ctrl.Result, error) {
-	describe(endpoint)
 	current, err := r.currentCredentials(ctx, endpoint)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	input := render.Input{Endpoint: endpoint, Image: r.Options.SidecarImage, PullPolicy: r.Options.SidecarPullPolicy}
-	accepted := r.accept(ctx, endpoint)
+	accepted := r.accept(ctx, endpoint) // before describe: the status still says which URL was published
 	credentialsErr := r.resolveCredentials(ctx, endpoint, current, &input)
 	backendErr := r.resolveBackend(ctx, endpoint, &input)
-	generation := current.generation
+	describe(endpoint)
+	generation, applied := current.generation, false
 	if accepted == nil && credentialsErr == nil && backendErr == nil && !endpoint.Spec.Paused {
 		generation, accepted = r.applyChildren(ctx, endpoint, input, current)
+		accepted, applied = refusal(endpoint, accepted), accepted == nil
 	}
 	err = errors.Join(
 		record(endpoint, v1alpha1.ConditionAccepted, accepted),
@@ -101,9 +102,9 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 	result := ctrl.Result{RequeueAfter: unseen(accepted)}
 	behind, err := r.observeSidecar(ctx, endpoint, generation)
 	if behind {
-		result.RequeueAfter = askAgain
+		result.RequeueAfter = askDelay(endpoint)
 	}
-	return result, errors.Join(err, record(endpoint, v1alpha1.ConditionRouteProgrammed, r.observeRoute(ctx, endpoint)))
+	return result, errors.Join(err, record(endpoint, v1alpha1.ConditionRouteProgrammed, r.observeRoute(ctx, endpoint, applied)))
 }
 
 // unseen returns when to look again for a change that no watch tells of: a foreign object with a child's name, which the

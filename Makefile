@@ -13,6 +13,8 @@ IMAGES   := operator sidecar example-app
 
 cluster  := test/cluster/cluster
 tool      = "$$(tools/install $(1))"
+# A machine without kubectl gets the one that was built for the local cluster.
+find_kubectl = command -v kubectl >/dev/null || ln -sf "$$($(cluster) assets)/kubectl" bin/kubectl
 go_build := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 export IMAGE_PREFIX := $(REGISTRY)
 export IMAGE_TAG := $(VERSION)
@@ -20,7 +22,7 @@ export CLUSTER
 
 ifeq ($(CLUSTER),local)
 inside := $(cluster) exec --
-export KUBECONFIG = $(shell $(cluster) kubeconfig)
+export KUBECONFIG = $(shell $(cluster) kubeconfig 2>/dev/null)
 endif
 
 ##@ Everyday
@@ -70,13 +72,15 @@ integration: ## Run the tests that need an API server
 
 e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images ## Run the end-to-end tests on the cluster
 	@[ "$(CLUSTER)" != local ] || $(cluster) load bin/images/*.tar
-	HELM=$(call tool,helm) KUBECTL="$$(command -v kubectl)" \
+	@$(find_kubectl)
+	HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
 	  go test -count=1 -timeout 25m -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/...
 
 ##@ A cluster to try it on
 
 demo: $(if $(filter local,$(CLUSTER)),cluster-up) images ## Show the main job, end to end, on the cluster
 	@[ "$(CLUSTER)" != local ] || $(cluster) load bin/images/*.tar
+	@$(find_kubectl)
 	@go build -o bin/demo ./test/demo
 	@HELM=$(call tool,helm) PATH="$(CURDIR)/bin:$$PATH" $(inside) bin/demo
 

@@ -1,0 +1,127 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func good() Config {
+	return Config{
+		Generation: "g-1", Endpoint: "team-a/shop", Platform: PlatformOfficialAccount, AppID: "wx1", MessageMode: ModePlaintext,
+		Host: "wx.example.com", Path: "/weixin", Freshness: Duration(5 * time.Minute),
+		Backend: Backend{URL: "http://app.team-a.svc:8080", Path: "/weixin/", Deadline: Duration(4500 * time.Millisecond)},
+	}
+}
+
+func TestParseReadsWhatTheOperatorWrites(t *testing.T) {
+	text, err := json.MarshalIndent(good(), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Parse(text)
+	if diff := cmp.Diff(good(), got); diff != "" || err != nil {
+		t.Errorf("error %v; read otherwise (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for name, test := range map[string]struct {
+		edit    func(*Config)
+		refused string
+	}{
+		"good":                         {func(*Config) {}, ""},
+		"every host":                   {func(c *Config) { c.Host = "" }, ""},
+		"the request's own path":       {func(c *Config) { c.Backend.Path = "" }, ""},
+		"no generation":                {func(c *Config) { c.Generation = "" }, "generation is empty"},
+		"a header in the endpoint":     {func(c *Config) { c.Endpoint = "a/b\r\nX: 1" }, "endpoint must be"},
+		"another platform":             {func(c *Config) { c.Platform = "WeCom" }, "or a newer image"},
+		"another mode":                 {func(c *Config) { c.MessageMode = "Encrypted" }, "or a newer image"},
+		"an appID with a space":        {func(c *Config) { c.AppID = "wx 1" }, "appID"},
+		"a host with a port":           {func(c *Config) { c.Host = "wx.example.com:80" }, "host must be"},
+		"a path with a slash behind":   {func(c *Config) { c.Path = "/weixin/" }, "without trailing slash"},
+		"the shortest freshness":       {func(c *Config) { c.Freshness = Duration(MinFreshness) }, ""},
+		"a freshness too short":        {func(c *Config) { c.Freshness = Duration(MinFreshness - 1) }, "freshness"},
+		"the longest freshness":        {func(c *Config) { c.Freshness = Duration(MaxFreshness) }, ""},
+		"a freshness too long":         {func(c *Config) { c.Freshness = Duration(MaxFreshness + 1) }, "freshness"},
+		"the shortest deadline":        {func(c *Config) { c.Backend.Deadline = Duration(MinDeadline) }, ""},
+		"no deadline":                  {func(c *Config) { c.Backend.Deadline = 0 }, "backend.deadline"},
+		"the longest deadline":         {func(c *Config) { c.Backend.Deadline = Duration(MaxDeadline) }, ""},
+		"a deadline after WeChat's":    {func(c *Config) { c.Backend.Deadline = Duration(MaxDeadline + 1) }, "WeChat hangs up"},
+		"a backend by https":           {func(c *Config) { c.Backend.URL = "https://app:443" }, "backend.url"},
+		"a backend with a path":        {func(c *Config) { c.Backend.URL = "http://app/x" }, "backend.url"},
+		"a backend with a user":        {func(c *Config) { c.Backend.URL = "http://a:b@app" }, "backend.url"},
+		"a backend's path with query":  {func(c *Config) { c.Backend.Path = "/a?b" }, "backend.path"},
+		"a backend that is no address": {func(c *Config) { c.Backend.URL = "app" }, "backend.url"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := good()
+			test.edit(&c)
+			err := c.Validate()
+			if (err == nil) != (test.refused == "") || err != nil && !strings.Contains(err.Error(), test.refused) {
+				t.Errorf("error %v, want %q", err, test.refused)
+			}
+		})
+	}
+}
+
+func TestParseRefusesWhatItDoesNotKnow(t *testing.T) {
+	for name, text := range map[string]string{
+		"an unknown field":  `{"generation":"g","verification":"off"}`,
+		"more than one":     `{} {}`,
+		"nothing":           ``,
+		"another type":      `{"generation":1}`,
+		"more than 64 KiB":  `{"generation":"` + strings.Repeat("g", MaxFileSize) + `"}`,
+		"a duration in ms":  `{"freshness":300000}`,
+		"a broken duration": `{"freshness":"5 minutes"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), File) {
+				t.Errorf("error %v, want one that names the file", err)
+			}
+		})
+	}
+}
+
+func TestParseCredentialsNeverQuotesThem(t *testing.T) {
+	const secret = "very-secret-token"
+	for name, text := range map[string]string{
+		"white space":      `{"generation":"g","pairs":[{"token":"` + secret + `\n"}]}`,
+		"too long":         `{"generation":"g","pairs":[{"token":"` + secret + strings.Repeat("x", 32) + `"}]}`,
+		"beyond ASCII":     `{"generation":"g","pairs":[{"token":"` + secret + `你"}]}`,
+		"cut off":          `{"generation":"g","pairs":[{"token":"` + secret,
+		"not quoted":       `{"generation":"g","pairs":[{"token":` + secret + `}]}`,
+		"of another type":  `{"generation":"g","pairs":"` + secret + `"}`,
+		"no generation":    `{"pairs":[{"token":"` + secret + `"}]}`,
+		"none":             `{"generation":"g","pairs":[]}`,
+		"too many":         `{"generation":"g","pairs":[` + strings.Repeat(`{"token":"`+secret+`"},`, MaxPairs) + `{"token":"` + secret + `"}]}`,
+		"an unknown field": `{"generation":"g","pairs":[{"token":"` + secret + `","aesKey":"x"}]}`,
+		"text behind them": `{"generation":"g","pairs":[{"token":"` + secret + `"}]}` + secret,
+		"an empty token":   `{"generation":"g","pairs":[{"token":""}]}`,
+		"two characters":   `{"generation":"g","pairs":[{"token":"ab"}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := ParseCredentials([]byte(text))
+			if err == nil || strings.Contains(err.Error(), secret) {
+				t.Errorf("error %v; want one without the token", err)
+			}
+		})
+	}
+}
+
+func TestValidateToken(t *testing.T) {
+	for token, good := range map[string]bool{
+		"ab": false, "abc": true, strings.Repeat("a", 32): true, strings.Repeat("a", 33): false,
+		"test token": true, " abc": false, "abc\n": false, "abc\x00": false, "": false,
+	} {
+		if err := ValidateToken(token); (err == nil) != good {
+			t.Errorf("token %q: %v", token, err)
+		}
+	}
+}

@@ -58,9 +58,10 @@ verify: ## Fail if a generated file or go.mod is stale
 
 test: lint unit integration e2e ## Run every test
 
-lint: ## Vet, lint and check formatting, in Go and in the chart
+lint: ## Lint the Go code, the chart and what it renders
 	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e ./...
 	$(call tool,helm) lint --strict charts/wechat-endpoint
+	hack/schema-check.sh
 
 unit: ## Run the unit tests, with the race detector
 	go test -race ./...

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Checks what the chart and the kustomize bases render against the schemas of the Kubernetes version that the tests run on,
+# strictly: an unknown field is an error.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+helm=$(tools/install helm)
+kubeconform=$(tools/install kubeconform)
+kubernetes=$(cd test/cluster/parts/kubernetes && go mod download k8s.io/kubernetes && go list -m -f '{{.Dir}}' k8s.io/kubernetes)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+go run ./hack/schemas -openapi "$kubernetes/api/openapi-spec/swagger.json" -out "$work/schemas" config/crd/bases/*.yaml
+check() { # name, files; none reads standard input
+  echo "schema check: $1" >&2
+  "$kubeconform" -strict -summary -schema-location "$work/schemas/{{.ResourceKind}}{{.KindSuffix}}.json" "${@:2}"
+}
+"$helm" template charts/wechat-endpoint | check "the chart"
+"$helm" template charts/wechat-endpoint --set replicaCount=2,metrics.service.enabled=true,allowEmptyHost=true | check "the chart with more values"
+check "the kustomize bases" config/{manager,rbac}/[!k]*.yaml config/crd/bases/*.yaml
+check "the samples" config/samples/[!k]*.yaml
+if printf 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicass: 1}\n' | check "a typing mistake" >/dev/null; then
+  echo "schema check: a typing mistake was not found" >&2
+  exit 1
+fi

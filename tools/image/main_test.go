@@ -5,13 +5,19 @@ package main
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"io"
+	"log"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
@@ -56,6 +62,32 @@ func TestImage(t *testing.T) {
 	}
 	if _, err := archive.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("there is more than one file in the image: %v", err)
+	}
+}
+
+// TestPush pushes to a real registry, as the image of CLUSTER=current is.
+func TestPush(t *testing.T) {
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	binary := filepath.Join(t.TempDir(), "sidecar")
+	if err := os.WriteFile(binary, []byte("a static binary"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tag := strings.TrimPrefix(server.URL, "http://") + "/wechatendpoint/sidecar:1"
+	var said bytes.Buffer
+	if err := run([]string{"-binary", binary, "-tag", tag, "-push"}, &said); err != nil {
+		t.Fatal(err)
+	}
+	reference, err := name.ParseReference(tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	descriptor, err := remote.Head(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(said.String(), "@"+descriptor.Digest.String()+"\n") {
+		t.Errorf("said %q, and the registry has %s", said.String(), descriptor.Digest)
 	}
 }
 

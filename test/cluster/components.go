@@ -14,24 +14,25 @@ type component struct {
 	part      part
 	binary    string
 	arguments []string
+	needs     string // a file that must be there first, besides the binary; empty for none
 }
 
-// components are all processes of the cluster, in the order of starting. None waits for another: each tries until what
-// it needs is there.
+// components are all processes of the cluster, in the order of starting. Most try by themselves until those they need
+// answer. The kubelet gives up at once without containerd's socket, which is a minute away while containerd is built for the first time.
 func components() []component {
 	return []component{
-		{"etcd", etcd, "etcd", etcdFlags()},
-		{"kube-apiserver", kubernetes, "kube-apiserver", apiserverFlags()},
-		{"kube-controller-manager", kubernetes, "kube-controller-manager", controllerManagerFlags()},
-		{"kube-scheduler", kubernetes, "kube-scheduler", []string{
+		{name: "etcd", part: etcd, binary: "etcd", arguments: etcdFlags()},
+		{name: "kube-apiserver", part: kubernetes, binary: "kube-apiserver", arguments: apiserverFlags()},
+		{name: "kube-controller-manager", part: kubernetes, binary: "kube-controller-manager", arguments: controllerManagerFlags()},
+		{name: "kube-scheduler", part: kubernetes, binary: "kube-scheduler", arguments: []string{
 			"--kubeconfig=" + kubeconfigs["scheduler"], "--leader-elect=false", "--bind-address=127.0.0.1",
 		}},
-		{"containerd", containerd, "containerd", []string{"--config=" + containerdConfigFile}},
-		{"kubelet", kubernetes, "kubelet", []string{
+		{name: "containerd", part: containerd, binary: "containerd", arguments: []string{"--config=" + containerdConfigFile}},
+		{name: "kubelet", part: kubernetes, binary: "kubelet", needs: containerdSock, arguments: []string{
 			"--config=" + kubeletConfigFile, "--kubeconfig=" + kubeconfigs["kubelet"],
 			"--hostname-override=" + nodeName, "--node-ip=" + nodeIP, "--root-dir=/var/lib/kubelet",
 		}},
-		{"kube-proxy", kubernetes, "kube-proxy", []string{"--config=" + proxyConfigFile}},
+		{name: "kube-proxy", part: kubernetes, binary: "kube-proxy", arguments: []string{"--config=" + proxyConfigFile}},
 	}
 }
 

@@ -56,10 +56,10 @@ func openRelays() error {
 // nothing waits for etcd and the apiserver.
 const tooOften = 15
 
-// keepRunning starts c once its binary is there, and again one second after it has ended.
+// keepRunning starts c once its binary and what it needs are there, and again one second after it has ended.
 func keepRunning(c component, children *children) {
 	path := c.path() // once: the sources it depends on may change while the cluster runs
-	for !exists(path) {
+	for !exists(path) || c.needs != "" && !exists(c.needs) {
 		time.Sleep(200 * time.Millisecond)
 	}
 	for ends := 1; ; ends++ {

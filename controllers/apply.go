@@ -80,7 +80,7 @@ func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeCha
 				"%s %s was not as this endpoint asks for: applied again", wanted.GetKind(), wanted.GetName())
 		}
 	}
-	endpoint.Status.Credentials.Generation = input.Counter
+	endpoint.Status.Credentials.Generation = input.Pair.Generation
 	return objects.Generation, r.prune(ctx, endpoint, rendered)
 }
 

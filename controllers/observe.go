@@ -204,10 +204,17 @@ func (r *Reconciler) observeRoute(ctx context.Context, endpoint *v1alpha1.WeChat
 	return nil
 }
 
-// publishes reports whether the Ingress leads from the endpoint's URL.
+// publishes reports whether the Ingress has all routes of the endpoint.
 func publishes(ingress *networkingv1.Ingress, endpoint *v1alpha1.WeChatEndpoint) bool {
+	return !slices.ContainsFunc(render.Routes(endpoint), func(route render.Route) bool {
+		return !publishesRoute(ingress, endpoint.Spec.URL.Host, route)
+	})
+}
+
+func publishesRoute(ingress *networkingv1.Ingress, host string, route render.Route) bool {
 	return slices.ContainsFunc(ingress.Spec.Rules, func(rule networkingv1.IngressRule) bool {
-		return rule.Host == endpoint.Spec.URL.Host && rule.HTTP != nil &&
-			slices.ContainsFunc(rule.HTTP.Paths, func(p networkingv1.HTTPIngressPath) bool { return p.Path == endpoint.Spec.URL.Path })
+		return rule.Host == host && rule.HTTP != nil && slices.ContainsFunc(rule.HTTP.Paths, func(p networkingv1.HTTPIngressPath) bool {
+			return p.Path == route.Path && p.PathType != nil && *p.PathType == route.PathType()
+		})
 	})
 }

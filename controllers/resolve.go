@@ -5,12 +5,15 @@ package controllers
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,7 +34,42 @@ func (r *Reconciler) accept(ctx context.Context, endpoint *v1alpha1.WeChatEndpoi
 		return refs.Waitf(v1alpha1.ReasonAnnotationNotAllowed,
 			"url.ingress.annotations: %s is not allowed here: remove it, or ask the platform team to add it to allowedIngressAnnotations", key)
 	}
+	if err := checkAudit(endpoint, time.Now()); err != nil {
+		return err
+	}
 	return r.checkClaim(ctx, endpoint)
+}
+
+// maxAudit is how far ahead an audit may end.
+const maxAudit = 14 * 24 * time.Hour
+
+// checkAudit refuses an audit that has ended or that ends too late. The sidecar ends it by itself; what is refused here is
+// a spec that does not say what is done.
+func checkAudit(endpoint *v1alpha1.WeChatEndpoint, now time.Time) error {
+	until := endpoint.Spec.Verification.AuditUntil
+	switch {
+	case until == nil:
+		return nil
+	case !until.After(now):
+		return refs.Waitf(v1alpha1.ReasonAuditEnded,
+			"verification.auditUntil is past, so every check is enforced again: remove auditUntil and set verification.enforcement to Enforce, or set a time within 14 days")
+	case until.Sub(now) > maxAudit:
+		return refs.Waitf(v1alpha1.ReasonAuditTooLong,
+			"verification.auditUntil is more than 14 days ahead: set an earlier time, not after %s", now.Add(maxAudit).UTC().Format(time.DateOnly))
+	}
+	return nil
+}
+
+// untilAuditTurns returns after what time checkAudit will judge otherwise, which no watch tells of. Zero is never.
+func untilAuditTurns(endpoint *v1alpha1.WeChatEndpoint, now time.Time) time.Duration {
+	until := endpoint.Spec.Verification.AuditUntil
+	if until == nil || !until.After(now) {
+		return 0
+	}
+	if ahead := until.Sub(now); ahead <= maxAudit {
+		return ahead + time.Second
+	}
+	return until.Sub(now) - maxAudit + time.Second
 }
 
 func (r *Reconciler) forbiddenAnnotation(endpoint *v1alpha1.WeChatEndpoint) string {
@@ -46,7 +84,7 @@ func (r *Reconciler) forbiddenAnnotation(endpoint *v1alpha1.WeChatEndpoint) stri
 	return ""
 }
 
-// checkClaim refuses an endpoint whose host and path another one holds: the one whose route is published, and among
+// checkClaim refuses an endpoint that asks for a route which another one holds: the one whose route is published, and among
 // unpublished ones the older.
 func (r *Reconciler) checkClaim(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) error {
 	if endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone {
@@ -58,28 +96,73 @@ func (r *Reconciler) checkClaim(ctx context.Context, endpoint *v1alpha1.WeChatEn
 	}
 	for i := range others.Items {
 		other := &others.Items[i]
-		if other.UID == endpoint.UID || !sameClaim(other, endpoint) || !precedes(other, endpoint) {
+		if other.UID == endpoint.UID || !other.DeletionTimestamp.IsZero() || other.Spec.URL.Exposure == v1alpha1.ExposureNone {
 			continue
 		}
-		holder := "an endpoint in another namespace"
-		if other.Namespace == endpoint.Namespace {
-			holder = "WeChatEndpoint " + other.Name
+		lost, err := r.lostRoute(ctx, endpoint, other)
+		if err != nil {
+			return err
 		}
-		return refs.Waitf(v1alpha1.ReasonURLConflict, "%s%s is held by %s: choose another host or path, or delete the other endpoint",
-			endpoint.Spec.URL.Host, endpoint.Spec.URL.Path, holder)
+		if lost != nil {
+			return conflict(endpoint, other, *lost)
+		}
 	}
 	return nil
 }
 
-func sameClaim(a, b *v1alpha1.WeChatEndpoint) bool {
-	return a.DeletionTimestamp.IsZero() && a.Spec.URL.Exposure != v1alpha1.ExposureNone && a.Spec.URL.Path == b.Spec.URL.Path
+func conflict(endpoint, holder *v1alpha1.WeChatEndpoint, lost render.Route) error {
+	name := "an endpoint in another namespace"
+	if holder.Namespace == endpoint.Namespace {
+		name = "WeChatEndpoint " + holder.Name
+	}
+	what := ""
+	if lost.Prefix {
+		what = "a path below "
+	}
+	return refs.Waitf(v1alpha1.ReasonURLConflict, "%s%s%s is held by %s: choose another host, path or domain file, or delete the other endpoint",
+		what, endpoint.Spec.URL.Host, lost.Path, name)
 }
 
-// precedes reports whether a holds a claim rather than b.
-func precedes(a, b *v1alpha1.WeChatEndpoint) bool {
-	if aPublished := published(a); aPublished != published(b) {
-		return aPublished
+// lostRoute returns a route of the endpoint that the other holds rather than the endpoint, or nil.
+func (r *Reconciler) lostRoute(ctx context.Context, endpoint, other *v1alpha1.WeChatEndpoint) (*render.Route, error) {
+	for _, mine := range render.Routes(endpoint) {
+		for _, theirs := range render.Routes(other) {
+			if !mine.Overlaps(theirs) {
+				continue
+			}
+			holding, err := r.holds(ctx, endpoint, mine)
+			if err != nil {
+				return nil, err
+			}
+			otherHolding, err := r.holds(ctx, other, theirs)
+			if err != nil {
+				return nil, err
+			}
+			if holding == otherHolding && older(other, endpoint) || otherHolding && !holding {
+				return &mine, nil
+			}
+		}
 	}
+	return nil, nil
+}
+
+// holds reports whether the route is published. That of the URL stands in the status; that of a domain file, which may have
+// been added since, in the Ingress alone.
+func (r *Reconciler) holds(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, route render.Route) (bool, error) {
+	isFile := func(f v1alpha1.DomainFile) bool { return "/"+f.Name == route.Path }
+	if !published(endpoint) || !slices.ContainsFunc(endpoint.Spec.DomainFiles, isFile) {
+		return published(endpoint), nil
+	}
+	var ingress networkingv1.Ingress
+	err := r.Get(ctx, client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}, &ingress)
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("reading Ingress %s: %w", render.Name(endpoint), err)
+	}
+	return err == nil && metav1.IsControlledBy(&ingress, endpoint) && publishesRoute(&ingress, endpoint.Spec.URL.Host, route), nil
+}
+
+// older reports whether a was made before b; of two that were made in the same second, the name decides.
+func older(a, b *v1alpha1.WeChatEndpoint) bool {
 	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
 		return a.CreationTimestamp.Before(&b.CreationTimestamp)
 	}
@@ -99,6 +182,7 @@ func published(e *v1alpha1.WeChatEndpoint) bool {
 type credentials struct {
 	generation string // of both files; empty before the first
 	newest     config.Pair
+	gatewayKey []byte
 }
 
 // currentCredentials reads the Secret that the operator made. One that cannot be read, or is not ours, counts as none: it
@@ -113,27 +197,60 @@ func (r *Reconciler) currentCredentials(ctx context.Context, endpoint *v1alpha1.
 	if err != nil || !metav1.IsControlledBy(&secret, endpoint) {
 		return credentials{}, nil
 	}
-	return credentials{generation: parsed.Generation, newest: parsed.Pairs[0]}, nil
+	return credentials{generation: parsed.Generation, newest: parsed.Pairs[0], gatewayKey: parsed.GatewayKey}, nil
 }
 
-// resolveCredentials reads the user's token and counts its changes. The count goes on where the status left it if the
+// resolveCredentials reads the user's values and counts their changes. The count goes on where the status left it if the
 // operator's own Secret was lost.
 func (r *Reconciler) resolveCredentials(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, current credentials, input *render.Input) error {
-	token, err := refs.Token(ctx, r, endpoint)
+	pair, err := refs.Pair(ctx, r, endpoint)
 	if err != nil {
 		return err
 	}
-	input.Token, input.Counter = token, current.newest.Generation
+	pair.Generation = current.newest.Generation
 	switch {
-	case current.newest.Token == "":
-		input.Counter = endpoint.Status.Credentials.Generation + 1
-	case current.newest.Token != token:
-		input.Counter++
+	case current.generation == "":
+		pair.Generation = endpoint.Status.Credentials.Generation + 1
+	case !current.newest.Equal(pair):
+		pair.Generation++
+	}
+	input.Pair = pair
+	return nil
+}
+
+// resolveGatewayKey returns the key that the endpoint has, from the sidecar's credentials or else from the Secret that the
+// app may mount, so that neither a deletion nor an edit of one of them changes it. Where there is none it makes one.
+func (r *Reconciler) resolveGatewayKey(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, current credentials, input *render.Input) error {
+	if input.GatewayKey = current.gatewayKey; input.GatewayKey != nil {
+		return nil
+	}
+	var secret corev1.Secret
+	key := client.ObjectKey{Namespace: endpoint.Namespace, Name: render.GatewayKeyName(endpoint)}
+	if err := r.Get(ctx, key, &secret); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("reading Secret %s: %w", key.Name, err)
+	}
+	input.GatewayKey = secret.Data[v1alpha1.GatewayKeyKey]
+	if !metav1.IsControlledBy(&secret, endpoint) || len(input.GatewayKey) != config.GatewayKeySize {
+		input.GatewayKey = make([]byte, config.GatewayKeySize)
+		_, _ = rand.Read(input.GatewayKey) // never fails, by its documentation
 	}
 	return nil
 }
 
 func (r *Reconciler) resolveBackend(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input *render.Input) (err error) {
-	input.BackendURL, err = refs.BackendURL(ctx, r, endpoint)
-	return err
+	spec := endpoint.Spec
+	if input.BackendURL, err = refs.BackendURL(ctx, r, endpoint.Namespace, "backend", spec.Backend.Service); err != nil {
+		return err
+	}
+	input.RuleURLs = make([]string, len(spec.Rules))
+	for i, rule := range spec.Rules {
+		if rule.Backend == nil {
+			continue
+		}
+		field := fmt.Sprintf("rules[%d].backend", i)
+		if input.RuleURLs[i], err = refs.BackendURL(ctx, r, endpoint.Namespace, field, rule.Backend.Service); err != nil {
+			return err
+		}
+	}
+	return nil
 }

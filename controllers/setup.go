@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -112,12 +113,12 @@ func Setup(ctx context.Context, manager ctrl.Manager, options Options) error {
 
 // SetupWithManager adds the indexes and watches.
 func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager) error {
-	for field, value := range map[string]func(*v1alpha1.WeChatEndpoint) string{
-		indexHost:    func(e *v1alpha1.WeChatEndpoint) string { return e.Spec.URL.Host },
-		indexSecret:  func(e *v1alpha1.WeChatEndpoint) string { return e.Spec.Credentials.SecretName },
-		indexService: func(e *v1alpha1.WeChatEndpoint) string { return e.Spec.Backend.Service.Name },
+	for field, values := range map[string]func(*v1alpha1.WeChatEndpoint) []string{
+		indexHost:    func(e *v1alpha1.WeChatEndpoint) []string { return []string{e.Spec.URL.Host} },
+		indexSecret:  func(e *v1alpha1.WeChatEndpoint) []string { return []string{e.Spec.Credentials.SecretName} },
+		indexService: backendServices,
 	} {
-		index := func(o client.Object) []string { return []string{value(o.(*v1alpha1.WeChatEndpoint))} }
+		index := func(o client.Object) []string { return values(o.(*v1alpha1.WeChatEndpoint)) }
 		if err := manager.GetFieldIndexer().IndexField(ctx, &v1alpha1.WeChatEndpoint{}, field, index); err != nil {
 			return fmt.Errorf("indexing %s: %w", field, err)
 		}
@@ -142,6 +143,17 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 			UsePriorityQueue:        new(false),
 		}).
 		Complete(r)
+}
+
+// backendServices names every Service that messages may be sent to, each once.
+func backendServices(endpoint *v1alpha1.WeChatEndpoint) []string {
+	names := []string{endpoint.Spec.Backend.Service.Name}
+	for _, rule := range endpoint.Spec.Rules {
+		if rule.Backend != nil && !slices.Contains(names, rule.Backend.Service.Name) {
+			names = append(names, rule.Backend.Service.Name)
+		}
+	}
+	return names
 }
 
 // referring maps an object to the endpoints of its namespace that name it.

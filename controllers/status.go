@@ -61,7 +61,11 @@ func success(endpoint *v1alpha1.WeChatEndpoint, condition string) (reason, messa
 	case v1alpha1.ConditionCredentialsResolved:
 		return v1alpha1.ReasonCredentialsResolved, "Secret " + spec.Credentials.SecretName + " holds well-formed values"
 	case v1alpha1.ConditionBackendResolved:
-		return v1alpha1.ReasonBackendResolved, "Service " + spec.Backend.Service.Name + " has port " + spec.Backend.Service.Port.String()
+		message = "Service " + spec.Backend.Service.Name + " has port " + spec.Backend.Service.Port.String()
+		if slices.ContainsFunc(spec.Rules, func(rule v1alpha1.Rule) bool { return rule.Backend != nil }) {
+			message += ", and so have the Services of the rules"
+		}
+		return v1alpha1.ReasonBackendResolved, message
 	case v1alpha1.ConditionSidecarAvailable:
 		return v1alpha1.ReasonSidecarAvailable, fmt.Sprintf("%d pods serve this configuration and these credentials", render.Replicas(endpoint))
 	}

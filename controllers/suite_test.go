@@ -151,6 +151,7 @@ func newEndpoint(namespace string) *v1alpha1.WeChatEndpoint {
 		Spec: v1alpha1.WeChatEndpointSpec{
 			Platform:    v1alpha1.PlatformOfficialAccount,
 			AppID:       "wx5823bf96d3bd56c7",
+			MessageMode: v1alpha1.MessageModePlaintext,
 			Credentials: v1alpha1.CredentialsReference{SecretName: "shop-wechat"},
 			URL:         v1alpha1.CallbackURL{Host: namespace + ".example.com", Path: "/weixin", Exposure: v1alpha1.ExposureNone},
 			Backend:     v1alpha1.Backend{Service: v1alpha1.ServiceReference{Name: "app", Port: intstr.FromInt32(8080)}},

@@ -6,14 +6,20 @@
 package controllers_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
@@ -32,6 +38,36 @@ func TestValidation(t *testing.T) {
 	}
 	freshness := func(d time.Duration) func(*endpoint) {
 		return func(e *endpoint) { e.Spec.Verification.Freshness = &metav1.Duration{Duration: d} }
+	}
+	platform := func(p v1alpha1.Platform, mode v1alpha1.MessageMode) func(*endpoint) {
+		return func(e *endpoint) { e.Spec.Platform, e.Spec.MessageMode = p, mode }
+	}
+	path := func(path string) func(*endpoint) {
+		return func(e *endpoint) { e.Spec.URL.Path = path }
+	}
+	receivers := func(path string, ids ...string) func(*endpoint) {
+		return func(e *endpoint) { e.Spec.URL.Path, e.Spec.ReceiverIDs = path, ids }
+	}
+	rules := func(rules ...v1alpha1.Rule) func(*endpoint) {
+		return func(e *endpoint) { e.Spec.Rules = rules }
+	}
+	text := v1alpha1.RuleMatch{MsgType: "text"}
+	other := &v1alpha1.Backend{Service: v1alpha1.ServiceReference{Name: "other", Port: intstr.FromString("web")}}
+	forward := func(onDeadline v1alpha1.OnDeadline) v1alpha1.Rule {
+		backend := other.DeepCopy()
+		backend.OnDeadline, backend.Path = onDeadline, "/other"
+		return v1alpha1.Rule{Match: text, Action: v1alpha1.RuleActionForward, Backend: backend}
+	}
+	domainFile := func(name, content string) func(*endpoint) {
+		return func(e *endpoint) { e.Spec.DomainFiles = []v1alpha1.DomainFile{{Name: name, Content: content}} }
+	}
+	audit := func(edit func(*endpoint)) func(*endpoint) {
+		return func(e *endpoint) {
+			e.Spec.Backend.Payload = v1alpha1.PayloadOriginal
+			e.Spec.Verification.Enforcement = v1alpha1.EnforcementInsecureAudit
+			e.Spec.Verification.AuditUntil = &metav1.Time{Time: time.Now().Add(time.Hour)}
+			edit(e)
+		}
 	}
 	for name, test := range map[string]struct {
 		edit    func(*endpoint)
@@ -77,25 +113,101 @@ func TestValidation(t *testing.T) {
 		"an annotation of 1025 characters": {func(e *endpoint) {
 			ingress(e, v1alpha1.IngressExposure{Annotations: map[string]string{"a": strings.Repeat("x", 1025)}})
 		}, "at most 1024"},
-		"a port by name":                {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("web") }, ""},
-		"the highest port":              {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65535) }, ""},
-		"a port too high":               {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65536) }, "from 1 to 65535"},
-		"a port number in quotes":       {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("8080") }, "without quotes"},
-		"a Service with a dot":          {func(e *endpoint) { e.Spec.Backend.Service.Name = "app.other" }, "must be the name of a Service"},
-		"the app's root":                {func(e *endpoint) { e.Spec.Backend.Path = "/" }, ""},
-		"the app's path, with a slash":  {func(e *endpoint) { e.Spec.Backend.Path = "/weixin/" }, ""},
-		"the app's path, with two":      {func(e *endpoint) { e.Spec.Backend.Path = "/weixin//" }, "backend.path must be like"},
-		"the app's path, dotted":        {func(e *endpoint) { e.Spec.Backend.Path = "/a/.." }, "must not hold a . or .. segment"},
-		"the shortest deadline":         {deadline(100 * time.Millisecond), ""},
-		"a deadline too short":          {deadline(99 * time.Millisecond), "from 100ms to 4900ms"},
-		"the longest deadline":          {deadline(4900 * time.Millisecond), ""},
-		"a deadline after WeChat's own": {deadline(5 * time.Second), "WeChat hangs up after 5s"},
-		"the shortest freshness":        {freshness(30 * time.Second), ""},
-		"a freshness too short":         {freshness(29 * time.Second), "from 30s to 24h"},
-		"the longest freshness":         {freshness(24 * time.Hour), ""},
-		"a freshness too long":          {freshness(24*time.Hour + time.Second), "from 30s to 24h"},
-		"no replicas":                   {func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(0)) }, ""},
-		"too many replicas":             {func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(101)) }, "less than or equal to 100"},
+		"a port by name":                     {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("web") }, ""},
+		"the highest port":                   {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65535) }, ""},
+		"a port too high":                    {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65536) }, "from 1 to 65535"},
+		"a port number in quotes":            {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("8080") }, "without quotes"},
+		"a Service with a dot":               {func(e *endpoint) { e.Spec.Backend.Service.Name = "app.other" }, "must be the name of a Service"},
+		"the app's root":                     {func(e *endpoint) { e.Spec.Backend.Path = "/" }, ""},
+		"the app's path, with a slash":       {func(e *endpoint) { e.Spec.Backend.Path = "/weixin/" }, ""},
+		"the app's path, with two":           {func(e *endpoint) { e.Spec.Backend.Path = "/weixin//" }, "backend.path must be like"},
+		"the app's path, dotted":             {func(e *endpoint) { e.Spec.Backend.Path = "/a/.." }, "must not hold a . or .. segment"},
+		"the shortest deadline":              {deadline(100 * time.Millisecond), ""},
+		"a deadline too short":               {deadline(99 * time.Millisecond), "from 100ms to 4900ms"},
+		"the longest deadline":               {deadline(4900 * time.Millisecond), ""},
+		"a deadline after WeChat's own":      {deadline(5 * time.Second), "WeChat hangs up after 5s"},
+		"the shortest freshness":             {freshness(30 * time.Second), ""},
+		"a freshness too short":              {freshness(29 * time.Second), "from 30s to 25h"},
+		"the longest freshness":              {freshness(25 * time.Hour), ""},
+		"a freshness too long":               {freshness(25*time.Hour + time.Second), "from 30s to 25h"},
+		"no replicas":                        {func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(0)) }, ""},
+		"too many replicas":                  {func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(101)) }, "less than or equal to 100"},
+		"an Official Account without a mode": {func(e *endpoint) { e.Spec.MessageMode = "" }, "as 消息加解密方式 in the console"},
+		"a Mini Program without a mode":      {platform(v1alpha1.PlatformMiniProgram, ""), "as 消息加解密方式 in the console"},
+		"a Mini Program in mode Compatible":  {platform(v1alpha1.PlatformMiniProgram, v1alpha1.MessageModeCompatible), ""},
+		"a Shop without a mode":              {platform(v1alpha1.PlatformShop, ""), ""},
+		"a Shop in mode Encrypted":           {platform(v1alpha1.PlatformShop, v1alpha1.MessageModeEncrypted), ""},
+		"WeCom in mode Plaintext":            {platform(v1alpha1.PlatformWeCom, v1alpha1.MessageModePlaintext), "left out or Encrypted"},
+		"OpenPlatform in mode Compatible":    {platform(v1alpha1.PlatformOpenPlatform, v1alpha1.MessageModeCompatible), "left out or Encrypted"},
+		"Pay without a mode":                 {platform(v1alpha1.PlatformPay, ""), ""},
+		"Pay in mode Encrypted":              {platform(v1alpha1.PlatformPay, v1alpha1.MessageModeEncrypted), "platform Pay has none"},
+		"receivers, one of them empty":       {receivers("/weixin", "ww1", ""), ""},
+		"a receiver of 128 characters":       {receivers("/weixin", strings.Repeat("w", 128)), ""},
+		"a receiver of 129 characters":       {receivers("/weixin", strings.Repeat("w", 129)), "Too long"},
+		"a receiver with a space":            {receivers("/weixin", "ww 1"), "copy the ids from the console"},
+		"a receiver twice":                   {receivers("/weixin", "ww1", "ww1"), "Duplicate value"},
+		"32 receivers":                       {receivers("/weixin", many(32)...), ""},
+		"33 receivers":                       {receivers("/weixin", many(33)...), "at most 32 items"},
+		"a receiver from the path":           {receivers("/wecom/$CORPID$", "$CORPID$"), ""},
+		"a receiver from no path":            {receivers("/wecom/$APPID$", "$CORPID$"), "only if url.path has that segment"},
+		"a placeholder at the end":           {path("/weixin/$APPID$"), ""},
+		"a placeholder in the middle":        {path("/weixin/$CORPID$/callback"), ""},
+		"a placeholder in the first segment": {path("/$APPID$/callback"), "one whole segment, but not the first"},
+		"two placeholders":                   {path("/weixin/$APPID$/$CORPID$"), "one whole segment, but not the first"},
+		"a placeholder in part of a segment": {path("/weixin/a$APPID$"), "one whole segment, but not the first"},
+		"an unknown placeholder":             {path("/weixin/$OPENID$"), "may be $APPID$ or $CORPID$"},
+		"the original payload":               {func(e *endpoint) { e.Spec.Backend.Payload = v1alpha1.PayloadOriginal }, ""},
+		"an unknown payload":                 {func(e *endpoint) { e.Spec.Backend.Payload = "Raw" }, "Unsupported value"},
+		"an acknowledged message":            {func(e *endpoint) { e.Spec.Backend.OnDeadline = v1alpha1.OnDeadlineAcknowledge }, ""},
+		"an unknown onDeadline":              {func(e *endpoint) { e.Spec.Backend.OnDeadline = "Wait" }, "Unsupported value"},
+		"an acknowledged payment": {func(e *endpoint) {
+			platform(v1alpha1.PlatformPay, "")(e)
+			e.Spec.Backend.OnDeadline = v1alpha1.OnDeadlineAcknowledge
+		}, "a payment that the app has not taken is never acknowledged"},
+		"a payment that is sent again": {func(e *endpoint) {
+			platform(v1alpha1.PlatformPay, "")(e)
+			e.Spec.Backend.OnDeadline = v1alpha1.OnDeadlineFail
+			rules(forward(v1alpha1.OnDeadlineFail))(e)
+		}, ""},
+		"a payment acknowledged by a rule": {func(e *endpoint) {
+			platform(v1alpha1.PlatformPay, "")(e)
+			rules(forward(v1alpha1.OnDeadlineAcknowledge))(e)
+		}, "rules: backend.onDeadline must be Fail or AwaitRetry"},
+		"a rule with a backend":              {rules(forward("")), ""},
+		"a rule with the endpoint's backend": {rules(v1alpha1.Rule{Match: text, Action: v1alpha1.RuleActionForward}), ""},
+		"a rule that discards":               {rules(v1alpha1.Rule{Match: text, Action: v1alpha1.RuleActionDiscard}), ""},
+		"a rule that discards to a backend":  {rules(v1alpha1.Rule{Match: text, Action: v1alpha1.RuleActionDiscard, Backend: other}), "not called by action Discard"},
+		"a rule without action":              {rules(v1alpha1.Rule{Match: text}), "action"},
+		"a rule without match":               {rules(v1alpha1.Rule{Action: v1alpha1.RuleActionForward}), "match"},
+		"a rule for an event with a space":   {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{Event: "a b"}, Action: v1alpha1.RuleActionForward}), "match.event must be a word"},
+		"a rule for a type with a space":     {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{MsgType: "a b"}, Action: v1alpha1.RuleActionForward}), "match.msgType must be a word"},
+		"a rule for an info with a space":    {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{InfoType: "a b"}, Action: v1alpha1.RuleActionForward}), "match.infoType must be a word"},
+		"32 rules":                           {rules(slices.Repeat([]v1alpha1.Rule{forward("")}, 32)...), ""},
+		"33 rules":                           {rules(slices.Repeat([]v1alpha1.Rule{forward("")}, 33)...), "at most 32 items"},
+		"a domain file":                      {domainFile("MP_verify_abc.txt", "abc"), ""},
+		"a domain file of 64 letters":        {domainFile(strings.Repeat("a", 64)+".txt", "abc"), ""},
+		"a domain file of 65 letters":        {domainFile(strings.Repeat("a", 65)+".txt", "abc"), "may not be more than 68"},
+		"a domain file in a folder":          {domainFile("a/b.txt", "abc"), "must be that of the file that the console offers"},
+		"the web site's own file":            {domainFile("Robots.txt", "abc"), "which are the web site's own"},
+		"a domain file of 4096 bytes":        {domainFile("a.txt", strings.Repeat("a", 4096)), ""},
+		"a domain file of 4097 characters":   {domainFile("a.txt", strings.Repeat("a", 4097)), "4096"},
+		"a domain file of too many bytes":    {domainFile("a.txt", strings.Repeat("信", 1366)), "at most 4096 bytes"},
+		"a domain file at the path":          {func(e *endpoint) { domainFile("a.txt", "abc")(e); path("/a.txt")(e) }, "must not be that of url.path"},
+		"a domain file twice": {func(e *endpoint) {
+			domainFile("a.txt", "abc")(e)
+			e.Spec.DomainFiles = append(e.Spec.DomainFiles, e.Spec.DomainFiles[0])
+		}, "Duplicate value"},
+		"17 domain files": {func(e *endpoint) {
+			for _, name := range many(17) {
+				e.Spec.DomainFiles = append(e.Spec.DomainFiles, v1alpha1.DomainFile{Name: name + ".txt", Content: "abc"})
+			}
+		}, "at most 16 items"},
+		"an audit":                       {audit(func(*endpoint) {}), ""},
+		"an unknown enforcement":         {func(e *endpoint) { e.Spec.Verification.Enforcement = "Off" }, "Unsupported value"},
+		"an audit without end":           {audit(func(e *endpoint) { e.Spec.Verification.AuditUntil = nil }), "auditUntil is required"},
+		"an end without an audit":        {audit(func(e *endpoint) { e.Spec.Verification.Enforcement = "" }), "only used with enforcement InsecureAudit"},
+		"an audit of decrypted messages": {audit(func(e *endpoint) { e.Spec.Backend.Payload = "" }), "needs backend.payload Original"},
+		"an audit of payments":           {audit(platform(v1alpha1.PlatformPay, "")), "never let through unverified"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEndpoint(namespace.Name)
@@ -116,8 +228,47 @@ func TestDefaultsAreStored(t *testing.T) {
 	endpoint := newEndpoint(namespace)
 	create(t, endpoint)
 	spec := endpoint.Spec
-	if spec.MessageMode != v1alpha1.MessageModePlaintext || spec.Backend.Deadline.Duration != 4500*time.Millisecond ||
-		spec.Verification.Freshness.Duration != 5*time.Minute || *spec.Sidecar.Replicas != 2 {
+	if spec.Backend.Payload != v1alpha1.PayloadDecrypted || spec.Verification.Enforcement != v1alpha1.EnforcementEnforce ||
+		*spec.Sidecar.Replicas != 2 {
 		t.Errorf("stored %+v, want the documented defaults", spec)
+	}
+	if spec.Backend.Deadline != nil || spec.Backend.OnDeadline != "" || spec.Verification.Freshness != nil {
+		t.Errorf("stored %+v, want nothing for what has its default in the sidecar", spec)
+	}
+}
+
+// many returns as many different ids.
+func many(count int) []string {
+	ids := make([]string, count)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("id%d", i)
+	}
+	return ids
+}
+
+// TestSamplesAreAccepted gives every document of config/samples to the API server.
+func TestSamplesAreAccepted(t *testing.T) {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "samples-"}}
+	create(t, namespace)
+	files, err := filepath.Glob("../config/samples/[^k]*.yaml")
+	if err != nil || len(files) < 6 {
+		t.Fatalf("found %v, %v; want one for each platform", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, document := range strings.Split(string(text), "\n---\n") {
+			var object unstructured.Unstructured
+			if err := yaml.UnmarshalStrict([]byte(document), &object.Object); err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			object.SetNamespace(namespace.Name)
+			strict := client.WithFieldValidation(cluster.client, metav1.FieldValidationStrict)
+			if err := strict.Create(t.Context(), &object, client.DryRunAll); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+		}
 	}
 }

@@ -6,6 +6,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -80,14 +81,16 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 	input := render.Input{Endpoint: endpoint, Image: r.Options.SidecarImage, PullPolicy: r.Options.SidecarPullPolicy}
 	accepted := r.accept(ctx, endpoint) // before describe: the status still says which URL was published
 	credentialsErr := r.resolveCredentials(ctx, endpoint, current, &input)
+	keyErr := r.resolveGatewayKey(ctx, endpoint, current, &input)
 	backendErr := r.resolveBackend(ctx, endpoint, &input)
 	describe(endpoint)
 	generation, applied := current.generation, false
-	if accepted == nil && credentialsErr == nil && backendErr == nil && !endpoint.Spec.Paused {
+	if accepted == nil && credentialsErr == nil && keyErr == nil && backendErr == nil && !endpoint.Spec.Paused {
 		generation, accepted = r.applyChildren(ctx, endpoint, input, current)
 		accepted, applied = refusal(endpoint, accepted), accepted == nil
 	}
 	err = errors.Join(
+		keyErr,
 		record(endpoint, v1alpha1.ConditionAccepted, accepted),
 		record(endpoint, v1alpha1.ConditionCredentialsResolved, credentialsErr),
 		record(endpoint, v1alpha1.ConditionBackendResolved, backendErr),
@@ -95,11 +98,11 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	result := ctrl.Result{RequeueAfter: cmp.Or(unseen(accepted), untilAuditTurns(endpoint, time.Now()))}
 	if generation == "" {
 		waitForOthers(endpoint)
-		return ctrl.Result{RequeueAfter: unseen(accepted)}, nil
+		return result, nil
 	}
-	result := ctrl.Result{RequeueAfter: unseen(accepted)}
 	behind, err := r.observeSidecar(ctx, endpoint, generation)
 	if behind {
 		result.RequeueAfter = askDelay(endpoint)

@@ -4,7 +4,7 @@
 // Package sidecar is the data plane: it takes WeChat's callbacks, verifies them and hands what is verified to the app.
 //
 // The way of a callback, assembled in this file: listener → gate (route, parameters, freshness, signature, body) →
-// bindings (first use of the signature) → backend (within the deadline) → answer. Each room is a package under internal
+// bindings (first use of the signature) → policy (which app, how long) → deliveries (a repeat?) → backend → answer. Each room is a package under internal
 // that knows nothing of the others.
 package sidecar
 
@@ -68,43 +68,47 @@ type Options struct {
 
 // Sidecar serves one endpoint.
 type Sidecar struct {
-	options  Options
-	files    *reload.Files
-	served   atomic.Pointer[served]
-	bindings *dedupe.Bindings
-	backend  *backend.Client
-	metrics  *metrics.Metrics
-	places   *semaphore.Weighted // of MaxInFlight calls to the app
-	budget   *semaphore.Weighted // of MaxHeldBytes of messages
-	calls    sync.WaitGroup
-	draining atomic.Bool
-	refusals *rate.Limiter
+	options    Options
+	files      *reload.Files
+	served     atomic.Pointer[served]
+	bindings   *dedupe.Bindings
+	deliveries *dedupe.Deliveries[*backend.Delivery]
+	backend    *backend.Client
+	metrics    *metrics.Metrics
+	budget     *semaphore.Weighted // of MaxHeldBytes of messages
+	calls      sync.WaitGroup
+	draining   atomic.Bool
+	refusals   *rate.Limiter
+	now        func() time.Time // the clock that timestamps are compared with
 }
 
 // served is one generation of configuration, taken as a whole by each request.
 type served struct {
-	config config.Config
-	gate   *gate.Gate
+	config     config.Config
+	gate       *gate.Gate
+	gatewayKey []byte
 }
 
 // New returns a Sidecar that has read its files once. Files that cannot be served yet are no error: the sidecar is not
 // ready, says why on /status, and looks again.
 func New(o Options) *Sidecar {
 	s := &Sidecar{
-		options:  o,
-		bindings: dedupe.New(dedupe.DefaultLimit),
-		places:   semaphore.NewWeighted(MaxInFlight),
-		budget:   semaphore.NewWeighted(MaxHeldBytes),
-		refusals: rate.NewLimiter(refusalsInLog, refusalsInLog),
+		options:    o,
+		bindings:   dedupe.New(dedupe.DefaultLimit),
+		deliveries: dedupe.NewDeliveries[*backend.Delivery](),
+		backend:    backend.New(MaxInFlight),
+		now:        time.Now,
+		budget:     semaphore.NewWeighted(MaxHeldBytes),
+		refusals:   rate.NewLimiter(refusalsInLog, refusalsInLog),
 	}
-	s.backend = backend.New(s.recordLate)
 	s.files = reload.New(o.ConfigDir, s.take, o.Log)
 	s.metrics = metrics.New(metrics.Gauges{
 		InFlight:        func() float64 { return float64(s.backend.Pending()) },
 		Bindings:        func() float64 { return float64(s.bindings.Len()) },
 		EvictedBindings: func() float64 { return float64(s.bindings.Evicted()) },
+		EvictedReplies:  func() float64 { return float64(s.deliveries.Evicted()) },
 		StaleConfig:     s.staleConfig,
-		BackendOutcomes: []string{string(backend.Answered), string(backend.Acknowledged), string(backend.Unavailable), string(backend.BadReply)},
+		BackendOutcomes: []string{string(backend.Answered), string(backend.Acknowledged), string(backend.Unavailable), string(backend.BadReply), string(backend.TimedOut), string(backend.Overloaded)},
 		RefusalReasons:  wechat.Reasons,
 	})
 	s.files.Load()
@@ -112,7 +116,7 @@ func New(o Options) *Sidecar {
 }
 
 func (s *Sidecar) take(c config.Config, credentials config.Credentials) {
-	s.served.Store(&served{config: c, gate: gate.New(c, credentials)})
+	s.served.Store(&served{config: c, gate: gate.New(c, credentials), gatewayKey: credentials.GatewayKey})
 }
 
 // Serve serves callbacks on public and health, metrics and status on ops, until ctx is done and the callbacks under way

@@ -30,7 +30,11 @@ const (
 	ReasonHostRequired = "HostRequired"
 	// ReasonAnnotationNotAllowed: url.ingress.annotations has a key that this installation does not allow.
 	ReasonAnnotationNotAllowed = "AnnotationNotAllowed"
-	// ReasonURLConflict: another endpoint holds the host and path.
+	// ReasonAuditTooLong: verification.auditUntil is more than 14 days ahead.
+	ReasonAuditTooLong = "AuditTooLong"
+	// ReasonAuditEnded: verification.auditUntil is past, and the sidecar enforces again.
+	ReasonAuditEnded = "AuditEnded"
+	// ReasonURLConflict: another endpoint holds the host and path, or the domain file.
 	ReasonURLConflict = "URLConflict"
 	// ReasonNameTaken: an object that this endpoint does not control has the name of one of its children.
 	ReasonNameTaken = "NameTaken"
@@ -98,6 +102,19 @@ const (
 
 // Keys of the user's Secret.
 const (
-	// KeyToken holds the token (Token) of the console.
+	// KeyToken holds the token (Token) of the console; every platform but Pay has it.
 	KeyToken = "token"
+	// KeyEncodingAESKey holds the EncodingAESKey of the console, where messages are encrypted.
+	KeyEncodingAESKey = "encodingAESKey"
+	// KeyAPIv3Key holds the APIv3 key (APIv3密钥) of a merchant of Pay.
+	KeyAPIv3Key = "apiV3Key"
+	// KeyPublicKey holds WeChat Pay's public key (微信支付公钥) in PEM.
+	KeyPublicKey = "publicKey"
+	// KeyPublicKeyID holds the id of the public key (PUB_KEY_ID_…).
+	KeyPublicKeyID = "publicKeyID"
+	// KeyCertificates holds one or more of WeChat Pay's certificates (微信支付平台证书) in PEM.
+	KeyCertificates = "certificates"
 )
+
+// GatewayKeyKey is the key of the generated Secret NAME-gateway-key, whose 32 bytes sign what goes to the app.
+const GatewayKeyKey = "key"

@@ -49,19 +49,87 @@ type WeChatEndpointList struct {
 
 // Platform is the kind of WeChat account. It decides the protocol of the callback.
 //
-// +kubebuilder:validation:Enum=OfficialAccount
+// +kubebuilder:validation:Enum=OfficialAccount;MiniProgram;Shop;WeCom;OpenPlatform;Pay
 type Platform string
 
-// PlatformOfficialAccount is an Official Account (公众号) or a test account (测试号).
-const PlatformOfficialAccount Platform = "OfficialAccount"
+const (
+	// PlatformOfficialAccount is an Official Account (公众号) or a test account (测试号).
+	PlatformOfficialAccount Platform = "OfficialAccount"
+	// PlatformMiniProgram is a Mini Program (小程序) or a Mini Game (小游戏).
+	PlatformMiniProgram Platform = "MiniProgram"
+	// PlatformShop is a WeChat Shop (微信小店).
+	PlatformShop Platform = "Shop"
+	// PlatformWeCom is an app, a bot or a suite of WeCom (企业微信).
+	PlatformWeCom Platform = "WeCom"
+	// PlatformOpenPlatform is a third-party platform (第三方平台) of the Open Platform.
+	PlatformOpenPlatform Platform = "OpenPlatform"
+	// PlatformPay is a merchant of WeChat Pay (微信支付), API v3.
+	PlatformPay Platform = "Pay"
+)
 
 // MessageMode is the message encryption mode (消息加解密方式) chosen in the console.
 //
-// +kubebuilder:validation:Enum=Plaintext
+// +kubebuilder:validation:Enum=Plaintext;Compatible;Encrypted
 type MessageMode string
 
-// MessageModePlaintext (明文模式): the message is not encrypted, and its signature does not cover the body.
-const MessageModePlaintext MessageMode = "Plaintext"
+const (
+	// MessageModePlaintext (明文模式): the message is not encrypted, and its signature does not cover the body.
+	MessageModePlaintext MessageMode = "Plaintext"
+	// MessageModeCompatible (兼容模式): the message comes in clear and encrypted, and only the encrypted part is read.
+	MessageModeCompatible MessageMode = "Compatible"
+	// MessageModeEncrypted (安全模式): the message is encrypted.
+	MessageModeEncrypted MessageMode = "Encrypted"
+)
+
+// Payload is the form in which the app gets a message.
+//
+// +kubebuilder:validation:Enum=Original;Decrypted
+type Payload string
+
+const (
+	// PayloadOriginal is the message as WeChat sent it, for an app that keeps its own SDK.
+	PayloadOriginal Payload = "Original"
+	// PayloadDecrypted is the inner message, byte for byte.
+	PayloadDecrypted Payload = "Decrypted"
+)
+
+// OnDeadline is what WeChat is told when the app has not answered at the deadline.
+//
+// +kubebuilder:validation:Enum=Acknowledge;Fail;AwaitRetry
+type OnDeadline string
+
+const (
+	// OnDeadlineAcknowledge tells WeChat success. The app's reply is lost.
+	OnDeadlineAcknowledge OnDeadline = "Acknowledge"
+	// OnDeadlineFail answers an error, so that WeChat sends the message again.
+	OnDeadlineFail OnDeadline = "Fail"
+	// OnDeadlineAwaitRetry answers nothing until WeChat hangs up; its retry joins the call to the app.
+	OnDeadlineAwaitRetry OnDeadline = "AwaitRetry"
+)
+
+// RuleAction is what happens to a message that a rule matches.
+//
+// +kubebuilder:validation:Enum=Forward;Discard
+type RuleAction string
+
+const (
+	// RuleActionForward sends the message to the rule's backend, or to spec.backend where the rule has none.
+	RuleActionForward RuleAction = "Forward"
+	// RuleActionDiscard answers success, and no app is called.
+	RuleActionDiscard RuleAction = "Discard"
+)
+
+// Enforcement says what happens to a message that fails a check.
+//
+// +kubebuilder:validation:Enum=Enforce;InsecureAudit
+type Enforcement string
+
+const (
+	// EnforcementEnforce refuses it.
+	EnforcementEnforce Enforcement = "Enforce"
+	// EnforcementInsecureAudit lets it through, marked as unverified, until auditUntil.
+	EnforcementInsecureAudit Enforcement = "InsecureAudit"
+)
 
 // Exposure is the kind of route that publishes the URL.
 //
@@ -78,25 +146,44 @@ const (
 // WeChatEndpointSpec is what the user asks for.
 //
 // +kubebuilder:validation:XValidation:rule="self.url.exposure != 'Ingress' || has(self.url.host) || !has(self.url.ingress) || !has(self.url.ingress.tlsSecretName)",message="url.ingress.tlsSecretName needs url.host: a certificate is chosen by host name"
+// +kubebuilder:validation:XValidation:rule="!(self.platform in ['OfficialAccount', 'MiniProgram']) || has(self.messageMode)",message="messageMode must be Plaintext, Compatible or Encrypted, as 消息加解密方式 in the console"
+// +kubebuilder:validation:XValidation:rule="!(self.platform in ['Shop', 'WeCom', 'OpenPlatform']) || !has(self.messageMode) || self.messageMode == 'Encrypted'",message="messageMode must be left out or Encrypted: platforms Shop, WeCom and OpenPlatform always encrypt"
+// +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || !has(self.messageMode)",message="messageMode must be left out: platform Pay has none"
+// +kubebuilder:validation:XValidation:rule="!has(self.receiverIDs) || !('$CORPID$' in self.receiverIDs) || self.url.path.contains('/$CORPID$')",message="receiverIDs may hold $CORPID$ only if url.path has that segment: write url.path like /wecom/$CORPID$, or name the ids"
+// +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || !has(self.backend.onDeadline) || self.backend.onDeadline != 'Acknowledge'",message="backend.onDeadline must be Fail or AwaitRetry, or be left out: a payment that the app has not taken is never acknowledged"
+// +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || !has(self.rules) || self.rules.all(r, !has(r.backend) || !has(r.backend.onDeadline) || r.backend.onDeadline != 'Acknowledge')",message="rules: backend.onDeadline must be Fail or AwaitRetry, or be left out: a payment that the app has not taken is never acknowledged"
+// +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || self.verification.enforcement != 'InsecureAudit'",message="verification.enforcement must be Enforce: notifications of payments are never let through unverified"
+// +kubebuilder:validation:XValidation:rule="self.verification.enforcement != 'InsecureAudit' || self.backend.payload == 'Original'",message="verification.enforcement InsecureAudit needs backend.payload Original, because what is not verified cannot be decrypted: set backend.payload to Original, or enforcement to Enforce"
+// +kubebuilder:validation:XValidation:rule="!has(self.domainFiles) || self.domainFiles.all(f, '/' + f.name != self.url.path)",message="domainFiles: a name must not be that of url.path: choose another url.path"
 type WeChatEndpointSpec struct {
 	// platform is the kind of WeChat account. It cannot be changed: make another endpoint instead.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="platform cannot be changed: delete the endpoint and make one for the other platform"
 	Platform Platform `json:"platform,omitempty"`
 
-	// appID is the AppID of the account, as the console shows it (wx…).
+	// appID is the AppID of the account, as the console shows it (wx…); for WeCom the CorpID, for OpenPlatform the AppID
+	// of the third-party platform, and for Pay the merchant id.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]+$')",message="appID holds letters, digits, - and _ only: copy it from the console (开发者ID(AppID))"
 	AppID string `json:"appID,omitempty"`
 
-	// messageMode is the message encryption mode chosen in the console (消息加解密方式).
+	// receiverIDs are the ids that are accepted at the end of decrypted messages. Left out, it is appID alone. An empty
+	// string accepts messages without a receiver (WeCom's bots), and $CORPID$ the id that stands in that segment of url.path.
 	// +optional
-	// +default="Plaintext"
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.all(id, id == '$CORPID$' || id.matches('^[A-Za-z0-9_-]*$'))",message="receiverIDs holds ids of letters, digits, - and _, the empty string, or $CORPID$: copy the ids from the console"
+	ReceiverIDs []string `json:"receiverIDs,omitempty"`
+
+	// messageMode is the message encryption mode chosen in the console (消息加解密方式). It is required for OfficialAccount
+	// and MiniProgram. The other platforms have no choice: leave it out.
+	// +optional
 	MessageMode MessageMode `json:"messageMode,omitempty"`
 
-	// credentials names the Secret that holds the account's token.
+	// credentials names the Secret that holds the account's token and keys.
 	// +required
 	Credentials CredentialsReference `json:"credentials,omitzero"`
 
@@ -107,6 +194,19 @@ type WeChatEndpointSpec struct {
 	// backend is the app that receives the verified messages.
 	// +required
 	Backend Backend `json:"backend,omitzero"`
+
+	// rules are tried in their order, and the first that matches decides. A message that none matches goes to backend.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Rules []Rule `json:"rules,omitempty"`
+
+	// domainFiles are served at the root of url.host: they prove to WeChat who owns the host.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	DomainFiles []DomainFile `json:"domainFiles,omitempty"`
 
 	// verification tunes the checks of a callback.
 	// +optional
@@ -125,7 +225,8 @@ type WeChatEndpointSpec struct {
 
 // CredentialsReference names a Secret in the endpoint's namespace, labelled wechatendpoint.io/credentials: "true".
 type CredentialsReference struct {
-	// secretName is the name of the Secret. Its key token holds the token (Token) of the console: 3 to 32 characters.
+	// secretName is the name of the Secret. Its keys depend on the platform: token (Token) for all but Pay; encodingAESKey
+	// (EncodingAESKey) where messages are encrypted; for Pay apiV3Key, and publicKey with publicKeyID, or certificates, or both.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -146,11 +247,12 @@ type CallbackURL struct {
 	Host string `json:"host,omitempty"`
 
 	// path is the path of the URL, without query: segments of letters, digits and - . _ ~, never / alone. The same path
-	// with a trailing slash is served too.
+	// with a trailing slash is served too. One whole segment, but not the first, may be $APPID$ or $CORPID$, which stands
+	// for any id; then everything below the part before it is routed here, and what does not match is answered 404.
 	// +required
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(/[A-Za-z0-9._~-]+)+$')",message="url.path must be like /weixin: segments of letters, digits and - . _ ~, no trailing slash, no query, not / alone"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(/[A-Za-z0-9._~-]+)+$') || self.matches('^(/[A-Za-z0-9._~-]+)+/[$](APPID|CORPID)[$](/[A-Za-z0-9._~-]+)*$')",message="url.path must be like /weixin or /weixin/$APPID$: segments of letters, digits and - . _ ~, no trailing slash, no query, not / alone; one whole segment, but not the first, may be $APPID$ or $CORPID$"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('(^|/)[.][.]?(/|$)')",message="url.path must not hold a . or .. segment: write the path that they lead to"
 	Path string `json:"path,omitempty"`
 
@@ -206,14 +308,87 @@ type Backend struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('(^|/)[.][.]?(/|$)')",message="backend.path must not hold a . or .. segment: write the path that they lead to"
 	Path string `json:"path,omitempty"`
 
-	// deadline is how long the app has to answer before the sidecar answers WeChat in its place. WeChat hangs up after 5
-	// seconds. From 100ms to 4900ms.
+	// payload is the form in which the app gets a message: Decrypted is the inner message, Original is what WeChat sent,
+	// for an app that keeps its own SDK.
 	// +optional
-	// +default="4500ms"
+	// +default="Decrypted"
+	Payload Payload `json:"payload,omitempty"`
+
+	// deadline is how long the app has to answer before the sidecar answers WeChat in its place. WeChat hangs up after 5
+	// seconds. From 100ms to 4900ms. Left out, it is the default of the platform and the kind of message.
+	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('4900ms')",message="backend.deadline must be from 100ms to 4900ms, because WeChat hangs up after 5s"
 	Deadline *metav1.Duration `json:"deadline,omitempty"`
+
+	// onDeadline is what WeChat is told when the app has not answered at the deadline: Acknowledge, Fail (an error, so that
+	// WeChat sends the message again) or AwaitRetry (nothing, until WeChat hangs up). Left out, it is the default of the
+	// platform and the kind of message. Pay is never acknowledged.
+	// +optional
+	OnDeadline OnDeadline `json:"onDeadline,omitempty"`
+}
+
+// Rule says what happens to the messages that match it.
+//
+// +kubebuilder:validation:XValidation:rule="self.action != 'Discard' || !has(self.backend)",message="rules: backend is not called by action Discard: remove the rule's backend, or set its action to Forward"
+type Rule struct {
+	// match says which messages the rule is for.
+	// +required
+	Match RuleMatch `json:"match,omitzero"` //nolint:kubeapilinter // none of its fields is required, but one of them is: an empty match is refused
+
+	// action is Forward, or Discard: success is answered, and no app is called.
+	// +required
+	Action RuleAction `json:"action,omitempty"`
+
+	// backend is where Forward sends the message. Left out, it is spec.backend.
+	// +optional
+	Backend *Backend `json:"backend,omitempty"`
+}
+
+// RuleMatch compares fields of the message, exactly. What is left out is not compared; a field that stands twice in a
+// message matches no rule.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.msgType) || has(self.event) || has(self.infoType)",message="rules: match must name at least one of msgType, event and infoType"
+type RuleMatch struct {
+	// msgType is the message's MsgType (msgtype for WeCom's bots), such as text or event.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[!-~]+$')",message="rules: match.msgType must be a word as the message holds it, such as text: printable ASCII without spaces"
+	MsgType string `json:"msgType,omitempty"`
+
+	// event is the message's Event, such as subscribe, or the event_type of a notification of Pay.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[!-~]+$')",message="rules: match.event must be a word as the message holds it, such as subscribe: printable ASCII without spaces"
+	Event string `json:"event,omitempty"`
+
+	// infoType is the message's InfoType, which third-party platforms and suites are told, such as component_verify_ticket.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[!-~]+$')",message="rules: match.infoType must be a word as the message holds it, such as suite_ticket: printable ASCII without spaces"
+	InfoType string `json:"infoType,omitempty"`
+}
+
+// DomainFile is a file at the root of the host, which the console asks for before it accepts the domain.
+type DomainFile struct {
+	// name is the file's name, such as MP_verify_abc.txt: letters, digits, - and _, at most 64 of them, and .txt.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=68
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]{1,64}[.]txt$')",message="domainFiles: name must be that of the file that the console offers, such as MP_verify_abc.txt: letters, digits, - and _, at most 64 of them, and .txt"
+	// +kubebuilder:validation:XValidation:rule="!(self.lowerAscii() in ['robots.txt', 'security.txt', 'ads.txt', 'app-ads.txt'])",message="domainFiles: name must be none of robots.txt, security.txt, ads.txt and app-ads.txt, which are the web site's own: remove the entry"
+	Name string `json:"name,omitempty"`
+
+	// content is served as it is: at most 4096 bytes.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:XValidation:rule="size(bytes(self)) <= 4096",message="domainFiles: content must have at most 4096 bytes: copy it from the file that the console offers"
+	Content string `json:"content,omitempty"`
 }
 
 // ServiceReference names a port of a Service in the endpoint's namespace.
@@ -228,19 +403,34 @@ type ServiceReference struct {
 	// port is a port of the Service, by number or by name.
 	// +required
 	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=15
 	// +kubebuilder:validation:XValidation:rule="type(self) == string ? size(self) <= 15 && self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.matches('[a-z]') : self >= 1 && self <= 65535",message="backend.service.port must be a port number from 1 to 65535, or the name of a port of the Service (a number is written without quotes)"
 	Port intstr.IntOrString `json:"port,omitempty,omitzero"` //nolint:kubeapilinter // its zero value, port 0, is refused: no pointer is needed to tell it from a missing one
 }
 
 // Verification tunes the checks of a callback.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.enforcement) || self.enforcement != 'InsecureAudit' || has(self.auditUntil)",message="verification.auditUntil is required with enforcement InsecureAudit: set a time within 14 days, such as 2026-01-31T12:00:00Z"
+// +kubebuilder:validation:XValidation:rule="!has(self.auditUntil) || has(self.enforcement) && self.enforcement == 'InsecureAudit'",message="verification.auditUntil is only used with enforcement InsecureAudit: remove it"
 type Verification struct {
-	// freshness is how far a callback's timestamp may be from now, before or after. From 30s to 24h.
+	// freshness is how far a callback's timestamp may be from now, before or after. From 30s to 25h. Left out, it is the
+	// default of the platform and the message mode.
 	// +optional
-	// +default="5m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('30s') && duration(self) <= duration('24h')",message="verification.freshness must be from 30s to 24h: shorter refuses WeChat's own retries, longer lets a captured request be replayed for days"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('30s') && duration(self) <= duration('25h')",message="verification.freshness must be from 30s to 25h: shorter refuses WeChat's own retries, longer lets a captured request be replayed for days"
 	Freshness *metav1.Duration `json:"freshness,omitempty"`
+
+	// enforcement says what happens to a message that fails a check. Enforce refuses it. InsecureAudit, for a migration,
+	// lets it through until auditUntil, marked as unverified; it needs backend.payload Original and is never for Pay. URL
+	// checks are always enforced.
+	// +optional
+	// +default="Enforce"
+	Enforcement Enforcement `json:"enforcement,omitempty"`
+
+	// auditUntil is when InsecureAudit ends and Enforce begins by itself: at most 14 days ahead.
+	// +optional
+	AuditUntil *metav1.Time `json:"auditUntil,omitempty"`
 }
 
 // Sidecar sizes the pods that verify the callbacks.

@@ -9,14 +9,7 @@
 package config
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"net/url"
-	"regexp"
-	"strings"
+	"maps"
 	"time"
 )
 
@@ -26,42 +19,80 @@ const (
 	CredentialsFile = "credentials.json"
 )
 
-// MaxFileSize bounds each file. 64 KiB is over a hundred times what an endpoint of today needs. Bytes.
-const MaxFileSize = 64 << 10
-
-// MaxPairs bounds the accepted pairs of credentials.
-const MaxPairs = 4
-
-// Config says what one sidecar serves.
+// Config says what one sidecar serves. What is left out of the file has the default of its platform.
 type Config struct {
 	// Generation names this configuration together with its credentials. The sidecar reports it on /status.
 	Generation string `json:"generation"`
 	// Endpoint is namespace/name of the WeChatEndpoint; it is told to the app.
 	Endpoint string `json:"endpoint"`
-	// Platform is OfficialAccount.
+	// Platform is one of the Platform constants.
 	Platform string `json:"platform"`
-	// AppID is told to the app.
+	// AppID is told to the app where the message names no receiver of its own.
 	AppID string `json:"appID"`
-	// MessageMode is Plaintext.
-	MessageMode string `json:"messageMode"`
+	// ReceiverIDs are accepted at the end of decrypted messages; none accepts AppID only. An empty string accepts messages
+	// without a receiver (WeCom's bots), and $CORPID$ the id that stands in that segment of the path.
+	ReceiverIDs []string `json:"receiverIDs,omitempty"`
+	// MessageMode is one of the Mode constants for OfficialAccount and MiniProgram, and empty for the others, which have
+	// only one.
+	MessageMode string `json:"messageMode,omitempty"`
 	// Host is the only host that is answered, without port; empty answers every host.
 	Host string `json:"host,omitempty"`
-	// Path is the only path that is answered, and its twin with a trailing slash.
+	// Path is the only path that is answered, and its twin with a trailing slash. One whole segment may be $APPID$ or
+	// $CORPID$, which stands for any id.
 	Path string `json:"path"`
-	// Freshness is how far a callback's timestamp may be from now.
-	Freshness Duration `json:"freshness"`
+	// Freshness is how old a callback's timestamp may be; zero is DefaultFreshness.
+	Freshness Duration `json:"freshness,omitempty"`
+	// AuditUntil, until that time, lets messages through that fail a check, marked as unverified. Nil enforces.
+	AuditUntil *time.Time `json:"auditUntil,omitempty"`
 	// Backend is the app.
 	Backend Backend `json:"backend"`
+	// Rules are tried in their order, and the first that matches decides; without a match, Backend gets the message.
+	Rules []Rule `json:"rules,omitempty"`
+	// DomainFiles are served at the root of the host.
+	DomainFiles []DomainFile `json:"domainFiles,omitempty"`
 }
 
-// Backend is the app that receives the verified messages.
+// Backend is an app that receives verified messages.
 type Backend struct {
 	// URL is http://host:port, nothing more.
 	URL string `json:"url"`
 	// Path is the path that the app is called with; empty calls it with the request's own path.
 	Path string `json:"path,omitempty"`
-	// Deadline is how long the app has to answer, from the arrival of the callback's head.
-	Deadline Duration `json:"deadline"`
+	// Payload is Decrypted or Original; empty is Decrypted.
+	Payload string `json:"payload,omitempty"`
+	// Deadline is how long the app has to answer, from the arrival of the callback's head; zero is the default of the
+	// platform and the kind of message.
+	Deadline Duration `json:"deadline,omitempty"`
+	// OnDeadline is one of the OnDeadline constants; empty is the default of the platform and the kind of message.
+	OnDeadline string `json:"onDeadline,omitempty"`
+}
+
+// Rule says what happens to the messages that match it.
+type Rule struct {
+	Match Match `json:"match"`
+	// Action is Forward or Discard.
+	Action string `json:"action"`
+	// Backend is where Forward sends the message; nil is the Config's own.
+	Backend *Backend `json:"backend,omitempty"`
+}
+
+// Match compares fields of the message at depth one, exactly. An empty field of a Match is not compared; a field that
+// stands twice in a message matches no rule.
+type Match struct {
+	// MsgType is the message's MsgType (msgtype for WeCom's bots), such as text or event.
+	MsgType string `json:"msgType,omitempty"`
+	// Event is the message's Event, or event_type for Pay.
+	Event string `json:"event,omitempty"`
+	// InfoType is the message's InfoType: what third-party platforms and suites are told about.
+	InfoType string `json:"infoType,omitempty"`
+}
+
+// DomainFile proves to WeChat who owns the host.
+type DomainFile struct {
+	// Name is the file's name at the root, such as MP_verify_abc.txt.
+	Name string `json:"name"`
+	// Content is served as it is.
+	Content string `json:"content"`
 }
 
 // Credentials are what callbacks are verified with. Never log a value of this type.
@@ -70,135 +101,102 @@ type Credentials struct {
 	Generation string `json:"generation"`
 	// Pairs are accepted, newest first.
 	Pairs []Pair `json:"pairs"`
+	// GatewayKey is 32 bytes that sign what goes to the app, which may hold them too. Nil signs nothing.
+	GatewayKey []byte `json:"gatewayKey,omitempty"`
 }
 
 // Pair is one accepted set of values from the console.
 type Pair struct {
 	// Generation counts the changes of the user's Secret, from 1. It is no secret.
 	Generation int64 `json:"generation"`
-	// Token is the console's Token.
-	Token string `json:"token"`
+	// Token is the console's Token; empty for Pay.
+	Token string `json:"token,omitempty"`
+	// EncodingAESKey is the console's 43 characters; empty for Plaintext and Pay.
+	EncodingAESKey string `json:"encodingAESKey,omitempty"`
+	// APIv3Key is the 32 characters that Pay's resources are encrypted with; empty for the others.
+	APIv3Key string `json:"apiV3Key,omitempty"`
+	// PlatformKeys verify Pay's signatures, by serial: the id of a public key (PUB_KEY_ID_…), or a certificate's serial
+	// number in upper-case hexadecimal digits. The values are PEM.
+	PlatformKeys map[string]string `json:"platformKeys,omitempty"`
 }
 
-// Bounds of what Validate accepts; the CRD has the same.
-const (
-	MinFreshness = 30 * time.Second
-	MaxFreshness = 24 * time.Hour
-	MinDeadline  = 100 * time.Millisecond
-	MaxDeadline  = 4900 * time.Millisecond // WeChat hangs up after 5 s
-)
+// Equal reports whether two pairs hold the same values; the generation does not count.
+func (p Pair) Equal(q Pair) bool {
+	return p.Token == q.Token && p.EncodingAESKey == q.EncodingAESKey && p.APIv3Key == q.APIv3Key &&
+		maps.Equal(p.PlatformKeys, q.PlatformKeys)
+}
 
-// Platforms and modes that the sidecar speaks.
+// Platforms that the sidecar speaks.
 const (
 	PlatformOfficialAccount = "OfficialAccount"
-	ModePlaintext           = "Plaintext"
+	PlatformMiniProgram     = "MiniProgram"
+	PlatformShop            = "Shop"
+	PlatformWeCom           = "WeCom"
+	PlatformOpenPlatform    = "OpenPlatform"
+	PlatformPay             = "Pay"
 )
 
-var (
-	pathPattern        = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
-	backendPathPattern = regexp.MustCompile(`^/([A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*/?)?$`)
+// Message modes of OfficialAccount and MiniProgram (明文模式, 兼容模式, 安全模式).
+const (
+	ModePlaintext  = "Plaintext"
+	ModeCompatible = "Compatible"
+	ModeEncrypted  = "Encrypted"
 )
 
-// Parse reads a config.json and validates it. An unknown field is an error: it is a typing mistake, or the file was
-// written for a newer sidecar whose checks this one does not have.
-func Parse(data []byte) (Config, error) {
-	var c Config
-	if err := decode(data, &c); err != nil {
-		return Config{}, fmt.Errorf("reading %s: %w", File, err)
-	}
-	if err := c.Validate(); err != nil {
-		return Config{}, fmt.Errorf("%s: %w", File, err)
-	}
-	return c, nil
+// Forms in which the app gets a message.
+const (
+	PayloadDecrypted = "Decrypted" // the inner message, byte for byte
+	PayloadOriginal  = "Original"  // as WeChat sent it, for an app that keeps its own SDK
+)
+
+// What WeChat is told when the app has not answered at the deadline.
+const (
+	OnDeadlineAcknowledge = "Acknowledge" // success; the app's reply is lost
+	OnDeadlineFail        = "Fail"        // an error, so that WeChat sends the message again
+	OnDeadlineAwaitRetry  = "AwaitRetry"  // nothing, until WeChat hangs up; its retry joins the call
+)
+
+// Actions of a Rule.
+const (
+	ActionForward = "Forward"
+	ActionDiscard = "Discard" // success, and the app is not called
+)
+
+// Placeholders that may stand for one whole segment of Path.
+const (
+	PlaceholderAppID  = "$APPID$"
+	PlaceholderCorpID = "$CORPID$"
+)
+
+// HasModes reports whether the platform's console offers message modes.
+func HasModes(platform string) bool {
+	return platform == PlatformOfficialAccount || platform == PlatformMiniProgram
 }
 
-// ParseCredentials reads a credentials.json and validates it. Its errors never quote a value.
-func ParseCredentials(data []byte) (Credentials, error) {
-	var c Credentials
-	if err := decode(data, &c); err != nil {
-		return Credentials{}, fmt.Errorf("reading %s: %w", CredentialsFile, redact(err))
-	}
-	if err := c.Validate(); err != nil {
-		return Credentials{}, fmt.Errorf("%s: %w", CredentialsFile, err)
-	}
-	return c, nil
+// Encrypted reports whether messages come encrypted with an EncodingAESKey.
+func Encrypted(platform, mode string) bool {
+	return platform != PlatformPay && mode != ModePlaintext
 }
 
-// Validate says which field cannot be served and why.
-func (c Config) Validate() error {
-	switch {
-	case c.Generation == "":
-		return errors.New("generation is empty: write the same one into both files")
-	case c.Endpoint == "" || !plain(c.Endpoint):
-		return errors.New("endpoint must be namespace/name")
-	case c.Platform != PlatformOfficialAccount:
-		return fmt.Errorf("platform %q is not known to this sidecar: use %s, or a newer image", c.Platform, PlatformOfficialAccount)
-	case c.AppID == "" || !plain(c.AppID):
-		return errors.New("appID must be letters, digits, - and _")
-	case c.MessageMode != ModePlaintext:
-		return fmt.Errorf("messageMode %q is not known to this sidecar: use %s, or a newer image", c.MessageMode, ModePlaintext)
-	case len(c.Host) > 253 || strings.ToLower(c.Host) != c.Host || strings.ContainsAny(c.Host, ":/ \t\r\n"):
-		return errors.New("host must be a host name in lower case, without port")
-	case len(c.Path) > 256 || !pathPattern.MatchString(c.Path):
-		return fmt.Errorf("path %q must be like /weixin, without trailing slash", c.Path)
-	case time.Duration(c.Freshness) < MinFreshness || time.Duration(c.Freshness) > MaxFreshness:
-		return fmt.Errorf("freshness %v must be from %v to %v", c.Freshness, MinFreshness, MaxFreshness)
+// Encrypted reports whether messages come encrypted with an EncodingAESKey.
+func (c Config) Encrypted() bool { return Encrypted(c.Platform, c.MessageMode) }
+
+// FreshFor is how old a callback's timestamp may be.
+func (c Config) FreshFor() time.Duration {
+	if c.Freshness != 0 {
+		return time.Duration(c.Freshness)
 	}
-	return c.Backend.validate()
+	return DefaultFreshness(c.Platform, c.MessageMode)
 }
 
-func (b Backend) validate() error {
-	u, err := url.Parse(b.URL)
-	switch {
-	case err != nil || u.Scheme != "http" || u.Host == "" || b.URL != "http://"+u.Host:
-		return fmt.Errorf("backend.url %q must be http://host:port and nothing more", b.URL)
-	case b.Path != "" && (len(b.Path) > 256 || !backendPathPattern.MatchString(b.Path)):
-		return fmt.Errorf("backend.path %q must be like /weixin or /weixin/", b.Path)
-	case time.Duration(b.Deadline) < MinDeadline || time.Duration(b.Deadline) > MaxDeadline:
-		return fmt.Errorf("backend.deadline %v must be from %v to %v, because WeChat hangs up after 5s", b.Deadline, MinDeadline, MaxDeadline)
+// DefaultFreshness is 5 minutes, the window of Pay's notifications (its developer documentation); message push documents
+// none. Encrypted events of Shop and MiniProgram are repeated for up to 24 hours with the timestamp of the first, and
+// their signature covers the body: 25 hours.
+func DefaultFreshness(platform, mode string) time.Duration {
+	if Encrypted(platform, mode) && (platform == PlatformShop || platform == PlatformMiniProgram) {
+		return 25 * time.Hour
 	}
-	return nil
-}
-
-// Validate says which field cannot be used and why, without quoting a value.
-func (c Credentials) Validate() error {
-	switch {
-	case c.Generation == "":
-		return errors.New("generation is empty: write the same one into both files")
-	case len(c.Pairs) == 0:
-		return errors.New("pairs is empty: nothing could be verified")
-	case len(c.Pairs) > MaxPairs:
-		return fmt.Errorf("pairs has %d entries, at most %d are accepted", len(c.Pairs), MaxPairs)
-	}
-	for i, pair := range c.Pairs {
-		if err := ValidateToken(pair.Token); err != nil {
-			return fmt.Errorf("pairs[%d].token %w", i, err)
-		}
-	}
-	return nil
-}
-
-// MaxTokenSize is 32 characters: the consoles take 3 to 32 letters and digits.
-const MaxTokenSize = 32
-
-// ValidateToken says why a token cannot be one of the console, in words that follow the name of the field and do not
-// quote it. Characters beyond letters and digits are let through, because old accounts have them; white space at an end
-// is not, because it is the newline of an editor or of echo.
-func ValidateToken(token string) error {
-	switch {
-	case token == "":
-		return errors.New("is empty: put the Token of the console there")
-	case strings.TrimSpace(token) != token:
-		return errors.New("begins or ends with white space, such as the newline of echo: write it with printf %s, or kubectl create secret --from-literal")
-	case len(token) < 3 || len(token) > MaxTokenSize:
-		return fmt.Errorf("has %d characters, the console allows 3 to %d: copy it again", len(token), MaxTokenSize)
-	}
-	for _, c := range []byte(token) {
-		if c < 0x20 || c > 0x7e {
-			return errors.New("holds a character that is not printable ASCII: copy it again from the console")
-		}
-	}
-	return nil
+	return 5 * time.Minute
 }
 
 // Duration is a time.Duration written like 4.5s in JSON.
@@ -214,44 +212,4 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	*d = Duration(parsed)
 	return err
-}
-
-// decode reads exactly one JSON value of known fields.
-func decode(data []byte, into any) error {
-	if len(data) > MaxFileSize {
-		return fmt.Errorf("it has %d bytes, at most %d are read", len(data), MaxFileSize)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		return err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("there is more after the JSON object: keep only one")
-	}
-	return nil
-}
-
-// redact keeps the kind and place of a JSON error but no byte of the file. An unknown field's name is kept: it is what
-// the reader needs, and names are no secrets.
-func redact(err error) error {
-	var syntax *json.SyntaxError
-	var mistyped *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
-		return fmt.Errorf("not valid JSON at byte %d", syntax.Offset)
-	case errors.As(err, &mistyped):
-		return fmt.Errorf("field %s cannot be a JSON %s", mistyped.Field, strings.Fields(mistyped.Value)[0])
-	}
-	return err
-}
-
-// plain reports whether s may stand in a header to the app.
-func plain(s string) bool {
-	for _, c := range []byte(s) {
-		if c <= 0x20 || c > 0x7e {
-			return false
-		}
-	}
-	return len(s) <= 256
 }

@@ -52,27 +52,27 @@ func TestParseQuery(t *testing.T) {
 			raw:  good + "&openid=o1&encrypt_type=aes&msg_signature=" + signature + "&echostr=1",
 			want: Query{Triple: triple, OpenID: "o1", EncryptType: "aes", MsgSignature: signature, Echostr: "1"},
 		},
-		"the longest nonce":          {raw: strings.Replace(good, "42", strings.Repeat("n", 128), 1), want: Query{Triple: Triple{"1700000000", strings.Repeat("n", 128), signature}}},
-		"a nonce too long":           {raw: strings.Replace(good, "42", strings.Repeat("n", 129), 1), refused: "nonce is too long"},
-		"an empty nonce":             {raw: strings.Replace(good, "42", "", 1), refused: "nonce is empty"},
-		"no nonce":                   {raw: strings.Replace(good, "&nonce=42", "", 1), refused: "nonce is missing"},
-		"no timestamp":               {raw: strings.Replace(good, "timestamp", "time", 1), refused: "timestamp must be there"},
-		"a negative timestamp":       {raw: strings.Replace(good, "=17", "=-17", 1), refused: "timestamp"},
-		"no signature":               {raw: "timestamp=1&nonce=2", refused: "signature must be there"},
-		"a signature in capitals":    {raw: strings.Replace(good, "aaaa", "AAAA", 1), refused: "signature must be there"},
-		"a short signature":          {raw: strings.Replace(good, "aa", "a", 1), refused: "signature must be there"},
-		"a parameter twice":          {raw: good + "&nonce=42", refused: "nonce stands twice"},
-		"a parameter twice, encoded": {raw: good + "&%6eonce=42", refused: "nonce stands twice"},
-		"a broken escape":            {raw: good + "&echostr=%zz", refused: "broken escape"},
-		"a broken escape in a name":  {raw: good + "&%z=1", refused: "broken escape"},
-		"a semicolon":                {raw: good + "&a=1;nonce=43", refused: "semicolon"},
-		"a line break":               {raw: good + "&echostr=a%0d%0ab", refused: "visible ASCII"},
-		"characters beyond ASCII":    {raw: good + "&echostr=%E4%BD%A0", refused: "visible ASCII"},
-		"a space, which a raw + is":  {raw: good + "&echostr=a+b", refused: "visible ASCII"},
-		"an echostr too long":        {raw: good + "&echostr=" + strings.Repeat("e", MaxEchostrSize+1), refused: "echostr is too long"},
-		"a query of 4 KiB":           {raw: good + "&" + strings.Repeat("x", MaxQuerySize-len(good)-1), want: Query{Triple: triple}},
-		"a query of one byte more":   {raw: good + "&" + strings.Repeat("x", MaxQuerySize-len(good)), refused: "query is too long"},
-		"nothing":                    {raw: "", refused: "timestamp"},
+		"the longest nonce":                   {raw: strings.Replace(good, "42", strings.Repeat("n", 128), 1), want: Query{Triple: Triple{"1700000000", strings.Repeat("n", 128), signature}}},
+		"a nonce too long":                    {raw: strings.Replace(good, "42", strings.Repeat("n", 129), 1), refused: "nonce is too long"},
+		"an empty nonce":                      {raw: strings.Replace(good, "42", "", 1), refused: "nonce is empty"},
+		"no nonce":                            {raw: strings.Replace(good, "&nonce=42", "", 1), refused: "nonce is missing"},
+		"no timestamp":                        {raw: strings.Replace(good, "timestamp", "time", 1), refused: "timestamp must be there"},
+		"a negative timestamp":                {raw: strings.Replace(good, "=17", "=-17", 1), refused: "timestamp"},
+		"no signature, which the mode judges": {raw: "timestamp=1&nonce=2", want: Query{Triple: Triple{Timestamp: "1", Nonce: "2"}}},
+		"a signature in capitals":             {raw: strings.Replace(good, "aaaa", "AAAA", 1), refused: "signature must be 40"},
+		"a short signature":                   {raw: strings.Replace(good, "aa", "a", 1), refused: "signature must be 40"},
+		"a parameter twice":                   {raw: good + "&nonce=42", refused: "nonce stands twice"},
+		"a parameter twice, encoded":          {raw: good + "&%6eonce=42", refused: "nonce stands twice"},
+		"a broken escape":                     {raw: good + "&echostr=%zz", refused: "broken escape"},
+		"a broken escape in a name":           {raw: good + "&%z=1", refused: "broken escape"},
+		"a semicolon":                         {raw: good + "&a=1;nonce=43", refused: "semicolon"},
+		"a line break":                        {raw: good + "&echostr=a%0d%0ab", refused: "visible ASCII"},
+		"characters beyond ASCII":             {raw: good + "&echostr=%E4%BD%A0", refused: "visible ASCII"},
+		"a space, which a raw + is":           {raw: good + "&echostr=a+b", refused: "visible ASCII"},
+		"an echostr too long":                 {raw: good + "&echostr=" + strings.Repeat("e", MaxEchostrSize+1), refused: "echostr is too long"},
+		"a query of 4 KiB":                    {raw: good + "&" + strings.Repeat("x", MaxQuerySize-len(good)-1), want: Query{Triple: triple}},
+		"a query of one byte more":            {raw: good + "&" + strings.Repeat("x", MaxQuerySize-len(good)), refused: "query is too long"},
+		"nothing":                             {raw: "", refused: "timestamp"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := ParseQuery(test.raw)
@@ -124,7 +124,7 @@ func TestCheckReply(t *testing.T) {
 		"a passive reply":            {"<xml><Content><![CDATA[你好 <b>]]></Content></xml>", ""},
 		"with a declaration":         {"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<xml><a>1</a></xml>\n", ""},
 		"a word":                     {"ok", "neither empty"},
-		"JSON":                       {`{"code":0}`, "neither empty"},
+		"JSON":                       {`{"code":0}`, "answer in XML"},
 		"an HTML page":               {"<html><body></body></html>", "root of the reply is not <xml>"},
 		"a DOCTYPE":                  {"<!DOCTYPE xml><xml/>", "DOCTYPE"},
 		"an entity bomb":             {`<!DOCTYPE x [<!ENTITY a "b">]><xml>&a;</xml>`, "DOCTYPE"},
@@ -136,7 +136,7 @@ func TestCheckReply(t *testing.T) {
 		"too long":                   {"<xml>" + strings.Repeat("a", MaxReplySize) + "</xml>", "longer than"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := CheckReply([]byte(test.body))
+			err := CheckReply([]byte(test.body), FormXML)
 			if (err == nil) != (test.refused == "") || err != nil && !strings.Contains(err.Error(), test.refused) {
 				t.Errorf("error %v, want %q", err, test.refused)
 			}

@@ -17,7 +17,8 @@ const (
 )
 
 // Query holds the parameters of a callback, decoded once. A parameter that was absent is empty; one that was present and
-// empty does not pass ParseQuery.
+// empty does not pass ParseQuery. Message push signs with signature and, where the message is encrypted, msg_signature;
+// WeCom with msg_signature only.
 type Query struct {
 	Triple
 	Echostr      string
@@ -109,16 +110,19 @@ func (q *Query) field(name string) (*string, int) {
 // maxTimestampSize is 12 digits, the seconds until the year 33658.
 const maxTimestampSize = 12
 
-// check says whether what every callback must have is there. Timestamp and nonce are joined without a separator in the
-// signature, so that an empty one would let "1"+"23" pass for "12"+"3".
+// check says whether what every callback must have is there, and well-formed. Timestamp and nonce are joined without a
+// separator in the signature, so that an empty one would let "1"+"23" pass for "12"+"3". Which signature must be there is
+// the caller's to say.
 func (q *Query) check() error {
 	switch {
 	case q.Timestamp == "" || !digits(q.Timestamp):
 		return Refuse(ReasonMalformed, "parameter timestamp must be there, in decimal digits")
 	case q.Nonce == "":
 		return Refuse(ReasonMalformed, "parameter nonce is missing")
-	case !hexSignature(q.Signature):
-		return Refuse(ReasonMalformed, "parameter signature must be there, as 40 lower-case hexadecimal digits")
+	case q.Signature != "" && !hexSignature(q.Signature):
+		return Refuse(ReasonMalformed, "parameter signature must be 40 lower-case hexadecimal digits")
+	case q.MsgSignature != "" && !hexSignature(q.MsgSignature):
+		return Refuse(ReasonMalformed, "parameter msg_signature must be 40 lower-case hexadecimal digits")
 	}
 	return nil
 }

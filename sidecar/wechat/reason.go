@@ -9,18 +9,23 @@ type Reason string
 
 // The reasons, in the order in which a callback meets them.
 const (
-	ReasonUnknownURL   Reason = "unknown_url"   // no such host or path here
-	ReasonMalformed    Reason = "malformed"     // method, parameters or body cannot be WeChat's
-	ReasonStale        Reason = "stale"         // the timestamp is too far from now
-	ReasonBadSignature Reason = "bad_signature" // signed with another token, or not signed at all
-	ReasonWrongMode    Reason = "wrong_mode"    // an encrypted message to an endpoint in plaintext mode
-	ReasonTooLarge     Reason = "too_large"     // the body is over the bound
-	ReasonReplayed     Reason = "replayed"      // a used timestamp, nonce and signature with another body
+	ReasonUnknownURL    Reason = "unknown_url"    // no such host or path here
+	ReasonMalformed     Reason = "malformed"      // method, parameters or body cannot be WeChat's
+	ReasonDowngrade     Reason = "downgrade"      // a plaintext message to an endpoint in an encrypted mode
+	ReasonWrongMode     Reason = "wrong_mode"     // an encrypted message to an endpoint in plaintext mode
+	ReasonStale         Reason = "stale"          // the timestamp is too far from now
+	ReasonTooLarge      Reason = "too_large"      // the body is over the bound
+	ReasonUnknownSerial Reason = "unknown_serial" // a notification of Pay signed with a key that is not in the Secret
+	ReasonBadSignature  Reason = "bad_signature"  // signed with another token or key, or not signed at all
+	ReasonUndecryptable Reason = "undecryptable"  // well signed, but no key of the Secret opens it
+	ReasonWrongReceiver Reason = "wrong_receiver" // encrypted for another account
+	ReasonReplayed      Reason = "replayed"       // a used timestamp, nonce and signature with another body
 )
 
 // Reasons lists every Reason, for metrics that start at zero.
 var Reasons = []Reason{
-	ReasonUnknownURL, ReasonMalformed, ReasonStale, ReasonBadSignature, ReasonWrongMode, ReasonTooLarge, ReasonReplayed,
+	ReasonUnknownURL, ReasonMalformed, ReasonDowngrade, ReasonWrongMode, ReasonStale, ReasonTooLarge, ReasonUnknownSerial,
+	ReasonBadSignature, ReasonUndecryptable, ReasonWrongReceiver, ReasonReplayed,
 }
 
 // Refusal is the error of a callback that must not go on. Its text is for the log of the operator of the sidecar and

@@ -22,20 +22,37 @@ const MaxReplySize = 64 << 10
 const maxReplyDepth = 8
 
 // CheckReply says why WeChat would show its user that the service is out of order instead of the app's reply, or nil: a
-// reply is empty, or success, or one XML document whose root is xml.
-func CheckReply(body []byte) error {
+// reply is empty, or success, or one document in the form of the message: XML whose root is xml, or a JSON object. To a
+// message without a form it may be either.
+func CheckReply(body []byte, message Form) error {
 	trimmed := bytes.TrimSpace(body)
+	reply := FormOf(trimmed)
 	switch {
 	case len(body) > MaxReplySize:
 		return fmt.Errorf("the reply is longer than %d bytes", MaxReplySize)
-	case len(trimmed) == 0 || string(trimmed) == Success:
+	case Acknowledges(body):
 		return nil
-	case trimmed[0] != '<':
-		return errors.New("the reply is neither empty, nor success, nor XML")
+	case reply == FormOther:
+		return errors.New("the reply is neither empty, nor success, nor XML, nor a JSON object")
 	case !utf8.Valid(body):
 		return errors.New("the reply is not UTF-8")
+	case message == FormXML && reply != FormXML:
+		return errors.New("the reply is JSON, and the message was XML: answer in XML")
+	case (message == FormJSON || message == FormJSONLower) && reply == FormXML:
+		return errors.New("the reply is XML, and the message was JSON: answer in JSON")
+	case reply == FormXML:
+		return checkReplyXML(trimmed)
 	}
-	return checkReplyXML(trimmed)
+	if _, err := readJSON(trimmed); err != nil {
+		return errors.New("the reply is not one JSON object")
+	}
+	return nil
+}
+
+// Acknowledges reports whether a reply is empty or success, which is never encrypted and reaches no user.
+func Acknowledges(reply []byte) bool {
+	trimmed := bytes.TrimSpace(reply)
+	return len(trimmed) == 0 || string(trimmed) == Success
 }
 
 // checkReplyXML walks the document once. It refuses a DOCTYPE, which no reply needs and which is how XML attacks begin.

@@ -140,6 +140,7 @@ func (s *stage) endpoint(mutations ...func(*v1alpha1.WeChatEndpointSpec)) *v1alp
 		Spec: v1alpha1.WeChatEndpointSpec{
 			Platform:    v1alpha1.PlatformOfficialAccount,
 			AppID:       "wx5823bf96d3bd56c7",
+			MessageMode: v1alpha1.MessageModePlaintext,
 			Credentials: v1alpha1.CredentialsReference{SecretName: secretName},
 			URL:         v1alpha1.CallbackURL{Host: s.host, Path: "/weixin", Ingress: &v1alpha1.IngressExposure{ClassName: kube.className}},
 			Backend:     v1alpha1.Backend{Service: v1alpha1.ServiceReference{Name: appName, Port: intstr.FromInt32(8080)}, Path: "/weixin/"},

@@ -20,7 +20,6 @@ import (
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 // Wait is a state that trying again cannot mend: a person must change something, and a watch wakes the endpoint when they do.
@@ -36,52 +35,29 @@ func Waitf(reason, format string, arguments ...any) *Wait {
 	return &Wait{Reason: reason, Message: fmt.Sprintf(format, arguments...)}
 }
 
-// Token reads the token of the user's Secret. Its errors never hold a byte of it.
-func Token(ctx context.Context, reader client.Reader, endpoint *v1alpha1.WeChatEndpoint) (string, error) {
-	name := endpoint.Spec.Credentials.SecretName
-	var secret corev1.Secret
-	err := reader.Get(ctx, client.ObjectKey{Namespace: endpoint.Namespace, Name: name}, &secret)
-	if apierrors.IsNotFound(err) || err == nil && secret.Labels[v1alpha1.LabelCredentials] != v1alpha1.CredentialsUser {
-		return "", Waitf(v1alpha1.ReasonSecretNotFound,
-			"Secret %s does not exist or lacks the label without which the operator cannot see it: create it with the key %s, and run: kubectl -n %s label secret %s %s=%s",
-			name, v1alpha1.KeyToken, endpoint.Namespace, name, v1alpha1.LabelCredentials, v1alpha1.CredentialsUser)
-	}
-	if err != nil {
-		return "", fmt.Errorf("reading Secret %s: %w", name, err)
-	}
-	token, ok := secret.Data[v1alpha1.KeyToken]
-	if !ok {
-		return "", Waitf(v1alpha1.ReasonSecretKeyMissing, "Secret %s has no key %s: put the Token of the console there", name, v1alpha1.KeyToken)
-	}
-	if err := config.ValidateToken(string(token)); err != nil {
-		return "", Waitf(v1alpha1.ReasonSecretMalformed, "Secret %s, key %s %v", name, v1alpha1.KeyToken, err)
-	}
-	return string(token), nil
-}
-
-// BackendURL returns http://host:port of the app.
-func BackendURL(ctx context.Context, reader client.Reader, endpoint *v1alpha1.WeChatEndpoint) (string, error) {
-	reference := endpoint.Spec.Backend.Service
+// BackendURL returns http://host:port of an app. The field, such as backend or rules[0].backend, is the reference's place
+// in the spec.
+func BackendURL(ctx context.Context, reader client.Reader, namespace, field string, reference v1alpha1.ServiceReference) (string, error) {
 	var service corev1.Service
-	err := reader.Get(ctx, client.ObjectKey{Namespace: endpoint.Namespace, Name: reference.Name}, &service)
+	err := reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: reference.Name}, &service)
 	switch {
 	case apierrors.IsNotFound(err):
 		return "", Waitf(v1alpha1.ReasonServiceNotFound,
-			"Service %s does not exist in namespace %s: create it, or correct backend.service.name", reference.Name, endpoint.Namespace)
+			"Service %s does not exist in namespace %s: create it, or correct %s.service.name", reference.Name, namespace, field)
 	case err != nil:
 		return "", fmt.Errorf("reading Service %s: %w", reference.Name, err)
 	case service.Spec.Type == corev1.ServiceTypeExternalName:
 		return "", Waitf(v1alpha1.ReasonServiceNotAllowed,
-			"Service %s is of type ExternalName, which could lead verified messages out of the cluster: name a Service with a selector", reference.Name)
+			"Service %s is of type ExternalName, which could lead verified messages out of the cluster: name a Service with a selector in %s.service.name", reference.Name, field)
 	case service.Labels[render.LabelManagedBy] == render.ManagedBy:
-		return "", Waitf(v1alpha1.ReasonServiceNotAllowed, "Service %s is a sidecar's own: name the Service of the app", reference.Name)
+		return "", Waitf(v1alpha1.ReasonServiceNotAllowed, "Service %s is a sidecar's own: name the Service of the app in %s.service.name", reference.Name, field)
 	}
 	port, ok := findPort(service.Spec.Ports, reference.Port)
 	if !ok {
-		return "", Waitf(v1alpha1.ReasonPortNotFound, "Service %s has no TCP port %s: set backend.service.port to one of %s",
-			reference.Name, reference.Port.String(), describePorts(service.Spec.Ports))
+		return "", Waitf(v1alpha1.ReasonPortNotFound, "Service %s has no TCP port %s: set %s.service.port to one of %s",
+			reference.Name, reference.Port.String(), field, describePorts(service.Spec.Ports))
 	}
-	return fmt.Sprintf("http://%s.%s.svc:%d", reference.Name, endpoint.Namespace, port), nil
+	return fmt.Sprintf("http://%s.%s.svc:%d", reference.Name, namespace, port), nil
 }
 
 func findPort(ports []corev1.ServicePort, wanted intstr.IntOrString) (int32, bool) {

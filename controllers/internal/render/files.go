@@ -7,8 +7,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,12 +16,6 @@ import (
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
-)
-
-// Defaults for endpoints that were stored before the CRD had them.
-const (
-	defaultFreshness = 5 * time.Minute
-	defaultDeadline  = 4500 * time.Millisecond
 )
 
 // files are the two files of a sidecar.
@@ -39,15 +33,16 @@ func makeFiles(in Input) (files, error) {
 		return files{}, err
 	}
 	digest := sha256.Sum256(text)
-	c.Generation = fmt.Sprintf("%s-%d", hex.EncodeToString(digest[:5]), in.Counter)
+	c.Generation = fmt.Sprintf("%s-%d", hex.EncodeToString(digest[:5]), in.Pair.Generation)
 	credentials := config.Credentials{
 		Generation: c.Generation,
-		Pairs:      []config.Pair{{Generation: in.Counter, Token: in.Token}},
+		Pairs:      []config.Pair{in.Pair},
+		GatewayKey: in.GatewayKey,
 	}
 	if err := c.Validate(); err != nil {
 		return files{}, err
 	}
-	if err := credentials.Validate(); err != nil {
+	if err := errors.Join(credentials.Validate(), credentials.ValidateFor(c)); err != nil {
 		return files{}, err
 	}
 	out := files{generation: c.Generation}
@@ -64,25 +59,58 @@ func makeConfig(in Input) config.Config {
 	if spec.URL.Exposure == v1alpha1.ExposureNone {
 		host = "" // the user's own router may call the Service by another name
 	}
-	return config.Config{
+	c := config.Config{
 		Endpoint:    in.Endpoint.Namespace + "/" + in.Endpoint.Name,
 		Platform:    string(spec.Platform),
 		AppID:       spec.AppID,
-		MessageMode: string(spec.MessageMode),
+		ReceiverIDs: spec.ReceiverIDs,
 		Host:        host,
 		Path:        spec.URL.Path,
-		Freshness:   duration(spec.Verification.Freshness, defaultFreshness),
-		Backend: config.Backend{
-			URL:      in.BackendURL,
-			Path:     spec.Backend.Path,
-			Deadline: duration(spec.Backend.Deadline, defaultDeadline),
-		},
+		Freshness:   duration(spec.Verification.Freshness),
+		Backend:     makeBackend(in.BackendURL, spec.Backend),
+		Rules:       makeRules(in),
+	}
+	if config.HasModes(c.Platform) {
+		c.MessageMode = string(spec.MessageMode)
+	}
+	if until := spec.Verification.AuditUntil; until != nil && spec.Verification.Enforcement == v1alpha1.EnforcementInsecureAudit {
+		c.AuditUntil = new(until.UTC())
+	}
+	for _, file := range spec.DomainFiles {
+		c.DomainFiles = append(c.DomainFiles, config.DomainFile{Name: file.Name, Content: file.Content})
+	}
+	return c
+}
+
+func makeBackend(url string, backend v1alpha1.Backend) config.Backend {
+	return config.Backend{
+		URL:        url,
+		Path:       backend.Path,
+		Payload:    string(backend.Payload),
+		Deadline:   duration(backend.Deadline),
+		OnDeadline: string(backend.OnDeadline),
 	}
 }
 
-func duration(given *v1.Duration, otherwise time.Duration) config.Duration {
+func makeRules(in Input) []config.Rule {
+	var rules []config.Rule
+	for i, given := range in.Endpoint.Spec.Rules {
+		rule := config.Rule{
+			Match:  config.Match{MsgType: given.Match.MsgType, Event: given.Match.Event, InfoType: given.Match.InfoType},
+			Action: string(given.Action),
+		}
+		if given.Backend != nil {
+			rule.Backend = new(makeBackend(in.RuleURLs[i], *given.Backend))
+		}
+		rules = append(rules, rule)
+	}
+	return rules
+}
+
+// duration of a field that is left out is zero, for which the sidecar has the platform's default.
+func duration(given *v1.Duration) config.Duration {
 	if given == nil {
-		return config.Duration(otherwise)
+		return 0
 	}
 	return config.Duration(given.Duration)
 }
@@ -100,4 +128,15 @@ func makeSecret(endpoint *v1alpha1.WeChatEndpoint, f files) *applycorev1.SecretA
 		WithOwnerReferences(owner(endpoint)).
 		WithType(corev1.SecretTypeOpaque).
 		WithData(map[string][]byte{config.CredentialsFile: f.credentials})
+}
+
+// makeGatewayKey renders the key that signs what goes to the app in a Secret of its own, so that the app can mount it
+// without seeing what callbacks are verified with.
+func makeGatewayKey(in Input) *applycorev1.SecretApplyConfiguration {
+	return applycorev1.Secret(GatewayKeyName(in.Endpoint), in.Endpoint.Namespace).
+		WithLabels(Labels(in.Endpoint)).
+		WithLabels(map[string]string{v1alpha1.LabelCredentials: v1alpha1.CredentialsGenerated}).
+		WithOwnerReferences(owner(in.Endpoint)).
+		WithType(corev1.SecretTypeOpaque).
+		WithData(map[string][]byte{v1alpha1.GatewayKeyKey: in.GatewayKey})
 }

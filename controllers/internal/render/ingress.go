@@ -4,20 +4,56 @@
 package render
 
 import (
+	"strings"
+
 	networkingv1 "k8s.io/api/networking/v1"
 	networking "k8s.io/client-go/applyconfigurations/networking/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
 
-// makeIngress publishes the path and its twin with a trailing slash, both exactly: what else is below the host is not
-// ours to route.
+// Route is one path of the host that leads to an endpoint.
+type Route struct {
+	// Path is the path, without host and query.
+	Path string
+	// Prefix says that everything below the path leads there too.
+	Prefix bool
+}
+
+// Routes are the paths of the host that an endpoint asks for: its path and the twin with a trailing slash, both exactly,
+// and each domain file. With a placeholder in the path it is all below the part before it, where the sidecar answers 404
+// for what does not match.
+func Routes(endpoint *v1alpha1.WeChatEndpoint) []Route {
+	path := endpoint.Spec.URL.Path
+	routes := []Route{{Path: path}, {Path: path + "/"}}
+	if before, _, found := strings.Cut(path, "/$"); found {
+		routes = []Route{{Path: before, Prefix: true}}
+	}
+	for _, file := range endpoint.Spec.DomainFiles {
+		routes = append(routes, Route{Path: "/" + file.Name})
+	}
+	return routes
+}
+
+// Overlaps reports whether a request could be led to both.
+func (r Route) Overlaps(other Route) bool {
+	return r.covers(other) || other.covers(r)
+}
+
+func (r Route) covers(other Route) bool {
+	return r.Path == other.Path || r.Prefix && strings.HasPrefix(other.Path, r.Path+"/")
+}
+
+// makeIngress publishes the routes and nothing else: what else is below the host is not ours to route.
 func makeIngress(endpoint *v1alpha1.WeChatEndpoint) *networking.IngressApplyConfiguration {
 	url := endpoint.Spec.URL
 	ingress := networking.Ingress(Name(endpoint), endpoint.Namespace).
 		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint))
-	rule := networking.IngressRule().WithHTTP(networking.HTTPIngressRuleValue().
-		WithPaths(ingressPath(endpoint, url.Path), ingressPath(endpoint, url.Path+"/")))
+	paths := networking.HTTPIngressRuleValue()
+	for _, route := range Routes(endpoint) {
+		paths.WithPaths(ingressPath(endpoint, route))
+	}
+	rule := networking.IngressRule().WithHTTP(paths)
 	if url.Host != "" {
 		rule.WithHost(url.Host)
 	}
@@ -36,8 +72,16 @@ func makeIngress(endpoint *v1alpha1.WeChatEndpoint) *networking.IngressApplyConf
 	return ingress.WithSpec(spec)
 }
 
-func ingressPath(endpoint *v1alpha1.WeChatEndpoint, path string) *networking.HTTPIngressPathApplyConfiguration {
-	return networking.HTTPIngressPath().WithPath(path).WithPathType(networkingv1.PathTypeExact).
+func ingressPath(endpoint *v1alpha1.WeChatEndpoint, route Route) *networking.HTTPIngressPathApplyConfiguration {
+	return networking.HTTPIngressPath().WithPath(route.Path).WithPathType(route.PathType()).
 		WithBackend(networking.IngressBackend().WithService(networking.IngressServiceBackend().
 			WithName(Name(endpoint)).WithPort(networking.ServiceBackendPort().WithName(portCallback))))
+}
+
+// PathType is the route's type in an Ingress.
+func (r Route) PathType() networkingv1.PathType {
+	if r.Prefix {
+		return networkingv1.PathTypePrefix
+	}
+	return networkingv1.PathTypeExact
 }

@@ -25,9 +25,12 @@ const (
 	uid          = 65532
 )
 
-// Name is the name of every child of an endpoint; their kinds tell them apart. It is not NAME-wechat, which users like to
+// Name is the name of every child of an endpoint but the gateway key; their kinds tell them apart. It is not NAME-wechat, which users like to
 // call their own Secret.
 func Name(endpoint *v1alpha1.WeChatEndpoint) string { return endpoint.Name + "-sidecar" }
+
+// GatewayKeyName is the name of the Secret with the key that signs what goes to the app, which the app may mount.
+func GatewayKeyName(endpoint *v1alpha1.WeChatEndpoint) string { return endpoint.Name + "-gateway-key" }
 
 // Labels are on every child and pod.
 func Labels(endpoint *v1alpha1.WeChatEndpoint) map[string]string {

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 // Input is all that the children of an endpoint depend on.
@@ -20,10 +21,12 @@ type Input struct {
 	Endpoint *v1alpha1.WeChatEndpoint
 	// BackendURL is http://host:port of the app.
 	BackendURL string
-	// Token is the verified token of the user's Secret.
-	Token string
-	// Counter counts the changes of the credentials, from 1.
-	Counter int64
+	// RuleURLs are http://host:port of the backends of spec.rules, in their order; empty where a rule has none.
+	RuleURLs []string
+	// Pair holds the well-formed values of the user's Secret. Its generation counts their changes, from 1.
+	Pair config.Pair
+	// GatewayKey is the endpoint's own random key, of config.GatewayKeySize bytes.
+	GatewayKey []byte
 	// Image and PullPolicy are those of the sidecar.
 	Image, PullPolicy string
 }
@@ -47,6 +50,7 @@ func Make(in Input) (Objects, error) {
 	objects.Children = []runtime.ApplyConfiguration{
 		makeServiceAccount(in.Endpoint),
 		makeConfigMap(in.Endpoint, files),
+		makeGatewayKey(in), // before the credentials, which repeat it: what is random must be kept first
 		makeSecret(in.Endpoint, files),
 		makeDeployment(in),
 		makePodDisruptionBudget(in.Endpoint),

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -27,8 +28,9 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // example is an endpoint as the API server would store it.
 func example() Input {
 	return Input{
-		BackendURL: "http://shop-app.team-a.svc:8080", Token: "golden-token", Counter: 3,
-		Image: "example.com/sidecar:1", PullPolicy: "IfNotPresent",
+		BackendURL: "http://shop-app.team-a.svc:8080", Pair: config.Pair{Generation: 3, Token: "golden-token"},
+		GatewayKey: []byte("golden-gateway-key-of-32-bytes!!"),
+		Image:      "example.com/sidecar:1", PullPolicy: "IfNotPresent",
 		Endpoint: &v1alpha1.WeChatEndpoint{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "shop", UID: "0f7c"},
 			Spec: v1alpha1.WeChatEndpointSpec{
@@ -44,26 +46,59 @@ func example() Input {
 // TestGolden compares all children of an endpoint with a file: testdata/CASE.yaml. Read the difference, and run
 // `go test ./controllers/internal/render -update` if it is meant.
 func TestGolden(t *testing.T) {
-	for name, edit := range map[string]func(*v1alpha1.WeChatEndpoint){
-		"minimal": func(*v1alpha1.WeChatEndpoint) {},
-		"everything": func(e *v1alpha1.WeChatEndpoint) {
-			e.Spec.URL.Ingress = &v1alpha1.IngressExposure{
+	publicKey, err := os.ReadFile("testdata/pub_key.pem") // its private half is gone
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, edit := range map[string]func(*Input, *v1alpha1.WeChatEndpointSpec){
+		"minimal": func(*Input, *v1alpha1.WeChatEndpointSpec) {},
+		"everything": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			spec.MessageMode = v1alpha1.MessageModeCompatible
+			spec.ReceiverIDs = []string{"wx5823bf96d3bd56c7", ""}
+			spec.URL.Ingress = &v1alpha1.IngressExposure{
 				ClassName: "traefik", TLSSecretName: "wx-tls", Annotations: map[string]string{"cert-manager.io/issuer": "le"},
 			}
-			e.Spec.Backend.Path = "/callback/"
-			e.Spec.Backend.Deadline = &metav1.Duration{Duration: 2 * time.Second}
-			e.Spec.Verification.Freshness = &metav1.Duration{Duration: time.Minute}
-			e.Spec.Sidecar.Replicas = new(int32(5))
-			e.Spec.Sidecar.Resources = &corev1.ResourceRequirements{
+			spec.Backend.Path = "/callback/"
+			spec.Backend.Payload = v1alpha1.PayloadOriginal
+			spec.Backend.Deadline = &metav1.Duration{Duration: 2 * time.Second}
+			spec.Backend.OnDeadline = v1alpha1.OnDeadlineAwaitRetry
+			spec.Rules = []v1alpha1.Rule{
+				{Match: v1alpha1.RuleMatch{Event: "TEMPLATESENDJOBFINISH"}, Action: v1alpha1.RuleActionDiscard},
+				{Match: v1alpha1.RuleMatch{MsgType: "text"}, Action: v1alpha1.RuleActionForward, Backend: &v1alpha1.Backend{
+					Service: v1alpha1.ServiceReference{Name: "chat", Port: intstr.FromString("http")},
+					Payload: v1alpha1.PayloadDecrypted, OnDeadline: v1alpha1.OnDeadlineFail,
+				}},
+				{Match: v1alpha1.RuleMatch{InfoType: "component_verify_ticket"}, Action: v1alpha1.RuleActionForward},
+			}
+			in.RuleURLs = []string{"", "http://chat.team-a.svc:80", ""}
+			spec.DomainFiles = []v1alpha1.DomainFile{{Name: "MP_verify_abc.txt", Content: "abc"}}
+			spec.Verification.Freshness = &metav1.Duration{Duration: time.Minute}
+			spec.Verification.Enforcement = v1alpha1.EnforcementInsecureAudit
+			spec.Verification.AuditUntil = &metav1.Time{Time: time.Date(2026, 1, 31, 20, 0, 0, 0, time.FixedZone("", 8*3600))}
+			spec.Sidecar.Replicas = new(int32(5))
+			spec.Sidecar.Resources = &corev1.ResourceRequirements{
 				Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000m"), corev1.ResourceMemory: resource.MustParse("131072Ki")},
 			}
+			in.Pair.EncodingAESKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 		},
-		"not-published": func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL.Exposure = v1alpha1.ExposureNone },
-		"bare-address":  func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL.Host = "" },
+		"not-published": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Exposure = v1alpha1.ExposureNone },
+		"bare-address":  func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Host = "" },
+		"placeholder": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			spec.Platform, spec.MessageMode = v1alpha1.PlatformOpenPlatform, v1alpha1.MessageModeEncrypted
+			spec.URL.Path = "/platform/messages/$APPID$/callback"
+			in.Pair.EncodingAESKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+		},
+		"pay": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			spec.Platform, spec.MessageMode, spec.AppID = v1alpha1.PlatformPay, "", "1900000109"
+			in.Pair = config.Pair{
+				Generation: 3, APIv3Key: "abcdefghijklmnopqrstuvwxyz012345",
+				PlatformKeys: map[string]string{"PUB_KEY_ID_0112345678902024": string(publicKey)},
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := example()
-			edit(in.Endpoint)
+			edit(&in, &in.Endpoint.Spec)
 			got := renderYAML(t, in)
 			path := filepath.Join("testdata", name+".yaml")
 			if *update {
@@ -106,12 +141,20 @@ func TestGenerationFollowsWhatIsServedAndNothingElse(t *testing.T) {
 		edit    func(*Input)
 		changes bool
 	}{
-		"another path":                  {func(in *Input) { in.Endpoint.Spec.URL.Path = "/other" }, true},
-		"another backend":               {func(in *Input) { in.BackendURL = "http://other.team-a.svc:80" }, true},
-		"changed credentials":           {func(in *Input) { in.Counter = 4 }, true},
-		"more replicas":                 {func(in *Input) { in.Endpoint.Spec.Sidecar.Replicas = new(int32(9)) }, false},
-		"another image":                 {func(in *Input) { in.Image = "example.com/sidecar:2" }, false},
-		"another token, the same count": {func(in *Input) { in.Token = "another-token" }, false},
+		"another path":                   {func(in *Input) { in.Endpoint.Spec.URL.Path = "/other" }, true},
+		"another backend":                {func(in *Input) { in.BackendURL = "http://other.team-a.svc:80" }, true},
+		"another receiver":               {func(in *Input) { in.Endpoint.Spec.ReceiverIDs = []string{"wx2"} }, true},
+		"another payload":                {func(in *Input) { in.Endpoint.Spec.Backend.Payload = v1alpha1.PayloadOriginal }, true},
+		"another answer at the deadline": {func(in *Input) { in.Endpoint.Spec.Backend.OnDeadline = v1alpha1.OnDeadlineFail }, true},
+		"a domain file":                  {func(in *Input) { in.Endpoint.Spec.DomainFiles = []v1alpha1.DomainFile{{Name: "a.txt", Content: "a"}} }, true},
+		"a rule": {func(in *Input) {
+			in.Endpoint.Spec.Rules = []v1alpha1.Rule{{Match: v1alpha1.RuleMatch{Event: "a"}, Action: v1alpha1.RuleActionDiscard}}
+		}, true},
+		"another gateway key, which only a loss changes": {func(in *Input) { in.GatewayKey = make([]byte, 32) }, false},
+		"changed credentials":                            {func(in *Input) { in.Pair.Generation = 4 }, true},
+		"more replicas":                                  {func(in *Input) { in.Endpoint.Spec.Sidecar.Replicas = new(int32(9)) }, false},
+		"another image":                                  {func(in *Input) { in.Image = "example.com/sidecar:2" }, false},
+		"another token, the same count":                  {func(in *Input) { in.Pair.Token = "another-token" }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := example()
@@ -134,7 +177,7 @@ func generation(t *testing.T, in Input) string {
 
 func TestTokenStandsInTheSecretOnly(t *testing.T) {
 	in := example()
-	in.Token = "printable-token"
+	in.Pair.Token = "printable-token"
 	objects, err := Make(in)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +187,7 @@ func TestTokenStandsInTheSecretOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(text), in.Token) {
+		if strings.Contains(string(text), in.Pair.Token) {
 			t.Errorf("the token stands in clear in:\n%s", text)
 		}
 	}
@@ -152,8 +195,54 @@ func TestTokenStandsInTheSecretOnly(t *testing.T) {
 
 func TestWhatTheSidecarWouldRefuseIsNotRendered(t *testing.T) {
 	in := example()
-	in.Token = "white space at the end\n"
+	in.Pair.Token = "white space at the end\n"
 	if _, err := Make(in); err == nil || strings.Contains(err.Error(), "white space at the end\n") {
 		t.Errorf("error %v; want one that does not quote the token", err)
+	}
+}
+
+func TestNoSecretStandsInTheConfigMap(t *testing.T) {
+	in := example()
+	in.Endpoint.Spec.MessageMode = v1alpha1.MessageModeEncrypted
+	in.Pair.EncodingAESKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+	files, err := makeFiles(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(files.config); strings.Contains(text, in.Pair.EncodingAESKey) || strings.Contains(text, in.Pair.Token) {
+		t.Errorf("a value of the Secret stands in the configuration:\n%s", text)
+	}
+}
+
+func TestWhatCannotDecryptIsNotRendered(t *testing.T) {
+	in := example()
+	in.Endpoint.Spec.MessageMode = v1alpha1.MessageModeEncrypted
+	if _, err := Make(in); err == nil || !strings.Contains(err.Error(), "encodingAESKey is missing") {
+		t.Errorf("error %v; want one that names encodingAESKey", err)
+	}
+}
+
+func TestRoutesOverlap(t *testing.T) {
+	exact := func(path string) Route { return Route{Path: path} }
+	below := func(path string) Route { return Route{Path: path, Prefix: true} }
+	for name, test := range map[string]struct {
+		a, b Route
+		want bool
+	}{
+		"the same path":                     {exact("/a"), exact("/a"), true},
+		"a path below the other":            {exact("/a"), exact("/a/b"), false},
+		"a path below a prefix":             {below("/a"), exact("/a/b"), true},
+		"the prefix itself":                 {below("/a"), exact("/a"), true},
+		"a path that begins like a prefix":  {below("/a"), exact("/ab"), false},
+		"a path above a prefix":             {below("/a/b"), exact("/a"), false},
+		"a prefix below a prefix":           {below("/a"), below("/a/b"), true},
+		"a prefix beside a prefix":          {below("/a/c"), below("/a/b"), false},
+		"a domain file under the same name": {exact("/a.txt"), exact("/a.txt"), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if test.a.Overlaps(test.b) != test.want || test.b.Overlaps(test.a) != test.want {
+				t.Errorf("%+v and %+v overlap: want %v", test.a, test.b, test.want)
+			}
+		})
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -38,6 +40,8 @@ const (
 	Acknowledged Outcome = "acknowledged" // the app has the message, and no time was left to wait for its reply
 	Unavailable  Outcome = "unavailable"  // the app could not be reached until the deadline; WeChat should try again
 	BadReply     Outcome = "bad_reply"    // the app answered what must not be passed on
+	TimedOut     Outcome = "timed_out"    // as Acknowledged, where WeChat must be told to try again
+	Overloaded   Outcome = "overloaded"   // there was no place for one more call until the deadline
 )
 
 // Answer is the result of a call.
@@ -54,20 +58,23 @@ type Call struct {
 	Header   http.Header
 	Body     []byte
 	Deadline time.Time
+	// Check says why a reply must not be passed on; nil passes none on, and an answer's status is all that counts.
+	Check func(reply []byte) error
 }
 
 // Client calls the app. It keeps connections open and is safe for concurrent use.
 type Client struct {
 	http    *http.Client
 	pending atomic.Int64
-	late    func(Answer)
+	places  *semaphore.Weighted
 }
 
-// New returns a Client. Late is told how calls ended that went on after their deadline.
-func New(late func(Answer)) *Client {
+// New returns a Client that makes at most that many calls at once. One that finds no place waits for it until its
+// deadline.
+func New(places int64) *Client {
 	dialer := &net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}
 	return &Client{
-		late: late,
+		places: semaphore.NewWeighted(places),
 		http: &http.Client{
 			// A redirect is an answer of the app that is not 2xx; following it would send the message elsewhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -87,34 +94,75 @@ func New(late func(Answer)) *Client {
 // Pending returns how many calls go on, those past their deadline included.
 func (c *Client) Pending() int64 { return c.pending.Load() }
 
-// Deliver calls the app and returns at the deadline at the latest. It does not end when the caller's client goes away:
-// WeChat hangs up and tries again, and the app had better seen the message through. Done is called when the call to the
-// app is over, which may be after Deliver has returned.
-func (c *Client) Deliver(call Call, done func()) Answer {
+// Delivery is one message on its way to the app. Several repeats of the message may wait for it.
+type Delivery struct {
+	done         chan struct{}
+	answer       Answer // once done
+	cancel       context.CancelFunc
+	wire         wire
+	acknowledged atomic.Bool
+}
+
+// Start begins a delivery and returns at once. It does not end when WeChat hangs up: the app had better see the message
+// through. Ended is called once it is over, with the answer, and whether WeChat was told success before.
+func (c *Client) Start(call Call, ended func(answer Answer, acknowledged bool)) *Delivery {
 	ctx, cancel := context.WithDeadline(context.Background(), call.Deadline.Add(Linger))
-	var wire wire
-	answers := make(chan Answer, 1)
+	d := &Delivery{done: make(chan struct{}), cancel: cancel}
 	c.pending.Add(1)
 	go func() {
-		defer done()
 		defer c.pending.Add(-1)
 		defer cancel()
-		answers <- c.attempts(ctx, call, &wire)
+		unsent := time.AfterFunc(time.Until(call.Deadline), d.giveUp)
+		defer unsent.Stop()
+		d.answer = c.deliver(ctx, call, &d.wire)
+		ended(d.answer, d.acknowledged.Load())
+		close(d.done)
 	}()
-	timer := time.NewTimer(time.Until(call.Deadline))
+	return d
+}
+
+// deliver waits for a place and calls the app.
+func (c *Client) deliver(ctx context.Context, call Call, w *wire) Answer {
+	waiting, cancel := context.WithDeadline(ctx, call.Deadline)
+	defer cancel()
+	if c.places.Acquire(waiting, 1) != nil {
+		return Answer{Outcome: Overloaded, Err: errors.New("no place for one more call to the app until the deadline")}
+	}
+	defer c.places.Release(1)
+	return c.attempts(ctx, call, w)
+}
+
+// Wait returns the answer, or at the deadline what is known then: Acknowledged or TimedOut if the app has the message,
+// Unavailable if not, and in that case the delivery ends, or the app would get a message that WeChat is told to send
+// again. It returns early when ctx is done, because nobody is there to be answered.
+func (d *Delivery) Wait(ctx context.Context, deadline time.Time, acknowledge bool) Answer {
+	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	select {
-	case answer := <-answers:
-		return answer
+	case <-d.done:
+		return d.answer
+	case <-ctx.Done():
 	case <-timer.C:
 	}
-	retries := int(wire.retries.Load())
-	if wire.written.Load() {
-		go func() { c.late(<-answers) }()
-		return Answer{Outcome: Acknowledged, Retries: retries}
+	answer := Answer{Outcome: TimedOut, Retries: int(d.wire.retries.Load())}
+	switch {
+	case !d.wire.written.Load() && ctx.Err() == nil:
+		d.giveUp()
+		answer.Outcome, answer.Err = Unavailable, errors.New("the app did not take the message until the deadline")
+	case acknowledge && ctx.Err() == nil:
+		d.acknowledged.Store(true)
+		answer.Outcome = Acknowledged
+	default:
+		answer.Err = errors.New("the app did not answer until the deadline")
 	}
-	cancel() // or the app would get a message that WeChat is told to send again
-	return Answer{Outcome: Unavailable, Retries: retries, Err: errors.New("the app did not take the message until the deadline")}
+	return answer
+}
+
+// giveUp ends a delivery that the app does not have yet.
+func (d *Delivery) giveUp() {
+	if !d.wire.written.Load() {
+		d.cancel()
+	}
 }
 
 // wire is how far the newest attempt came. The transport's goroutines write it.
@@ -152,7 +200,7 @@ func (c *Client) attempts(ctx context.Context, call Call, w *wire) Answer {
 		w.reset()
 		response, err := c.send(ctx, call)
 		if err == nil {
-			answer := judge(response)
+			answer := judge(response, call.Check)
 			answer.Retries = retries
 			return answer
 		}
@@ -182,7 +230,7 @@ func (c *Client) send(ctx context.Context, call Call) (*http.Response, error) {
 }
 
 // judge reads the app's reply and says whether WeChat may have it.
-func judge(response *http.Response) Answer {
+func judge(response *http.Response, check func([]byte) error) Answer {
 	defer response.Body.Close()
 	reply, err := io.ReadAll(io.LimitReader(response.Body, wechat.MaxReplySize+1))
 	switch {
@@ -192,8 +240,10 @@ func judge(response *http.Response) Answer {
 		err = fmt.Errorf("reading the app's reply: %w", err)
 	case response.Header.Get("Content-Encoding") != "":
 		err = errors.New("the app's reply is compressed, which WeChat does not read; turn compression off for this path")
+	case check == nil:
+		reply = nil
 	default:
-		err = wechat.CheckReply(reply)
+		err = check(reply)
 	}
 	if err != nil {
 		return Answer{Outcome: BadReply, Err: err}

@@ -4,6 +4,7 @@
 package backend
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -17,7 +18,14 @@ import (
 )
 
 func call(url string, patience time.Duration) Call {
-	return Call{URL: url, Header: http.Header{"X-Test": {"1"}}, Body: []byte("<xml/>"), Deadline: time.Now().Add(patience)}
+	return Call{URL: url, Header: http.Header{"X-Test": {"1"}}, Body: []byte("<xml/>"), Deadline: time.Now().Add(patience), Check: checkXML}
+}
+
+func checkXML(reply []byte) error { return wechat.CheckReply(reply, wechat.FormXML) }
+
+// deliver starts a delivery and waits for its answer until its deadline.
+func deliver(c *Client, call Call) Answer {
+	return c.Start(call, func(Answer, bool) {}).Wait(context.Background(), call.Deadline, true)
 }
 
 func TestOutcomes(t *testing.T) {
@@ -42,9 +50,7 @@ func TestOutcomes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			app := httptest.NewServer(test.app)
 			defer app.Close()
-			done := make(chan struct{})
-			answer := New(func(Answer) {}).Deliver(call(app.URL, 5*time.Second), func() { close(done) })
-			<-done
+			answer := deliver(New(1), call(app.URL, 5*time.Second))
 			if answer.Outcome != test.outcome || answer.Retries != 0 {
 				t.Errorf("got %+v, want %s at the first try", answer, test.outcome)
 			}
@@ -64,7 +70,7 @@ func TestAnAppThatRefusesIsTriedAgainUntilTheDeadline(t *testing.T) {
 	}
 	url := "http://" + listener.Addr().String()
 	listener.Close()
-	answer := New(func(Answer) {}).Deliver(call(url, 300*time.Millisecond), func() {})
+	answer := deliver(New(1), call(url, 300*time.Millisecond))
 	if answer.Outcome != Unavailable || answer.Retries == 0 || answer.Err == nil {
 		t.Errorf("got %+v, want unavailable after retries", answer)
 	}
@@ -76,9 +82,9 @@ func TestAnIdleConnectionThatTheAppClosed(t *testing.T) {
 	app := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
 	app.Start()
 	defer app.Close()
-	client := New(func(Answer) {})
+	client := New(1)
 	for i := range int64(5) {
-		if answer := client.Deliver(call(app.URL, 5*time.Second), func() {}); answer.Outcome != Answered {
+		if answer := deliver(client, call(app.URL, 5*time.Second)); answer.Outcome != Answered {
 			t.Fatalf("call %d: %+v", i, answer)
 		}
 		app.CloseClientConnections()
@@ -97,8 +103,14 @@ func TestADeadlineIsAcknowledgedOnlyOnceTheAppHasTheMessage(t *testing.T) {
 		}))
 		defer app.Close()
 		late := make(chan Answer, 1)
-		client := New(func(a Answer) { late <- a })
-		if answer := client.Deliver(call(app.URL, 100*time.Millisecond), func() {}); answer.Outcome != Acknowledged || client.Pending() != 1 {
+		client := New(1)
+		slow := call(app.URL, 100*time.Millisecond)
+		delivery := client.Start(slow, func(a Answer, acknowledged bool) {
+			if acknowledged {
+				late <- a
+			}
+		})
+		if answer := delivery.Wait(t.Context(), slow.Deadline, true); answer.Outcome != Acknowledged || client.Pending() != 1 {
 			t.Errorf("got %+v with %d pending", answer, client.Pending())
 		}
 		close(release)
@@ -114,7 +126,7 @@ func TestADeadlineIsAcknowledgedOnlyOnceTheAppHasTheMessage(t *testing.T) {
 		defer listener.Close() // it accepts in the kernel, and nobody reads
 		large := call("http://"+listener.Addr().String(), 200*time.Millisecond)
 		large.Body = make([]byte, 32<<20) // more than the socket's buffers take
-		if answer := New(func(Answer) {}).Deliver(large, func() {}); answer.Outcome != Unavailable {
+		if answer := deliver(New(1), large); answer.Outcome != Unavailable {
 			t.Errorf("got %+v, want unavailable", answer)
 		}
 	})
@@ -125,7 +137,7 @@ func TestNoProxyOfTheEnvironment(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer app.Close()
 	url := strings.Replace(app.URL, "127.0.0.1", "localhost.localdomain", 1) // net/http never sends loopback to a proxy
-	transport := New(func(Answer) {}).http.Transport.(*http.Transport)
+	transport := New(1).http.Transport.(*http.Transport)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, http.NoBody)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@
 package gate
 
 import (
+	"crypto/rsa"
 	"strconv"
 	"strings"
 	"time"
@@ -17,12 +18,33 @@ import (
 // Gate checks callbacks against one configuration and its credentials. It is immutable and safe for concurrent use.
 type Gate struct {
 	config config.Config
-	pairs  []config.Pair
+	pairs  []pair
 }
 
-// New returns the Gate of a configuration and its credentials.
+// pair is one accepted set of credentials, ready for use.
+type pair struct {
+	config.Pair
+	key          *wechat.Key               // nil without an EncodingAESKey
+	platformKeys map[string]*rsa.PublicKey // of Pay, by serial
+}
+
+// New returns the Gate of a configuration and its credentials, which the caller has validated. A key that cannot be read
+// all the same opens nothing.
 func New(c config.Config, credentials config.Credentials) *Gate {
-	return &Gate{config: c, pairs: credentials.Pairs}
+	g := &Gate{config: c}
+	for _, p := range credentials.Pairs {
+		ready := pair{Pair: p, platformKeys: map[string]*rsa.PublicKey{}}
+		if key, err := wechat.ParseEncodingAESKey(p.EncodingAESKey); err == nil {
+			ready.key = key
+		}
+		for serial, text := range p.PlatformKeys {
+			if key, err := config.ParsePlatformKey([]byte(text)); err == nil {
+				ready.platformKeys[serial] = key
+			}
+		}
+		g.pairs = append(g.pairs, ready)
+	}
+	return g
 }
 
 // Request is what the gate needs to know of an HTTP request.
@@ -31,119 +53,153 @@ type Request struct {
 	Host     string // as sent, perhaps with a port
 	Path     string // as sent, escapes and all
 	RawQuery string // as sent, without the question mark
-	// Body returns the whole body. It is called only for a message whose query is verified, so that nobody without the
-	// token makes the sidecar hold his bytes. Its error is returned by Check as it is.
+	// Header is asked by the canonical names of Pay's headers only.
+	Header map[string][]string
+	// Body returns the whole body. It is called as late as the protocol allows: in plaintext mode, once the query is
+	// verified; where the signature covers the body, once everything else is well-formed. Its error is returned by Check
+	// as it is.
 	Body func() ([]byte, error)
 }
 
 // Message is a verified callback.
 type Message struct {
-	// Triple is what was verified. It must be bound to its first use, which only a store of used ones can see.
-	Triple wechat.Triple
-	// Pair is the generation of the credentials that verified it.
-	Pair int64
-	// Echostr is the answer to a URL check, empty for a message.
-	Echostr string
-	// Body is the message, byte for byte; nil for a URL check.
+	// Query is what was verified. In plaintext mode its Triple must be bound to its first use, which only a store of used
+	// ones can see.
+	Query wechat.Query
+	// Generation is that of the credentials that verified it.
+	Generation int64
+	// Echo is the answer to a URL check, nil for a message.
+	Echo []byte
+	// Body is the message, byte for byte as it was encrypted, or as it was sent in plaintext mode; nil for a URL check.
 	Body []byte
+	// Form is the notation of the body as WeChat sent it, which a reply follows.
+	Form wechat.Form
+	// ReceiverID is whom the message was encrypted for; empty in plaintext mode.
+	ReceiverID string
+	// PathID stands in the path in place of the placeholder. Nothing authenticates it.
+	PathID string
 	// StaleAt is when the timestamp will be too old to be accepted again.
 	StaleAt time.Time
+
+	pair     *pair
+	encrypt  string // the verified Encrypt
+	original []byte // Pay's body as it was sent
+	pay      wechat.PayHeader
+	event    string // of Pay
 }
 
 // URLCheck reports whether the callback is the GET that WeChat sends when the form of the console is submitted.
-func (m Message) URLCheck() bool { return m.Echostr != "" }
+func (m Message) URLCheck() bool { return m.Echo != nil }
 
-// Check returns the verified message of a request, or a *wechat.Refusal, or the error of r.Body. Cheap checks come first, and nothing of the body
-// is read before the signature holds.
+// Fields reads the message's fields. It walks the whole body each time.
+func (m Message) Fields() wechat.Fields {
+	if m.original != nil {
+		return wechat.Fields{Event: m.event} // stands on the notification, not in its resource
+	}
+	return wechat.ReadFields(m.Body)
+}
+
+// Check returns the verified message of a request, or a *wechat.Refusal, or the error of r.Body. Cheap checks come first.
 //
 // What is refused does not depend on anything that the client says about the mode or the credentials: a mode comes from
 // the configuration, so that leaving parameters out cannot talk the gate down to a weaker check.
 func (g *Gate) Check(r Request, now time.Time) (Message, error) {
-	if !g.serves(r.Host, r.Path) {
+	pathID, ok := g.serves(r.Host, r.Path)
+	if !ok {
 		return Message{}, wechat.Refuse(wechat.ReasonUnknownURL, "not the host and path of this endpoint; compare the URL in the console with status.url")
 	}
-	if r.Method != "GET" && r.Method != "POST" {
-		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "WeChat uses GET and POST only")
+	check := g.check(r.Method)
+	if check == nil {
+		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "WeChat calls this kind of URL with POST, and most kinds with GET for the URL check, and never otherwise")
 	}
-	query, err := wechat.ParseQuery(r.RawQuery)
+	message, err := check(r, pathID, now)
 	if err != nil {
 		return Message{}, err
 	}
-	staleAt, err := g.freshUntil(query.Timestamp, now)
-	if err != nil {
-		return Message{}, err
-	}
-	pair, ok := g.verify(query.Triple)
-	if !ok {
-		return Message{}, wechat.Refuse(wechat.ReasonBadSignature, "signed with a token that is not the Secret's; compare it with Token in the console")
-	}
-	message := Message{Triple: query.Triple, Pair: pair, StaleAt: staleAt}
-	if r.Method == "GET" {
-		message.Echostr, err = echo(query)
-	} else {
-		message.Body, err = read(r, query)
-	}
-	if err != nil {
-		return Message{}, err
-	}
+	message.PathID = pathID
 	return message, nil
+}
+
+// check returns what verifies a request with that method, or nil if WeChat sends none.
+func (g *Gate) check(method string) func(Request, string, time.Time) (Message, error) {
+	platform := g.config.Platform
+	switch {
+	case method == "GET" && platform == config.PlatformWeCom:
+		return g.checkEncryptedEcho
+	case method == "GET" && platform != config.PlatformOpenPlatform && platform != config.PlatformPay:
+		return g.checkEcho
+	case method != "POST":
+		return nil
+	case platform == config.PlatformPay:
+		return g.checkNotification
+	case g.config.Encrypted():
+		return g.checkEncrypted
+	}
+	return g.checkPlaintext
 }
 
 // serves compares host and path with the configured ones. The path is compared as sent: an encoded slash or a dot segment
 // is another path.
-func (g *Gate) serves(host, path string) bool {
-	if g.config.Host != "" {
-		name, _, _ := strings.Cut(host, ":")
-		if !strings.EqualFold(name, g.config.Host) {
+func (g *Gate) serves(host, path string) (id string, ok bool) {
+	if !g.ServesHost(host) {
+		return "", false
+	}
+	before, rest, found := strings.Cut(g.config.Path, "$")
+	if !found {
+		return "", path == g.config.Path || len(path) == len(g.config.Path)+1 && path[len(path)-1] == '/' && path[:len(path)-1] == g.config.Path
+	}
+	_, after, _ := strings.Cut(rest, "$") // the placeholder's other end
+	middle, ok := strings.CutPrefix(strings.TrimSuffix(path, "/"), before)
+	if !ok {
+		return "", false
+	}
+	id, ok = strings.CutSuffix(middle, after)
+	return id, ok && isID(id) && !strings.HasSuffix(path, "//")
+}
+
+// ServesHost reports whether a Host header, perhaps with a port, names the configured host.
+func (g *Gate) ServesHost(host string) bool {
+	name, _, _ := strings.Cut(host, ":")
+	return g.config.Host == "" || strings.EqualFold(name, g.config.Host)
+}
+
+// isID reports whether a segment of the path can be an AppID, CorpID or suite's id.
+func isID(id string) bool {
+	for _, c := range []byte(id) {
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '_' && c != '-' {
 			return false
 		}
 	}
-	return path == g.config.Path || len(path) == len(g.config.Path)+1 && path[len(path)-1] == '/' && path[:len(path)-1] == g.config.Path
+	return id != "" && len(id) <= 64
 }
 
-// freshUntil returns when the timestamp will be stale, or refuses it if it is already, or is as far in the future. The
-// check comes before the signature, which costs more, and says nothing that the client did not know.
+// maxClockSkew is how far ahead of this clock another's may be: 5 minutes, however long a message stays fresh.
+const maxClockSkew = 5 * time.Minute
+
+// freshUntil returns when the timestamp will be stale, or refuses it if it is already, or is too far in the future.
 func (g *Gate) freshUntil(timestamp string, now time.Time) (time.Time, error) {
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)
 	if err != nil {
-		return time.Time{}, wechat.Refuse(wechat.ReasonMalformed, "parameter timestamp is not a number of seconds")
+		return time.Time{}, wechat.Refuse(wechat.ReasonMalformed, "the timestamp is not a number of seconds")
 	}
-	sent, window := time.Unix(seconds, 0), time.Duration(g.config.Freshness)
-	if age := now.Sub(sent); age > window || age < -window {
+	sent, window := time.Unix(seconds, 0), g.config.FreshFor()
+	if age := now.Sub(sent); age > window || age < -min(window, maxClockSkew) {
 		return time.Time{}, wechat.Refuse(wechat.ReasonStale, "the timestamp is outside of verification.freshness; if WeChat's own are refused, check the node's clock")
 	}
 	return sent.Add(window), nil
 }
 
-// verify tries every accepted pair, always all of them, so that the time does not tell which one matched.
-func (g *Gate) verify(t wechat.Triple) (pair int64, ok bool) {
-	for _, p := range g.pairs {
-		if wechat.Verify(t.Signature, p.Token, t.Timestamp, t.Nonce) && !ok {
-			pair, ok = p.Generation, true
+// signedBy returns the newest pair whose token signed the parts. It always tries all of them, so that the time does not
+// tell which one matched.
+func (g *Gate) signedBy(signature string, parts ...string) *pair {
+	var found *pair
+	var array [4]string
+	for i := range g.pairs {
+		if wechat.Verify(signature, append(append(array[:0], g.pairs[i].Token), parts...)...) && found == nil {
+			found = &g.pairs[i]
 		}
 	}
-	return pair, ok
+	return found
 }
 
-func echo(query wechat.Query) (string, error) {
-	if query.Echostr == "" {
-		return "", wechat.Refuse(wechat.ReasonMalformed, "a GET without echostr is no URL check")
-	}
-	return query.Echostr, nil
-}
-
-// read takes the body of a message in plaintext mode. An encrypted message is refused, although its signature holds: the
-// app behind could not read it.
-func read(r Request, query wechat.Query) ([]byte, error) {
-	if query.EncryptType != "" && query.EncryptType != "raw" {
-		return nil, wechat.Refuse(wechat.ReasonWrongMode, "the console sends encrypted messages and this endpoint is in plaintext mode; choose 明文模式 in the console")
-	}
-	body, err := r.Body()
-	switch {
-	case err != nil:
-		return nil, err
-	case len(body) == 0:
-		return nil, wechat.Refuse(wechat.ReasonMalformed, "a POST without a body is no message")
-	}
-	return body, nil
-}
+var errSignature = wechat.Refuse(wechat.ReasonBadSignature, "signed with a token that is not the Secret's; compare it with Token in the console")

@@ -19,7 +19,7 @@ const token, older = "a-fine-token", "an-older-token"
 var now = time.Unix(1_700_000_000, 0)
 
 func newGate() *Gate {
-	return New(config.Config{Host: "wx.example.com", Path: "/weixin", Freshness: config.Duration(5 * time.Minute)},
+	return New(config.Config{Platform: config.PlatformOfficialAccount, MessageMode: config.ModePlaintext, Host: "wx.example.com", Path: "/weixin", Freshness: config.Duration(5 * time.Minute)},
 		config.Credentials{Pairs: []config.Pair{{Generation: 2, Token: token}, {Generation: 1, Token: older}}})
 }
 
@@ -65,16 +65,18 @@ func TestCheck(t *testing.T) {
 		"another method":                           {func(r *request) { r.method = "PUT" }, wechat.ReasonMalformed, 0},
 		"a GET without echostr":                    {func(r *request) { r.method = "GET" }, wechat.ReasonMalformed, 0},
 		"an empty body":                            {func(r *request) { r.body = "" }, wechat.ReasonMalformed, 0},
-		"an encrypted message":                     {func(r *request) { r.more = "&encrypt_type=aes" }, wechat.ReasonWrongMode, 0},
-		"an unencrypted one that says so":          {func(r *request) { r.more = "&encrypt_type=raw" }, "", 2},
-		"a doubled nonce":                          {func(r *request) { r.more = "&nonce=1" }, wechat.ReasonMalformed, 0},
+		"an encrypted message": {func(r *request) {
+			r.more, r.body = "&encrypt_type=aes", "<xml><ToUserName>a</ToUserName><Encrypt>b</Encrypt></xml>"
+		}, wechat.ReasonWrongMode, 0},
+		"an unencrypted one that says so": {func(r *request) { r.more = "&encrypt_type=raw" }, "", 2},
+		"a doubled nonce":                 {func(r *request) { r.more = "&nonce=1" }, wechat.ReasonMalformed, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", body: "<xml/>"}
 			test.edit(&r)
 			message, err := newGate().Check(r.gate(), now)
 			if test.refused == "" {
-				if err != nil || string(message.Body) != r.body || message.Pair != test.pair || message.URLCheck() {
+				if err != nil || string(message.Body) != r.body || message.Generation != test.pair || message.URLCheck() {
 					t.Errorf("got %+v, %v", message, err)
 				}
 				return
@@ -83,7 +85,7 @@ func TestCheck(t *testing.T) {
 			if !errors.As(err, &refusal) || refusal.Reason != test.refused {
 				t.Errorf("got %+v, %v; want %s", message, err, test.refused)
 			}
-			if message.Body != nil || message.Echostr != "" {
+			if message.Body != nil || message.Echo != nil {
 				t.Errorf("a refused request came through: %+v", message)
 			}
 		})
@@ -94,7 +96,7 @@ func TestURLCheckReturnsEchostrAndReadsNoBody(t *testing.T) {
 	r := request{method: "GET", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", more: "&echostr=5%2B6"}.gate()
 	r.Body = func() ([]byte, error) { t.Error("the body of a URL check was read"); return nil, nil }
 	message, err := newGate().Check(r, now)
-	if err != nil || message.Echostr != "5+6" || !message.URLCheck() {
+	if err != nil || string(message.Echo) != "5+6" || !message.URLCheck() {
 		t.Errorf("got %+v, %v", message, err)
 	}
 }
@@ -129,7 +131,7 @@ func FuzzCheck(f *testing.F) {
 		if err != nil {
 			return
 		}
-		triple := message.Triple
+		triple := message.Query.Triple
 		if s := wechat.Sign(token, triple.Timestamp, triple.Nonce); s != triple.Signature && wechat.Sign(older, triple.Timestamp, triple.Nonce) != triple.Signature {
 			t.Errorf("passed with signature %s", triple.Signature)
 		}

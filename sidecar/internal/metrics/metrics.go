@@ -21,6 +21,8 @@ type Metrics struct {
 	Callbacks    *prometheus.CounterVec // by outcome
 	Refused      *prometheus.CounterVec // by reason
 	Retries      prometheus.Counter
+	Repeats      prometheus.Counter
+	Unverified   prometheus.Counter
 	Backend      prometheus.Histogram // seconds
 	LastVerified prometheus.Gauge     // seconds since 1970
 	LateFailures prometheus.Counter
@@ -28,8 +30,8 @@ type Metrics struct {
 
 // Outcomes of a callback that was verified, beside those of the backend.
 const (
-	OutcomeURLCheck   = "url_check"
-	OutcomeOverloaded = "overloaded"
+	OutcomeURLCheck  = "url_check"
+	OutcomeDiscarded = "discarded"
 )
 
 // Gauges are read when the metrics are scraped.
@@ -37,6 +39,7 @@ type Gauges struct {
 	InFlight        func() float64
 	Bindings        func() float64
 	EvictedBindings func() float64
+	EvictedReplies  func() float64
 	StaleConfig     func() float64 // 1 while the files on disk are not the ones served
 	BackendOutcomes []string
 	RefusalReasons  []wechat.Reason
@@ -58,6 +61,14 @@ func New(g Gauges) *Metrics {
 			Name: "wechat_sidecar_backend_retries_total",
 			Help: "Attempts to call the app after a first one that did not reach it.",
 		}),
+		Repeats: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wechat_sidecar_repeats_total",
+			Help: "Messages that were known already and joined the delivery of the first.",
+		}),
+		Unverified: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wechat_sidecar_unverified_total",
+			Help: "Messages that failed a check and went to the app all the same, because verification.enforcement is InsecureAudit.",
+		}),
 		Backend: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "wechat_sidecar_backend_duration_seconds",
 			Help:    "Time until the app's reply, or until the deadline.",
@@ -72,18 +83,22 @@ func New(g Gauges) *Metrics {
 			Help: "Calls that failed after WeChat had been answered success in the app's place: their messages may be lost.",
 		}),
 	}
-	m.registry.MustRegister(m.Callbacks, m.Refused, m.Retries, m.Backend, m.LastVerified, m.LateFailures,
+	m.registry.MustRegister(m.Callbacks, m.Refused, m.Retries, m.Repeats, m.Unverified, m.Backend, m.LastVerified, m.LateFailures,
 		gauge("wechat_sidecar_in_flight", "Calls to the app that go on.", g.InFlight),
 		gauge("wechat_sidecar_bindings", "Signatures that are remembered with their first use.", g.Bindings),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "wechat_sidecar_bindings_evicted_total",
 			Help: "Signatures that were forgotten before they were stale, because memory is bounded.",
 		}, g.EvictedBindings),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "wechat_sidecar_replies_evicted_total",
+			Help: "Replies that were forgotten before a repeat of their message would be stale, because memory is bounded.",
+		}, g.EvictedReplies),
 		gauge("wechat_sidecar_config_stale", "1 while the files on disk cannot be served and the last good ones go on.", g.StaleConfig),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	for _, outcome := range append(g.BackendOutcomes, OutcomeURLCheck, OutcomeOverloaded) {
+	for _, outcome := range append(g.BackendOutcomes, OutcomeURLCheck, OutcomeDiscarded) {
 		m.Callbacks.WithLabelValues(outcome)
 	}
 	for _, reason := range g.RefusalReasons {

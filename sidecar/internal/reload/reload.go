@@ -113,6 +113,9 @@ func parse(configBytes, credentialBytes []byte) (config.Config, config.Credentia
 		return config.Config{}, config.Credentials{}, fmt.Errorf("%s is of generation %s and %s of %s: waiting for the other half of the update",
 			config.File, c.Generation, config.CredentialsFile, credentials.Generation)
 	}
+	if err := credentials.ValidateFor(c); err != nil {
+		return config.Config{}, config.Credentials{}, fmt.Errorf("%s: %w", config.CredentialsFile, err)
+	}
 	return c, credentials, nil
 }
 

@@ -95,12 +95,7 @@ func (s *Sender) NewPost(body []byte, mutations ...Mutation) (*Request, error) {
 func TextMessage(to, from, content, msgID string, created time.Time) []byte {
 	return fmt.Appendf(nil, "<xml><ToUserName>%s</ToUserName>\n<FromUserName>%s</FromUserName>\n<CreateTime>%d</CreateTime>\n"+
 		"<MsgType><![CDATA[text]]></MsgType>\n<Content>%s</Content>\n<MsgId>%s</MsgId>\n</xml>",
-		cdata(to), cdata(from), created.Unix(), cdata(content), xmlText(msgID))
-}
-
-// cdata wraps text in a CDATA section, and splits it where the text would end it.
-func cdata(text string) string {
-	return "<![CDATA[" + strings.ReplaceAll(text, "]]>", "]]]]><![CDATA[>") + "]]>"
+		wechat.CDATA(to), wechat.CDATA(from), created.Unix(), wechat.CDATA(content), xmlText(msgID))
 }
 
 var xmlText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace
@@ -128,6 +123,10 @@ func (s *Sender) make(d draft, mutations []Mutation) (*Request, error) {
 	if d.method == http.MethodPost {
 		d.header.Set("Content-Type", "text/xml")
 	}
+	d.weCom = s.WeCom
+	if err := s.seal(&d); err != nil {
+		return nil, err
+	}
 	for _, mutate := range mutations {
 		mutate(&d)
 	}
@@ -142,6 +141,9 @@ type draft struct {
 	announced                 *int64
 	chunked                   bool
 	pause                     time.Duration
+	encrypt                   string // what msg_signature covers besides; empty in plaintext
+	echo                      string // of an encrypted echostr, what it holds
+	weCom                     bool
 
 	token, timestamp, nonce string
 	signature               *string // forged
@@ -161,6 +163,9 @@ func (d *draft) request(prefix string) *Request {
 	if d.echostr != nil {
 		r.Echostr = *d.echostr
 	}
+	if d.echo != "" {
+		r.Echostr = d.echo
+	}
 	if d.openid != nil {
 		r.From = *d.openid
 	}
@@ -173,7 +178,7 @@ func (d *draft) request(prefix string) *Request {
 		encoded = append(encoded, prefix)
 	}
 	for _, p := range d.parameters() {
-		if p.name == "signature" && r.Signature == "" {
+		if (p.name == "signature" || p.name == "msg_signature") && r.Signature == "" {
 			r.Signature = url.QueryEscape(p.value)
 		}
 		encoded = append(encoded, url.QueryEscape(p.name)+"="+url.QueryEscape(p.value))
@@ -184,16 +189,29 @@ func (d *draft) request(prefix string) *Request {
 
 // parameters come in the order of WeChat's documentation.
 func (d *draft) parameters() []parameter {
-	signature := wechat.Sign(d.token, d.timestamp, d.nonce)
-	if d.signature != nil {
-		signature = *d.signature
+	var all []parameter
+	if !d.weCom {
+		signature := wechat.Sign(d.token, d.timestamp, d.nonce)
+		if d.signature != nil {
+			signature = *d.signature
+		}
+		all = append(all, parameter{"signature", signature})
 	}
-	all := []parameter{{"signature", signature}}
+	if d.encrypt != "" {
+		signature := wechat.Sign(d.token, d.timestamp, d.nonce, d.encrypt)
+		if d.signature != nil {
+			signature = *d.signature
+		}
+		all = append(all, parameter{"msg_signature", signature})
+		if !d.weCom {
+			all = append(all, parameter{"encrypt_type", "aes"})
+		}
+	}
 	if d.echostr != nil {
 		all = append(all, parameter{"echostr", *d.echostr})
 	}
 	all = append(all, parameter{"timestamp", d.timestamp}, parameter{"nonce", d.nonce})
-	if d.openid != nil {
+	if d.openid != nil && !d.weCom {
 		all = append(all, parameter{"openid", *d.openid})
 	}
 	all = slices.DeleteFunc(all, func(p parameter) bool { return slices.Contains(d.without, p.name) })

@@ -22,6 +22,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // Timeout is 5 seconds: then WeChat hangs up (its developer documentation, on passive replies).
@@ -47,6 +49,17 @@ type Sender struct {
 	Token string
 	// Account is the ToUserName of text messages; empty is DefaultAccount.
 	Account string
+
+	// EncodingAESKey is the console's 43 characters; empty sends plaintext.
+	EncodingAESKey string
+	// ReceiverID stands behind an encrypted message: the AppID, CorpID or suite's id. Empty for WeCom's bots.
+	ReceiverID string
+	// Form is the notation of the envelope.
+	Form wechat.Form
+	// WeCom signs with msg_signature alone, and encrypts the echostr too.
+	WeCom bool
+	// Cleartext puts the message beside its Encrypt, as the compatible mode does.
+	Cleartext bool
 
 	// Host replaces the URL's host in the Host header, and in the TLS server name without its port.
 	Host string

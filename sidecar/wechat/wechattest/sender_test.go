@@ -46,7 +46,7 @@ func correct(w http.ResponseWriter, r *http.Request) {
 
 func textReply(to, from, content string) string {
 	return fmt.Sprintf("<xml><ToUserName>%s</ToUserName><FromUserName>%s</FromUserName><CreateTime>1</CreateTime>"+
-		"<MsgType><![CDATA[text]]></MsgType><Content>%s</Content></xml>", cdata(to), cdata(from), cdata(content))
+		"<MsgType><![CDATA[text]]></MsgType><Content>%s</Content></xml>", wechat.CDATA(to), wechat.CDATA(from), wechat.CDATA(content))
 }
 
 // serve runs a handler, and makes a Sender for /weixin of a host that needs no DNS.

@@ -27,7 +27,7 @@ func TestSaysBackWhatItIsTold(t *testing.T) {
 			if want := "you said: " + content; reply.Content != want || reply.From != wechattest.DefaultAccount {
 				t.Errorf("%s answered %+v, want %q from the account", path, reply, want)
 			}
-			if err := wechat.CheckReply(answer.Body); err != nil {
+			if err := wechat.CheckReply(answer.Body, wechat.FormXML); err != nil {
 				t.Errorf("the sidecar would not pass the reply on: %v", err)
 			}
 		}

@@ -1,0 +1,108 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sidecar
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/policy"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+)
+
+// makeCall builds the app's request from verified values and the configuration. Nothing of the client's head goes into
+// it, so that no header of his can pass for one of the sidecar's.
+func makeCall(served *served, message gate.Message, fields wechat.Fields, decision policy.Decision, path string, deadline time.Time) backend.Call {
+	if decision.Backend.Path != "" {
+		path = decision.Backend.Path
+	}
+	call := backend.Call{
+		URL: decision.Backend.URL + path, Body: message.Body, Deadline: deadline,
+		Header: describe(served.config, message, fields, deadline),
+	}
+	call.Header.Set("Content-Type", wechat.FormOf(message.Body).ContentType())
+	if decision.Replies {
+		call.Check = func(reply []byte) error { return wechat.CheckReply(reply, message.Form) }
+	}
+	target := path
+	if decision.Backend.Payload == config.PayloadOriginal {
+		original := served.gate.Original(message, fields)
+		call.Body = original.Body
+		call.Header.Set("Content-Type", wechat.FormOf(original.Body).ContentType())
+		for name, value := range original.Header {
+			call.Header.Set(name, value)
+		}
+		if original.Query != "" {
+			target += "?" + original.Query
+			call.URL += "?" + original.Query
+		}
+	}
+	if len(served.gatewayKey) > 0 {
+		call.Header.Set("X-Wechat-Gateway-Signature", gatewaySignature(served.gatewayKey, time.Now(), http.MethodPost, target, call.Header, call.Body))
+	}
+	return call
+}
+
+// describe tells the app about a message. A value from within a message is told only if it is a plain word.
+func describe(c config.Config, message gate.Message, fields wechat.Fields, deadline time.Time) http.Header {
+	key := messageKey(c.Endpoint, message.Body)
+	appID := message.ReceiverID
+	if appID == "" {
+		appID = c.AppID
+	}
+	header := http.Header{
+		"User-Agent":           {"wechatendpoint"},
+		"X-Wechat-Verified":    {"true"},
+		"X-Wechat-Endpoint":    {c.Endpoint},
+		"X-Wechat-Platform":    {c.Platform},
+		"X-Wechat-Delivery-Id": {hex.EncodeToString(key[:16])},
+		"X-Wechat-Deadline":    {deadline.UTC().Format("2006-01-02T15:04:05.000Z")},
+	}
+	for name, value := range map[string]string{
+		"X-Wechat-App-Id":       appID,
+		"X-Wechat-Path-App-Id":  message.PathID,
+		"X-Wechat-Open-Id":      fields.FromUserName,
+		"X-Wechat-Message-Type": fields.MsgType,
+		"X-Wechat-Event":        fields.Event,
+	} {
+		if plainWord(value) {
+			header[name] = []string{value}
+		}
+	}
+	return header
+}
+
+// plainWord reports whether a value of a message may stand in a header: visible ASCII of moderate length.
+func plainWord(value string) bool {
+	return value != "" && len(value) <= 128 && !strings.ContainsFunc(value, func(r rune) bool { return r <= 0x20 || r > 0x7e })
+}
+
+// gatewaySignature lets an app that holds the gateway key know that a request came through this sidecar and is whole. It
+// is t=SECONDS,v1=HEX, where HEX is the HMAC-SHA256 over these lines, each ended by a line feed: v1, the seconds, the
+// method, the target, then name:value of every X-WeChat header in lower case and sorted by name, and the hexadecimal
+// SHA-256 of the body.
+func gatewaySignature(key []byte, now time.Time, method, target string, header http.Header, body []byte) string {
+	seconds := strconv.FormatInt(now.Unix(), 10)
+	mac := hmac.New(sha256.New, key)
+	fmt.Fprintf(mac, "v1\n%s\n%s\n%s\n", seconds, method, target)
+	var lines []string
+	for name, values := range header {
+		if lower := strings.ToLower(name); strings.HasPrefix(lower, "x-wechat-") {
+			lines = append(lines, lower+":"+values[0]+"\n")
+		}
+	}
+	slices.Sort(lines)
+	fmt.Fprintf(mac, "%s%x\n", strings.Join(lines, ""), sha256.Sum256(body))
+	return "t=" + seconds + ",v1=" + hex.EncodeToString(mac.Sum(nil))
+}

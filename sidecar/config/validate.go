@@ -1,0 +1,178 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Bounds of what Validate accepts; the CRD has the same.
+const (
+	MinFreshness      = 30 * time.Second
+	MaxFreshness      = 25 * time.Hour
+	MinDeadline       = 100 * time.Millisecond
+	MaxDeadline       = 4900 * time.Millisecond // WeChat hangs up after 5 s
+	MaxReceiverIDs    = 32
+	MaxRules          = 32
+	MaxDomainFiles    = 16
+	MaxDomainFileSize = 4 << 10 // bytes
+	maxIDSize         = 128     // bytes
+	maxMatchSize      = 128     // bytes
+)
+
+var (
+	pathPattern        = regexp.MustCompile(`^(/([A-Za-z0-9._~-]+|\$APPID\$|\$CORPID\$))+$`)
+	backendPathPattern = regexp.MustCompile(`^/([A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*/?)?$`)
+	domainFilePattern  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}\.txt$`)
+	platforms          = []string{
+		PlatformOfficialAccount, PlatformMiniProgram, PlatformShop, PlatformWeCom, PlatformOpenPlatform, PlatformPay,
+	}
+	modes = []string{ModePlaintext, ModeCompatible, ModeEncrypted}
+	// reservedFiles are files of the web that somebody else of the host answers for.
+	reservedFiles = []string{"robots.txt", "security.txt", "ads.txt", "app-ads.txt"}
+)
+
+// Validate says which field cannot be served and why.
+func (c Config) Validate() error {
+	if err := c.validateAccount(); err != nil {
+		return err
+	}
+	if err := c.validateURL(); err != nil {
+		return err
+	}
+	if err := c.Backend.validate("backend", c.Platform); err != nil {
+		return err
+	}
+	if len(c.Rules) > MaxRules {
+		return fmt.Errorf("rules has %d entries, at most %d are accepted", len(c.Rules), MaxRules)
+	}
+	for i, rule := range c.Rules {
+		if err := rule.validate(fmt.Sprintf("rules[%d]", i), c.Platform); err != nil {
+			return err
+		}
+	}
+	return c.validateDomainFiles()
+}
+
+func (c Config) validateAccount() error {
+	switch {
+	case c.Generation == "":
+		return errors.New("generation is empty: write the same one into both files")
+	case c.Endpoint == "" || !plain(c.Endpoint):
+		return errors.New("endpoint must be namespace/name")
+	case !slices.Contains(platforms, c.Platform):
+		return fmt.Errorf("platform %q is not known to this sidecar: use one of %s, or a newer image", c.Platform, strings.Join(platforms, ", "))
+	case c.AppID == "" || !plain(c.AppID):
+		return errors.New("appID must be letters, digits, - and _")
+	case HasModes(c.Platform) && !slices.Contains(modes, c.MessageMode):
+		return fmt.Errorf("messageMode %q is not known to this sidecar: use one of %s, or a newer image", c.MessageMode, strings.Join(modes, ", "))
+	case !HasModes(c.Platform) && c.MessageMode != "":
+		return fmt.Errorf("messageMode must be left out: platform %s has only one", c.Platform)
+	case len(c.ReceiverIDs) > MaxReceiverIDs:
+		return fmt.Errorf("receiverIDs has %d entries, at most %d are accepted", len(c.ReceiverIDs), MaxReceiverIDs)
+	}
+	for i, id := range c.ReceiverIDs {
+		switch {
+		case len(id) > maxIDSize || !plain(id):
+			return fmt.Errorf("receiverIDs[%d] must be an id of letters, digits, - and _, or empty", i)
+		case id == PlaceholderCorpID && !slices.Contains(strings.Split(c.Path, "/"), PlaceholderCorpID):
+			return fmt.Errorf("receiverIDs[%d] is %s, which needs that segment in path", i, PlaceholderCorpID)
+		}
+	}
+	return nil
+}
+
+func (c Config) validateURL() error {
+	switch {
+	case len(c.Host) > 253 || strings.ToLower(c.Host) != c.Host || strings.ContainsAny(c.Host, ":/ \t\r\n"):
+		return errors.New("host must be a host name in lower case, without port")
+	case len(c.Path) > 256 || !pathPattern.MatchString(c.Path):
+		return fmt.Errorf("path %q must be like /weixin, without trailing slash", c.Path)
+	case strings.Count(c.Path, "$") > 2:
+		return fmt.Errorf("path %q may hold one placeholder", c.Path)
+	case c.Freshness != 0 && (time.Duration(c.Freshness) < MinFreshness || time.Duration(c.Freshness) > MaxFreshness):
+		return fmt.Errorf("freshness %v must be from %v to %v", c.Freshness, MinFreshness, MaxFreshness)
+	case c.AuditUntil != nil && c.Platform == PlatformPay:
+		return errors.New("auditUntil: notifications of payments are never let through unverified; leave it out")
+	case c.AuditUntil != nil && c.Backend.Payload != PayloadOriginal:
+		return errors.New("auditUntil needs backend.payload Original: what is not verified cannot be decrypted")
+	}
+	return nil
+}
+
+func (b Backend) validate(field, platform string) error {
+	u, err := url.Parse(b.URL)
+	switch {
+	case err != nil || u.Scheme != "http" || u.Host == "" || b.URL != "http://"+u.Host:
+		return fmt.Errorf("%s.url %q must be http://host:port and nothing more", field, b.URL)
+	case b.Path != "" && (len(b.Path) > 256 || !backendPathPattern.MatchString(b.Path)):
+		return fmt.Errorf("%s.path %q must be like /weixin or /weixin/", field, b.Path)
+	case b.Payload != "" && b.Payload != PayloadDecrypted && b.Payload != PayloadOriginal:
+		return fmt.Errorf("%s.payload %q must be %s or %s", field, b.Payload, PayloadDecrypted, PayloadOriginal)
+	case b.Deadline != 0 && (time.Duration(b.Deadline) < MinDeadline || time.Duration(b.Deadline) > MaxDeadline):
+		return fmt.Errorf("%s.deadline %v must be from %v to %v, because WeChat hangs up after 5s", field, b.Deadline, MinDeadline, MaxDeadline)
+	}
+	switch b.OnDeadline {
+	case "", OnDeadlineFail, OnDeadlineAwaitRetry:
+		return nil
+	case OnDeadlineAcknowledge:
+		if platform == PlatformPay {
+			return fmt.Errorf("%s.onDeadline: a payment that the app has not taken is never acknowledged; use %s", field, OnDeadlineFail)
+		}
+		return nil
+	}
+	return fmt.Errorf("%s.onDeadline %q must be %s, %s or %s", field, b.OnDeadline, OnDeadlineAcknowledge, OnDeadlineFail, OnDeadlineAwaitRetry)
+}
+
+func (r Rule) validate(field, platform string) error {
+	for name, value := range map[string]string{"msgType": r.Match.MsgType, "event": r.Match.Event, "infoType": r.Match.InfoType} {
+		if len(value) > maxMatchSize || !plain(value) {
+			return fmt.Errorf("%s.match.%s must be a plain word", field, name)
+		}
+	}
+	switch {
+	case r.Match == (Match{}):
+		return fmt.Errorf("%s.match is empty: name msgType, event or infoType", field)
+	case r.Action == ActionDiscard && r.Backend != nil:
+		return fmt.Errorf("%s.backend is not called by %s: leave it out", field, ActionDiscard)
+	case r.Action != ActionDiscard && r.Action != ActionForward:
+		return fmt.Errorf("%s.action %q must be %s or %s", field, r.Action, ActionForward, ActionDiscard)
+	case r.Backend != nil:
+		return r.Backend.validate(field+".backend", platform)
+	}
+	return nil
+}
+
+func (c Config) validateDomainFiles() error {
+	if len(c.DomainFiles) > MaxDomainFiles {
+		return fmt.Errorf("domainFiles has %d entries, at most %d are accepted", len(c.DomainFiles), MaxDomainFiles)
+	}
+	for i, file := range c.DomainFiles {
+		switch {
+		case !domainFilePattern.MatchString(file.Name) || slices.Contains(reservedFiles, strings.ToLower(file.Name)):
+			return fmt.Errorf("domainFiles[%d].name %q must be like MP_verify_abc.txt, and none of %s", i, file.Name, strings.Join(reservedFiles, ", "))
+		case len(file.Content) > MaxDomainFileSize:
+			return fmt.Errorf("domainFiles[%d].content has %d bytes, at most %d are served", i, len(file.Content), MaxDomainFileSize)
+		case slices.ContainsFunc(c.DomainFiles[:i], func(f DomainFile) bool { return f.Name == file.Name }):
+			return fmt.Errorf("domainFiles[%d].name %q stands twice", i, file.Name)
+		}
+	}
+	return nil
+}
+
+// plain reports whether s may stand in a header to the app.
+func plain(s string) bool {
+	for _, c := range []byte(s) {
+		if c <= 0x20 || c > 0x7e {
+			return false
+		}
+	}
+	return len(s) <= 256
+}

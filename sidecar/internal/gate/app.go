@@ -1,0 +1,74 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+)
+
+// Original is a message as WeChat sent it, for an app that verifies and decrypts with its own SDK.
+type Original struct {
+	Query  string            // raw, without the question mark
+	Header map[string]string // of Pay
+	Body   []byte
+}
+
+// Original rebuilds a message from what was verified. In plaintext mode and for Pay that is the body itself; an encrypted
+// one gets a new envelope around its Encrypt, because the fields beside it are not authentic. Signature is computed anew
+// for the SDKs that look at it: in encrypted modes it was not verified, and the token is known here. Fields are the
+// message's own.
+func (g *Gate) Original(m Message, fields wechat.Fields) Original {
+	if m.original != nil {
+		return Original{Header: m.pay.Map(), Body: m.original}
+	}
+	query := []string{}
+	add := func(name, value string) {
+		if value != "" {
+			query = append(query, name+"="+url.QueryEscape(value))
+		}
+	}
+	if g.config.Platform != config.PlatformWeCom {
+		add("signature", wechat.Sign(m.pair.Token, m.Query.Timestamp, m.Query.Nonce))
+	}
+	add("timestamp", m.Query.Timestamp)
+	add("nonce", m.Query.Nonce)
+	if m.Query.OpenID == fields.FromUserName { // the query's own is not signed
+		add("openid", m.Query.OpenID)
+	}
+	if m.encrypt == "" {
+		return Original{Query: strings.Join(query, "&"), Body: m.Body}
+	}
+	if g.config.Platform != config.PlatformWeCom {
+		add("encrypt_type", "aes")
+	}
+	add("msg_signature", m.Query.MsgSignature)
+	return Original{Query: strings.Join(query, "&"), Body: wechat.RequestEnvelope(m.Form, g.address(m, fields), m.encrypt)}
+}
+
+// address is who stands on the envelope, from within it.
+func (g *Gate) address(m Message, fields wechat.Fields) []wechat.Address {
+	if g.config.Platform == config.PlatformOpenPlatform && fields.InfoType != "" {
+		return []wechat.Address{{Name: "AppId", Value: m.ReceiverID}}
+	}
+	return []wechat.Address{{Name: "ToUserName", Value: fields.ToUserName}, {Name: "AgentID", Value: fields.AgentID}}
+}
+
+// Seal returns the answer that carries an app's reply: the reply itself in plaintext mode, and an envelope around it,
+// encrypted with the key that opened the message, where that came encrypted. Random is fresh for each answer.
+func (g *Gate) Seal(m Message, reply []byte, random [wechat.RandomSize]byte, now time.Time) ([]byte, error) {
+	if m.encrypt == "" {
+		return reply, nil
+	}
+	sealed, err := m.pair.key.Seal(random, reply, m.ReceiverID)
+	if err != nil {
+		return nil, err
+	}
+	return wechat.ReplyEnvelope(m.Form, m.pair.Token, strconv.FormatInt(now.Unix(), 10), m.Query.Nonce, sealed), nil
+}

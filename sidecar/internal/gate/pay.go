@@ -1,0 +1,68 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+)
+
+// checkNotification verifies a notification of WeChat Pay. Its age is checked before the signature, as its documentation
+// asks; the query is not signed and not read.
+func (g *Gate) checkNotification(r Request, _ string, now time.Time) (Message, error) {
+	header, err := wechat.ParsePayHeader(r.Header)
+	if err != nil {
+		return Message{}, err
+	}
+	staleAt, err := g.freshUntil(header.Timestamp, now)
+	if err != nil {
+		return Message{}, err
+	}
+	if !g.knowsSerial(header.Serial) {
+		return Message{}, wechat.Refuse(wechat.ReasonUnknownSerial, "signed with a key that is not in the Secret; add WeChat Pay's new public key or certificate")
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return Message{}, err
+	}
+	message, err := g.openNotification(header, body)
+	message.StaleAt = staleAt
+	return message, err
+}
+
+func (g *Gate) knowsSerial(serial string) bool {
+	for i := range g.pairs {
+		if g.pairs[i].platformKeys[serial] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// openNotification tries every pair that knows the serial; two pairs may differ in the APIv3 key only.
+func (g *Gate) openNotification(header wechat.PayHeader, body []byte) (Message, error) {
+	err := wechat.Refuse(wechat.ReasonBadSignature, "not signed by WeChat Pay; a few such are its own tests of whether anybody looks (SIGNTEST)")
+	for i := range g.pairs {
+		p := &g.pairs[i]
+		key := p.platformKeys[header.Serial]
+		if key == nil || !wechat.VerifyPay(key, header.Signature, header.Timestamp, header.Nonce, body) {
+			continue
+		}
+		notification, parseErr := wechat.ParsePayNotification(body)
+		if parseErr != nil {
+			return Message{}, parseErr
+		}
+		opened, openErr := notification.Open(p.APIv3Key)
+		if openErr != nil {
+			err = wechat.Refuse(wechat.ReasonUndecryptable, "signed by WeChat Pay, and not encrypted with the Secret's apiV3Key; compare it with the merchant platform's")
+			continue
+		}
+		return Message{
+			Generation: p.Generation, Body: opened, Form: wechat.FormJSON,
+			pair: p, original: body, pay: header, event: notification.EventType,
+		}, nil
+	}
+	return Message{}, err
+}

@@ -1,0 +1,181 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"slices"
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+)
+
+// checkEcho verifies the URL check of message push, which is never encrypted, whatever the mode.
+func (g *Gate) checkEcho(r Request, _ string, now time.Time) (Message, error) {
+	message, err := g.checkTriple(r, now)
+	if err == nil && message.Query.Echostr == "" {
+		err = wechat.Refuse(wechat.ReasonMalformed, "a GET without echostr is no URL check")
+	}
+	message.Echo = []byte(message.Query.Echostr)
+	return message, err
+}
+
+// checkPlaintext verifies a message in plaintext mode. Nothing of its body is read before the signature holds, which
+// does not cover it.
+//
+// A body of the compatible mode is taken too, without its Encrypt: so a console can be switched before the resource is.
+func (g *Gate) checkPlaintext(r Request, _ string, now time.Time) (Message, error) {
+	message, err := g.checkTriple(r, now)
+	if err != nil {
+		return Message{}, err
+	}
+	if message.Body, err = readBody(r); err != nil {
+		return Message{}, err
+	}
+	if message.Query.EncryptType != "" && message.Query.EncryptType != "raw" {
+		var ok bool
+		if message.Body, ok = wechat.WithoutEncrypt(message.Body); !ok {
+			return Message{}, wechat.Refuse(wechat.ReasonWrongMode, "the console sends encrypted messages and this endpoint is in plaintext mode; choose 明文模式 in the console, or set messageMode")
+		}
+	}
+	message.Form = wechat.FormOf(message.Body)
+	return message, nil
+}
+
+// checkTriple verifies signature, which covers timestamp and nonce only. Freshness comes before it, because it costs less
+// and says nothing that the client did not know.
+func (g *Gate) checkTriple(r Request, now time.Time) (Message, error) {
+	query, err := wechat.ParseQuery(r.RawQuery)
+	if err != nil {
+		return Message{}, err
+	}
+	if query.Signature == "" {
+		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "parameter signature is missing")
+	}
+	staleAt, err := g.freshUntil(query.Timestamp, now)
+	if err != nil {
+		return Message{}, err
+	}
+	signer := g.signedBy(query.Signature, query.Timestamp, query.Nonce)
+	if signer == nil {
+		return Message{}, errSignature
+	}
+	return Message{Query: query, Generation: signer.Generation, StaleAt: staleAt, pair: signer}, nil
+}
+
+// checkEncryptedEcho verifies WeCom's URL check, whose echostr is encrypted and is answered decrypted.
+func (g *Gate) checkEncryptedEcho(r Request, pathID string, now time.Time) (Message, error) {
+	query, err := g.parseEncryptedQuery(r.RawQuery)
+	if err != nil {
+		return Message{}, err
+	}
+	if query.Echostr == "" {
+		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "a GET without echostr is no URL check")
+	}
+	message, err := g.open(query, query.Echostr, pathID, now)
+	if err != nil {
+		return Message{}, err
+	}
+	// Whoever holds the key chose it, and a browser must not run it; an echo is digits, or at least plain.
+	if len(message.Body) == 0 || len(message.Body) > wechat.MaxEchostrSize || slices.ContainsFunc(message.Body, func(c byte) bool { return c <= 0x20 || c > 0x7e }) {
+		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "the decrypted echostr is not plain ASCII")
+	}
+	message.Echo, message.Body = message.Body, nil
+	return message, nil
+}
+
+// checkEncrypted verifies a message whose signature covers its Encrypt, and reads nothing else of it: what stands beside
+// Encrypt in the compatible mode may be anybody's.
+func (g *Gate) checkEncrypted(r Request, pathID string, now time.Time) (Message, error) {
+	query, err := g.parseEncryptedQuery(r.RawQuery)
+	if err != nil {
+		return Message{}, err
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return Message{}, err
+	}
+	envelope, err := wechat.ParseEnvelope(body)
+	if err != nil {
+		return Message{}, err
+	}
+	message, err := g.open(query, envelope.Encrypt, pathID, now)
+	if err != nil {
+		return Message{}, err
+	}
+	message.Form = envelope.Form
+	return message, nil
+}
+
+// parseEncryptedQuery refuses a query of plaintext mode. It must: with signature alone, which covers no body, whoever
+// reads one query in a log could post whatever he likes.
+func (g *Gate) parseEncryptedQuery(raw string) (wechat.Query, error) {
+	query, err := wechat.ParseQuery(raw)
+	if err != nil {
+		return wechat.Query{}, err
+	}
+	encryptType := "aes"
+	if g.config.Platform == config.PlatformWeCom {
+		encryptType = "" // WeCom knows nothing else, and says nothing
+	}
+	if query.MsgSignature == "" || query.EncryptType != encryptType {
+		return wechat.Query{}, wechat.Refuse(wechat.ReasonDowngrade, "not an encrypted message, and this endpoint takes no others; compare 消息加解密方式 in the console with messageMode")
+	}
+	return query, nil
+}
+
+// open verifies msg_signature over an encrypted text and decrypts it with a key of the token that signed it. Freshness
+// comes last, so that a stale message is known to be WeChat's.
+func (g *Gate) open(query wechat.Query, encrypted, pathID string, now time.Time) (Message, error) {
+	if g.signedBy(query.MsgSignature, query.Timestamp, query.Nonce, encrypted) == nil {
+		return Message{}, errSignature
+	}
+	message, err := g.decrypt(query, encrypted)
+	if err != nil {
+		return Message{}, err
+	}
+	if !g.receives(message.ReceiverID, pathID) {
+		return Message{}, wechat.Refuse(wechat.ReasonWrongReceiver, "encrypted for an account that is not among receiverIDs")
+	}
+	message.StaleAt, err = g.freshUntil(query.Timestamp, now)
+	return message, err
+}
+
+// decrypt tries the key of every pair whose token signed, newest first: a key may have been changed and the token not.
+func (g *Gate) decrypt(query wechat.Query, encrypted string) (Message, error) {
+	for i := range g.pairs {
+		p := &g.pairs[i]
+		if p.key == nil || !wechat.Verify(query.MsgSignature, p.Token, query.Timestamp, query.Nonce, encrypted) {
+			continue
+		}
+		if body, receiverID, err := p.key.Open(encrypted); err == nil {
+			return Message{Query: query, Generation: p.Generation, Body: body, ReceiverID: receiverID, pair: p, encrypt: encrypted}, nil
+		}
+	}
+	return Message{}, wechat.Refuse(wechat.ReasonUndecryptable, "signed with the Secret's token, and not encrypted with its encodingAESKey; compare it with EncodingAESKey in the console")
+}
+
+// receives reports whether a message may be for this account.
+func (g *Gate) receives(receiverID, pathID string) bool {
+	if len(g.config.ReceiverIDs) == 0 {
+		return receiverID == g.config.AppID
+	}
+	return slices.ContainsFunc(g.config.ReceiverIDs, func(accepted string) bool {
+		if accepted == config.PlaceholderCorpID {
+			return pathID != "" && receiverID == pathID
+		}
+		return receiverID == accepted
+	})
+}
+
+func readBody(r Request) ([]byte, error) {
+	body, err := r.Body()
+	switch {
+	case err != nil:
+		return nil, err
+	case len(body) == 0:
+		return nil, wechat.Refuse(wechat.ReasonMalformed, "a POST without a body is no message")
+	}
+	return body, nil
+}

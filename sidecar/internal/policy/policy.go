@@ -1,0 +1,92 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package policy says what becomes of a verified message: which app gets it, how long that may take, and what WeChat is
+// told. It is pure, and the one place where the platforms' answers differ.
+package policy
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+)
+
+// Decision is what becomes of one message.
+type Decision struct {
+	// Discard answers the Acknowledgement at once, and calls no app.
+	Discard bool
+	// Backend is the app, with no field left to a default but Path.
+	Backend config.Backend
+	// Acknowledgement is the body that tells WeChat that the message was taken.
+	Acknowledgement string
+	// Replies says that the app's reply goes to WeChat; without, its status is all that counts.
+	Replies bool
+}
+
+// Decide returns the decision on a message with these fields.
+func Decide(c config.Config, f wechat.Fields) Decision {
+	d := Decision{Backend: c.Backend, Acknowledgement: acknowledgement(c.Platform, f), Replies: c.Platform != config.PlatformPay && f.InfoType == ""}
+	for _, rule := range c.Rules {
+		if !matches(rule.Match, f) {
+			continue
+		}
+		d.Discard = rule.Action == config.ActionDiscard
+		if rule.Backend != nil {
+			d.Backend = *rule.Backend
+		}
+		break
+	}
+	d.Backend.Payload = cmp.Or(d.Backend.Payload, config.PayloadDecrypted)
+	d.Backend.OnDeadline = cmp.Or(d.Backend.OnDeadline, onDeadline(c.Platform, f))
+	d.Backend.Deadline = cmp.Or(d.Backend.Deadline, deadline(c.Platform, f))
+	if c.Platform == config.PlatformPay {
+		d.Backend.OnDeadline = config.OnDeadlineFail // a payment is never acknowledged for the app
+	}
+	return d
+}
+
+func matches(m config.Match, f wechat.Fields) bool {
+	return (m.MsgType == "" || m.MsgType == f.MsgType) &&
+		(m.Event == "" || m.Event == f.Event) &&
+		(m.InfoType == "" || m.InfoType == f.InfoType)
+}
+
+// acknowledgement is success in message push, and so for the events of a third-party platform and the commands of a
+// suite, which insist on exactly that. WeCom's messages and Pay's notifications want no body.
+func acknowledgement(platform string, f wechat.Fields) string {
+	if platform == config.PlatformPay || platform == config.PlatformWeCom && f.InfoType == "" {
+		return ""
+	}
+	return wechat.Success
+}
+
+// Deadlines leave a part of what WeChat waits for to the network: 5 s; 3 s for Pay (a community article of Tencent's); 1 s
+// for the commands of a suite (developer.work.weixin.qq.com/document/path/90642).
+func deadline(platform string, f wechat.Fields) config.Duration {
+	switch {
+	case platform == config.PlatformPay:
+		return config.Duration(2500 * time.Millisecond)
+	case platform == config.PlatformWeCom && f.InfoType != "":
+		return config.Duration(900 * time.Millisecond)
+	}
+	return config.Duration(4500 * time.Millisecond)
+}
+
+// onDeadline is Fail for what WeChat repeats for hours and the app must not lose, and Acknowledge for what a user waits
+// for, who would read that the account is out of order.
+func onDeadline(platform string, f wechat.Fields) string {
+	switch {
+	case platform == config.PlatformPay, platform == config.PlatformShop, platform == config.PlatformOpenPlatform, f.InfoType != "", aboutMoney(f.Event):
+		return config.OnDeadlineFail
+	}
+	return config.OnDeadlineAcknowledge
+}
+
+// aboutMoney reports whether an event tells of a payment, or of goods to be delivered for one: virtual payment (xpay_…),
+// mini games (minigame_…_deliver_notify) and payments through the platform (funds_order_…).
+func aboutMoney(event string) bool {
+	return strings.HasPrefix(event, "xpay_") || strings.HasPrefix(event, "funds_order_") || strings.HasSuffix(event, "_deliver_notify")
+}

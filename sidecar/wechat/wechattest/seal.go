@@ -1,0 +1,71 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package wechattest
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+)
+
+// seal encrypts what WeChat encrypts: the body of a message, and WeCom's echostr.
+func (s *Sender) seal(d *draft) error {
+	if s.EncodingAESKey == "" || d.method == http.MethodGet && !s.WeCom {
+		return nil
+	}
+	key, err := wechat.ParseEncodingAESKey(s.EncodingAESKey)
+	if err != nil {
+		return fmt.Errorf("reading the EncodingAESKey: %w", err)
+	}
+	plain := d.body
+	if d.method == http.MethodGet {
+		plain = []byte(*d.echostr)
+	}
+	var random [wechat.RandomSize]byte
+	_, _ = rand.Read(random[:]) // crypto/rand never fails
+	if d.encrypt, err = key.Seal(random, plain, s.ReceiverID); err != nil {
+		return fmt.Errorf("encrypting the message: %w", err)
+	}
+	if d.method == http.MethodGet {
+		d.echo, d.echostr = *d.echostr, &d.encrypt
+		return nil
+	}
+	envelope := wechat.RequestEnvelope(s.Form, []wechat.Address{{Name: "ToUserName", Value: s.account()}}, d.encrypt)
+	if s.Cleartext { // all of the message, with Encrypt before its end
+		encrypt := []byte("<Encrypt>" + wechat.CDATA(d.encrypt) + "</Encrypt>")
+		end := len(plain) - len("</xml>")
+		if s.Form != wechat.FormXML {
+			encrypt, end = fmt.Appendf(nil, `,"Encrypt":%q`, d.encrypt), len(plain)-1
+		}
+		envelope = slices.Concat(plain[:end], encrypt, plain[end:])
+	}
+	d.body = envelope
+	return nil
+}
+
+// OpenReply verifies and decrypts a sealed reply as WeChat does, and returns the message in it.
+func (s *Sender) OpenReply(reply []byte) ([]byte, error) {
+	key, err := wechat.ParseEncodingAESKey(s.EncodingAESKey)
+	if err != nil {
+		return nil, fmt.Errorf("reading the EncodingAESKey: %w", err)
+	}
+	sealed, err := wechat.ParseReplyEnvelope(reply)
+	if err != nil {
+		return nil, fmt.Errorf("reading the reply: %w", err)
+	}
+	if !wechat.Verify(sealed.Signature, s.Token, sealed.Timestamp, sealed.Nonce, sealed.Encrypt) {
+		return nil, fmt.Errorf("the reply's MsgSignature is wrong")
+	}
+	message, receiverID, err := key.Open(sealed.Encrypt)
+	if err != nil {
+		return nil, fmt.Errorf("opening the reply: %w", err)
+	}
+	if receiverID != s.ReceiverID {
+		return nil, fmt.Errorf("the reply is for another account")
+	}
+	return message, nil
+}

@@ -71,7 +71,7 @@ func encryptRaw(key *Key, plain []byte) string {
 }
 
 // layout is a plaintext with a length of the test's choosing and correct padding.
-func layout(size string, content string) []byte {
+func layout(size, content string) []byte {
 	plain := []byte(strings.Repeat("r", RandomSize) + size + content)
 	padding := padBlock - len(plain)%padBlock
 	return append(plain, bytes.Repeat([]byte{byte(padding)}, padding)...)
@@ -112,7 +112,7 @@ func TestOpen(t *testing.T) {
 		"nothing":                                          {encrypted: "", refused: true},
 		"no base64":                                        {encrypted: "!!!!", refused: true},
 		"a space where a + was decoded twice":              {encrypted: " " + good[1:], refused: true},
-		"base64 without its end":                           {encrypted: strings.TrimRight(good, "="), refused: strings.HasSuffix(good, "="), message: "<xml/>", receiver: "wx1"},
+		"base64 without its end":                           {encrypted: strings.TrimRight(good, "="), refused: true},
 		"bits behind the end of the base64":                {encrypted: strings.Repeat("A", 42) + "B=", refused: true},
 		"a message of another key":                         {encrypted: encryptRaw(mustKey(t, strings.Repeat("A", 43)), layout("\x00\x00\x00\x02", "hi")), refused: true},
 	} {

@@ -203,7 +203,7 @@ func TestParsePayHeader(t *testing.T) {
 // FuzzParsePayNotification holds that every failure is classified and that what passes is one JSON object with one
 // resource, of which nothing is opened without its key.
 func FuzzParsePayNotification(f *testing.F) {
-	f.Add([]byte(fmt.Sprintf(`{"event_type":"A","resource":{"algorithm":"AEAD_AES_256_GCM","ciphertext":%q,"nonce":%q}}`, sealPay(f, "{}", ""), payNonce)))
+	f.Add(fmt.Appendf(nil, `{"event_type":"A","resource":{"algorithm":"AEAD_AES_256_GCM","ciphertext":%q,"nonce":%q}}`, sealPay(f, "{}", ""), payNonce))
 	f.Add([]byte(`{"resource":{"algorithm":"AEAD_AES_256_GCM","nonce":"nonce-of-12b"},"resource":{}}`))
 	f.Add([]byte("\xef\xbb\xbf{\"resource\" : {\"a\":[1,{}]} }"))
 	f.Add([]byte(`<xml><resource/></xml>`))

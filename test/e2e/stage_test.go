@@ -44,6 +44,7 @@ const patience = 2 * time.Minute
 // stage is a test's own namespace, with the example app, and a host name that no other test has.
 type stage struct {
 	namespace, host, token string
+	plays                  *wechattest.Sender // whom sender plays; nil for an Official Account in plaintext mode
 }
 
 // newStage makes the namespace and the app. Pods of the namespace are held to the restricted standard.
@@ -251,7 +252,12 @@ func (s *stage) patchSecret(t *testing.T, mutate func(*corev1.Secret)) {
 
 // sender plays WeChat against the endpoint, through the ingress controller.
 func (s *stage) sender() *wechattest.Sender {
-	return &wechattest.Sender{URL: "http://" + s.host + "/weixin", Token: s.token, Address: kube.ingressAddress}
+	var sender wechattest.Sender
+	if s.plays != nil {
+		sender = *s.plays
+	}
+	sender.URL, sender.Token, sender.Address = "http://"+s.host+"/weixin", s.token, kube.ingressAddress
+	return &sender
 }
 
 // diary is what the app saw; see test/apps/example.

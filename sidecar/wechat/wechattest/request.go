@@ -43,8 +43,8 @@ type Request struct {
 
 	// Echostr and From are told to the Answer; they are not sent from here.
 	Echostr, From string
-	// Signature is that in the query, for redaction; empty when WithQuery or WithoutParameter removed it.
-	Signature string
+	// Signature and MsgSignature are those in the query, for redaction; empty when there are none.
+	Signature, MsgSignature string
 }
 
 // WithBody copies the request with another body and the same signed query: what somebody does who has read an access
@@ -64,12 +64,15 @@ func (r *Request) URI() string {
 	return r.Path + "?" + r.Query
 }
 
-// Redacted is URI with the signature's value replaced by an ellipsis, to be shown to people.
+// Redacted is URI with the signatures' values replaced by ellipses, to be shown to people.
 func (r *Request) Redacted() string {
-	if r.Signature == "" {
-		return r.URI()
+	text := r.URI()
+	for _, signature := range []string{r.Signature, r.MsgSignature} {
+		if signature != "" {
+			text = strings.ReplaceAll(text, signature, "…")
+		}
 	}
-	return strings.ReplaceAll(r.URI(), r.Signature, "…")
+	return text
 }
 
 // NewURLCheck makes the GET of the console's form, with a random echostr of 19 digits. An error means that the Sender's
@@ -178,8 +181,11 @@ func (d *draft) request(prefix string) *Request {
 		encoded = append(encoded, prefix)
 	}
 	for _, p := range d.parameters() {
-		if (p.name == "signature" || p.name == "msg_signature") && r.Signature == "" {
+		switch {
+		case p.name == "signature" && r.Signature == "":
 			r.Signature = url.QueryEscape(p.value)
+		case p.name == "msg_signature" && r.MsgSignature == "":
+			r.MsgSignature = url.QueryEscape(p.value)
 		}
 		encoded = append(encoded, url.QueryEscape(p.name)+"="+url.QueryEscape(p.value))
 	}

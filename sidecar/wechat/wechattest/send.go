@@ -26,7 +26,7 @@ var errNotHTTP = errors.New("the answer is not HTTP")
 // for no compression, uses no proxy and no cookie. An error means that no whole answer came; what is known of the Answer
 // is returned with it. Errors hold neither the query nor the body.
 func (s *Sender) Send(ctx context.Context, request *Request) (Answer, error) {
-	answer := Answer{Echostr: request.Echostr, From: request.From, Sent: s.now(), hidden: []string{s.Token, request.Signature}}
+	answer := Answer{Echostr: request.Echostr, From: request.From, Sent: s.now(), hidden: []string{s.Token, request.Signature, request.MsgSignature}}
 	target, err := parseURL(s.URL)
 	if err != nil {
 		return answer, err

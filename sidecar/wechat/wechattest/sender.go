@@ -98,7 +98,7 @@ type Answer struct {
 	// Elapsed is the time from the look-up in DNS to the last byte, or to the error.
 	Elapsed time.Duration
 
-	hidden []string // the token and the signature
+	hidden []string // the token and the signatures
 }
 
 // Redact replaces the Sender's token and the request's signature in text, for showing what a server sent: an app can

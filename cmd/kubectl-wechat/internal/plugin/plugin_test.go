@@ -97,6 +97,9 @@ func demo(change ...func(*v1alpha1.WeChatEndpoint)) *v1alpha1.WeChatEndpoint {
 	endpoint := &v1alpha1.WeChatEndpoint{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "demo"},
 		Spec: v1alpha1.WeChatEndpointSpec{
+			Platform:    v1alpha1.PlatformOfficialAccount,
+			AppID:       "wx1",
+			MessageMode: v1alpha1.MessageModePlaintext,
 			Credentials: v1alpha1.CredentialsReference{SecretName: "demo-token"},
 			URL:         v1alpha1.CallbackURL{Host: "wx.example.com", Path: "/weixin"},
 		},

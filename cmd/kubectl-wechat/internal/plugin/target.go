@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -41,6 +43,9 @@ func (p Plugin) target(ctx context.Context, o options) (target, error) {
 			return target{}, errors.New("the endpoint has neither url.host nor a URL in its status: pass the URL with --url")
 		}
 	}
+	if err := t.disguise(ctx, reader); err != nil {
+		return target{}, err
+	}
 	var err error
 	if o.tokenFile != "" {
 		t.sender.Token, err = p.tokenOfFile(o.tokenFile)
@@ -48,6 +53,38 @@ func (p Plugin) target(ctx context.Context, o options) (target, error) {
 		t.sender.Token, err = tokenOfSecret(ctx, reader, t.endpoint)
 	}
 	return t, err
+}
+
+// disguise makes the sender play WeChat for the endpoint's kind of account. A bare URL is played for as an Official
+// Account in plaintext mode.
+func (t *target) disguise(ctx context.Context, reader client.Reader) error {
+	if t.endpoint == nil {
+		return nil
+	}
+	spec := t.endpoint.Spec
+	switch {
+	case spec.Platform == v1alpha1.PlatformPay:
+		return errors.New("the endpoint is for Pay, whose notifications only WeChat Pay's own key can sign: there is nothing to be played here")
+	case strings.Contains(t.sender.URL, "$"):
+		return errors.New("the endpoint's path holds a placeholder: pass the URL with --url, and an id in its place")
+	case !config.Encrypted(string(spec.Platform), string(spec.MessageMode)):
+		return nil
+	}
+	key := client.ObjectKey{Namespace: t.endpoint.Namespace, Name: spec.Credentials.SecretName}
+	var secret corev1.Secret
+	if err := reader.Get(ctx, key, &secret); err != nil {
+		return fmt.Errorf("reading the encodingAESKey from Secret %s: %w", key, err)
+	}
+	t.sender.EncodingAESKey = string(secret.Data[v1alpha1.KeyEncodingAESKey])
+	if err := config.ValidateEncodingAESKey(t.sender.EncodingAESKey); err != nil {
+		return fmt.Errorf("the key %s of Secret %s %w", v1alpha1.KeyEncodingAESKey, key, err)
+	}
+	t.sender.WeCom = spec.Platform == v1alpha1.PlatformWeCom
+	t.sender.ReceiverID = spec.AppID
+	if len(spec.ReceiverIDs) > 0 && !strings.Contains(spec.ReceiverIDs[0], "$") {
+		t.sender.ReceiverID = spec.ReceiverIDs[0]
+	}
+	return nil
 }
 
 func (p Plugin) endpoint(ctx context.Context, o options) (client.Reader, *v1alpha1.WeChatEndpoint, error) {

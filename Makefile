@@ -68,6 +68,14 @@ unit: ## Run the unit tests, with the race detector
 	cd test/cluster && go test ./...
 	cd tools/image && go test ./...
 
+FUZZTIME ?= 20s
+fuzz: ## Look for inputs that break a property, FUZZTIME for each
+	@grep -rl --include='*_test.go' '^func Fuzz' sidecar | while read -r file; do \
+	  for name in $$(grep -ho '^func Fuzz[A-Za-z]*' "$$file" | cut -c6-); do \
+	    echo "$$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; \
+	  done; \
+	done
+
 integration: ## Run the tests that need an API server
 	KUBEBUILDER_ASSETS="$$($(cluster) assets)" go test -count=1 -tags integration ./controllers/...
 
@@ -94,4 +102,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: help build images generate manifests verify test lint unit integration e2e demo demo-down cluster-up cluster-down
+.PHONY: help build images generate manifests verify test lint unit fuzz integration e2e demo demo-down cluster-up cluster-down

@@ -12,6 +12,12 @@
 // The signature is the SHA-1 of the sorted token, timestamp and nonce. It proves that whoever made it knows the token, and
 // nothing about the body: see Verify.
 //
+// Where messages are encrypted, the body is an envelope whose Encrypt holds the message, its length, sixteen random bytes
+// and the id of the receiver, in AES-256-CBC with the EncodingAESKey; msg_signature covers that text too, and so the
+// message. Key.Open and Key.Seal are that layer, ParseEnvelope and ReplyEnvelope what is around it. WeCom encrypts the
+// echostr as well. WeChat Pay signs its notifications with RSA over the raw body, and encrypts their resource: VerifyPay
+// and PayNotification.
+//
 // The package is a leaf: it reads no clock, logs nothing and knows no HTTP server. It follows Tencent's documentation of
 // message push (developers.weixin.qq.com/doc/offiaccount/Getting_Started/message-push.html).
 package wechat

@@ -16,6 +16,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/dedupe"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/policy"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
@@ -23,13 +24,13 @@ import (
 
 // makeCall builds the app's request from verified values and the configuration. Nothing of the client's head goes into
 // it, so that no header of his can pass for one of the sidecar's.
-func makeCall(served *served, message gate.Message, fields wechat.Fields, decision policy.Decision, path string, deadline time.Time) backend.Call {
+func makeCall(served *served, key dedupe.Key, message gate.Message, fields wechat.Fields, decision policy.Decision, path string, deadline time.Time) backend.Call {
 	if decision.Backend.Path != "" {
 		path = decision.Backend.Path
 	}
 	call := backend.Call{
 		URL: decision.Backend.URL + path, Body: message.Body, Deadline: deadline,
-		Header: describe(served.config, message, fields, deadline),
+		Header: describe(served.config, key, message, fields, deadline),
 	}
 	call.Header.Set("Content-Type", wechat.FormOf(message.Body).ContentType())
 	if decision.Replies {
@@ -55,8 +56,7 @@ func makeCall(served *served, message gate.Message, fields wechat.Fields, decisi
 }
 
 // describe tells the app about a message. A value from within a message is told only if it is a plain word.
-func describe(c config.Config, message gate.Message, fields wechat.Fields, deadline time.Time) http.Header {
-	key := messageKey(c.Endpoint, message.Body)
+func describe(c config.Config, key dedupe.Key, message gate.Message, fields wechat.Fields, deadline time.Time) http.Header {
 	appID := message.ReceiverID
 	if appID == "" {
 		appID = c.AppID

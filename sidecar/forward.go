@@ -42,7 +42,7 @@ func (s *Sidecar) forward(w http.ResponseWriter, r *http.Request, served *served
 	}
 	key := messageKey(served.config.Endpoint, message.Body)
 	delivery, repeated := s.deliveries.Join(key, s.now(), message.StaleAt, func() *backend.Delivery {
-		return s.start(key, makeCall(served, message, fields, decision, r.URL.Path, deadline), release)
+		return s.start(key, makeCall(served, key, message, fields, decision, r.URL.Path, deadline), release)
 	})
 	if repeated {
 		release()

@@ -105,7 +105,7 @@ func TestEveryKindOfAccount(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			expectReply(t, a, sender, must2(sender.Send(t.Context(), request)))
+			expectReply(t, a, sender, whole(sender.Send(t.Context(), request)))
 			if s.app.count() != 1 || s.app.bodies[0] != a.message {
 				t.Fatalf("the app saw %q", s.app.bodies)
 			}
@@ -165,7 +165,8 @@ func expectReply(t *testing.T, a account, sender *wechattest.Sender, got wechatt
 	}
 }
 
-func must2(answer wechattest.Answer, err error) wechattest.Answer {
+// whole is an answer that came, or the end of the test.
+func whole(answer wechattest.Answer, err error) wechattest.Answer {
 	if err != nil {
 		panic(err)
 	}
@@ -186,10 +187,10 @@ func TestRepeatsJoinTheFirst(t *testing.T) {
 	}
 	var group sync.WaitGroup
 	for range 3 {
-		group.Go(func() { expectReply(t, a, sender, must2(sender.Send(t.Context(), request))) })
+		group.Go(func() { expectReply(t, a, sender, whole(sender.Send(t.Context(), request))) })
 	}
 	group.Wait()
-	expectReply(t, a, sender, must2(sender.Send(t.Context(), request)))
+	expectReply(t, a, sender, whole(sender.Send(t.Context(), request)))
 	if s.app.count() != 1 {
 		t.Errorf("the app saw one message %d times", s.app.count())
 	}
@@ -201,7 +202,7 @@ func TestReplyUsesTheKeyThatOpenedTheMessage(t *testing.T) {
 	s, sender := newAccountStage(t, a)
 	s.app.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, a.reply) }
 	sender.EncodingAESKey = olderKey
-	expectReply(t, a, sender, must2(sender.Post(t.Context(), []byte(a.message))))
+	expectReply(t, a, sender, whole(sender.Post(t.Context(), []byte(a.message))))
 }
 
 // TestMigrationLosesNothing: at each step of console and resource, in the order of the documentation, messages pass.
@@ -240,7 +241,7 @@ func TestOriginalCarriesNothingUnverified(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.Body = []byte(strings.Replace(string(request.Body), "hi", "forged", 1))
-	must2(sender.Send(t.Context(), request))
+	whole(sender.Send(t.Context(), request))
 	if s.app.count() != 1 || strings.Contains(s.app.bodies[0], "forged") {
 		t.Fatalf("the app saw %q", s.app.bodies)
 	}
@@ -263,11 +264,11 @@ func TestRulesAndDomainFiles(t *testing.T) {
 		c.DomainFiles = []config.DomainFile{{Name: "MP_verify_abc.txt", Content: "abc"}}
 	}
 	s, sender := newAccountStage(t, a)
-	if got := must2(sender.Post(t.Context(), []byte(a.message))); string(got.Body) != "success" || s.app.count() != 0 {
+	if got := whole(sender.Post(t.Context(), []byte(a.message))); string(got.Body) != "success" || s.app.count() != 0 {
 		t.Errorf("a discarded message: %d %q, the app saw %d", got.Status, got.Body, s.app.count())
 	}
 	doubled := strings.Replace(a.message, "<MsgType>", "<MsgType>image</MsgType><MsgType>", 1)
-	if must2(sender.Post(t.Context(), []byte(doubled))); s.app.count() != 1 {
+	if whole(sender.Post(t.Context(), []byte(doubled))); s.app.count() != 1 {
 		t.Error("a message with two types matched a rule")
 	}
 	response, err := http.Get(strings.TrimSuffix(s.url, "/weixin") + "/MP_verify_abc.txt")
@@ -284,7 +285,7 @@ func TestRulesAndDomainFiles(t *testing.T) {
 func TestGatewaySignature(t *testing.T) {
 	a := accounts()["an Official Account, encrypted"]
 	s, sender := newAccountStage(t, a)
-	must2(sender.Post(t.Context(), []byte(a.message)))
+	whole(sender.Post(t.Context(), []byte(a.message)))
 	got := s.app.seen[0].Header
 	signature := got.Get("X-Wechat-Gateway-Signature")
 	seconds, _, _ := strings.Cut(strings.TrimPrefix(signature, "t="), ",")
@@ -302,7 +303,7 @@ func TestGatewaySignature(t *testing.T) {
 	}
 }
 
-// TestInsecureAuditEndsByItself, and lets through only what it must, marked.
+// TestInsecureAudit: what fails a check goes on, marked, and no longer than until the end.
 func TestInsecureAudit(t *testing.T) {
 	for name, test := range map[string]struct {
 		until  time.Duration
@@ -317,7 +318,7 @@ func TestInsecureAudit(t *testing.T) {
 			a.edit = func(c *config.Config) { edit(c); c.Backend.Payload, c.AuditUntil = config.PayloadOriginal, &until }
 			s, sender := newAccountStage(t, a)
 			sender.Token = "forged-token"
-			if got := must2(sender.Post(t.Context(), []byte(a.message))); got.Status != test.status {
+			if got := whole(sender.Post(t.Context(), []byte(a.message))); got.Status != test.status {
 				t.Errorf("answered %d, want %d", got.Status, test.status)
 			}
 			for _, request := range s.app.seen {
@@ -325,7 +326,7 @@ func TestInsecureAudit(t *testing.T) {
 					t.Errorf("the app was told %v", request.Header)
 				}
 			}
-			if got := must2(sender.URLCheck(t.Context())); got.Status != http.StatusForbidden {
+			if got := whole(sender.URLCheck(t.Context())); got.Status != http.StatusForbidden {
 				t.Errorf("a forged URL check: %d", got.Status)
 			}
 		})

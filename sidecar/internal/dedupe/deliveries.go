@@ -84,13 +84,6 @@ func (d *Deliveries[T]) Evicted() uint64 {
 	return d.evicted
 }
 
-// Len returns how many deliveries are known.
-func (d *Deliveries[T]) Len() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.entries)
-}
-
 // expire forgets from the oldest on what is stale; an entry that outlives its turn is one of a few.
 func (d *Deliveries[T]) expire(now time.Time) {
 	for front := d.settled.Front(); front != nil && front.Value.(*delivery[T]).until.Before(now); front = d.settled.Front() {

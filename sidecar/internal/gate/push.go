@@ -125,12 +125,9 @@ func (g *Gate) parseEncryptedQuery(raw string) (wechat.Query, error) {
 	return query, nil
 }
 
-// open verifies msg_signature over an encrypted text and decrypts it with a key of the token that signed it. Freshness
-// comes last, so that a stale message is known to be WeChat's.
+// open verifies msg_signature over an encrypted text and decrypts it. Freshness comes last, so that a stale message is
+// known to be WeChat's.
 func (g *Gate) open(query wechat.Query, encrypted, pathID string, now time.Time) (Message, error) {
-	if g.signedBy(query.MsgSignature, query.Timestamp, query.Nonce, encrypted) == nil {
-		return Message{}, errSignature
-	}
 	message, err := g.decrypt(query, encrypted)
 	if err != nil {
 		return Message{}, err
@@ -142,18 +139,31 @@ func (g *Gate) open(query wechat.Query, encrypted, pathID string, now time.Time)
 	return message, err
 }
 
-// decrypt tries the key of every pair whose token signed, newest first: a key may have been changed and the token not.
+// decrypt uses the newest key that opens the text, of the pairs whose token signed it: a key may have been changed and the
+// token not. It always tries every token, so that the time does not tell a stranger which one matched, and no key before
+// its token did.
 func (g *Gate) decrypt(query wechat.Query, encrypted string) (Message, error) {
+	signed, message := false, Message{}
 	for i := range g.pairs {
 		p := &g.pairs[i]
-		if p.key == nil || !wechat.Verify(query.MsgSignature, p.Token, query.Timestamp, query.Nonce, encrypted) {
+		if !wechat.Verify(query.MsgSignature, p.Token, query.Timestamp, query.Nonce, encrypted) {
+			continue
+		}
+		signed = true
+		if p.key == nil || message.pair != nil {
 			continue
 		}
 		if body, receiverID, err := p.key.Open(encrypted); err == nil {
-			return Message{Query: query, Generation: p.Generation, Body: body, ReceiverID: receiverID, pair: p, encrypt: encrypted}, nil
+			message = Message{Query: query, Generation: p.Generation, Body: body, ReceiverID: receiverID, pair: p, encrypt: encrypted}
 		}
 	}
-	return Message{}, wechat.Refuse(wechat.ReasonUndecryptable, "signed with the Secret's token, and not encrypted with its encodingAESKey; compare it with EncodingAESKey in the console")
+	switch {
+	case !signed:
+		return Message{}, errSignature
+	case message.pair == nil:
+		return Message{}, wechat.Refuse(wechat.ReasonUndecryptable, "signed with the Secret's token, and not encrypted with its encodingAESKey; compare it with EncodingAESKey in the console")
+	}
+	return message, nil
 }
 
 // receives reports whether a message may be for this account.

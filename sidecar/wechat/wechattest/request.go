@@ -195,20 +195,18 @@ func (d *draft) request(prefix string) *Request {
 
 // parameters come in the order of WeChat's documentation.
 func (d *draft) parameters() []parameter {
+	sign := func(parts ...string) string {
+		if d.signature != nil {
+			return *d.signature
+		}
+		return wechat.Sign(append(parts, d.token, d.timestamp, d.nonce)...)
+	}
 	var all []parameter
 	if !d.weCom {
-		signature := wechat.Sign(d.token, d.timestamp, d.nonce)
-		if d.signature != nil {
-			signature = *d.signature
-		}
-		all = append(all, parameter{"signature", signature})
+		all = append(all, parameter{"signature", sign()})
 	}
 	if d.encrypt != "" {
-		signature := wechat.Sign(d.token, d.timestamp, d.nonce, d.encrypt)
-		if d.signature != nil {
-			signature = *d.signature
-		}
-		all = append(all, parameter{"msg_signature", signature})
+		all = append(all, parameter{"msg_signature", sign(d.encrypt)})
 		if !d.weCom {
 			all = append(all, parameter{"encrypt_type", "aes"})
 		}

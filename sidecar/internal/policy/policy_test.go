@@ -1,0 +1,69 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+)
+
+func TestEachKindOfMessageHasItsAnswer(t *testing.T) {
+	const user, info = "text", "component_verify_ticket"
+	backend := func(onDeadline string, deadline time.Duration) config.Backend {
+		return config.Backend{Payload: config.PayloadDecrypted, OnDeadline: onDeadline, Deadline: config.Duration(deadline)}
+	}
+	acknowledged, failed := backend(config.OnDeadlineAcknowledge, 4500*time.Millisecond), backend(config.OnDeadlineFail, 4500*time.Millisecond)
+	for name, test := range map[string]struct {
+		platform string
+		fields   wechat.Fields
+		want     Decision
+	}{
+		"a user's message":               {config.PlatformOfficialAccount, wechat.Fields{MsgType: user}, Decision{Backend: acknowledged, Acknowledgement: "success", Replies: true}},
+		"a user's of a Mini Program":     {config.PlatformMiniProgram, wechat.Fields{MsgType: user}, Decision{Backend: acknowledged, Acknowledgement: "success", Replies: true}},
+		"goods that were paid for":       {config.PlatformMiniProgram, wechat.Fields{Event: "xpay_goods_deliver_notify"}, Decision{Backend: failed, Acknowledgement: "success", Replies: true}},
+		"a game's goods":                 {config.PlatformMiniProgram, wechat.Fields{Event: "minigame_game_pay_goods_deliver_notify"}, Decision{Backend: failed, Acknowledgement: "success", Replies: true}},
+		"an event of a shop":             {config.PlatformShop, wechat.Fields{Event: "channels_ec_order_pay"}, Decision{Backend: failed, Acknowledgement: "success", Replies: true}},
+		"a message to a WeCom app":       {config.PlatformWeCom, wechat.Fields{MsgType: user}, Decision{Backend: acknowledged, Replies: true}},
+		"a command to a suite":           {config.PlatformWeCom, wechat.Fields{InfoType: "suite_ticket"}, Decision{Backend: backend(config.OnDeadlineFail, 900*time.Millisecond), Acknowledgement: "success"}},
+		"a ticket":                       {config.PlatformOpenPlatform, wechat.Fields{InfoType: info}, Decision{Backend: failed, Acknowledgement: "success"}},
+		"a message to an authorizer":     {config.PlatformOpenPlatform, wechat.Fields{MsgType: user}, Decision{Backend: failed, Acknowledgement: "success", Replies: true}},
+		"a payment, whatever is written": {config.PlatformPay, wechat.Fields{}, Decision{Backend: backend(config.OnDeadlineFail, 2500*time.Millisecond)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, Decide(config.Config{Platform: test.platform}, test.fields)); diff != "" {
+				t.Errorf("decided otherwise (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTheFirstRuleThatMatchesDecides(t *testing.T) {
+	c := config.Config{Platform: config.PlatformOfficialAccount, Backend: config.Backend{URL: "http://default"}, Rules: []config.Rule{
+		{Match: config.Match{MsgType: "event", Event: "VIEW"}, Action: config.ActionDiscard},
+		{Match: config.Match{MsgType: "event"}, Action: config.ActionForward, Backend: &config.Backend{URL: "http://events"}},
+		{Match: config.Match{InfoType: "x"}, Action: config.ActionForward},
+	}}
+	for name, test := range map[string]struct {
+		fields  wechat.Fields
+		url     string
+		discard bool
+	}{
+		"both fields match":         {wechat.Fields{MsgType: "event", Event: "VIEW"}, "http://default", true},
+		"one of them does":          {wechat.Fields{MsgType: "event", Event: "CLICK"}, "http://events", false},
+		"case matters":              {wechat.Fields{MsgType: "Event"}, "http://default", false},
+		"a rule without a backend":  {wechat.Fields{InfoType: "x"}, "http://default", false},
+		"a message without a field": {wechat.Fields{}, "http://default", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if d := Decide(c, test.fields); d.Backend.URL != test.url || d.Discard != test.discard {
+				t.Errorf("decided %+v", d)
+			}
+		})
+	}
+}

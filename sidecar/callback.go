@@ -37,7 +37,7 @@ func (s *Sidecar) serveCallback(w http.ResponseWriter, r *http.Request) {
 	if served.serveFile(w, r) {
 		return
 	}
-	body := boundedBody{sidecar: s, w: w, r: r, deadline: time.Now().Add(bodyPatience)}
+	body := boundedBody{sidecar: s, r: r, deadline: time.Now().Add(bodyPatience)}
 	message, err := served.gate.Check(gate.Request{
 		Method:   r.Method,
 		Host:     r.Host,
@@ -69,38 +69,58 @@ func (s *Sidecar) serveCallback(w http.ResponseWriter, r *http.Request) {
 // boundedBody reads a body within the bound of one message and within the budget of all of them.
 type boundedBody struct {
 	sidecar  *Sidecar
-	w        http.ResponseWriter
 	r        *http.Request
 	deadline time.Time
 	charged  int64
 	done     []byte // once read
 }
 
+// read charges what has come, not what was announced, and nothing for the first freeBodySize bytes: whoever announces
+// much and sends little, or slowly, takes nothing from the messages of others.
 func (b *boundedBody) read() ([]byte, error) {
 	if b.done != nil {
 		return b.done, nil
 	}
-	size := b.r.ContentLength
-	if size > MaxBodySize {
+	total := b.r.ContentLength
+	if total < 0 {
+		total = MaxBodySize + 1 // chunked: it may become that long
+	} else if total > MaxBodySize {
 		return nil, tooLarge
 	}
-	if size < 0 {
-		size = MaxBodySize // chunked: it may become that long
+	var body []byte
+	for int64(len(body)) < total {
+		next := min(total, max(freeBodySize, 2*int64(len(body))))
+		if !b.charge(next - freeBodySize) {
+			return nil, errOverloaded
+		}
+		read := len(body)
+		body = append(make([]byte, 0, next), body...)[:next]
+		n, err := io.ReadFull(b.r.Body, body[read:])
+		body = body[:read+n]
+		if err != nil && b.r.ContentLength < 0 && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+			break
+		}
+		if err != nil {
+			return nil, wechat.Refuse(wechat.ReasonMalformed, "the body broke off, or came too slowly")
+		}
 	}
-	if !acquire(b.sidecar.budget, size, b.deadline) {
-		return nil, errOverloaded
-	}
-	b.charged = size
-	body, err := io.ReadAll(http.MaxBytesReader(b.w, b.r.Body, MaxBodySize))
-	var over *http.MaxBytesError
-	switch {
-	case errors.As(err, &over):
+	if len(body) > MaxBodySize {
 		return nil, tooLarge
-	case err != nil:
-		return nil, wechat.Refuse(wechat.ReasonMalformed, "the body broke off, or came too slowly")
 	}
 	b.done = body
 	return body, nil
+}
+
+// charge raises what is charged to n bytes, once there is room for them.
+func (b *boundedBody) charge(n int64) bool {
+	if n <= b.charged {
+		return true
+	}
+	if !acquire(b.sidecar.budget, n-b.charged, b.deadline) {
+		return false
+	}
+	b.charged = n
+	return true
 }
 
 // release gives the charged bytes back. It is called once, by whoever is the last to hold the body.

@@ -38,7 +38,8 @@ const (
 	MaxInFlight    = 512      // calls to the app
 	MaxConnections = 1024     // of routers and clients
 	MaxBodySize    = 1 << 20  // of one message, bytes; WeChat documents none, its largest have a few KiB
-	MaxHeldBytes   = 16 << 20 // of all messages, bytes
+	MaxHeldBytes   = 12 << 20 // of all messages, bytes, beyond the first freeBodySize of each
+	freeBodySize   = 4 << 10  // of a message, bytes; all connections and calls together hold 6 MiB of these at most
 )
 
 // Bounds of a connection. A client that needs longer for a request than WeChat waits for the answer is cut off. The idle

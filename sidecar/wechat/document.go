@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -68,6 +69,9 @@ type field struct {
 	text string
 	// leaf says that the value is a text: no children, and a string in JSON.
 	leaf bool
+	// encrypts says that an Encrypt stands somewhere within: a parser that looks for the name at any depth, as Tencent's
+	// own samples do, finds that one.
+	encrypts bool
 	// start and end are the offsets of the field in the document: the whole element, or the member's name and value.
 	start, end int
 }
@@ -105,6 +109,7 @@ type xmlWalk struct {
 	fields []field
 	open   field // the field under way
 	text   strings.Builder
+	start  int // of the document, behind a byte order mark
 	depth  int
 	roots  int
 }
@@ -113,7 +118,7 @@ func readXML(document []byte) ([]field, error) {
 	body := withoutBOM(document)
 	skipped := len(document) - len(body)
 	decoder := xml.NewDecoder(bytes.NewReader(body))
-	var walk xmlWalk
+	walk := xmlWalk{start: skipped}
 	for {
 		start := int(decoder.InputOffset())
 		token, err := decoder.Token()
@@ -149,7 +154,7 @@ func (w *xmlWalk) take(token xml.Token, start, end int) error {
 	case xml.Comment:
 		w.open.leaf = false // a comment within a text: some parsers end it there
 	case xml.ProcInst:
-		if t.Target != "xml" || w.roots > 0 || !declaration.Match(t.Inst) {
+		if t.Target != "xml" || start > w.start || !declaration.Match(t.Inst) {
 			return errDocument
 		}
 	case xml.Directive:
@@ -163,6 +168,9 @@ func (w *xmlWalk) enter(element xml.StartElement, start int) error {
 	if element.Name.Space != "" {
 		name = element.Name.Space + ":" + name // no field of the protocol's has a namespace
 	}
+	if slices.ContainsFunc(element.Attr, declaresNamespace) {
+		return errDocument // xmlns:p="" makes the decoder take <p:Encrypt> for <Encrypt>
+	}
 	switch w.depth {
 	case 0:
 		w.roots++
@@ -174,12 +182,17 @@ func (w *xmlWalk) enter(element xml.StartElement, start int) error {
 		w.open = field{name: name, leaf: true, start: start}
 	default:
 		w.open.leaf = false
+		w.open.encrypts = w.open.encrypts || strings.EqualFold(element.Name.Local, "Encrypt")
 	}
 	w.depth++
 	if w.roots > 1 || w.depth > maxDepth || len(w.fields) >= maxFields {
 		return errDocument
 	}
 	return nil
+}
+
+func declaresNamespace(attribute xml.Attr) bool {
+	return attribute.Name.Space == "xmlns" || attribute.Name.Local == "xmlns"
 }
 
 func (w *xmlWalk) leave(end int) {
@@ -227,7 +240,7 @@ func readMember(decoder *json.Decoder, body []byte) (field, error) {
 	}
 	f := field{name: name.(string), start: before + bytes.IndexByte(body[before:], '"')}
 	var value json.RawMessage
-	if err := decoder.Decode(&value); err != nil || tooDeep(value) {
+	if err := decoder.Decode(&value); err != nil {
 		return field{}, errDocument
 	}
 	f.end = int(decoder.InputOffset())
@@ -239,29 +252,54 @@ func readMember(decoder *json.Decoder, body []byte) (field, error) {
 		}
 		f.text = strings.Trim(f.text, whiteSpace)
 	case '{', '[':
+		depth, encrypts := scanJSON(value)
+		if 1+depth > maxDepth {
+			return field{}, errDocument
+		}
+		f.encrypts = encrypts
 	default:
 		f.text = string(value)
 	}
 	return f, nil
 }
 
-// tooDeep reports whether a valid JSON value nests deeper than a document may: many parsers recurse.
-func tooDeep(value []byte) bool {
-	depth, quoted := 1, false
+// scanJSON returns how deep a valid JSON value nests, since many parsers recurse, and whether a name in it is Encrypt.
+func scanJSON(value []byte) (deepest int, encrypts bool) {
+	depth := 0
 	for i := 0; i < len(value); i++ {
-		switch c := value[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case !quoted && (c == '{' || c == '['):
+		switch value[i] {
+		case '{', '[':
 			depth++
-		case !quoted && (c == '}' || c == ']'):
+			deepest = max(deepest, depth)
+		case '}', ']':
 			depth--
-		}
-		if depth > maxDepth {
-			return true
+		case '"':
+			text := value[i:textEnd(value, i)]
+			i += len(text) - 1
+			rest := bytes.TrimLeft(value[i+1:], whiteSpace)
+			if len(rest) > 0 && rest[0] == ':' && isEncrypt(text) {
+				encrypts = true
+			}
 		}
 	}
-	return false
+	return deepest, encrypts
+}
+
+// textEnd returns the offset behind the quoted text that begins at start.
+func textEnd(value []byte, start int) int {
+	for i := start + 1; i < len(value); i++ {
+		switch value[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(value)
+}
+
+// isEncrypt reports whether a quoted name is Encrypt, however it is escaped.
+func isEncrypt(quoted []byte) bool {
+	var name string
+	return json.Unmarshal(quoted, &name) == nil && strings.EqualFold(name, "Encrypt")
 }

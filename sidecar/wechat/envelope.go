@@ -50,13 +50,13 @@ func ParseEnvelope(body []byte) (Envelope, error) {
 func findEncrypt(fields []field, form Form) (int, error) {
 	found := -1
 	for i, f := range fields {
-		if !strings.EqualFold(f.name, "Encrypt") {
-			continue
+		named := strings.EqualFold(f.name, "Encrypt")
+		if f.encrypts || named && found >= 0 {
+			return 0, errors.New("element Encrypt stands twice in the body, or not below the root")
 		}
-		if found >= 0 {
-			return 0, errors.New("element Encrypt stands twice in the body")
+		if named {
+			found = i
 		}
-		found = i
 	}
 	switch {
 	case found < 0:
@@ -76,20 +76,26 @@ func isContent(f field) bool {
 	return !slices.Contains([]string{"encrypt", "tousername", "appid", "agentid"}, strings.ToLower(f.name))
 }
 
+// ErrNoCleartext says that a body has nothing but Encrypt and an address.
+var ErrNoCleartext = errors.New("the body has no message beside Encrypt")
+
 // WithoutEncrypt returns the cleartext of a body of the compatible mode: all of it, byte for byte, but Encrypt. A body
-// without Encrypt is returned as it is, and so is one that cannot be read: it is the app's to judge. ok is false for a
-// body that has nothing but Encrypt.
-func WithoutEncrypt(body []byte) (clear []byte, ok bool) {
+// without Encrypt is returned as it is, and so is one that cannot be read: it is the app's to judge.
+//
+// Its error is ErrNoCleartext, or a *Refusal with ReasonMalformed where two parsers would find two different Encrypts.
+func WithoutEncrypt(body []byte) ([]byte, error) {
 	fields, err := readFields(body)
 	if err != nil {
-		return body, true
+		return body, nil
 	}
 	i, err := findEncrypt(fields, FormOf(body))
-	if err != nil {
-		return body, true
-	}
-	if !slices.ContainsFunc(fields, isContent) {
-		return nil, false
+	switch {
+	case errors.Is(err, errNoEncrypt):
+		return body, nil
+	case err != nil:
+		return nil, Refuse(ReasonMalformed, err.Error())
+	case !slices.ContainsFunc(fields, isContent):
+		return nil, ErrNoCleartext
 	}
 	start, end := fields[i].start, fields[i].end
 	if FormOf(body) == FormJSON { // with one comma
@@ -99,7 +105,7 @@ func WithoutEncrypt(body []byte) (clear []byte, ok bool) {
 			end = fields[i+1].start
 		}
 	}
-	return slices.Concat(body[:start], body[end:]), true
+	return slices.Concat(body[:start], body[end:]), nil
 }
 
 // RequestEnvelope is the body that WeChat would send with encrypted in it. Address names the receiver: ToUserName, and

@@ -76,7 +76,6 @@ func TestParseEnvelope(t *testing.T) {
 		"a character reference":                          {body: "<xml><Encrypt>abc&#43;/&#x3d;</Encrypt></xml>", want: secure},
 		"attributes, which nobody reads":                 {body: `<xml a="1"><Encrypt b="2">abc+/=</Encrypt></xml>`, want: secure},
 		"a comment beside Encrypt":                       {body: "<!-- a --><xml><!-- b -->" + encrypt + "<!-- c --></xml><!-- d -->", want: secure},
-		"an Encrypt of a child's own":                    {body: "<xml><a><Encrypt>other</Encrypt></a>" + encrypt + "</xml>", want: compatible},
 		"JSON":                                           {body: `{"ToUserName":"gh_1","Encrypt":"abc+/="}`, want: inJSON},
 		"JSON with escapes":                              {body: `{"\u0045ncrypt":"abc\u002b\/="}`, want: inJSON},
 		"JSON with white space":                          {body: " {\n\t\"Encrypt\" : \" abc+/= \"\r\n}\n", want: inJSON},
@@ -98,11 +97,17 @@ func TestParseEnvelope(t *testing.T) {
 		"JSON with a twin in lower case":                 {body: `{"Encrypt":"a","encrypt":"b"}`, refused: "stands twice"},
 		"XML with a lower-case name, which nobody sends": {body: "<xml><encrypt>a</encrypt></xml>", refused: "no Encrypt"},
 		"JSON with a name in capitals":                   {body: `{"ENCRYPT":"a"}`, refused: "no Encrypt"},
-		"an Encrypt that is nested":                      {body: "<xml><a>" + encrypt + "</a></xml>", refused: "no Encrypt"},
+		"an Encrypt that is nested":                      {body: "<xml><a>" + encrypt + "</a></xml>", refused: "not below the root"},
+		"an Encrypt of a child's own":                    {body: "<xml><a><Encrypt>other</Encrypt></a>" + encrypt + "</xml>", refused: "not below the root"},
+		"an Encrypt of a grandchild's own, behind it":    {body: "<xml>" + encrypt + "<a><b><p:encrypt/></b></a></xml>", refused: "not below the root"},
 		"an Encrypt that is the root":                    {body: encrypt, refused: "not one well-formed"},
-		"JSON with an Encrypt that is nested":            {body: `{"a":{"Encrypt":"a"}}`, refused: "no Encrypt"},
-		"an Encrypt with a namespace":                    {body: `<xml><Encrypt xmlns="urn:a">a</Encrypt></xml>`, refused: "no Encrypt"},
-		"an Encrypt with a prefix":                       {body: `<xml xmlns:p="urn:a"><p:Encrypt>a</p:Encrypt></xml>`, refused: "no Encrypt"},
+		"JSON with an Encrypt that is nested":            {body: `{"a":{"Encrypt":"a"}}`, refused: "not below the root"},
+		"JSON with an Encrypt of a member's own":         {body: `{"Encrypt":"abc+/=","a":["\\\"",{"\u0065ncrypt" : 1}]}`, refused: "not below the root"},
+		"JSON with a text that reads Encrypt":            {body: `{"Encrypt":"abc+/=","a":["Encrypt",{"b":"Encrypt"}]}`, want: Envelope{Encrypt: "abc+/=", Form: FormJSON, Cleartext: true}},
+		"an Encrypt with a namespace":                    {body: `<xml><Encrypt xmlns="urn:a">a</Encrypt></xml>`, refused: "not one well-formed"},
+		"an Encrypt with a prefix of nothing":            {body: `<xml xmlns:p=""><p:Encrypt>a</p:Encrypt></xml>`, refused: "not one well-formed"},
+		"an Encrypt with a prefix that nobody declared":  {body: `<xml><p:Encrypt>a</p:Encrypt></xml>`, refused: "no Encrypt"},
+		"an Encrypt with a prefix":                       {body: `<xml xmlns:p="urn:a"><p:Encrypt>a</p:Encrypt></xml>`, refused: "not one well-formed"},
 		"a root with a namespace":                        {body: `<xml xmlns="urn:a">` + encrypt + "</xml>", refused: "not one well-formed"},
 		"a root of another name":                         {body: "<html>" + encrypt + "</html>", refused: "not one well-formed"},
 		"an empty Encrypt":                               {body: "<xml><Encrypt><![CDATA[ ]]></Encrypt></xml>", refused: "is empty"},
@@ -117,6 +122,8 @@ func TestParseEnvelope(t *testing.T) {
 		"an entity that nobody declared":                 {body: "<xml><Encrypt>&nbsp;a</Encrypt></xml>", refused: "not one well-formed"},
 		"a processing instruction":                       {body: "<?php ?><xml>" + encrypt + "</xml>", refused: "not one well-formed"},
 		"a declaration in the middle":                    {body: `<xml><?xml version="1.0"?>` + encrypt + "</xml>", refused: "not one well-formed"},
+		"a second declaration":                           {body: `<?xml version="1.0"?><?xml version="1.0"?><xml>` + encrypt + "</xml>", refused: "not one well-formed"},
+		"a declaration behind white space":               {body: "\n" + `<?xml version="1.0"?><xml>` + encrypt + "</xml>", refused: "not one well-formed"},
 		"a declaration of another encoding":              {body: `<?xml version="1.0" encoding="gbk"?><xml>` + encrypt + "</xml>", refused: "not one well-formed"},
 		"another encoding with spaces around the sign":   {body: `<?xml version="1.0" encoding = "gbk"?><xml>` + encrypt + "</xml>", refused: "not one well-formed"},
 		"XML 1.1":                           {body: `<?xml version="1.1"?><xml>` + encrypt + "</xml>", refused: "not one well-formed"},
@@ -158,7 +165,7 @@ func TestParseEnvelope(t *testing.T) {
 func TestWithoutEncrypt(t *testing.T) {
 	for name, test := range map[string]struct {
 		body, want string
-		nothing    bool
+		refused    string
 	}{
 		"XML with Encrypt first":             {body: "<xml><Encrypt>e</Encrypt>\n<a>1</a></xml>", want: "<xml>\n<a>1</a></xml>"},
 		"XML with Encrypt in the middle":     {body: "<xml><a>1</a><Encrypt>e</Encrypt><b>2</b></xml>", want: "<xml><a>1</a><b>2</b></xml>"},
@@ -175,15 +182,17 @@ func TestWithoutEncrypt(t *testing.T) {
 		"a body without Encrypt stays":       {body: "<xml><a>1</a></xml>", want: "<xml><a>1</a></xml>"},
 		"a body that cannot be read stays":   {body: "<xml><a>", want: "<xml><a>"},
 		"an empty body stays":                {body: "", want: ""},
-		"XML with an address only":           {body: "<xml><ToUserName>gh_1</ToUserName><Encrypt>e</Encrypt></xml>", nothing: true},
-		"XML with Encrypt only":              {body: "<xml><Encrypt>e</Encrypt></xml>", nothing: true},
-		"JSON with an address only":          {body: `{"tousername":"ww1","encrypt":"e","agentid":"1"}`, nothing: true},
+		"XML with an address only":           {body: "<xml><ToUserName>gh_1</ToUserName><Encrypt>e</Encrypt></xml>", refused: "no message beside Encrypt"},
+		"XML with Encrypt only":              {body: "<xml><Encrypt>e</Encrypt></xml>", refused: "no message beside Encrypt"},
+		"XML with two of them":               {body: "<xml><a>1</a><Encrypt>e</Encrypt><Encrypt>f</Encrypt></xml>", refused: "stands twice"},
+		"XML with one of a child's own":      {body: "<xml><a><Encrypt>e</Encrypt></a></xml>", refused: "not below the root"},
+		"JSON with an address only":          {body: `{"tousername":"ww1","encrypt":"e","agentid":"1"}`, refused: "no message beside Encrypt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := []byte(test.body)
-			got, ok := WithoutEncrypt(body)
-			if string(got) != test.want || ok == test.nothing {
-				t.Errorf("got %q, %v, want %q", got, ok, test.want)
+			got, err := WithoutEncrypt(body)
+			if string(got) != test.want || (err == nil) != (test.refused == "") || err != nil && !strings.Contains(err.Error(), test.refused) {
+				t.Errorf("got %q, error %v, want %q and %q", got, err, test.want, test.refused)
 			}
 			if string(body) != test.body {
 				t.Errorf("the body was written over: %q", body)
@@ -391,15 +400,17 @@ func FuzzParseEnvelope(f *testing.F) {
 func FuzzWithoutEncrypt(f *testing.F) {
 	addDocuments(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		clear, ok := WithoutEncrypt(body)
+		clear, refusal := WithoutEncrypt(body)
 		envelope, err := ParseEnvelope(body)
 		switch {
+		case err != nil && refusal != nil:
+			return
 		case err != nil:
-			if !ok || !bytes.Equal(clear, body) {
-				t.Errorf("a body that has no Encrypt was changed into %q, %v", clear, ok)
+			if !bytes.Equal(clear, body) {
+				t.Errorf("a body that has no Encrypt was changed into %q", clear)
 			}
 			return
-		case !ok:
+		case refusal != nil:
 			if envelope.Cleartext || clear != nil {
 				t.Errorf("the cleartext is lost: %q", clear)
 			}

@@ -25,9 +25,11 @@ const maxReplyDepth = 8
 // reply is empty, or success, or one document in the form of the message: XML whose root is xml, or a JSON object. To a
 // message without a form it may be either.
 func CheckReply(body []byte, message Form) error {
-	trimmed := bytes.TrimSpace(body)
+	trimmed := bytes.Trim(body, whiteSpace)
 	reply := FormOf(trimmed)
 	switch {
+	case len(withoutBOM(body)) < len(body):
+		return errors.New("the reply begins with a byte order mark, which WeChat does not read over")
 	case len(body) > MaxReplySize:
 		return fmt.Errorf("the reply is longer than %d bytes", MaxReplySize)
 	case Acknowledges(body):
@@ -51,7 +53,7 @@ func CheckReply(body []byte, message Form) error {
 
 // Acknowledges reports whether a reply is empty or success, which is never encrypted and reaches no user.
 func Acknowledges(reply []byte) bool {
-	trimmed := bytes.TrimSpace(reply)
+	trimmed := bytes.Trim(reply, whiteSpace)
 	return len(trimmed) == 0 || string(trimmed) == Success
 }
 
@@ -79,7 +81,7 @@ func checkReplyXML(document []byte) error {
 		case xml.EndElement:
 			depth--
 		case xml.CharData:
-			if depth == 0 && len(bytes.TrimSpace(t)) > 0 {
+			if depth == 0 && len(bytes.Trim(t, whiteSpace)) > 0 {
 				return errors.New("the reply has text outside of <xml>")
 			}
 		case xml.Directive:

@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -34,9 +35,12 @@ func (g *Gate) checkPlaintext(r Request, _ string, now time.Time) (Message, erro
 		return Message{}, err
 	}
 	if message.Query.EncryptType != "" && message.Query.EncryptType != "raw" {
-		var ok bool
-		if message.Body, ok = wechat.WithoutEncrypt(message.Body); !ok {
-			return Message{}, wechat.Refuse(wechat.ReasonWrongMode, "the console sends encrypted messages and this endpoint is in plaintext mode; choose 明文模式 in the console, or set messageMode")
+		message.Body, err = wechat.WithoutEncrypt(message.Body)
+		if errors.Is(err, wechat.ErrNoCleartext) {
+			err = wechat.Refuse(wechat.ReasonWrongMode, "the console sends encrypted messages and this endpoint is in plaintext mode; choose 明文模式 in the console, or set messageMode")
+		}
+		if err != nil {
+			return Message{}, err
 		}
 	}
 	message.Form = wechat.FormOf(message.Body)

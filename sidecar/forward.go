@@ -4,8 +4,8 @@
 package sidecar
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
+	"io"
 	"net/http"
 	"time"
 
@@ -81,7 +81,7 @@ func (s *Sidecar) reply(w http.ResponseWriter, served *served, message gate.Mess
 		answer(w, http.StatusOK, wechat.FormOf(a.Reply).ContentType(), a.Reply) // never sealed, or sealed by the app
 	case a.Outcome == backend.Answered:
 		var random [wechat.RandomSize]byte
-		_, _ = rand.Read(random[:]) // crypto/rand never fails
+		_, _ = io.ReadFull(s.random, random[:]) // crypto/rand never fails
 		sealed, err := served.gate.Seal(message, a.Reply, random, s.now())
 		if err != nil {
 			s.options.Log.Error("sealing a reply", "error", err)

@@ -10,8 +10,10 @@ package sidecar
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -81,6 +83,7 @@ type Sidecar struct {
 	draining   atomic.Bool
 	refusals   *rate.Limiter
 	now        func() time.Time // the clock that timestamps are compared with
+	random     io.Reader        // of the bytes before a sealed reply
 }
 
 // served is one generation of configuration, taken as a whole by each request.
@@ -99,6 +102,7 @@ func New(o Options) *Sidecar {
 		deliveries: dedupe.NewDeliveries[*backend.Delivery](),
 		backend:    backend.New(MaxInFlight),
 		now:        time.Now,
+		random:     rand.Reader,
 		budget:     semaphore.NewWeighted(MaxHeldBytes),
 		refusals:   rate.NewLimiter(refusalsInLog, refusalsInLog),
 	}

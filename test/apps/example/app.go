@@ -68,7 +68,7 @@ func (a *app) receive(w http.ResponseWriter, r *http.Request) {
 	case answer.status == 0:
 		answer.status = http.StatusOK
 	}
-	w.Header().Set("Content-Type", "text/xml; charset=utf-8")
+	w.Header().Set("Content-Type", r.Header.Get("Content-Type")) // the reply has the form of the message
 	w.WriteHeader(answer.status)
 	fmt.Fprint(w, answer.reply) // empty for an event: nothing is said
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
@@ -34,6 +35,30 @@ func TestSaysBackWhatItIsTold(t *testing.T) {
 	}
 	if got := seen(t, server.URL); got.Count != 8 || got.Messages[7].Content != "]]]]>>" || got.Messages[7].Path != "/weixin/" {
 		t.Errorf("seen: %+v", got)
+	}
+}
+
+func TestAnswersInTheFormOfTheMessage(t *testing.T) {
+	server := httptest.NewServer(newApp())
+	defer server.Close()
+	for message, want := range map[string]string{
+		`{"ToUserName":"gh","FromUserName":"o","MsgType":"text","Content":"hi","MsgId":22000000000000000000}`: `{"Content":"you said: hi","CreateTime":`,
+		`{"msgid":"a_1","msgtype":"text","text":{"content":"hi"}}`:                                            `{"msgtype":"text","text":{"content":"you said: hi"}}`,
+		`{"mchid":"1900000109","trade_state":"SUCCESS"}`:                                                      "",
+		`<xml><InfoType>component_verify_ticket</InfoType></xml>`:                                             "",
+	} {
+		sender := wechattest.Sender{URL: server.URL + "/weixin", Token: "unused"}
+		answer, err := sender.Post(t.Context(), []byte(message))
+		if err != nil || answer.Status != 200 || !strings.HasPrefix(string(answer.Body), want) || want == "" && len(answer.Body) > 0 {
+			t.Errorf("%s was answered %d %q, %v", message, answer.Status, answer.Body, err)
+		}
+	}
+	ids := map[string]bool{}
+	for _, entry := range seen(t, server.URL).Messages {
+		ids[entry.MsgID] = true
+	}
+	if !ids["22000000000000000000"] || !ids["a_1"] {
+		t.Errorf("the ids of the messages are %v", ids)
 	}
 }
 

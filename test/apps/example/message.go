@@ -4,33 +4,71 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"strings"
 	"time"
 )
 
-// message is what all of WeChat's messages have, and the Content of a text. Names of elements are case-sensitive.
+// message is what messages have in common. Names of elements are case-sensitive in XML; WeCom's bots write JSON in lower
+// case.
 type message struct {
-	XMLName      xml.Name `xml:"xml"`
+	XMLName      xml.Name `xml:"xml" json:"-"`
 	ToUserName   string
 	FromUserName string
 	MsgType      string
 	Content      string
-	MsgID        string `xml:"MsgId"` // not always a number
+	MsgID        anyID `xml:"MsgId" json:"MsgId"`
+	// Text holds the content in a bot's message.
+	Text *struct{ Content string } `xml:"-" json:"text"`
+
+	json bool
 }
 
+// anyID is a text, because a MsgId is not always a number, and not always one that fits.
+type anyID string
+
+func (id *anyID) UnmarshalJSON(value []byte) error {
+	*id = anyID(bytes.Trim(value, `"`))
+	return nil
+}
+
+// parseMessage tells XML from JSON by the first byte: which of them an account sends is chosen in its console.
 func parseMessage(body []byte) (message, error) {
-	var m message
-	err := xml.Unmarshal(body, &m)
+	m := message{json: bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))}
+	if !m.json {
+		return m, xml.Unmarshal(body, &m)
+	}
+	err := json.Unmarshal(body, &m)
+	if m.Text != nil {
+		m.Content = m.Text.Content
+	}
 	return m, err
 }
 
-// textReply is a passive reply (被动回复): from whom the message was to, to whom it came from.
+// textReply is a passive reply (被动回复): from whom the message was to, to whom it came from, in the form of the message.
 func textReply(received message, content string, now time.Time) string {
+	switch {
+	case received.Text != nil:
+		return asJSON(map[string]any{"msgtype": "text", "text": map[string]string{"content": content}})
+	case received.json:
+		return asJSON(map[string]any{
+			"ToUserName": received.FromUserName, "FromUserName": received.ToUserName, "CreateTime": now.Unix(), "MsgType": "text", "Content": content,
+		})
+	}
 	return fmt.Sprintf("<xml><ToUserName>%s</ToUserName><FromUserName>%s</FromUserName><CreateTime>%d</CreateTime>"+
 		"<MsgType><![CDATA[text]]></MsgType><Content>%s</Content></xml>",
 		cdata(received.FromUserName), cdata(received.ToUserName), now.Unix(), cdata(content))
+}
+
+func asJSON(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // texts and numbers can be written as JSON
+	}
+	return string(text)
 }
 
 // cdata wraps a text of the user's, and splits it where it would end the section.

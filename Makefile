@@ -82,8 +82,9 @@ integration: ## Run the tests that need an API server
 e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images ## Run the end-to-end tests on the cluster
 	@[ "$(CLUSTER)" != local ] || $(cluster) load bin/images/*.tar
 	@$(find_kubectl)
+	test/interop/setup
 	HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
-	  go test -count=1 -timeout 25m -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/...
+	  go test -count=1 -timeout 25m -parallel 6 -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/...
 
 ##@ A cluster to try it on
 

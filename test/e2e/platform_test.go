@@ -6,73 +6,278 @@
 package e2e
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
-const encodingAESKey = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C"
+// kind is a kind of account: the sample of its platform, what is changed of it, and whom the sender plays.
+type kind struct {
+	sample  string
+	change  func(*v1alpha1.WeChatEndpointSpec)
+	below   string // of the path, with a placeholder
+	plays   wechattest.Sender
+	message func(content string) []byte
+	reply   string // what the app's reply holds before the content; empty where the platform has none
+	answer  string // where the platform has none
+	noCheck bool   // the platform has no URL check
+}
 
-// TestEncryptedAccounts plays WeChat for accounts whose messages are encrypted.
-func TestEncryptedAccounts(t *testing.T) {
-	t.Parallel()
-	const appID = "wx5823bf96d3bd56c7"
-	for name, account := range map[string]struct {
-		platform v1alpha1.Platform
-		mode     v1alpha1.MessageMode
-		sender   wechattest.Sender
-	}{
-		"official-compatible": {v1alpha1.PlatformOfficialAccount, v1alpha1.MessageModeCompatible, wechattest.Sender{Cleartext: true}},
-		"official-encrypted":  {v1alpha1.PlatformOfficialAccount, v1alpha1.MessageModeEncrypted, wechattest.Sender{}},
-		"mini-program":        {v1alpha1.PlatformMiniProgram, v1alpha1.MessageModeEncrypted, wechattest.Sender{}},
-		"wecom":               {v1alpha1.PlatformWeCom, "", wechattest.Sender{WeCom: true}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newStage(t, name)
-			secret := s.secret()
-			secret.Data[v1alpha1.KeyEncodingAESKey] = []byte(encodingAESKey)
-			s.create(t, secret, s.endpoint(func(spec *v1alpha1.WeChatEndpointSpec) {
-				spec.Platform, spec.MessageMode = account.platform, account.mode
-			}))
-			s.awaitReady(t)
-			account.sender.EncodingAESKey, account.sender.ReceiverID = encodingAESKey, appID
-			s.plays = &account.sender
-			s.awaitPublished(t)
-
-			request := s.text(t, "sealed words")
-			var group sync.WaitGroup
-			for range 3 {
-				group.Go(func() { s.repliesSealed(t, request) })
-			}
-			group.Wait()
-			seen := s.seen(t)
-			if seen.Count != 1 || seen.Messages[0].Content != "sealed words" || strings.Contains(seen.Messages[0].Body, "Encrypt") {
-				t.Errorf("of one message that came three times at once, the app saw %+v", seen)
-			}
-			s.refused(t, s.text(t, "forged", wechattest.WithToken("GuessedToken")), http.StatusForbidden)
-			s.refused(t, s.text(t, "unsigned", wechattest.WithoutParameter("msg_signature")), http.StatusForbidden)
-			s.plays = &wechattest.Sender{}
-			s.refused(t, s.text(t, "downgraded"), http.StatusForbidden)
-		})
+// kinds are the platforms in their modes.
+func kinds() map[string]kind {
+	mode := func(mode v1alpha1.MessageMode) func(*v1alpha1.WeChatEndpointSpec) {
+		return func(spec *v1alpha1.WeChatEndpointSpec) { spec.MessageMode = mode }
+	}
+	receivers := func(ids ...string) func(*v1alpha1.WeChatEndpointSpec) {
+		return func(spec *v1alpha1.WeChatEndpointSpec) { spec.ReceiverIDs, spec.DomainFiles = ids, nil }
+	}
+	const appID, corpID, suiteID, said = "wx5823bf96d3bd56c7", "wwddddccc7775555aaa", "ww4asffe9xxx4c0f4c", "you said: "
+	official := wechattest.Sender{EncodingAESKey: sampleKey, ReceiverID: appID}
+	inJSON := wechattest.Sender{EncodingAESKey: sampleKey, ReceiverID: appID, Form: wechat.FormJSON}
+	compatible, compatibleJSON := official, inJSON
+	compatible.Cleartext, compatibleJSON.Cleartext = true, true
+	weCom := func(receiver, path string) wechattest.Sender {
+		return wechattest.Sender{URL: path, EncodingAESKey: sampleKey, ReceiverID: receiver, WeCom: true}
+	}
+	bot := wechattest.Sender{EncodingAESKey: sampleKey, Form: wechat.FormJSONLower, WeCom: true}
+	return map[string]kind{
+		"official-plaintext":   {sample: "officialaccount", message: textMessage, reply: said},
+		"official-compatible":  {sample: "officialaccount", change: mode("Compatible"), plays: compatible, message: textMessage, reply: said},
+		"official-encrypted":   {sample: "officialaccount", change: mode("Encrypted"), plays: official, message: textMessage, reply: said},
+		"mini-plaintext":       {sample: "miniprogram", change: mode("Plaintext"), message: jsonMessage, reply: said},
+		"mini-compatible-json": {sample: "miniprogram", change: mode("Compatible"), plays: compatibleJSON, message: jsonMessage, reply: said},
+		"mini-encrypted-json":  {sample: "miniprogram", plays: inJSON, message: jsonMessage, reply: said},
+		"mini-encrypted-xml":   {sample: "miniprogram", plays: official, message: textMessage, reply: said},
+		"store":                {sample: "shop", plays: inJSON, message: jsonMessage, reply: said},
+		"wecom-app":            {sample: "wecom", plays: weCom(corpID, ""), message: textMessage, reply: said},
+		"wecom-bot":            {sample: "wecom", change: receivers(""), plays: bot, message: botMessage, reply: said},
+		"wecom-suite-commands": {sample: "wecom", change: receivers(suiteID, corpID), plays: weCom(suiteID, ""), message: ticket("SuiteId", "suite_ticket"), answer: wechat.Success},
+		"wecom-suite-data": {
+			sample: "wecom", change: receivers("$CORPID$"), below: "/$CORPID$", plays: weCom("wwauthorizer", "/wwauthorizer"),
+			message: textMessage, reply: said,
+		},
+		"open-tickets": {sample: "openplatform", plays: official, message: ticket("AppId", "component_verify_ticket"), answer: wechat.Success, noCheck: true},
+		"open-authorizer": {
+			sample: "openplatform", below: "/$APPID$/callback", message: textMessage, reply: said, noCheck: true,
+			plays: wechattest.Sender{URL: "/wxauthorizer/callback", EncodingAESKey: sampleKey, ReceiverID: appID},
+		},
 	}
 }
 
-// repliesSealed sends a message, and wants a reply that opens with the account's key.
-func (s *stage) repliesSealed(t *testing.T, request *wechattest.Request) {
-	sender := s.sender()
-	answer, err := sender.Send(t.Context(), request)
-	if err != nil || answer.Status != http.StatusOK {
-		t.Errorf("answered %d: %v", answer.Status, err)
-		return
+// sampleKey is the EncodingAESKey of the samples.
+const sampleKey = "Replace0With0Your0EncodingAESKey0abcdefghij"
+
+func textMessage(content string) []byte {
+	return wechattest.TextMessage(wechattest.DefaultAccount, openID, content, "6054768590064713728", time.Now())
+}
+
+func jsonMessage(content string) []byte {
+	return fmt.Appendf(nil, `{"ToUserName":%q,"FromUserName":%q,"CreateTime":%d,"MsgType":"text","Content":%q,"MsgId":22054768590064713728}`,
+		wechattest.DefaultAccount, openID, time.Now().Unix(), content)
+}
+
+func botMessage(content string) []byte {
+	return fmt.Appendf(nil, `{"msgid":"CAIQ16","aibotid":"bot1","chattype":"single","from":{"userid":"u"},"msgtype":"text","text":{"content":%q}}`, content)
+}
+
+func ticket(id, infoType string) func(string) []byte {
+	return func(content string) []byte {
+		return fmt.Appendf(nil, "<xml><%s>wx1</%[1]s><CreateTime>%d</CreateTime><InfoType>%s</InfoType><Ticket>%s</Ticket></xml>", id, time.Now().Unix(), infoType, content)
 	}
-	reply, err := sender.OpenReply(answer.Body)
-	if err != nil || wechat.ReadFields(reply).ToUserName != openID || !strings.Contains(string(reply), "you said: sealed words") {
-		t.Errorf("the sealed reply holds %q: %v", reply, err)
+}
+
+// TestEveryKindOfAccount applies the samples, and what they become in other modes, and plays WeChat for each of them. They
+// share a namespace, a host and an app.
+func TestEveryKindOfAccount(t *testing.T) {
+	t.Parallel()
+	shared := newStage(t, "accounts")
+	t.Run("of one host", func(t *testing.T) {
+		for name, k := range kinds() {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				s := shared.apply(t, name, k, 1)
+				s.playsAlong(t, k)
+				seen := s.mine(t)
+				if len(seen) != 1 || !strings.Contains(seen[0].Body, "sealed words") || strings.Contains(seen[0].Body, "Encrypt") {
+					t.Errorf("of one message that came three times at once, the app saw %+v", seen)
+				}
+				s.refusesForgeries(t, k)
+			})
+		}
+		t.Run("two-replicas", func(t *testing.T) {
+			t.Parallel()
+			k := kinds()["official-encrypted"]
+			s := shared.apply(t, "two-replicas", k, 2)
+			s.playsAlong(t, k)
+			seen := s.mine(t)
+			if len(seen) < 1 || len(seen) > 2 || seen[0].Headers["X-Wechat-Delivery-Id"] != seen[len(seen)-1].Headers["X-Wechat-Delivery-Id"] {
+				t.Errorf("of one message that came three times at once to two sidecars, the app saw %+v", seen)
+			}
+		})
+	})
+}
+
+// apply makes the Secret and the endpoint of a sample under another name, with the host, the class and the app of the
+// stage, and returns a stage of that endpoint.
+func (s *stage) apply(t *testing.T, name string, k kind, replicas int32) *stage {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("..", "..", "config", "samples", k.sample+".yaml"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	first, second, found := strings.Cut(string(content), "\n---\n")
+	var secret corev1.Secret
+	var endpoint v1alpha1.WeChatEndpoint
+	if err := errors.Join(yaml.UnmarshalStrict([]byte(first), &secret), yaml.UnmarshalStrict([]byte(second), &endpoint)); err != nil || !found {
+		t.Fatalf("the sample %s is not a Secret and an endpoint: %v", k.sample, err)
+	}
+	secret.Namespace, secret.Name = s.namespace, name
+	secret.StringData[v1alpha1.KeyEncodingAESKey] = sampleKey // the sample of an Official Account has none
+	endpoint.ObjectMeta = s.object(name)
+	spec := &endpoint.Spec
+	spec.Credentials.SecretName, spec.URL.Host, spec.URL.Path = name, s.host, "/"+name+k.below
+	spec.URL.Ingress = &v1alpha1.IngressExposure{ClassName: kube.className}
+	spec.Backend.Service.Name, spec.Backend.Path, spec.Sidecar.Replicas = appName, "/weixin/", &replicas
+	if k.change != nil {
+		k.change(spec)
+	}
+	own := *s
+	own.name, own.path, own.token = name, "/"+name, secret.StringData[v1alpha1.KeyToken]
+	s.create(t, &secret, &endpoint) // the API server's answer has no stringData
+
+	own.plays = func() wechattest.Sender {
+		sender := k.plays
+		sender.URL = "/" + name + sender.URL
+		return sender
+	}
+	own.awaitReady(t)
+	if k.noCheck {
+		own.awaitRefusals(t)
+	} else {
+		own.awaitPublished(t)
+	}
+	return &own
+}
+
+// awaitRefusals waits until the sidecar answers, where nothing can be asked of it but to refuse.
+func (s *stage) awaitRefusals(t *testing.T) {
+	t.Helper()
+	eventually(t, patience, "the sidecar to refuse a forgery", func(ctx context.Context) error {
+		answer, err := s.sender().Post(ctx, textMessage("forged"), wechattest.WithToken("GuessedToken"))
+		if err == nil && answer.Status != http.StatusForbidden {
+			err = fmt.Errorf("it was answered with %d", answer.Status)
+		}
+		return err
+	})
+}
+
+// playsAlong sends one message three times at once, and wants the right answer each time.
+func (s *stage) playsAlong(t *testing.T, k kind) {
+	t.Helper()
+	request, err := s.sender().NewPost(k.message("sealed words"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for range 3 {
+		group.Go(func() {
+			answer, err := s.sender().Send(t.Context(), request)
+			if err != nil || answer.Status != http.StatusOK {
+				t.Errorf("answered %d: %v", answer.Status, err)
+				return
+			}
+			reply := string(answer.Body)
+			if k.reply != "" && k.plays.EncodingAESKey != "" {
+				reply = s.opened(t, answer.Body)
+			}
+			if k.reply == "" && reply != k.answer || !strings.Contains(reply, k.reply) || k.reply != "" && !strings.Contains(reply, "sealed words") {
+				t.Errorf("the reply is %q", reply)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// opened opens a sealed reply, here and with Tencent's own library, which must find the same.
+func (s *stage) opened(t *testing.T, reply []byte) string {
+	opened, err := s.sender().OpenReply(reply)
+	if err != nil {
+		t.Errorf("the sealed reply cannot be opened: %v", err)
+	}
+	account := s.plays()
+	question, err := json.Marshal(map[string]string{
+		"token": s.token, "encodingAESKey": account.EncodingAESKey, "receiverID": account.ReceiverID, "reply": string(reply),
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	var stderr bytes.Buffer
+	command := exec.CommandContext(t.Context(), "node", filepath.Join("..", "interop", "open.mjs"))
+	command.Stdin, command.Stderr = bytes.NewReader(question), &stderr
+	found, err := command.Output()
+	if err != nil || strings.TrimSuffix(string(found), "\n") != string(opened) {
+		t.Errorf("%v: Tencent's library reads %q in the sealed reply, not %q\n%s", err, found, opened, stderr.String())
+	}
+	return string(opened)
+}
+
+// refusesForgeries sends what must not pass, and wants that the app sees none of it.
+func (s *stage) refusesForgeries(t *testing.T, k kind) {
+	t.Helper()
+	before := len(s.mine(t))
+	forged := map[string][]wechattest.Mutation{
+		"a forged message":   {wechattest.WithToken("GuessedToken")},
+		"a doubled nonce":    {wechattest.WithDuplicate("nonce", "1")},
+		"a stale message":    {wechattest.WithTime(time.Now().Add(-26 * time.Hour))},
+		"an unsigned one":    {wechattest.WithoutParameter("msg_signature"), wechattest.WithoutParameter("signature")},
+		"one from to-morrow": {wechattest.WithTime(time.Now().Add(24 * time.Hour))},
+	}
+	senders := map[string]*wechattest.Sender{}
+	if k.plays.EncodingAESKey != "" {
+		forged["without msg_signature"] = []wechattest.Mutation{wechattest.WithoutParameter("msg_signature")}
+		downgraded, foreign := *s.sender(), *s.sender()
+		downgraded.EncodingAESKey, downgraded.WeCom = "", false
+		foreign.ReceiverID = "wxforeign"
+		senders["a downgraded message"], senders["one for another account"] = &downgraded, &foreign
+	}
+	check := func(what string, answer wechattest.Answer, err error) {
+		if err != nil || answer.Status != http.StatusForbidden || len(answer.Body) > 0 {
+			t.Errorf("%s was answered %d %q: %v", what, answer.Status, answer.Body, err)
+		}
+	}
+	for what, mutations := range forged {
+		answer, err := s.sender().Post(t.Context(), k.message(what), mutations...)
+		check(what, answer, err)
+	}
+	for what, sender := range senders {
+		answer, err := sender.Post(t.Context(), k.message(what))
+		check(what, answer, err)
+	}
+	if seen := s.mine(t); len(seen) != before {
+		t.Errorf("the app saw what must not pass: %+v", seen[before:])
+	}
+}
+
+// mine are the messages that the app saw of this stage's endpoint.
+func (s *stage) mine(t *testing.T) []entry {
+	t.Helper()
+	return slices.DeleteFunc(s.seen(t).Messages, func(e entry) bool { return e.Headers["X-Wechat-Endpoint"] != s.namespace+"/"+s.name })
 }

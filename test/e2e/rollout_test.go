@@ -77,7 +77,11 @@ func (s *stage) load(t *testing.T) (stop func()) {
 	deliver := func(content string) {
 		sent.Add(1)
 		// A message that was begun is finished, whatever the test does.
-		answer, err := s.sender().Text(context.WithoutCancel(ctx), openID, content)
+		sender := s.sender()
+		answer, err := sender.Text(context.WithoutCancel(ctx), openID, content)
+		if opened, sealed := sender.OpenReply(answer.Body); sealed == nil {
+			answer.Body = opened
+		}
 		reply, refusal := wechattest.DiagnoseReply(answer, err)
 		if refusal == nil && reply.Content == "you said: "+content {
 			answered.Add(1)

@@ -44,7 +44,8 @@ const patience = 2 * time.Minute
 // stage is a test's own namespace, with the example app, and a host name that no other test has.
 type stage struct {
 	namespace, host, token string
-	plays                  *wechattest.Sender // whom sender plays; nil for an Official Account in plaintext mode
+	name, path             string                   // of the endpoint, and of its URL
+	plays                  func() wechattest.Sender // whom sender plays; nil for an Official Account in plaintext mode
 }
 
 // newStage makes the namespace and the app. Pods of the namespace are held to the restricted standard.
@@ -57,7 +58,7 @@ func newStage(t *testing.T, name string) *stage {
 	if err := kube.Create(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{namespace: namespace.Name, host: namespace.Name + ".example.com", token: "EndToEndToken1"}
+	s := &stage{namespace: namespace.Name, host: namespace.Name + ".example.com", token: "EndToEndToken1", name: endpointName, path: "/weixin"}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
@@ -137,13 +138,13 @@ func (s *stage) secret() *corev1.Secret {
 func (s *stage) endpoint(mutations ...func(*v1alpha1.WeChatEndpointSpec)) *v1alpha1.WeChatEndpoint {
 	one := int32(1)
 	endpoint := &v1alpha1.WeChatEndpoint{
-		ObjectMeta: s.object(endpointName),
+		ObjectMeta: s.object(s.name),
 		Spec: v1alpha1.WeChatEndpointSpec{
 			Platform:    v1alpha1.PlatformOfficialAccount,
 			AppID:       "wx5823bf96d3bd56c7",
 			MessageMode: v1alpha1.MessageModePlaintext,
 			Credentials: v1alpha1.CredentialsReference{SecretName: secretName},
-			URL:         v1alpha1.CallbackURL{Host: s.host, Path: "/weixin", Ingress: &v1alpha1.IngressExposure{ClassName: kube.className}},
+			URL:         v1alpha1.CallbackURL{Host: s.host, Path: s.path, Ingress: &v1alpha1.IngressExposure{ClassName: kube.className}},
 			Backend:     v1alpha1.Backend{Service: v1alpha1.ServiceReference{Name: appName, Port: intstr.FromInt32(8080)}, Path: "/weixin/"},
 			Sidecar:     v1alpha1.Sidecar{Replicas: &one},
 		},
@@ -219,7 +220,7 @@ func (s *stage) await(t *testing.T, condition string, status metav1.ConditionSta
 
 func (s *stage) current(ctx context.Context) (*v1alpha1.WeChatEndpoint, error) {
 	endpoint := &v1alpha1.WeChatEndpoint{}
-	return endpoint, kube.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: endpointName}, endpoint)
+	return endpoint, kube.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: s.name}, endpoint)
 }
 
 // change patches the endpoint's spec.
@@ -254,19 +255,24 @@ func (s *stage) patchSecret(t *testing.T, mutate func(*corev1.Secret)) {
 func (s *stage) sender() *wechattest.Sender {
 	var sender wechattest.Sender
 	if s.plays != nil {
-		sender = *s.plays
+		sender = s.plays()
 	}
-	sender.URL, sender.Token, sender.Address = "http://"+s.host+"/weixin", s.token, kube.ingressAddress
+	if sender.URL == "" { // below the placeholder of a path it is the sender that knows
+		sender.URL = s.path
+	}
+	sender.URL, sender.Token, sender.Address = "http://"+s.host+sender.URL, s.token, kube.ingressAddress
 	return &sender
 }
 
 // diary is what the app saw; see test/apps/example.
 type diary struct {
 	Count, Distinct int
-	Messages        []struct {
-		Path, MsgID, Type, Content, Body string
-		Headers                          map[string]string
-	}
+	Messages        []entry
+}
+
+type entry struct {
+	Path, MsgID, Type, Content, Body string
+	Headers                          map[string]string
 }
 
 // diary asks the app by way of the API server: nothing else leads to it.
@@ -310,7 +316,7 @@ func (s *stage) pods(ctx context.Context, labels client.MatchingLabels) ([]corev
 // sidecars are the sidecar's pods, by UID, with how often each was restarted.
 func (s *stage) sidecars(t *testing.T) map[string]int32 {
 	t.Helper()
-	pods, err := s.pods(t.Context(), client.MatchingLabels{v1alpha1.LabelEndpoint: endpointName})
+	pods, err := s.pods(t.Context(), client.MatchingLabels{v1alpha1.LabelEndpoint: s.name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +332,7 @@ func (s *stage) sidecars(t *testing.T) map[string]int32 {
 // ops asks each of the sidecar's pods on its second port, by way of the API server.
 func (s *stage) ops(t *testing.T, path string) []string {
 	t.Helper()
-	pods, err := s.pods(t.Context(), client.MatchingLabels{v1alpha1.LabelEndpoint: endpointName})
+	pods, err := s.pods(t.Context(), client.MatchingLabels{v1alpha1.LabelEndpoint: s.name})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,19 +20,13 @@ type message struct {
 	FromUserName string
 	MsgType      string
 	Content      string
-	MsgID        anyID `xml:"MsgId" json:"MsgId"`
+	MsgID        string `xml:"MsgId" json:"-"`
+	// JSONID is the MsgId in JSON as it is written: not always a number, and not always one that fits.
+	JSONID json.RawMessage `xml:"-" json:"MsgId"`
 	// Text holds the content in a bot's message.
 	Text *struct{ Content string } `xml:"-" json:"text"`
 
 	json bool
-}
-
-// anyID is a text, because a MsgId is not always a number, and not always one that fits.
-type anyID string
-
-func (id *anyID) UnmarshalJSON(value []byte) error {
-	*id = anyID(bytes.Trim(value, `"`))
-	return nil
 }
 
 // parseMessage tells XML from JSON by the first byte: which of them an account sends is chosen in its console.
@@ -42,6 +36,7 @@ func parseMessage(body []byte) (message, error) {
 		return m, xml.Unmarshal(body, &m)
 	}
 	err := json.Unmarshal(body, &m)
+	m.MsgID = strings.Trim(string(m.JSONID), `"`)
 	if m.Text != nil {
 		m.Content = m.Text.Content
 	}

@@ -64,6 +64,7 @@ func TestParseQuery(t *testing.T) {
 		"a parameter twice":                   {raw: good + "&nonce=42", refused: "nonce stands twice"},
 		"a parameter twice, encoded":          {raw: good + "&%6eonce=42", refused: "nonce stands twice"},
 		"a broken escape":                     {raw: good + "&echostr=%zz", refused: "broken escape"},
+		"a broken escape in another's value":  {raw: good + "&other=%", refused: "broken escape"},
 		"a broken escape in a name":           {raw: good + "&%z=1", refused: "broken escape"},
 		"a semicolon":                         {raw: good + "&a=1;nonce=43", refused: "semicolon"},
 		"a line break":                        {raw: good + "&echostr=a%0d%0ab", refused: "visible ASCII"},

@@ -60,18 +60,15 @@ func (q *Query) add(pair string) error {
 		return Refuse(ReasonMalformed, "the query holds a semicolon, which some servers take for a separator")
 	}
 	rawName, rawValue, _ := strings.Cut(pair, "=")
-	name, err := url.QueryUnescape(rawName)
-	if err != nil {
+	name, nameErr := url.QueryUnescape(rawName)
+	value, valueErr := url.QueryUnescape(rawValue)
+	if nameErr != nil || valueErr != nil {
 		return Refuse(ReasonMalformed, "the query holds a broken escape")
 	}
 	field, limit := q.field(name)
-	if field == nil {
-		return nil
-	}
-	value, err := url.QueryUnescape(rawValue)
 	switch {
-	case err != nil:
-		return Refuse(ReasonMalformed, "parameter "+name+" holds a broken escape")
+	case field == nil:
+		return nil
 	case *field != "":
 		return Refuse(ReasonMalformed, "parameter "+name+" stands twice")
 	case value == "":

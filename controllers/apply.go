@@ -80,7 +80,7 @@ func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeCha
 				"%s %s was not as this endpoint asks for: applied again", wanted.GetKind(), wanted.GetName())
 		}
 	}
-	endpoint.Status.Credentials.Generation = input.Pair.Generation
+	showCredentials(endpoint, input.Pairs)
 	return objects.Generation, r.prune(ctx, endpoint, rendered)
 }
 
@@ -136,10 +136,14 @@ func (r *Reconciler) createChild(ctx context.Context, endpoint *v1alpha1.WeChatE
 	return r.updateChild(ctx, wanted, &live) // ours, but somebody took a label away by which it is seen
 }
 
-// updateChild applies to that very object and no other of its name.
+// updateChild applies to that very object and no other of its name. A Secret is only written over the version that was
+// read: the credentials' history is made from it, and one that the cache had not seen yet would be lost.
 func (r *Reconciler) updateChild(ctx context.Context, wanted *unstructured.Unstructured, live client.Object) error {
 	update := wanted.DeepCopy()
 	update.SetUID(live.GetUID())
+	if wanted.GetKind() == "Secret" {
+		update.SetResourceVersion(live.GetResourceVersion())
+	}
 	return r.apply(ctx, update)
 }
 

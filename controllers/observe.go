@@ -50,7 +50,7 @@ func (r *Reconciler) observeSidecar(ctx context.Context, endpoint *v1alpha1.WeCh
 	if err != nil {
 		return false, err
 	}
-	serving, behind, err := r.askPods(ctx, pods, generation)
+	serving, behind, err := r.askPods(ctx, endpoint, pods, generation)
 	if err == nil {
 		err = r.judgeDeployment(ctx, endpoint, pods)
 	}
@@ -73,7 +73,7 @@ func (r *Reconciler) listPods(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 
 // askPods counts the ready pods that serve the generation, and those that are ready but behind or silent. A silent one is
 // an error for the status, since it may serve what was revoked.
-func (r *Reconciler) askPods(ctx context.Context, pods []corev1.Pod, generation string) (serving, behind int, err error) {
+func (r *Reconciler) askPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, pods []corev1.Pod, generation string) (serving, behind int, err error) {
 	var ready []corev1.Pod
 	var addresses []string
 	for _, pod := range pods {
@@ -83,6 +83,7 @@ func (r *Reconciler) askPods(ctx context.Context, pods []corev1.Pod, generation 
 		}
 	}
 	for i, answer := range r.Probe.Ask(ctx, addresses) {
+		noteUses(endpoint, answer.Status.Used)
 		switch {
 		case answer.Err != nil:
 			behind++

@@ -38,8 +38,8 @@ func TestEncryptedModeWaitsForItsKey(t *testing.T) {
 	change(t, tokenSecret(namespace, ""), func(s *corev1.Secret) { s.Data["encodingAESKey"] = bytes.ToUpper([]byte(aesKey)) })
 	eventually(t, func() string {
 		_, credentials := awaitFiles(t, namespace, "a-fine-token")
-		if len(credentials.Pairs) != 1 || credentials.Pairs[0].Generation != 2 {
-			return "the changed key is not counted"
+		if len(credentials.Pairs) != 2 || credentials.Pairs[0].Generation != 2 || credentials.Pairs[1].EncodingAESKey != aesKey {
+			return "the changed key is not counted, or the one before it is lost"
 		}
 		return ""
 	})

@@ -21,6 +21,7 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/rotation"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
@@ -180,8 +181,8 @@ func published(e *v1alpha1.WeChatEndpoint) bool {
 
 // credentials are what the sidecar was last given.
 type credentials struct {
-	generation string // of both files; empty before the first
-	newest     config.Pair
+	generation string        // of both files; empty before the first
+	pairs      []config.Pair // accepted, newest first
 	gatewayKey []byte
 }
 
@@ -197,25 +198,25 @@ func (r *Reconciler) currentCredentials(ctx context.Context, endpoint *v1alpha1.
 	if err != nil || !metav1.IsControlledBy(&secret, endpoint) {
 		return credentials{}, nil
 	}
-	return credentials{generation: parsed.Generation, newest: parsed.Pairs[0], gatewayKey: parsed.GatewayKey}, nil
+	return credentials{generation: parsed.Generation, pairs: parsed.Pairs, gatewayKey: parsed.GatewayKey}, nil
 }
 
-// resolveCredentials reads the user's values and counts their changes. The count goes on where the status left it if the
-// operator's own Secret was lost.
+// resolveCredentials reads the user's values and decides which are accepted beside them. Where the Secret is missing or
+// broken, the newest that were served stand in for it: what else was asked for goes on being served with them.
 func (r *Reconciler) resolveCredentials(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, current credentials, input *render.Input) error {
-	pair, err := refs.Pair(ctx, r, endpoint)
-	if err != nil {
+	wanted, err := refs.Pair(ctx, r, endpoint)
+	if err != nil && waitReason(err) == "" {
 		return err
 	}
-	pair.Generation = current.newest.Generation
-	switch {
-	case current.generation == "":
-		pair.Generation = endpoint.Status.Credentials.Generation + 1
-	case !current.newest.Equal(pair):
-		pair.Generation++
+	policy := rotationPolicy(endpoint, time.Now())
+	if err != nil {
+		if input.Pairs = policy.Usable(current.pairs); len(input.Pairs) == 0 {
+			return err
+		}
+		wanted = input.Pairs[0]
 	}
-	input.Pair = pair
-	return nil
+	input.Pairs = rotation.Rotate(current.pairs, wanted, policy)
+	return err
 }
 
 // resolveGatewayKey returns the key that the endpoint has, from the sidecar's credentials or else from the Secret that the

@@ -59,7 +59,7 @@ func success(endpoint *v1alpha1.WeChatEndpoint, condition string) (reason, messa
 		}
 		return v1alpha1.ReasonAccepted, "the spec is coherent and allowed here"
 	case v1alpha1.ConditionCredentialsResolved:
-		return v1alpha1.ReasonCredentialsResolved, "Secret " + spec.Credentials.SecretName + " holds well-formed values"
+		return describeRotation(endpoint)
 	case v1alpha1.ConditionBackendResolved:
 		message = "Service " + spec.Backend.Service.Name + " has port " + spec.Backend.Service.Port.String()
 		if slices.ContainsFunc(spec.Rules, func(rule v1alpha1.Rule) bool { return rule.Backend != nil }) {

@@ -97,7 +97,8 @@ func runSuite(m *testing.M) (int, error) {
 // which the test sets.
 type pods struct {
 	mu         sync.Mutex
-	generation map[string]string // by address
+	generation map[string]string              // by address
+	used       map[string]map[int64]probe.Use // likewise
 }
 
 func (p *pods) serve(address, generation string) {
@@ -109,13 +110,23 @@ func (p *pods) serve(address, generation string) {
 	p.generation[address] = generation
 }
 
+// use lets a pod say since when WeChat uses a generation of the credentials.
+func (p *pods) use(address string, generation int64, since time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.used == nil {
+		p.used = map[string]map[int64]probe.Use{}
+	}
+	p.used[address] = map[int64]probe.Use{generation: {First: since, Last: since}}
+}
+
 // Ask implements controllers.Prober.
 func (p *pods) Ask(_ context.Context, addresses []string) []probe.Result {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	results := make([]probe.Result, len(addresses))
 	for i, address := range addresses {
-		results[i].Status = probe.Status{Generation: p.generation[address], Ready: true}
+		results[i].Status = probe.Status{Generation: p.generation[address], Ready: true, Used: p.used[address]}
 	}
 	return results
 }

@@ -36,6 +36,9 @@ func TestValidation(t *testing.T) {
 	deadline := func(d time.Duration) func(*endpoint) {
 		return func(e *endpoint) { e.Spec.Backend.Deadline = &metav1.Duration{Duration: d} }
 	}
+	overlap := func(d time.Duration) func(*endpoint) {
+		return func(e *endpoint) { e.Spec.Credentials.Overlap = &metav1.Duration{Duration: d} }
+	}
 	freshness := func(d time.Duration) func(*endpoint) {
 		return func(e *endpoint) { e.Spec.Verification.Freshness = &metav1.Duration{Duration: d} }
 	}
@@ -126,6 +129,13 @@ func TestValidation(t *testing.T) {
 		"a deadline too short":               {deadline(99 * time.Millisecond), "from 100ms to 4900ms"},
 		"the longest deadline":               {deadline(4900 * time.Millisecond), ""},
 		"a deadline after WeChat's own":      {deadline(5 * time.Second), "WeChat hangs up after 5s"},
+		"no overlap":                         {overlap(0), ""},
+		"the longest overlap":                {overlap(720 * time.Hour), ""},
+		"an overlap too long":                {overlap(720*time.Hour + time.Second), "credentials.overlap must be from 0s to 720h"},
+		"an overlap before now":              {overlap(-time.Second), "credentials.overlap must be from 0s to 720h"},
+		"a revocation of nothing":            {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = 0 }, ""},
+		"a revocation":                       {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = 2 }, ""},
+		"a revocation that counts backwards": {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = -1 }, "revokeBefore"},
 		"the shortest freshness":             {freshness(30 * time.Second), ""},
 		"a freshness too short":              {freshness(29 * time.Second), "from 30s to 25h"},
 		"the longest freshness":              {freshness(25 * time.Hour), ""},

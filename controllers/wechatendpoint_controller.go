@@ -85,7 +85,7 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 	backendErr := r.resolveBackend(ctx, endpoint, &input)
 	describe(endpoint)
 	generation, applied := current.generation, false
-	if accepted == nil && credentialsErr == nil && keyErr == nil && backendErr == nil && !endpoint.Spec.Paused {
+	if accepted == nil && len(input.Pairs) > 0 && keyErr == nil && backendErr == nil && !endpoint.Spec.Paused {
 		generation, accepted = r.applyChildren(ctx, endpoint, input, current)
 		accepted, applied = refusal(endpoint, accepted), accepted == nil
 	}
@@ -104,10 +104,13 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 		return result, nil
 	}
 	behind, err := r.observeSidecar(ctx, endpoint, generation)
+	result.RequeueAfter = soonest(result.RequeueAfter, untilRotationTurns(endpoint, time.Now()))
 	if behind {
 		result.RequeueAfter = askDelay(endpoint)
 	}
-	return result, errors.Join(err, record(endpoint, v1alpha1.ConditionRouteProgrammed, r.observeRoute(ctx, endpoint, applied)))
+	return result, errors.Join(err,
+		record(endpoint, v1alpha1.ConditionCredentialsResolved, credentialsErr), // again: the pods told who uses which
+		record(endpoint, v1alpha1.ConditionRouteProgrammed, r.observeRoute(ctx, endpoint, applied)))
 }
 
 // unseen returns when to look again for a change that no watch tells of: a foreign object with a child's name, which the
@@ -117,6 +120,14 @@ func unseen(err error) time.Duration {
 		return lookAgain
 	}
 	return 0
+}
+
+// soonest returns the sooner of two times to look again; zero is never.
+func soonest(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
 }
 
 // waitReason returns the reason of an error that a person must mend, or "".

@@ -57,13 +57,18 @@ func (s *Sidecar) serveCallback(w http.ResponseWriter, r *http.Request) {
 		body.release()
 		s.refuse(w, served.config.Platform, err)
 	case message.URLCheck():
-		s.metrics.LastVerified.Set(float64(now.Unix()))
+		s.noteVerified(message, now)
 		s.metrics.Callbacks.WithLabelValues(metrics.OutcomeURLCheck).Inc()
 		answer(w, http.StatusOK, plainText, message.Echo)
 	default:
-		s.metrics.LastVerified.Set(float64(now.Unix()))
+		s.noteVerified(message, now)
 		s.forward(w, r, served, message, body.release)
 	}
+}
+
+func (s *Sidecar) noteVerified(message gate.Message, now time.Time) {
+	s.metrics.LastVerified.Set(float64(now.Unix()))
+	s.uses.note(message.Generation, now)
 }
 
 // boundedBody reads a body within the bound of one message and within the budget of all of them.

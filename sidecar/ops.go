@@ -15,6 +15,8 @@ type Status struct {
 	reload.Status
 	// Ready says that callbacks are served and more may be sent here.
 	Ready bool `json:"ready"`
+	// Used says when WeChat was seen with each accepted generation of the credentials.
+	Used map[int64]Use `json:"used,omitempty"`
 }
 
 // opsHandler serves what the route never reaches: health, readiness, status and metrics.
@@ -28,7 +30,7 @@ func (s *Sidecar) opsHandler() http.Handler {
 }
 
 func (s *Sidecar) status() Status {
-	return Status{Status: s.files.Status(), Ready: s.served.Load() != nil && !s.draining.Load()}
+	return Status{Status: s.files.Status(), Ready: s.served.Load() != nil && !s.draining.Load(), Used: s.uses.all()}
 }
 
 func (s *Sidecar) serveReadiness(w http.ResponseWriter, r *http.Request) {

@@ -78,6 +78,7 @@ type Sidecar struct {
 	deliveries *dedupe.Deliveries[*backend.Delivery]
 	backend    *backend.Client
 	metrics    *metrics.Metrics
+	uses       uses
 	budget     *semaphore.Weighted // of MaxHeldBytes of messages
 	calls      sync.WaitGroup
 	draining   atomic.Bool
@@ -121,6 +122,7 @@ func New(o Options) *Sidecar {
 }
 
 func (s *Sidecar) take(c config.Config, credentials config.Credentials) {
+	s.uses.keep(credentials.Pairs)
 	s.served.Store(&served{config: c, gate: gate.New(c, credentials), gatewayKey: credentials.GatewayKey})
 }
 

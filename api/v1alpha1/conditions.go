@@ -41,6 +41,11 @@ const (
 
 	// ReasonCredentialsResolved: the Secret holds well-formed values.
 	ReasonCredentialsResolved = "CredentialsResolved"
+	// ReasonRotationPending: newer values are accepted too, and WeChat was not seen using them: the console's form waits to
+	// be saved.
+	ReasonRotationPending = "RotationPending"
+	// ReasonRotationEnding: WeChat uses the newest values, and older ones are still accepted until a given time.
+	ReasonRotationEnding = "RotationEnding"
 	// ReasonSecretNotFound: there is no such Secret, or it lacks the label (without it the operator cannot see it).
 	ReasonSecretNotFound = "SecretNotFound"
 	// ReasonSecretKeyMissing: the Secret lacks a key.

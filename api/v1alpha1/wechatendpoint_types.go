@@ -232,6 +232,21 @@ type CredentialsReference struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="credentials.secretName must be the name of a Secret: lower-case letters, digits, - and ."
 	SecretName string `json:"secretName,omitempty"`
+
+	// overlap is how long the values before the newest are accepted after WeChat was first seen using the newest. Until
+	// then they are accepted for as long as it takes: save the console's form whenever it suits. From 0s to 720h.
+	// +optional
+	// +default="24h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('720h')",message="credentials.overlap must be from 0s to 720h: WeChat repeats a message for some seconds, events of a shop for hours, notifications of payments for a day"
+	Overlap *metav1.Duration `json:"overlap,omitempty"`
+
+	// revokeBefore refuses at once the values of every generation below it (status.credentials.generation), but the newest:
+	// for a token or key that leaked. First change the Secret, then set this to the new generation.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	RevokeBefore int64 `json:"revokeBefore,omitempty"`
 }
 
 // CallbackURL is the URL that is entered in the console, and how it is published.
@@ -487,4 +502,32 @@ type CredentialsStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	Generation int64 `json:"generation,omitempty"`
+
+	// accepted are the values that are accepted now, newest first.
+	// +optional
+	// +listType=map
+	// +listMapKey=generation
+	// +kubebuilder:validation:MaxItems=4
+	Accepted []AcceptedCredentials `json:"accepted,omitempty"`
+}
+
+// AcceptedCredentials are the values of one generation.
+type AcceptedCredentials struct {
+	// generation is their number.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Generation int64 `json:"generation,omitempty"`
+
+	// until is when they end. Left out, they do not end by themselves.
+	// +optional
+	Until *metav1.Time `json:"until,omitempty"`
+
+	// firstUsed is when WeChat was first seen using them: by a verified message, or the URL check of the console. Left
+	// out, it was not.
+	// +optional
+	FirstUsed *metav1.Time `json:"firstUsed,omitempty"`
+
+	// lastUsed is when WeChat was last seen using them, to the hour.
+	// +optional
+	LastUsed *metav1.Time `json:"lastUsed,omitempty"`
 }

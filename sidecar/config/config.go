@@ -118,9 +118,14 @@ type Pair struct {
 	// PlatformKeys verify Pay's signatures, by serial: the id of a public key (PUB_KEY_ID_…), or a certificate's serial
 	// number in upper-case hexadecimal digits. The values are PEM.
 	PlatformKeys map[string]string `json:"platformKeys,omitempty"`
+	// NotAfter is when the pair ends: from then on it verifies nothing. Nil is never.
+	NotAfter *time.Time `json:"notAfter,omitempty"`
 }
 
-// Equal reports whether two pairs hold the same values; the generation does not count.
+// Accepted reports whether the pair has not ended.
+func (p Pair) Accepted(now time.Time) bool { return p.NotAfter == nil || now.Before(*p.NotAfter) }
+
+// Equal reports whether two pairs hold the same values; the generation and the end do not count.
 func (p Pair) Equal(q Pair) bool {
 	return p.Token == q.Token && p.EncodingAESKey == q.EncodingAESKey && p.APIv3Key == q.APIv3Key &&
 		maps.Equal(p.PlatformKeys, q.PlatformKeys)

@@ -6,12 +6,15 @@
 package e2e
 
 import (
-	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,48 +23,104 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
-// TestChangedToken changes the token in the Secret: every pod serves the new one, as the process that it was, and refuses
-// the old one.
-func TestChangedToken(t *testing.T) {
+// TestRotationLosesNothing changes the token in the Secret while messages come: signed with the old one until Save is
+// pressed in the console, with either for a while after it, and then with the new one.
+func TestRotationLosesNothing(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, "changed-token")
+	const newToken = "EndToEndToken2"
+	s := newStage(t, "rotation")
 	s.serve(t, withReplicas(2))
-	s.replies(t, s.text(t, "before"), "before")
+	old := *s
+	var turn atomic.Int64
+	var saved, done atomic.Bool
+	s.plays = func() wechattest.Sender {
+		if done.Load() || saved.Load() && turn.Add(1)%2 == 0 {
+			return wechattest.Sender{Token: newToken}
+		}
+		return wechattest.Sender{}
+	}
 	before := s.sidecars(t)
 
-	old := *s
-	s.token = "EndToEndToken2"
-	s.patchSecret(t, func(secret *corev1.Secret) { secret.Data[v1alpha1.KeyToken] = []byte(s.token) })
-	s.awaitToken(t, &old)
-	s.replies(t, s.text(t, "after"), "after")
+	stop := s.load(t)
+	s.patchSecret(t, func(secret *corev1.Secret) { secret.Data[v1alpha1.KeyToken] = []byte(newToken) })
+	s.await(t, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationPending)
+	s.awaitReady(t)
+	time.Sleep(settled)
+	console := *s.sender()
+	console.Token = newToken
+	if refusal := wechattest.Diagnose(console.URLCheck(t.Context())); refusal != nil {
+		t.Fatalf("on Save: %v", refusal)
+	}
+	saved.Store(true)
+	s.await(t, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationEnding)
+	time.Sleep(settled)
+	done.Store(true)
+	time.Sleep(settled)
+	stop()
 	if after := s.sidecars(t); !maps.Equal(before, after) {
 		t.Errorf("the pods (UID and restarts) were %v and are %v", before, after)
 	}
+
+	old.replies(t, old.text(t, "a late retry"), "a late retry")
+	s.change(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.Credentials.RevokeBefore = 2 })
+	s.await(t, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonCredentialsResolved)
 	s.awaitReady(t)
-	endpoint, err := s.current(t.Context())
-	if err != nil || endpoint.Status.Credentials.Generation != 2 {
-		t.Errorf("the generation of the credentials is %d, not 2 (%v)", endpoint.Status.Credentials.Generation, err)
-	}
+	old.refused(t, old.text(t, "with what leaked"), http.StatusForbidden)
+	s.replies(t, s.text(t, "after"), "after")
 }
 
-// awaitToken waits until a row of calls shows that no pod is left with the old token.
-func (s *stage) awaitToken(t *testing.T, old *stage) {
-	t.Helper()
-	eventually(t, patience, "the new token to be served", func(ctx context.Context) error {
-		for range 8 {
-			if refusal := wechattest.Diagnose(s.sender().URLCheck(ctx)); refusal != nil {
-				return errors.New(refusal.String())
+// rotations is how many changes of a Secret TestRotationIsQuick times.
+const rotations = 100
+
+// TestRotationIsQuick prints how long it takes from a change of the Secret until every pod says that it serves it.
+func TestRotationIsQuick(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "rotations")
+	s.serve(t, withReplicas(2))
+	before := s.sidecars(t)
+	var took []time.Duration
+	for n := range rotations {
+		suffix := fmt.Sprintf("-%d", n+2)
+		began := time.Now()
+		s.patchSecret(t, func(secret *corev1.Secret) { secret.Data[v1alpha1.KeyToken] = fmt.Appendf(nil, "EndToEndToken%d", n+2) })
+		for {
+			behind := slices.DeleteFunc(s.generations(t), func(generation string) bool { return strings.HasSuffix(generation, suffix) })
+			if len(behind) == 0 {
+				break
 			}
-			answer, err := old.sender().URLCheck(ctx)
-			if err != nil {
-				return err
+			if time.Since(began) > patience {
+				t.Fatalf("after %v, there are pods that serve %v", patience, behind)
 			}
-			if answer.Status != http.StatusForbidden {
-				return fmt.Errorf("the old token was answered with %d", answer.Status)
-			}
+			time.Sleep(20 * time.Millisecond)
 		}
-		return nil
-	})
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	t.Logf("%d rotations × %d pods: until every pod serves the new pair, p50 %v, p99 %v, max %v", rotations, len(before),
+		took[len(took)/2].Round(time.Millisecond), took[len(took)*99/100-1].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
+	if after := s.sidecars(t); !maps.Equal(before, after) || len(after) != 2 {
+		t.Errorf("the pods (UID and restarts) were %v and are %v", before, after)
+	}
+	endpoint, err := s.current(t.Context())
+	if err != nil || endpoint.Status.Credentials.Generation != rotations+1 {
+		t.Errorf("the generation of the credentials is %d, not %d (%v)", endpoint.Status.Credentials.Generation, rotations+1, err)
+	}
+	s.token = fmt.Sprintf("EndToEndToken%d", rotations+1)
+	s.replies(t, s.text(t, "after all"), "after all")
+}
+
+// generations are what the sidecar's pods serve, by their own word.
+func (s *stage) generations(t *testing.T) []string {
+	t.Helper()
+	var generations []string
+	for _, answer := range s.ops(t, "status") {
+		var status struct{ Generation string }
+		if err := json.Unmarshal([]byte(answer), &status); err != nil {
+			t.Fatal(err)
+		}
+		generations = append(generations, status.Generation)
+	}
+	return generations
 }
 
 // TestBrokenSecretStopsNothing breaks and deletes the Secret of an endpoint that serves.

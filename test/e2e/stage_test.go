@@ -260,7 +260,10 @@ func (s *stage) sender() *wechattest.Sender {
 	if sender.URL == "" { // below the placeholder of a path it is the sender that knows
 		sender.URL = s.path
 	}
-	sender.URL, sender.Token, sender.Address = "http://"+s.host+sender.URL, s.token, kube.ingressAddress
+	sender.URL, sender.Address = "http://"+s.host+sender.URL, kube.ingressAddress
+	if sender.Token == "" { // while it changes, it is the sender that knows
+		sender.Token = s.token
+	}
 	return &sender
 }
 

@@ -29,6 +29,14 @@ type Status struct {
 	Generation string `json:"generation"`
 	Problem    string `json:"problem"`
 	Ready      bool   `json:"ready"`
+	// Used says when WeChat was seen with each accepted generation of the credentials.
+	Used map[int64]Use `json:"used"`
+}
+
+// Use is of one generation, since the pod began.
+type Use struct {
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
 }
 
 // Result is the answer of one pod, or why there was none.

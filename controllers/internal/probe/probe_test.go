@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestAsk(t *testing.T) {
@@ -55,7 +57,7 @@ func TestAsk(t *testing.T) {
 				t.Fatal(err)
 			}
 			result := New(number).Ask(t.Context(), []string{host})[0]
-			if result.Status != test.want && test.err == "" {
+			if !cmp.Equal(result.Status, test.want) && test.err == "" {
 				t.Errorf("got %+v, want %+v", result.Status, test.want)
 			}
 			if (result.Err == nil) != (test.err == "") || result.Err != nil && !strings.Contains(result.Err.Error(), test.err) {

@@ -24,19 +24,20 @@ type files struct {
 	config, credentials []byte
 }
 
-// makeFiles renders both files with one generation: a digest of the configuration, and the counter of the credentials. So
-// a change of either changes it, and no byte of it is derived from a secret.
+// makeFiles renders both files with one generation: a digest of the configuration and of which credentials are accepted
+// until when, and the counter of the newest. So a change of either file changes it, and no byte of it is derived from a
+// secret.
 func makeFiles(in Input) (files, error) {
 	c := makeConfig(in)
 	text, err := json.Marshal(c)
 	if err != nil {
 		return files{}, err
 	}
-	digest := sha256.Sum256(text)
-	c.Generation = fmt.Sprintf("%s-%d", hex.EncodeToString(digest[:5]), in.Pair.Generation)
+	digest := sha256.Sum256(append(text, lifetimes(in.Pairs)...))
+	c.Generation = fmt.Sprintf("%s-%d", hex.EncodeToString(digest[:5]), in.Pairs[0].Generation)
 	credentials := config.Credentials{
 		Generation: c.Generation,
-		Pairs:      []config.Pair{in.Pair},
+		Pairs:      in.Pairs,
 		GatewayKey: in.GatewayKey,
 	}
 	if err := c.Validate(); err != nil {
@@ -51,6 +52,18 @@ func makeFiles(in Input) (files, error) {
 	}
 	out.credentials, err = json.Marshal(credentials)
 	return out, err
+}
+
+// lifetimes names the generations of all pairs but the newest, and their ends.
+func lifetimes(pairs []config.Pair) string {
+	var text string
+	for _, pair := range pairs[1:] {
+		text += fmt.Sprintf(" %d", pair.Generation)
+		if pair.NotAfter != nil {
+			text += pair.NotAfter.UTC().Format("@2006-01-02T15:04:05.999999999")
+		}
+	}
+	return text
 }
 
 func makeConfig(in Input) config.Config {

@@ -23,8 +23,8 @@ type Input struct {
 	BackendURL string
 	// RuleURLs are http://host:port of the backends of spec.rules, in their order; empty where a rule has none.
 	RuleURLs []string
-	// Pair holds the well-formed values of the user's Secret. Its generation counts their changes, from 1.
-	Pair config.Pair
+	// Pairs are the accepted values of the user's Secret, newest first. The generation counts their changes, from 1.
+	Pairs []config.Pair
 	// GatewayKey is the endpoint's own random key, of config.GatewayKeySize bytes.
 	GatewayKey []byte
 	// Image and PullPolicy are those of the sidecar.

@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // example is an endpoint as the API server would store it.
 func example() Input {
 	return Input{
-		BackendURL: "http://shop-app.team-a.svc:8080", Pair: config.Pair{Generation: 3, Token: "golden-token"},
+		BackendURL: "http://shop-app.team-a.svc:8080", Pairs: []config.Pair{{Generation: 3, Token: "golden-token"}},
 		GatewayKey: []byte("golden-gateway-key-of-32-bytes!!"),
 		Image:      "example.com/sidecar:1", PullPolicy: "IfNotPresent",
 		Endpoint: &v1alpha1.WeChatEndpoint{
@@ -79,21 +79,21 @@ func TestGolden(t *testing.T) {
 			spec.Sidecar.Resources = &corev1.ResourceRequirements{
 				Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000m"), corev1.ResourceMemory: resource.MustParse("131072Ki")},
 			}
-			in.Pair.EncodingAESKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+			in.Pairs[0].EncodingAESKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 		},
 		"not-published": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Exposure = v1alpha1.ExposureNone },
 		"bare-address":  func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Host = "" },
 		"placeholder": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
 			spec.Platform, spec.MessageMode = v1alpha1.PlatformOpenPlatform, v1alpha1.MessageModeEncrypted
 			spec.URL.Path = "/platform/messages/$APPID$/callback"
-			in.Pair.EncodingAESKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+			in.Pairs[0].EncodingAESKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 		},
 		"pay": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
 			spec.Platform, spec.MessageMode, spec.AppID = v1alpha1.PlatformPay, "", "1900000109"
-			in.Pair = config.Pair{
+			in.Pairs = []config.Pair{{
 				Generation: 3, APIv3Key: "abcdefghijklmnopqrstuvwxyz012345",
 				PlatformKeys: map[string]string{"PUB_KEY_ID_0112345678902024": string(publicKey)},
-			}
+			}}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,10 +151,13 @@ func TestGenerationFollowsWhatIsServedAndNothingElse(t *testing.T) {
 			in.Endpoint.Spec.Rules = []v1alpha1.Rule{{Match: v1alpha1.RuleMatch{Event: "a"}, Action: v1alpha1.RuleActionDiscard}}
 		}, true},
 		"another gateway key, which only a loss changes": {func(in *Input) { in.GatewayKey = make([]byte, 32) }, false},
-		"changed credentials":                            {func(in *Input) { in.Pair.Generation = 4 }, true},
-		"more replicas":                                  {func(in *Input) { in.Endpoint.Spec.Sidecar.Replicas = new(int32(9)) }, false},
-		"another image":                                  {func(in *Input) { in.Image = "example.com/sidecar:2" }, false},
-		"another token, the same count":                  {func(in *Input) { in.Pair.Token = "another-token" }, false},
+		"older credentials beside": {func(in *Input) {
+			in.Pairs = append(in.Pairs, config.Pair{Generation: 2, Token: "older-token"})
+		}, true},
+		"changed credentials":           {func(in *Input) { in.Pairs[0].Generation = 4 }, true},
+		"more replicas":                 {func(in *Input) { in.Endpoint.Spec.Sidecar.Replicas = new(int32(9)) }, false},
+		"another image":                 {func(in *Input) { in.Image = "example.com/sidecar:2" }, false},
+		"another token, the same count": {func(in *Input) { in.Pairs[0].Token = "another-token" }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := example()
@@ -163,6 +166,19 @@ func TestGenerationFollowsWhatIsServedAndNothingElse(t *testing.T) {
 				t.Errorf("changed: %v, want %v", changed, test.changes)
 			}
 		})
+	}
+}
+
+// TestAnEndOfOlderCredentialsChangesTheGeneration: so that pods that have not loaded it are seen.
+func TestAnEndOfOlderCredentialsChangesTheGeneration(t *testing.T) {
+	in := example()
+	in.Pairs = append(in.Pairs, config.Pair{Generation: 2, Token: "older-token"})
+	endless := generation(t, in)
+	in.Pairs[1].NotAfter = new(time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC))
+	ending := generation(t, in)
+	in.Pairs[1].NotAfter = new(time.Date(2026, 1, 31, 13, 0, 0, 0, time.UTC))
+	if later := generation(t, in); endless == ending || ending == later || endless == later {
+		t.Errorf("the generations are %s, %s and %s", endless, ending, later)
 	}
 }
 
@@ -177,7 +193,7 @@ func generation(t *testing.T, in Input) string {
 
 func TestTokenStandsInTheSecretOnly(t *testing.T) {
 	in := example()
-	in.Pair.Token = "printable-token"
+	in.Pairs[0].Token = "printable-token"
 	objects, err := Make(in)
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +203,7 @@ func TestTokenStandsInTheSecretOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(text), in.Pair.Token) {
+		if strings.Contains(string(text), in.Pairs[0].Token) {
 			t.Errorf("the token stands in clear in:\n%s", text)
 		}
 	}
@@ -195,7 +211,7 @@ func TestTokenStandsInTheSecretOnly(t *testing.T) {
 
 func TestWhatTheSidecarWouldRefuseIsNotRendered(t *testing.T) {
 	in := example()
-	in.Pair.Token = "white space at the end\n"
+	in.Pairs[0].Token = "white space at the end\n"
 	if _, err := Make(in); err == nil || strings.Contains(err.Error(), "white space at the end\n") {
 		t.Errorf("error %v; want one that does not quote the token", err)
 	}
@@ -204,12 +220,12 @@ func TestWhatTheSidecarWouldRefuseIsNotRendered(t *testing.T) {
 func TestNoSecretStandsInTheConfigMap(t *testing.T) {
 	in := example()
 	in.Endpoint.Spec.MessageMode = v1alpha1.MessageModeEncrypted
-	in.Pair.EncodingAESKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+	in.Pairs[0].EncodingAESKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 	files, err := makeFiles(in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := string(files.config); strings.Contains(text, in.Pair.EncodingAESKey) || strings.Contains(text, in.Pair.Token) {
+	if text := string(files.config); strings.Contains(text, in.Pairs[0].EncodingAESKey) || strings.Contains(text, in.Pairs[0].Token) {
 		t.Errorf("a value of the Secret stands in the configuration:\n%s", text)
 	}
 }

@@ -66,7 +66,7 @@ type Message struct {
 	// Query is what was verified. In plaintext mode its Triple must be bound to its first use, which only a store of used
 	// ones can see.
 	Query wechat.Query
-	// Generation is that of the credentials that verified it.
+	// Generation is that of the credentials that verified it; 0 where another accepted pair would have, too.
 	Generation int64
 	// Echo is the answer to a URL check, nil for a message.
 	Echo []byte
@@ -189,17 +189,20 @@ func (g *Gate) freshUntil(timestamp string, now time.Time) (time.Time, error) {
 	return sent.Add(window), nil
 }
 
-// signedBy returns the newest pair whose token signed the parts. It always tries all of them, so that the time does not
-// tell which one matched.
-func (g *Gate) signedBy(signature string, parts ...string) *pair {
-	var found *pair
+// signedBy returns the newest accepted pair whose token signed the parts, and whether it is the only one. It always tries
+// all of them, so that the time does not tell which one matched.
+func (g *Gate) signedBy(now time.Time, signature string, parts ...string) (found *pair, only bool) {
 	var array [4]string
 	for i := range g.pairs {
-		if wechat.Verify(signature, append(append(array[:0], g.pairs[i].Token), parts...)...) && found == nil {
-			found = &g.pairs[i]
+		p := &g.pairs[i]
+		if !p.Accepted(now) || !wechat.Verify(signature, append(append(array[:0], p.Token), parts...)...) {
+			continue
+		}
+		if only = found == nil; only {
+			found = p
 		}
 	}
-	return found
+	return found, only
 }
 
 var errSignature = wechat.Refuse(wechat.ReasonBadSignature, "signed with a token that is not the Secret's; compare it with Token in the console")

@@ -20,21 +20,21 @@ func (g *Gate) checkNotification(r Request, _ string, now time.Time) (Message, e
 	if err != nil {
 		return Message{}, err
 	}
-	if !g.knowsSerial(header.Serial) {
+	if !g.knowsSerial(header.Serial, now) {
 		return Message{}, wechat.Refuse(wechat.ReasonUnknownSerial, "signed with a key that is not in the Secret; add WeChat Pay's new public key or certificate")
 	}
 	body, err := readBody(r)
 	if err != nil {
 		return Message{}, err
 	}
-	message, err := g.openNotification(header, body)
+	message, err := g.openNotification(header, body, now)
 	message.StaleAt = staleAt
 	return message, err
 }
 
-func (g *Gate) knowsSerial(serial string) bool {
+func (g *Gate) knowsSerial(serial string, now time.Time) bool {
 	for i := range g.pairs {
-		if g.pairs[i].platformKeys[serial] != nil {
+		if g.pairs[i].Accepted(now) && g.pairs[i].platformKeys[serial] != nil {
 			return true
 		}
 	}
@@ -42,12 +42,12 @@ func (g *Gate) knowsSerial(serial string) bool {
 }
 
 // openNotification tries every pair that knows the serial; two pairs may differ in the APIv3 key only.
-func (g *Gate) openNotification(header wechat.PayHeader, body []byte) (Message, error) {
+func (g *Gate) openNotification(header wechat.PayHeader, body []byte, now time.Time) (Message, error) {
 	err := wechat.Refuse(wechat.ReasonBadSignature, "not signed by WeChat Pay; a few such are its own tests of whether anybody looks (SIGNTEST)")
 	for i := range g.pairs {
 		p := &g.pairs[i]
 		key := p.platformKeys[header.Serial]
-		if key == nil || !wechat.VerifyPay(key, header.Signature, header.Timestamp, header.Nonce, body) {
+		if key == nil || !p.Accepted(now) || !wechat.VerifyPay(key, header.Signature, header.Timestamp, header.Nonce, body) {
 			continue
 		}
 		notification, parseErr := wechat.ParsePayNotification(body)

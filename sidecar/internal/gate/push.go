@@ -61,11 +61,15 @@ func (g *Gate) checkTriple(r Request, now time.Time) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	signer := g.signedBy(query.Signature, query.Timestamp, query.Nonce)
+	signer, only := g.signedBy(now, query.Signature, query.Timestamp, query.Nonce)
 	if signer == nil {
 		return Message{}, errSignature
 	}
-	return Message{Query: query, Generation: signer.Generation, StaleAt: staleAt, pair: signer}, nil
+	message := Message{Query: query, StaleAt: staleAt, pair: signer}
+	if only { // a changed key alone does not show in a signature
+		message.Generation = signer.Generation
+	}
+	return message, nil
 }
 
 // checkEncryptedEcho verifies WeCom's URL check, whose echostr is encrypted and is answered decrypted.
@@ -132,7 +136,7 @@ func (g *Gate) parseEncryptedQuery(raw string) (wechat.Query, error) {
 // open verifies msg_signature over an encrypted text and decrypts it. Freshness comes last, so that a stale message is
 // known to be WeChat's.
 func (g *Gate) open(query wechat.Query, encrypted, pathID string, now time.Time) (Message, error) {
-	message, err := g.decrypt(query, encrypted)
+	message, err := g.decrypt(query, encrypted, now)
 	if err != nil {
 		return Message{}, err
 	}
@@ -146,11 +150,11 @@ func (g *Gate) open(query wechat.Query, encrypted, pathID string, now time.Time)
 // decrypt uses the newest key that opens the text, of the pairs whose token signed it: a key may have been changed and the
 // token not. It always tries every token, so that the time does not tell a stranger which one matched, and no key before
 // its token did.
-func (g *Gate) decrypt(query wechat.Query, encrypted string) (Message, error) {
+func (g *Gate) decrypt(query wechat.Query, encrypted string, now time.Time) (Message, error) {
 	signed, message := false, Message{}
 	for i := range g.pairs {
 		p := &g.pairs[i]
-		if !wechat.Verify(query.MsgSignature, p.Token, query.Timestamp, query.Nonce, encrypted) {
+		if !p.Accepted(now) || !wechat.Verify(query.MsgSignature, p.Token, query.Timestamp, query.Nonce, encrypted) {
 			continue
 		}
 		signed = true

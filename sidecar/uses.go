@@ -1,0 +1,60 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sidecar
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+)
+
+// Use says when WeChat was seen with one generation of the credentials: whoever signs with a new token has it from the
+// console's form.
+type Use struct {
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+}
+
+// uses remembers the use of the accepted generations, since this process began. The zero value is ready for use.
+type uses struct {
+	mu           sync.Mutex
+	byGeneration map[int64]Use
+}
+
+// note records a verified callback. Generation 0, of one that several would have verified, tells nothing.
+func (u *uses) note(generation int64, now time.Time) {
+	if generation == 0 {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	use, known := u.byGeneration[generation]
+	if !known {
+		use.First = now
+	}
+	use.Last = now
+	if u.byGeneration == nil {
+		u.byGeneration = map[int64]Use{}
+	}
+	u.byGeneration[generation] = use
+}
+
+// keep forgets the generations that are no longer accepted.
+func (u *uses) keep(pairs []config.Pair) {
+	accepted := map[int64]bool{}
+	for _, pair := range pairs {
+		accepted[pair.Generation] = true
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	maps.DeleteFunc(u.byGeneration, func(generation int64, _ Use) bool { return !accepted[generation] })
+}
+
+func (u *uses) all() map[int64]Use {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return maps.Clone(u.byGeneration)
+}

@@ -1,0 +1,31 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sidecar
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+)
+
+func TestUses(t *testing.T) {
+	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	var u uses
+	u.note(1, noon)
+	u.note(1, noon.Add(time.Hour))
+	u.note(2, noon.Add(2*time.Hour))
+	u.note(0, noon.Add(3*time.Hour)) // it may have been either
+	want := map[int64]Use{1: {noon, noon.Add(time.Hour)}, 2: {noon.Add(2 * time.Hour), noon.Add(2 * time.Hour)}}
+	if diff := cmp.Diff(want, u.all()); diff != "" {
+		t.Errorf("the uses are (-want +got):\n%s", diff)
+	}
+	u.keep([]config.Pair{{Generation: 3}, {Generation: 2}})
+	delete(want, 1)
+	if diff := cmp.Diff(want, u.all()); diff != "" {
+		t.Errorf("after a rotation, the uses are (-want +got):\n%s", diff)
+	}
+}

@@ -69,12 +69,12 @@ func kinds() map[string]kind {
 		"store":                {sample: "shop", plays: inJSON, message: jsonMessage, reply: said},
 		"wecom-app":            {sample: "wecom", plays: weCom(corpID, ""), message: textMessage, reply: said},
 		"wecom-bot":            {sample: "wecom", change: receivers(""), plays: bot, message: botMessage, reply: said},
-		"wecom-suite-commands": {sample: "wecom", change: receivers(suiteID, corpID), plays: weCom(suiteID, ""), message: ticket("SuiteId", "suite_ticket"), answer: wechat.Success},
+		"wecom-suite-commands": {sample: "wecom", change: receivers(suiteID, corpID), plays: weCom(suiteID, ""), message: suiteTicket, answer: wechat.Success},
 		"wecom-suite-data": {
 			sample: "wecom", change: receivers("$CORPID$"), below: "/$CORPID$", plays: weCom("wwauthorizer", "/wwauthorizer"),
 			message: textMessage, reply: said,
 		},
-		"open-tickets": {sample: "openplatform", plays: official, message: ticket("AppId", "component_verify_ticket"), answer: wechat.Success, noCheck: true},
+		"open-tickets": {sample: "openplatform", plays: official, message: componentTicket, answer: wechat.Success, noCheck: true},
 		"open-authorizer": {
 			sample: "openplatform", below: "/$APPID$/callback", message: textMessage, reply: said, noCheck: true,
 			plays: wechattest.Sender{URL: "/wxauthorizer/callback", EncodingAESKey: sampleKey, ReceiverID: appID},
@@ -90,18 +90,17 @@ func textMessage(content string) []byte {
 }
 
 func jsonMessage(content string) []byte {
-	return fmt.Appendf(nil, `{"ToUserName":%q,"FromUserName":%q,"CreateTime":%d,"MsgType":"text","Content":%q,"MsgId":22054768590064713728}`,
-		wechattest.DefaultAccount, openID, time.Now().Unix(), content)
+	return wechattest.JSONTextMessage(wechattest.DefaultAccount, openID, content, "22054768590064713728", time.Now())
 }
 
-func botMessage(content string) []byte {
-	return fmt.Appendf(nil, `{"msgid":"CAIQ16","aibotid":"bot1","chattype":"single","from":{"userid":"u"},"msgtype":"text","text":{"content":%q}}`, content)
+func botMessage(content string) []byte { return wechattest.BotTextMessage(openID, content, "CAIQ16") }
+
+func componentTicket(content string) []byte {
+	return wechattest.ComponentTicket("wx5823bf96d3bd56c7", content, time.Now())
 }
 
-func ticket(id, infoType string) func(string) []byte {
-	return func(content string) []byte {
-		return fmt.Appendf(nil, "<xml><%s>wx1</%[1]s><CreateTime>%d</CreateTime><InfoType>%s</InfoType><Ticket>%s</Ticket></xml>", id, time.Now().Unix(), infoType, content)
-	}
+func suiteTicket(content string) []byte {
+	return wechattest.SuiteTicket("ww4asffe9xxx4c0f4c", content, time.Now())
 }
 
 // TestEveryKindOfAccount applies the samples, and what they become in other modes, and plays WeChat for each of them. They
@@ -122,6 +121,10 @@ func TestEveryKindOfAccount(t *testing.T) {
 				s.refusesForgeries(t, k)
 			})
 		}
+		t.Run("pay", func(t *testing.T) {
+			t.Parallel()
+			shared.playsPay(t)
+		})
 		t.Run("two-replicas", func(t *testing.T) {
 			t.Parallel()
 			k := kinds()["official-encrypted"]
@@ -135,34 +138,17 @@ func TestEveryKindOfAccount(t *testing.T) {
 	})
 }
 
-// apply makes the Secret and the endpoint of a sample under another name, with the host, the class and the app of the
-// stage, and returns a stage of that endpoint.
+// apply makes the Secret and the endpoint of a sample, waits until it is published, and returns a stage of that endpoint.
 func (s *stage) apply(t *testing.T, name string, k kind, replicas int32) *stage {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join("..", "..", "config", "samples", k.sample+".yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, second, found := strings.Cut(string(content), "\n---\n")
-	var secret corev1.Secret
-	var endpoint v1alpha1.WeChatEndpoint
-	if err := errors.Join(yaml.UnmarshalStrict([]byte(first), &secret), yaml.UnmarshalStrict([]byte(second), &endpoint)); err != nil || !found {
-		t.Fatalf("the sample %s is not a Secret and an endpoint: %v", k.sample, err)
-	}
-	secret.Namespace, secret.Name = s.namespace, name
+	own, secret, endpoint := s.sample(t, k.sample, name)
 	secret.StringData[v1alpha1.KeyEncodingAESKey] = sampleKey // the sample of an Official Account has none
-	endpoint.ObjectMeta = s.object(name)
-	spec := &endpoint.Spec
-	spec.Credentials.SecretName, spec.URL.Host, spec.URL.Path = name, s.host, "/"+name+k.below
-	spec.URL.Ingress = &v1alpha1.IngressExposure{ClassName: kube.className}
-	spec.Backend.Service.Name, spec.Backend.Path, spec.Sidecar.Replicas = appName, "/weixin/", &replicas
+	endpoint.Spec.URL.Path += k.below
+	endpoint.Spec.Sidecar.Replicas = &replicas
 	if k.change != nil {
-		k.change(spec)
+		k.change(&endpoint.Spec)
 	}
-	own := *s
-	own.name, own.path, own.token = name, "/"+name, secret.StringData[v1alpha1.KeyToken]
-	s.create(t, &secret, &endpoint) // the API server's answer has no stringData
-
+	s.create(t, secret, endpoint)
 	own.plays = func() wechattest.Sender {
 		sender := k.plays
 		sender.URL = "/" + name + sender.URL
@@ -174,7 +160,33 @@ func (s *stage) apply(t *testing.T, name string, k kind, replicas int32) *stage 
 	} else {
 		own.awaitPublished(t)
 	}
-	return &own
+	return own
+}
+
+// sample reads the Secret and the endpoint of a sample, gives them another name, the host, the class and the app of the
+// stage, and returns them with a stage of that endpoint.
+func (s *stage) sample(t *testing.T, file, name string) (*stage, *corev1.Secret, *v1alpha1.WeChatEndpoint) {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("..", "..", "config", "samples", file+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second, found := strings.Cut(string(content), "\n---\n")
+	var secret corev1.Secret
+	var endpoint v1alpha1.WeChatEndpoint
+	if err := errors.Join(yaml.UnmarshalStrict([]byte(first), &secret), yaml.UnmarshalStrict([]byte(second), &endpoint)); err != nil || !found {
+		t.Fatalf("the sample %s is not a Secret and an endpoint: %v", file, err)
+	}
+	one := int32(1)
+	secret.Namespace, secret.Name = s.namespace, name
+	endpoint.ObjectMeta = s.object(name)
+	spec := &endpoint.Spec
+	spec.Credentials.SecretName, spec.URL.Host, spec.URL.Path = name, s.host, "/"+name
+	spec.URL.Ingress = &v1alpha1.IngressExposure{ClassName: kube.className}
+	spec.Backend.Service.Name, spec.Backend.Path, spec.Sidecar.Replicas = appName, "/weixin/", &one
+	own := *s
+	own.name, own.path, own.token = name, "/"+name, secret.StringData[v1alpha1.KeyToken]
+	return &own, &secret, &endpoint
 }
 
 // awaitRefusals waits until the sidecar answers, where nothing can be asked of it but to refuse.

@@ -94,15 +94,6 @@ func (s *Sender) NewPost(body []byte, mutations ...Mutation) (*Request, error) {
 	return s.make(draft{method: http.MethodPost, body: body}, mutations)
 }
 
-// TextMessage is the XML of a text message, as WeChat posts it. No argument can leave its element.
-func TextMessage(to, from, content, msgID string, created time.Time) []byte {
-	return fmt.Appendf(nil, "<xml><ToUserName>%s</ToUserName>\n<FromUserName>%s</FromUserName>\n<CreateTime>%d</CreateTime>\n"+
-		"<MsgType><![CDATA[text]]></MsgType>\n<Content>%s</Content>\n<MsgId>%s</MsgId>\n</xml>",
-		wechat.CDATA(to), wechat.CDATA(from), created.Unix(), wechat.CDATA(content), xmlText(msgID))
-}
-
-var xmlText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace
-
 // make mutates a draft, signs what came of it, and writes it down.
 func (s *Sender) make(d draft, mutations []Mutation) (*Request, error) {
 	target, err := parseURL(s.URL)

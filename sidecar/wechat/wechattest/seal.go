@@ -4,6 +4,7 @@
 package wechattest
 
 import (
+	"bytes"
 	"crypto/rand"
 	"fmt"
 	"net/http"
@@ -34,17 +35,26 @@ func (s *Sender) seal(d *draft) error {
 		d.echo, d.echostr = *d.echostr, &d.encrypt
 		return nil
 	}
-	envelope := wechat.RequestEnvelope(s.Form, []wechat.Address{{Name: "ToUserName", Value: s.account()}}, d.encrypt)
-	if s.Cleartext { // all of the message, with Encrypt before its end
-		encrypt := []byte("<Encrypt>" + wechat.CDATA(d.encrypt) + "</Encrypt>")
-		end := len(plain) - len("</xml>")
-		if s.Form != wechat.FormXML {
-			encrypt, end = fmt.Appendf(nil, `,"Encrypt":%q`, d.encrypt), len(plain)-1
-		}
-		envelope = slices.Concat(plain[:end], encrypt, plain[end:])
+	if body := s.besideCleartext(plain, d.encrypt); s.Cleartext && body != nil {
+		d.body = body
+	} else {
+		d.body = wechat.RequestEnvelope(s.Form, []wechat.Address{{Name: "ToUserName", Value: s.account()}}, d.encrypt)
 	}
-	d.body = envelope
 	return nil
+}
+
+// besideCleartext is the body of the compatible mode, all of the message with Encrypt before its end; nil for a message
+// that has no such end.
+func (s *Sender) besideCleartext(plain []byte, encrypted string) []byte {
+	ending, encrypt := "</xml>", []byte("<Encrypt>"+wechat.CDATA(encrypted)+"</Encrypt>")
+	if s.Form != wechat.FormXML {
+		ending, encrypt = "}", fmt.Appendf(nil, `,"Encrypt":%q`, encrypted)
+	}
+	end := bytes.LastIndex(plain, []byte(ending))
+	if end < 0 {
+		return nil
+	}
+	return slices.Concat(plain[:end], encrypt, plain[end:])
 }
 
 // OpenReply verifies and decrypts a sealed reply as WeChat does, and returns the message in it.

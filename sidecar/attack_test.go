@@ -61,6 +61,16 @@ func newVictim(t *testing.T, kind string, edit func(*config.Config)) *victim {
 	return &victim{stage: s, sender: sender, kind: a}
 }
 
+// serve replaces the credentials, and waits until they are served.
+func (v *victim) serve(t *testing.T, credentials config.Credentials) {
+	t.Helper()
+	v.config.Generation = "g-attacked"
+	credentials.Generation = v.config.Generation
+	v.writeFile(t, config.CredentialsFile, credentials)
+	v.writeFile(t, config.File, v.config)
+	v.awaitGeneration(t, v.config.Generation)
+}
+
 // message is one that the app has not seen.
 func (v *victim) message() string {
 	v.unique++

@@ -293,10 +293,9 @@ func (s *stage) exchange(t *testing.T, text string, broken bool) []wechattest.An
 			continue
 		}
 		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Errorf("reading an answer: %v", err)
-			return answers
-		}
 		answers = append(answers, wechattest.Answer{Status: response.StatusCode, Header: response.Header, Body: body})
+		if err != nil {
+			return answers // reset behind the head, with more of the request unread
+		}
 	}
 }

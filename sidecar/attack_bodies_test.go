@@ -286,7 +286,7 @@ func TestHostileXML(t *testing.T) {
 		"a byte order mark is accepted":               {accepted, prefix("\ufeff")},
 		"white space around is accepted":              {accepted, func(r *wechattest.Request) { prefix(" \r\n\t")(r); suffix("\r\n ")(r) }},
 		"comments around are accepted":                {accepted, func(r *wechattest.Request) { prefix("<!-- a -->")(r); suffix("<!-- a -->")(r) }},
-		"white space around Encrypt is accepted":      {accepted, func(r *wechattest.Request) { before("<![CDATA[", "")(r); within("")(r); pretty(r) }},
+		"white space around Encrypt is accepted":      {accepted, pretty},
 		"Encrypt in two sections is accepted":         {accepted, before("]]></Encrypt>", "]]><![CDATA[")},
 		"an include is text":                          {accepted, in(`<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="file:///etc/passwd" parse="text"/>`)},
 		"an Encrypt of another namespace is not ours": {accepted, in(`<o:Encrypt xmlns:o="urn:o">Zm9yZ2Vk</o:Encrypt>`)},

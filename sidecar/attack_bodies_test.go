@@ -488,7 +488,7 @@ func TestWhatStandsBesideEncryptReachesNobody(t *testing.T) {
 			"an event":                 before("<MsgType>", "<Event>subscribe</Event>"),
 			"an InfoType":              before("<MsgType>", "<InfoType>component_verify_ticket</InfoType>"),
 			"the type, twice":          before("<MsgType>", "<MsgType>event</MsgType>"),
-			"everything but Encrypt":   rewrite(func(b string) string { return "<xml>" + b[strings.Index(b, "<Encrypt>"):] }),
+			"everything but Encrypt":   func(r *wechattest.Request) { r.Body = []byte("<xml><Encrypt>" + encryptOf(r) + "</Encrypt></xml>") },
 			"an attack on the app":     before("<MsgType>", "<a>' OR 1=1 --</a>"),
 			"the account, in capitals": replace("gh_1", "GH_1"),
 		},
@@ -615,7 +615,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	padding := func(request *wechattest.Request, size int) {
 		request.Body = append(request.Body[:len(request.Body):len(request.Body)], bytes.Repeat([]byte(" "), size-len(request.Body))...)
 	}
-	for _, kind := range []string{"an Official Account, plaintext", "an Official Account, encrypted", "a Shop", "a WeCom app"} {
+	for _, kind := range []string{"an Official Account, plaintext", "an Official Account, encrypted", "a Shop"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			v := newVictim(t, kind, nil)
@@ -624,12 +624,12 @@ func TestBodiesAreBounded(t *testing.T) {
 				size    int
 				chunked bool
 			}{
-				"exactly the bound":                {accepted, sidecar.MaxBodySize, false},
-				"exactly the bound, in chunks":     {accepted, sidecar.MaxBodySize, true},
-				"one byte over":                    {refused, sidecar.MaxBodySize + 1, false},
-				"one byte over, in chunks":         {refused, sidecar.MaxBodySize + 1, true},
-				"eight times the bound":            {refused, 8 * sidecar.MaxBodySize, false},
-				"eight times the bound, in chunks": {refused, 8 * sidecar.MaxBodySize, true},
+				"exactly the bound":            {accepted, sidecar.MaxBodySize, false},
+				"exactly the bound, in chunks": {accepted, sidecar.MaxBodySize, true},
+				"one byte over":                {refused, sidecar.MaxBodySize + 1, false},
+				"one byte over, in chunks":     {refused, sidecar.MaxBodySize + 1, true},
+				"twice the bound":              {refused, 2 * sidecar.MaxBodySize, false},
+				"twice the bound, in chunks":   {refused, 2 * sidecar.MaxBodySize, true},
 			} {
 				t.Run(name, func(t *testing.T) {
 					request, message := v.genuine(t)

@@ -120,21 +120,17 @@ func (v *victim) expectAccepted(t *testing.T, request *wechattest.Request, messa
 
 func (v *victim) judge(t *testing.T, want outcome, answer wechattest.Answer, err error, message string) {
 	t.Helper()
-	if want == unreadable {
+	switch want {
+	case unreadable:
 		if err == nil && answer.Status < http.StatusBadRequest {
 			t.Errorf("answered %d, want an error of the HTTP server", answer.Status)
 		}
-		v.expectSeen(t, false, "")
-		return
-	}
-	must(t, answer, err)
-	switch want {
 	case accepted:
-		if answer.Status != http.StatusOK {
+		if must(t, answer, err); answer.Status != http.StatusOK {
 			t.Errorf("answered %d, want 200", answer.Status)
 		}
 	case refused, unknown:
-		v.expectRefusal(t, want, answer)
+		v.expectRefusal(t, want, must(t, answer, err))
 	}
 	v.expectSeen(t, want == accepted && !v.check, message)
 }
@@ -258,7 +254,7 @@ func (s *stage) dial(t *testing.T) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { connection.Close() })
-	if err := connection.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	return connection

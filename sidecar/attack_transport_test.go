@@ -203,7 +203,7 @@ func TestOneRequestBehindAnother(t *testing.T) {
 			return fmt.Sprintf("POST /weixin?a=b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n%s\r\n\r\n%s", len(inner), lastRequest, inner)
 		}, []int{403}, false},
 		"behind a length of 0 the body is a request that is none": {
-			func(r raw) string { return r.with("Content-Length: 0").String() }, []int{403, 400}, false,
+			func(r raw) string { return r.with("Content-Length: 0").String() + "\r\n\r\n" }, []int{403, 400}, false,
 		},
 		"a length hides nothing from chunks": {
 			func(r raw) string {

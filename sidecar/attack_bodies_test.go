@@ -226,7 +226,7 @@ func TestMalformedVectorsAreRefusedAlike(t *testing.T) {
 				c.MessageMode, c.AppID = config.ModeEncrypted, vector.ReceiveID
 			}), kind: account{message: xmlText}}
 			v.serve(t, config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: vector.EncodingAESKey}}})
-			v.sender = &wechattest.Sender{URL: v.url, Token: token, EncodingAESKey: vector.EncodingAESKey, ReceiverID: vector.ReceiveID}
+			v.sender = &wechattest.Sender{URL: v.url, Token: token, EncodingAESKey: vector.EncodingAESKey, ReceiverID: vector.ReceiveID, Timeout: patience}
 			v.expect(t, refused, func(r *wechattest.Request) { encrypted(r, wechat.FormXML, vector.Encrypt) })
 		})
 	}

@@ -106,7 +106,7 @@ func TestForgedPaymentsAreRefusedAlike(t *testing.T) {
 	s := newStage(t, func(c *config.Config) {
 		c.Platform, c.MessageMode, c.AppID, c.Path, c.Freshness = config.PlatformPay, "", "1900000001", "/pay", 0
 	})
-	v := &victim{stage: s, sender: &wechattest.Sender{URL: strings.TrimSuffix(s.url, "/weixin") + "/pay", Token: token}}
+	v := &victim{stage: s, sender: &wechattest.Sender{URL: strings.TrimSuffix(s.url, "/weixin") + "/pay", Token: token, Timeout: patience}}
 	v.serve(t, config.Credentials{Pairs: []config.Pair{{Generation: 1, APIv3Key: apiV3Key, PlatformKeys: map[string]string{serial: pay.public(t)}}}})
 
 	set := func(name string, values ...string) func(*wechattest.Request) {

@@ -37,6 +37,10 @@ const (
 	accepted                  // 200; the app sees exactly the genuine message, if it is a message
 )
 
+// patience is how long an answer may take before it counts as none. It is long, because nothing here is about time and
+// the computer may be busy.
+const patience = 20 * time.Second
+
 // victim is a sidecar under attack, and WeChat beside the attacker.
 type victim struct {
 	*stage
@@ -54,10 +58,16 @@ func newVictim(t *testing.T, kind string, edit func(*config.Config)) *victim {
 	if !ok {
 		t.Fatalf("there is no account %q", kind)
 	}
-	if usual := a.edit; edit != nil {
-		a.edit = func(c *config.Config) { usual(c); edit(c) }
+	usual := a.edit
+	a.edit = func(c *config.Config) {
+		usual(c)
+		c.Backend.Deadline = config.Duration(config.MaxDeadline)
+		if edit != nil {
+			edit(c)
+		}
 	}
 	s, sender := newAccountStage(t, a)
+	sender.Timeout = patience
 	return &victim{stage: s, sender: sender, kind: a}
 }
 
@@ -254,7 +264,7 @@ func (s *stage) dial(t *testing.T) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { connection.Close() })
-	if err := connection.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	return connection

@@ -237,3 +237,78 @@ func (v *victim) expectAged(t *testing.T, want outcome, mutation wechattest.Muta
 	}
 	v.expectFresh(t)
 }
+
+// TestWeComsURLCheckDecryptsNoMessage: what msg_signature covers is the same for an echostr and a message, so that one can
+// be sent in place of the other by whoever saw it pass.
+func TestWeComsURLCheckDecryptsNoMessage(t *testing.T) {
+	t.Parallel()
+	for name, message := range map[string]string{
+		"XML without white space": "<xml><SuiteId>wx1</SuiteId><InfoType>suite_ticket</InfoType><SuiteTicket>asdf</SuiteTicket></xml>",
+		"JSON":                    `{"SuiteTicket":"asdf"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVictim(t, "a suite's commands", nil)
+			captured, err := v.sender.NewPost([]byte(message))
+			if err != nil {
+				t.Fatal(err)
+			}
+			check := *captured
+			check.Method, check.Body = http.MethodGet, nil
+			check.Query += "&echostr=" + url.QueryEscape(encryptOf(captured))
+			answer := whole(v.sender.Send(t.Context(), &check))
+			if answer.Status != http.StatusForbidden || len(answer.Body) > 0 {
+				t.Errorf("answered %d %q", answer.Status, answer.Body)
+			}
+			if answer := whole(v.sender.Send(t.Context(), captured)); answer.Status != http.StatusOK {
+				t.Errorf("the message itself is answered %d", answer.Status)
+			}
+		})
+	}
+}
+
+func TestWeComsEchostrIsNoMessage(t *testing.T) {
+	t.Parallel()
+	v := newVictim(t, "a WeCom app", nil)
+	captured, err := v.sender.NewURLCheck()
+	if err != nil {
+		t.Fatal(err)
+	}
+	query, err := url.ParseQuery(captured.Query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := *captured
+	message.Method, message.Body = http.MethodPost, []byte("<xml><Encrypt>"+query.Get("echostr")+"</Encrypt></xml>")
+	if answer := whole(v.sender.Send(t.Context(), &message)); answer.Status != http.StatusForbidden || v.app.count() > 0 {
+		t.Errorf("answered %d, the app saw %q", answer.Status, v.app.bodies)
+	}
+	if answer := whole(v.sender.Send(t.Context(), captured)); answer.Status != http.StatusOK {
+		t.Errorf("the URL check itself is answered %d", answer.Status)
+	}
+}
+
+// TestPlaintextHasNoDoctype: the signature covers no body, so that a captured query that this replica has not seen brings
+// any document to the app's parser.
+func TestPlaintextHasNoDoctype(t *testing.T) {
+	t.Parallel()
+	v := newVictim(t, "an Official Account, plaintext", nil)
+	request, _ := v.genuine(t)
+	for _, prefix := range []string{"", "<?xml version=\"1.0\"?>\n", "<!-- a -->"} {
+		attack := request.WithBody([]byte(prefix + `<!DOCTYPE xml [<!ENTITY x SYSTEM "file:///etc/passwd">]>` + strings.Replace(string(request.Body), "hi", "&x;", 1)))
+		if answer := whole(v.sender.Send(t.Context(), attack)); answer.Status != http.StatusForbidden || v.app.count() > 0 {
+			t.Errorf("answered %d, the app saw %q", answer.Status, v.app.bodies)
+		}
+	}
+	if answer := whole(v.sender.Send(t.Context(), request)); answer.Status != http.StatusOK {
+		t.Errorf("the message itself is answered %d", answer.Status)
+	}
+}
+
+func TestOptionsOfTheServerAreNotAnswered(t *testing.T) {
+	t.Parallel()
+	v := newVictim(t, "an Official Account, plaintext", nil)
+	answers := v.exchange(t, "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", true)
+	if len(answers) != 1 || answers[0].Status != http.StatusNotFound {
+		t.Errorf("answered %+v", answers)
+	}
+}

@@ -71,49 +71,57 @@ func (s *Sidecar) noteVerified(message gate.Message, now time.Time) {
 	s.uses.note(message.Generation, now)
 }
 
-// boundedBody reads a body within the bound of one message and within the budget of all of them.
+// boundedBody reads a body within the bound of one message and within the budget of all of them. It reads once, and what
+// came of it stands: a body that broke off cannot be read to its end by asking again.
 type boundedBody struct {
 	sidecar  *Sidecar
 	r        *http.Request
 	deadline time.Time
 	charged  int64
-	done     []byte // once read
+
+	asked bool
+	body  []byte
+	err   error
 }
 
-// read charges what has come, not what was announced, and nothing for the first freeBodySize bytes: whoever announces
-// much and sends little, or slowly, takes nothing from the messages of others.
 func (b *boundedBody) read() ([]byte, error) {
-	if b.done != nil {
-		return b.done, nil
+	if !b.asked {
+		b.asked = true
+		b.body, b.err = b.readOnce()
 	}
-	total := b.r.ContentLength
-	if total < 0 {
-		total = MaxBodySize + 1 // chunked: it may become that long
-	} else if total > MaxBodySize {
+	return b.body, b.err
+}
+
+// readOnce charges what has come, not what was announced, and nothing for the first freeBodySize bytes: whoever announces
+// much and sends little, or slowly, takes nothing from the messages of others.
+func (b *boundedBody) readOnce() ([]byte, error) {
+	limit := b.r.ContentLength
+	if limit > MaxBodySize {
 		return nil, tooLarge
 	}
+	if limit < 0 {
+		limit = MaxBodySize + 1 // chunked: it may become that long
+	}
 	var body []byte
-	for int64(len(body)) < total {
-		next := min(total, max(freeBodySize, 2*int64(len(body))))
-		if !b.charge(next - freeBodySize) {
-			return nil, errOverloaded
+	for {
+		if len(body) == cap(body) {
+			next := min(limit, max(freeBodySize, 2*int64(len(body))))
+			if !b.charge(next - freeBodySize) {
+				return nil, errOverloaded
+			}
+			body = append(make([]byte, 0, next), body...)
 		}
-		read := len(body)
-		body = append(make([]byte, 0, next), body...)[:next]
-		n, err := io.ReadFull(b.r.Body, body[read:])
-		body = body[:read+n]
-		if err != nil && b.r.ContentLength < 0 && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
-			break
-		}
-		if err != nil {
+		n, err := b.r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case len(body) > MaxBodySize:
+			return nil, tooLarge
+		case errors.Is(err, io.EOF), int64(len(body)) == b.r.ContentLength:
+			return body, nil
+		case err != nil:
 			return nil, wechat.Refuse(wechat.ReasonMalformed, "the body broke off, or came too slowly")
 		}
 	}
-	if len(body) > MaxBodySize {
-		return nil, tooLarge
-	}
-	b.done = body
-	return body, nil
 }
 
 // charge raises what is charged to n bytes, once there is room for them.

@@ -4,6 +4,7 @@
 package sidecar
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"log/slog"
@@ -18,6 +19,22 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
+// broken is a body that ends as a connection's does: before what was announced, with an error.
+type broken struct {
+	sent      io.Reader
+	breaks    error
+	announced int64
+}
+
+func (b *broken) Read(p []byte) (int, error) {
+	n, err := b.sent.Read(p)
+	b.announced -= int64(n)
+	if errors.Is(err, io.EOF) && (b.breaks != nil || b.announced > 0) {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
 // TestBodiesAreChargedAsTheyCome holds that announcing much costs the others nothing, and that a budget is given back
 // whole.
 func TestBodiesAreChargedAsTheyCome(t *testing.T) {
@@ -25,6 +42,7 @@ func TestBodiesAreChargedAsTheyCome(t *testing.T) {
 	for name, test := range map[string]struct {
 		announced, sent int64
 		used            int64 // by others
+		breaks          error // behind what was sent; nil is its end
 		refused         error
 		reason          wechat.Reason
 		charged         int64
@@ -41,6 +59,8 @@ func TestBodiesAreChargedAsTheyCome(t *testing.T) {
 		"a long stream costs at most twice what came":   {announced: chunked, sent: 20_000, charged: 32<<10 - freeBodySize},
 		"the longest stream":                            {announced: chunked, sent: MaxBodySize, charged: MaxBodySize + 1 - freeBodySize},
 		"a stream that is longer":                       {announced: chunked, sent: MaxBodySize + 1, refused: tooLarge, charged: MaxBodySize + 1 - freeBodySize},
+		"a stream that breaks off":                      {announced: chunked, sent: 2000, breaks: io.ErrUnexpectedEOF, reason: wechat.ReasonMalformed},
+		"an announced body whose connection is cut":     {announced: 3000, sent: 2000, breaks: io.ErrUnexpectedEOF, reason: wechat.ReasonMalformed},
 		"nothing is nothing":                            {announced: 0, sent: 0},
 		"a stream of nothing":                           {announced: chunked, sent: 0},
 		"a stream that waits for room in the middle":    {announced: chunked, sent: 20_000, used: MaxHeldBytes - 8<<10, refused: errOverloaded, charged: 4 << 10},
@@ -54,7 +74,7 @@ func TestBodiesAreChargedAsTheyCome(t *testing.T) {
 			}
 			sent := strings.Repeat("x", int(test.sent))
 			r := httptest.NewRequest(http.MethodPost, "/weixin", nil)
-			r.ContentLength, r.Body = test.announced, io.NopCloser(strings.NewReader(sent))
+			r.ContentLength, r.Body = test.announced, io.NopCloser(&broken{strings.NewReader(sent), test.breaks, test.announced})
 			body := boundedBody{sidecar: s, r: r, deadline: time.Now().Add(time.Millisecond)}
 
 			got, err := body.read()
@@ -70,6 +90,10 @@ func TestBodiesAreChargedAsTheyCome(t *testing.T) {
 				if diff := cmp.Diff(sent, string(got)); diff != "" {
 					t.Errorf("read otherwise (-sent +read):\n%s", diff)
 				}
+			}
+			again, errAgain := body.read()
+			if !bytes.Equal(got, again) || !errors.Is(errAgain, err) {
+				t.Errorf("asked again, it is %d bytes and error %v", len(again), errAgain)
 			}
 			if body.charged != test.charged {
 				t.Errorf("charged %d bytes, want %d", body.charged, test.charged)

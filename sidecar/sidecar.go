@@ -143,6 +143,8 @@ func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeadSize,
 		ErrorLog:          errorLog,
+		// net/http would answer OPTIONS * by itself.
+		DisableGeneralOptionsHandler: true,
 	}
 	failed := make(chan error, 2)
 	go func() { failed <- opsServer.Serve(ops) }()

@@ -114,6 +114,29 @@ type xmlWalk struct {
 	roots  int
 }
 
+// HasDoctype reports whether an XML document begins with a DOCTYPE, behind white space, a declaration and comments. It reads
+// no further than that, and says nothing about whether the rest is well-formed.
+func HasDoctype(document []byte) bool {
+	rest := withoutBOM(document)
+	for {
+		rest = bytes.TrimLeft(rest, whiteSpace)
+		end := ""
+		switch {
+		case bytes.HasPrefix(rest, []byte("<?")):
+			end = "?>"
+		case bytes.HasPrefix(rest, []byte("<!--")):
+			end = "-->"
+		default:
+			return bytes.HasPrefix(rest, []byte("<!"))
+		}
+		_, after, found := bytes.Cut(rest, []byte(end))
+		if !found {
+			return false
+		}
+		rest = after
+	}
+}
+
 func readXML(document []byte) ([]field, error) {
 	body := withoutBOM(document)
 	skipped := len(document) - len(body)

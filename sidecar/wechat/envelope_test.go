@@ -42,6 +42,30 @@ func TestFormOf(t *testing.T) {
 	}
 }
 
+func TestHasDoctype(t *testing.T) {
+	for name, test := range map[string]struct {
+		document string
+		want     bool
+	}{
+		"a DOCTYPE":                            {"<!DOCTYPE xml><xml/>", true},
+		"one in lower case":                    {"<!doctype xml><xml/>", true},
+		"one behind a declaration":             {"<?xml version=\"1.0\"?>\n<!DOCTYPE xml><xml/>", true},
+		"one behind comments":                  {"<!-- > --><!-- -- ><!-- --> <!DOCTYPE xml><xml/>", true},
+		"one behind a byte order mark":         {"\xef\xbb\xbf \t\r\n<!DOCTYPE xml><xml/>", true},
+		"one that the user wrote":              {"<xml><Content><![CDATA[<!DOCTYPE xml>]]></Content></xml>", false},
+		"a document without":                   {"<?xml version=\"1.0\"?><!-- a --><xml/>", false},
+		"a comment that never ends":            {"<!-- <!DOCTYPE xml>", false},
+		"JSON":                                 {`{"a":"<!DOCTYPE xml>"}`, false},
+		"nothing":                              {"", false},
+		"a declaration that holds one":         {"<?xml <!DOCTYPE ?><xml/>", false},
+		"an instruction before one is no hide": {"<?a ?><?b ?><!DOCTYPE xml>", true},
+	} {
+		if got := HasDoctype([]byte(test.document)); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
 // many returns so many fields beside the Encrypt that ends the list.
 func many(n int, format string) string {
 	var b strings.Builder

@@ -34,6 +34,9 @@ func (g *Gate) checkPlaintext(r Request, _ string, now time.Time) (Message, erro
 	if message.Body, err = readBody(r); err != nil {
 		return Message{}, err
 	}
+	if wechat.HasDoctype(message.Body) { // the signature does not cover it, and the app's parser may follow its entities
+		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "the message has a DOCTYPE, which none of WeChat's has")
+	}
 	if message.Query.EncryptType != "" && message.Query.EncryptType != "raw" {
 		message.Body, err = wechat.WithoutEncrypt(message.Body)
 		if errors.Is(err, wechat.ErrNoCleartext) {
@@ -85,13 +88,20 @@ func (g *Gate) checkEncryptedEcho(r Request, pathID string, now time.Time) (Mess
 	if err != nil {
 		return Message{}, err
 	}
-	// Whoever holds the key chose it, and a browser must not run it; an echo is digits, or at least plain.
-	if len(message.Body) == 0 || len(message.Body) > wechat.MaxEchostrSize || slices.ContainsFunc(message.Body, func(c byte) bool { return c <= 0x20 || c > 0x7e }) {
-		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "the decrypted echostr is not plain ASCII")
+	// It is an answer to whoever asks, and the text of any message can be put there with the message's own signature, by
+	// somebody who saw it pass. So only what an echostr is made of is answered: no message is letters and digits alone.
+	if len(message.Body) == 0 || len(message.Body) > wechat.MaxEchostrSize || slices.ContainsFunc(message.Body, notAlphanumeric) {
+		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "the decrypted echostr is not letters and digits")
 	}
 	message.Echo, message.Body = message.Body, nil
 	return message, nil
 }
+
+func notAlphanumeric(c byte) bool {
+	return notDigit(c) && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
+}
+
+func notDigit(c byte) bool { return c < '0' || c > '9' }
 
 // checkEncrypted verifies a message whose signature covers its Encrypt, and reads nothing else of it: what stands beside
 // Encrypt in the compatible mode may be anybody's.
@@ -111,6 +121,9 @@ func (g *Gate) checkEncrypted(r Request, pathID string, now time.Time) (Message,
 	message, err := g.open(query, envelope.Encrypt, pathID, now)
 	if err != nil {
 		return Message{}, err
+	}
+	if !slices.ContainsFunc(message.Body, notDigit) { // the echostr of a URL check, from somebody who saw it pass
+		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "the decrypted message is a number, as an echostr is and no message")
 	}
 	message.Form = envelope.Form
 	return message, nil

@@ -56,7 +56,7 @@ verify: ## Fail if a generated file or go.mod is stale
 
 ##@ Tests
 
-test: lint unit integration e2e ## Run every test
+test: lint unit interop integration e2e ## Run every test
 
 lint: ## Lint the Go code, the chart and what it renders
 	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e ./...
@@ -67,6 +67,10 @@ unit: ## Run the unit tests, with the race detector
 	go test -race ./...
 	cd test/cluster && go test ./...
 	cd tools/image && go test ./...
+
+interop: ## Try the sidecar against other people's WeChat code, on both sides
+	test/interop/setup
+	cd test/interop && go vet . && go test -count=1
 
 FUZZTIME ?= 20s
 fuzz: ## Look for inputs that break a property, FUZZTIME for each
@@ -103,4 +107,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: help build images generate manifests verify test lint unit fuzz integration e2e demo demo-down cluster-up cluster-down
+.PHONY: help build images generate manifests verify test lint unit interop fuzz integration e2e demo demo-down cluster-up cluster-down

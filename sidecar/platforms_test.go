@@ -286,6 +286,11 @@ func TestGatewaySignature(t *testing.T) {
 	a := accounts()["an Official Account, encrypted"]
 	s, sender := newAccountStage(t, a)
 	whole(sender.Post(t.Context(), []byte(a.message)))
+	expectGatewaySignature(t, s, a.message)
+}
+
+func expectGatewaySignature(t *testing.T, s *stage, message string) {
+	t.Helper()
 	got := s.app.seen[0].Header
 	signature := got.Get("X-Wechat-Gateway-Signature")
 	seconds, _, _ := strings.Cut(strings.TrimPrefix(signature, "t="), ",")
@@ -297,9 +302,52 @@ func TestGatewaySignature(t *testing.T) {
 	}
 	slices.Sort(lines)
 	mac := hmac.New(sha256.New, []byte(strings.Repeat("k", 32)))
-	fmt.Fprintf(mac, "v1\n%s\nPOST\n/weixin\n%s%x\n", seconds, strings.Join(lines, ""), sha256.Sum256([]byte(a.message)))
+	fmt.Fprintf(mac, "v1\n%s\nPOST\n%s\n%s%x\n", seconds, s.app.seen[0].RequestURI, strings.Join(lines, ""), sha256.Sum256([]byte(message)))
 	if want := "t=" + seconds + ",v1=" + hex.EncodeToString(mac.Sum(nil)); signature != want {
 		t.Errorf("signature %q, want %q", signature, want)
+	}
+}
+
+// TestGatewaySignatureCoversTheQuery, which an app that keeps its own SDK verifies.
+func TestGatewaySignatureCoversTheQuery(t *testing.T) {
+	a := accounts()["an Official Account, plaintext"]
+	edit := a.edit
+	a.edit = func(c *config.Config) { edit(c); c.Backend.Payload = config.PayloadOriginal }
+	s, sender := newAccountStage(t, a)
+	whole(sender.Post(t.Context(), []byte(a.message)))
+	expectGatewaySignature(t, s, a.message)
+}
+
+// TestOnlyPlainWordsBecomeHeaders: the app reads the others in the message, where they cannot pass for something else.
+func TestOnlyPlainWordsBecomeHeaders(t *testing.T) {
+	for name, word := range map[string]string{
+		"a line break": "a\r\nX-Wechat-App-Id: forged", "a space": "a b", "a character beyond ASCII": "你", "129 characters": strings.Repeat("a", 129),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, sender := newAccountStage(t, accounts()["an Official Account, plaintext"])
+			message := "<xml><FromUserName>" + word + "</FromUserName><MsgType>" + word + "</MsgType><Event>" + word + "</Event></xml>"
+			if got := whole(sender.Post(t.Context(), []byte(message))); got.Status != http.StatusOK || s.app.count() != 1 {
+				t.Fatalf("answered %d, the app saw %d", got.Status, s.app.count())
+			}
+			for _, name := range []string{"X-Wechat-Open-Id", "X-Wechat-Message-Type", "X-Wechat-Event"} {
+				if values := s.app.seen[0].Header[name]; values != nil {
+					t.Errorf("the app was told %s: %q", name, values)
+				}
+			}
+		})
+	}
+}
+
+// TestASignatureOfAURLCheckIsGoodForNoMessage: both have the same three parameters, and the check's are in more logs.
+func TestASignatureOfAURLCheckIsGoodForNoMessage(t *testing.T) {
+	a := accounts()["an Official Account, plaintext"]
+	s, sender := newAccountStage(t, a)
+	same := []wechattest.Mutation{wechattest.WithTime(time.Now()), wechattest.WithNonce("7")}
+	if got := whole(sender.URLCheck(t.Context(), same...)); got.Status != http.StatusOK {
+		t.Errorf("the URL check: %d", got.Status)
+	}
+	if got := whole(sender.Post(t.Context(), []byte(a.message), same...)); got.Status != http.StatusForbidden || s.app.count() != 0 {
+		t.Errorf("answered %d, the app saw %d", got.Status, s.app.count())
 	}
 }
 
@@ -328,6 +376,10 @@ func TestInsecureAudit(t *testing.T) {
 			}
 			if got := whole(sender.URLCheck(t.Context())); got.Status != http.StatusForbidden {
 				t.Errorf("a forged URL check: %d", got.Status)
+			}
+			seen := s.app.count()
+			if got := whole(sender.Post(t.Context(), []byte(a.message), wechattest.WithPath("/admin"))); got.Status != http.StatusNotFound || s.app.count() != seen {
+				t.Errorf("another path: %d, the app saw %d messages more", got.Status, s.app.count()-seen)
 			}
 		})
 	}

@@ -4,7 +4,13 @@
 package config
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +134,8 @@ func TestParseCredentialsNeverQuotesThem(t *testing.T) {
 		"an unknown field": `{"generation":"g","pairs":[{"token":"` + secret + `","aesKey":"x"}]}`,
 		"text behind them": `{"generation":"g","pairs":[{"token":"` + secret + `"}]}` + secret,
 		"an empty token":   `{"generation":"g","pairs":[{"token":""}]}`,
+		"no GatewayKey":    `{"generation":"g","gatewayKey":"` + secret + `","pairs":[{"token":"abc"}]}`,
+		"too few bytes":    `{"generation":"g","gatewayKey":"YWJj","pairs":[{"token":"` + secret + `"}]}`,
 		"two characters":   `{"generation":"g","pairs":[{"token":"ab"}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -146,6 +154,118 @@ func TestValidateToken(t *testing.T) {
 	} {
 		if err := ValidateToken(token); (err == nil) != good {
 			t.Errorf("token %q: %v", token, err)
+		}
+	}
+}
+
+// TestParseCredentialsNeverQuotesANumber: the decoder's own error does.
+func TestParseCredentialsNeverQuotesANumber(t *testing.T) {
+	_, err := ParseCredentials([]byte(`{"generation":"g","pairs":[{"generation":2024123.1}]}`))
+	if err == nil || strings.Contains(err.Error(), "2024123") {
+		t.Errorf("error %v; want one without the number", err)
+	}
+}
+
+func TestValidateKeys(t *testing.T) {
+	for name, test := range map[string]struct {
+		validate func(string) error
+		size     int
+	}{
+		"EncodingAESKey": {ValidateEncodingAESKey, 43},
+		"APIv3 key":      {ValidateAPIv3Key, 32},
+	} {
+		t.Run(name, func(t *testing.T) {
+			good := strings.Repeat("aZ09", 11)[:test.size]
+			if err := test.validate(good); err != nil {
+				t.Errorf("%q: %v", good, err)
+			}
+			for _, bad := range []string{"", good[1:], good + "a", good + "\n", good[1:] + "\n", good[1:] + "/", good[1:] + "="} {
+				if err := test.validate(bad); err == nil || bad != "" && strings.Contains(err.Error(), bad) {
+					t.Errorf("%q: %v", bad, err)
+				}
+			}
+		})
+	}
+}
+
+func TestParsePlatformKey(t *testing.T) {
+	block := func(kind string, der []byte, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	rsaKey := func(bits int) *rsa.PrivateKey {
+		t.Helper()
+		key, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	key, weak := rsaKey(2048), rsaKey(1024)
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := func(key any) string { der, err := x509.MarshalPKIXPublicKey(key); return block("PUBLIC KEY", der, err) }
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	for name, test := range map[string]struct{ text, refused string }{
+		"a public key":                      {public(&key.PublicKey), ""},
+		"white space behind it":             {public(&key.PublicKey) + "\n", ""},
+		"two of them":                       {public(&key.PublicKey) + public(&key.PublicKey), "not one PEM block"},
+		"a private key":                     {block("PRIVATE KEY", private, err), "private key"},
+		"a private key that says it is not": {block("PUBLIC KEY", private, err), "cannot be read"},
+		"a key of 1024 bits":                {public(&weak.PublicKey), "1024 bits"},
+		"a key of a curve":                  {public(&curve.PublicKey), "not an RSA key"},
+		"a word":                            {"key", "not one PEM block"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ParsePlatformKey([]byte(test.text))
+			if (err == nil) != (test.refused == "") || (got == nil) != (err != nil) || err != nil && !strings.Contains(err.Error(), test.refused) {
+				t.Errorf("key %v, error %v, want %q", got, err, test.refused)
+			}
+		})
+	}
+}
+
+func TestValidateFor(t *testing.T) {
+	keys := map[string]string{"1": "PEM"}
+	for name, test := range map[string]struct {
+		platform, mode string
+		pair           Pair
+		refused        string
+	}{
+		"plaintext with a token":          {PlatformOfficialAccount, ModePlaintext, Pair{Token: "abc"}, ""},
+		"plaintext without a token":       {PlatformOfficialAccount, ModePlaintext, Pair{APIv3Key: "k"}, "token is missing"},
+		"compatible without a key":        {PlatformOfficialAccount, ModeCompatible, Pair{Token: "abc"}, "encodingAESKey is missing"},
+		"encrypted without a key":         {PlatformOfficialAccount, ModeEncrypted, Pair{Token: "abc"}, "encodingAESKey is missing"},
+		"encrypted with a key":            {PlatformOfficialAccount, ModeEncrypted, Pair{Token: "abc", EncodingAESKey: "k"}, ""},
+		"WeCom without a key":             {PlatformWeCom, "", Pair{Token: "abc"}, "encodingAESKey is missing"},
+		"payments with all they need":     {PlatformPay, "", Pair{APIv3Key: "k", PlatformKeys: keys}, ""},
+		"payments without an APIv3 key":   {PlatformPay, "", Pair{Token: "abc", PlatformKeys: keys}, "which platform Pay needs"},
+		"payments without a platform key": {PlatformPay, "", Pair{APIv3Key: "k"}, "which platform Pay needs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := Credentials{Pairs: []Pair{test.pair}}.ValidateFor(Config{Platform: test.platform, MessageMode: test.mode})
+			if (err == nil) != (test.refused == "") || err != nil && !strings.Contains(err.Error(), test.refused) {
+				t.Errorf("error %v, want %q", err, test.refused)
+			}
+		})
+	}
+}
+
+// TestOnlyWhatIsRepeatedForADayStaysFreshForOne: in plaintext mode the window is also how long a query is worth stealing.
+func TestOnlyWhatIsRepeatedForADayStaysFreshForOne(t *testing.T) {
+	const minutes, day = 5 * time.Minute, 25 * time.Hour
+	for account, want := range map[[2]string]time.Duration{
+		{PlatformOfficialAccount, ModePlaintext}: minutes, {PlatformOfficialAccount, ModeEncrypted}: minutes,
+		{PlatformMiniProgram, ModePlaintext}: minutes, {PlatformMiniProgram, ModeCompatible}: day,
+		{PlatformShop}: day, {PlatformWeCom}: minutes, {PlatformOpenPlatform}: minutes, {PlatformPay}: minutes,
+	} {
+		if got := DefaultFreshness(account[0], account[1]); got != want {
+			t.Errorf("%v: %v, want %v", account, got, want)
 		}
 	}
 }

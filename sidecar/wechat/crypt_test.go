@@ -39,6 +39,7 @@ func TestParseEncodingAESKey(t *testing.T) {
 		"a line feed does not stand for a letter":   {sampleKey[:42] + "\n", true},
 		"a character of the other base64 is no key": {"-" + sampleKey[1:], true},
 		"nothing is no key":                         {"", true},
+		"line feeds do not make a key of 16 bytes":  {strings.Repeat("A", 22) + strings.Repeat("\n", 21), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			key, err := ParseEncodingAESKey(test.encoded)
@@ -114,6 +115,8 @@ func TestOpen(t *testing.T) {
 		"a space where a + was decoded twice":              {encrypted: " " + good[1:], refused: true},
 		"base64 without its end":                           {encrypted: strings.TrimRight(good, "="), refused: true},
 		"bits behind the end of the base64":                {encrypted: strings.Repeat("A", 42) + "B=", refused: true},
+		"a text that is padded to one and a half blocks":   {encrypted: encryptRaw(key, append([]byte(strings.Repeat("r", RandomSize)+"\x00\x00\x00\x02hi"), bytes.Repeat([]byte{26}, 26)...)), refused: true},
+		"bits behind the end of what was sealed":           {encrypted: good[:len(good)-2] + string(good[len(good)-2]+1) + "=", refused: true},
 		"a message of another key":                         {encrypted: encryptRaw(mustKey(t, strings.Repeat("A", 43)), layout("\x00\x00\x00\x02", "hi")), refused: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -164,6 +167,16 @@ func TestSealPadsEveryLength(t *testing.T) {
 				t.Errorf("opened it is %q for %q, error %v", got, receiver, err)
 			}
 		})
+	}
+}
+
+// TestRandomBytesHideThatMessagesAreEqual holds that they are not left out: with the fixed IV, nothing else does it.
+func TestRandomBytesHideThatMessagesAreEqual(t *testing.T) {
+	key := mustKey(t, sampleKey)
+	one, oneErr := key.Seal([RandomSize]byte{1}, []byte("m"), "wx1")
+	two, twoErr := key.Seal([RandomSize]byte{2}, []byte("m"), "wx1")
+	if one == two || oneErr != nil || twoErr != nil {
+		t.Errorf("errors %v and %v; both are %q", oneErr, twoErr, one)
 	}
 }
 

@@ -145,6 +145,7 @@ func TestParseEnvelope(t *testing.T) {
 		"an entity of the document's own":                {body: `<!DOCTYPE xml [<!ENTITY e "a">]><xml><Encrypt>&e;</Encrypt></xml>`, refused: "not one well-formed"},
 		"an entity that nobody declared":                 {body: "<xml><Encrypt>&nbsp;a</Encrypt></xml>", refused: "not one well-formed"},
 		"a processing instruction":                       {body: "<?php ?><xml>" + encrypt + "</xml>", refused: "not one well-formed"},
+		"one that looks like a declaration":              {body: `<?xsl version="1.0"?><xml>` + encrypt + "</xml>", refused: "not one well-formed"},
 		"a declaration in the middle":                    {body: `<xml><?xml version="1.0"?>` + encrypt + "</xml>", refused: "not one well-formed"},
 		"a second declaration":                           {body: `<?xml version="1.0"?><?xml version="1.0"?><xml>` + encrypt + "</xml>", refused: "not one well-formed"},
 		"a declaration behind white space":               {body: "\n" + `<?xml version="1.0"?><xml>` + encrypt + "</xml>", refused: "not one well-formed"},

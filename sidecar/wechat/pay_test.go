@@ -67,6 +67,7 @@ func TestVerifyPay(t *testing.T) {
 		"Tencent's test of the verifier does not": {&signer.PublicKey, "WECHATPAY/SIGNTEST/" + signed, "1700000000", "n1", `{"a":1}`, false},
 		"a signature that is cut off does not":    {&signer.PublicKey, signed[:len(signed)-4], "1700000000", "n1", `{"a":1}`, false},
 		"a signature that is no base64 does not":  {&signer.PublicKey, "!" + signed[1:], "1700000000", "n1", `{"a":1}`, false},
+		"one with bits behind its end does not":   {&signer.PublicKey, signed[:len(signed)-3] + string(signed[len(signed)-3]+1) + "==", "1700000000", "n1", `{"a":1}`, false},
 		"no signature does not":                   {&signer.PublicKey, "", "1700000000", "n1", `{"a":1}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {

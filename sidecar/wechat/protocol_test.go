@@ -68,6 +68,8 @@ func TestParseQuery(t *testing.T) {
 		"a broken escape in a name":           {raw: good + "&%z=1", refused: "broken escape"},
 		"a semicolon":                         {raw: good + "&a=1;nonce=43", refused: "semicolon"},
 		"a line break":                        {raw: good + "&echostr=a%0d%0ab", refused: "visible ASCII"},
+		"a delete character":                  {raw: good + "&echostr=a%7f", refused: "visible ASCII"},
+		"a msg_signature in capitals":         {raw: good + "&msg_signature=" + strings.ToUpper(signature), refused: "msg_signature must be 40"},
 		"characters beyond ASCII":             {raw: good + "&echostr=%E4%BD%A0", refused: "visible ASCII"},
 		"a space, which a raw + is":           {raw: good + "&echostr=a+b", refused: "visible ASCII"},
 		"an echostr too long":                 {raw: good + "&echostr=" + strings.Repeat("e", MaxEchostrSize+1), refused: "echostr is too long"},

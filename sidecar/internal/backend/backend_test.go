@@ -38,10 +38,13 @@ func TestOutcomes(t *testing.T) {
 		"the longest one": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sized(wechat.MaxReplySize)) }, Answered, ""},
 		"one byte more":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sized(wechat.MaxReplySize+1)) }, BadReply, "longer than"},
 		"status 300":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusMultipleChoices) }, BadReply, "status 300"},
-		"status 404":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, BadReply, "status 404"},
-		"status 503":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, BadReply, "status 503"},
-		"compressed":      {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "br") }, BadReply, "compressed"},
-		"broken off":      {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, BadReply, "broke off"},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}, BadReply, "status 307"},
+		"status 404": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, BadReply, "status 404"},
+		"status 503": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, BadReply, "status 503"},
+		"compressed": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "br") }, BadReply, "compressed"},
+		"broken off": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, BadReply, "broke off"},
 		"cut in the middle": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, "<xml>")
@@ -91,6 +94,42 @@ func TestAnIdleConnectionThatTheAppClosed(t *testing.T) {
 	}
 	if calls.Load() != 5 {
 		t.Errorf("the app was called %d times, want 5", calls.Load())
+	}
+}
+
+// TestAnAppThatBeganToAnswerIsNotCalledAgain: the second message goes into the kept connection, and half an answer comes
+// back.
+func TestAnAppThatBeganToAnswerIsNotCalledAgain(t *testing.T) {
+	var calls atomic.Int64
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if calls.Add(1) == 1 {
+			return
+		}
+		connection, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer connection.Close()
+		_, _ = io.WriteString(connection, "HTTP/1.1 2")
+	}))
+	defer app.Close()
+	client := New(1)
+	if answer := deliver(client, call(app.URL, 5*time.Second)); answer.Outcome != Answered {
+		t.Fatalf("the first: %+v", answer)
+	}
+	if answer := deliver(client, call(app.URL, 5*time.Second)); answer.Outcome != BadReply || calls.Load() != 2 {
+		t.Errorf("got %+v after %d calls, want a bad reply to the second", answer, calls.Load())
+	}
+}
+
+func TestAnUncheckedReplyIsNotPassedOn(t *testing.T) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<xml/>") }))
+	defer app.Close()
+	unchecked := call(app.URL, 5*time.Second)
+	unchecked.Check = nil
+	if answer := deliver(New(1), unchecked); answer.Outcome != Answered || answer.Reply != nil {
+		t.Errorf("got %+v, want an answer without a reply", answer)
 	}
 }
 

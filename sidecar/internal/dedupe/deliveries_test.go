@@ -55,3 +55,16 @@ func TestTheOldestReplyIsForgottenFirst(t *testing.T) {
 		t.Errorf("%d evicted, want 1", d.Evicted())
 	}
 }
+
+func TestRepliesAreCountedToo(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	d := NewDeliveries[int]()
+	for n := range MaxDeliveries + 1 {
+		key := Key{byte(n), byte(n >> 8)}
+		d.Join(key, now, now.Add(time.Minute), start(n))
+		d.Settle(key, true, 0)
+	}
+	if d.Evicted() != 1 {
+		t.Errorf("%d evicted, want 1", d.Evicted())
+	}
+}

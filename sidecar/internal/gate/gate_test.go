@@ -92,6 +92,40 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestAUseLastsAsLongAsItsMessage is for the memory of uses, which must not be shorter.
+func TestAUseLastsAsLongAsItsMessage(t *testing.T) {
+	r := request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", body: "<xml/>", age: time.Minute}
+	message, err := newGate().Check(r.gate(), now)
+	if err != nil || !message.StaleAt.Equal(now.Add(4*time.Minute)) {
+		t.Errorf("stale at %v, error %v", message.StaleAt, err)
+	}
+}
+
+// TestPlatformsWithoutURLCheckTakeNoGET, least of all Pay, which has no token: anybody can sign with an empty one.
+func TestPlatformsWithoutURLCheckTakeNoGET(t *testing.T) {
+	for platform, token := range map[string]string{config.PlatformPay: "", config.PlatformOpenPlatform: token} {
+		t.Run(platform, func(t *testing.T) {
+			gate := New(config.Config{Platform: platform, Path: "/weixin"}, config.Credentials{Pairs: []config.Pair{{Token: token}}})
+			message, err := gate.Check(request{method: "GET", path: "/weixin", token: token, nonce: "7", more: "&echostr=1"}.gate(), now)
+			expectRefusal(t, message, err, wechat.ReasonMalformed)
+		})
+	}
+}
+
+// TestOriginalHasTheOpenIDOfTheMessage: the query's own is not signed.
+func TestOriginalHasTheOpenIDOfTheMessage(t *testing.T) {
+	gate := newGate()
+	message, err := gate.Check(request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", body: "<xml/>", more: "&openid=oUser"}.gate(), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, want := range map[string]bool{"oUser": true, "oOther": false} {
+		if query := gate.Original(message, wechat.Fields{FromUserName: from}).Query; strings.Contains(query, "openid=") != want {
+			t.Errorf("for a message from %s the app is told %s", from, query)
+		}
+	}
+}
+
 func TestURLCheckReturnsEchostrAndReadsNoBody(t *testing.T) {
 	r := request{method: "GET", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", more: "&echostr=5%2B6"}.gate()
 	r.Body = func() ([]byte, error) { t.Error("the body of a URL check was read"); return nil, nil }

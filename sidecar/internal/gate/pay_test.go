@@ -38,13 +38,21 @@ func newPayer(t *testing.T) (payer, *Gate) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	p := payer{key}
+	return p, payGate(config.Pair{Generation: 1, APIv3Key: apiV3Key, PlatformKeys: map[string]string{serial: p.public(t)}})
+}
+
+func payGate(pairs ...config.Pair) *Gate {
+	return New(config.Config{Platform: config.PlatformPay, Path: "/pay"}, config.Credentials{Pairs: pairs})
+}
+
+func (p payer) public(t *testing.T) string {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(&p.key.PublicKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	public := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
-	return payer{key}, New(config.Config{Platform: config.PlatformPay, Path: "/pay"},
-		config.Credentials{Pairs: []config.Pair{{Generation: 1, APIv3Key: apiV3Key, PlatformKeys: map[string]string{serial: public}}}})
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
 // notification is a signed request; a row of the table breaks it.
@@ -126,4 +134,33 @@ func TestPay(t *testing.T) {
 			t.Error("a GET passed")
 		}
 	})
+}
+
+// TestPayTakesTheKeyOfTheSerial, and none of the others that are known.
+func TestPayTakesTheKeyOfTheSerial(t *testing.T) {
+	genuine, _ := newPayer(t)
+	other, _ := newPayer(t)
+	gate := payGate(config.Pair{APIv3Key: apiV3Key, PlatformKeys: map[string]string{serial: other.public(t), "PUB_KEY_ID_2": genuine.public(t)}})
+	message, err := gate.Check(genuine.request(t, func(*notification) {}), now)
+	expectRefusal(t, message, err, wechat.ReasonBadSignature)
+}
+
+// TestPayOpensWithEachPair: the APIv3 key may have been changed and the platform's keys not.
+func TestPayOpensWithEachPair(t *testing.T) {
+	payer, _ := newPayer(t)
+	keys := map[string]string{serial: payer.public(t)}
+	gate := payGate(config.Pair{Generation: 2, APIv3Key: "abcdef0123456789abcdef0123456789", PlatformKeys: keys}, config.Pair{Generation: 1, APIv3Key: apiV3Key, PlatformKeys: keys})
+	if message, err := gate.Check(payer.request(t, func(*notification) {}), now); err != nil || message.Generation != 1 || string(message.Body) != resource {
+		t.Errorf("got %+v, %v", message, err)
+	}
+}
+
+// TestNoBodyOfAnUnknownSerialIsRead keeps strangers from filling the memory.
+func TestNoBodyOfAnUnknownSerialIsRead(t *testing.T) {
+	payer, gate := newPayer(t)
+	request := payer.request(t, func(n *notification) { n.header[wechat.PaySerialHeader] = []string{"PUB_KEY_ID_2"} })
+	request.Body = func() ([]byte, error) { t.Error("read"); return nil, nil }
+	if _, err := gate.Check(request, now); err == nil {
+		t.Error("an unknown serial passed")
+	}
 }

@@ -33,6 +33,7 @@ func TestEachKindOfMessageHasItsAnswer(t *testing.T) {
 		"a command to a suite":           {config.PlatformWeCom, wechat.Fields{InfoType: "suite_ticket"}, Decision{Backend: backend(config.OnDeadlineFail, 900*time.Millisecond), Acknowledgement: "success"}},
 		"a ticket":                       {config.PlatformOpenPlatform, wechat.Fields{InfoType: info}, Decision{Backend: failed, Acknowledgement: "success"}},
 		"a message to an authorizer":     {config.PlatformOpenPlatform, wechat.Fields{MsgType: user}, Decision{Backend: failed, Acknowledgement: "success", Replies: true}},
+		"a payment to the platform":      {config.PlatformMiniProgram, wechat.Fields{Event: "funds_order_pay"}, Decision{Backend: failed, Acknowledgement: "success", Replies: true}},
 		"a payment, whatever is written": {config.PlatformPay, wechat.Fields{}, Decision{Backend: backend(config.OnDeadlineFail, 2500*time.Millisecond)}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -48,6 +49,7 @@ func TestTheFirstRuleThatMatchesDecides(t *testing.T) {
 		{Match: config.Match{MsgType: "event", Event: "VIEW"}, Action: config.ActionDiscard},
 		{Match: config.Match{MsgType: "event"}, Action: config.ActionForward, Backend: &config.Backend{URL: "http://events"}},
 		{Match: config.Match{InfoType: "x"}, Action: config.ActionForward},
+		{Match: config.Match{InfoType: "y"}, Action: config.ActionDiscard},
 	}}
 	for name, test := range map[string]struct {
 		fields  wechat.Fields
@@ -58,6 +60,7 @@ func TestTheFirstRuleThatMatchesDecides(t *testing.T) {
 		"one of them does":          {wechat.Fields{MsgType: "event", Event: "CLICK"}, "http://events", false},
 		"case matters":              {wechat.Fields{MsgType: "Event"}, "http://default", false},
 		"a rule without a backend":  {wechat.Fields{InfoType: "x"}, "http://default", false},
+		"another infoType":          {wechat.Fields{InfoType: "y"}, "http://default", true},
 		"a message without a field": {wechat.Fields{}, "http://default", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -65,5 +68,13 @@ func TestTheFirstRuleThatMatchesDecides(t *testing.T) {
 				t.Errorf("decided %+v", d)
 			}
 		})
+	}
+}
+
+// TestAPaymentIsNeverAcknowledgedForTheApp, not even by a configuration that slipped through.
+func TestAPaymentIsNeverAcknowledgedForTheApp(t *testing.T) {
+	c := config.Config{Platform: config.PlatformPay, Backend: config.Backend{OnDeadline: config.OnDeadlineAcknowledge}}
+	if d := Decide(c, wechat.Fields{}); d.Backend.OnDeadline != config.OnDeadlineFail {
+		t.Errorf("at the deadline WeChat is told %s", d.Backend.OnDeadline)
 	}
 }

@@ -74,6 +74,9 @@ func TestLoad(t *testing.T) {
 		{"a broken configuration", func() { v.swap(t, `{"generation":"g-3","pth":"/x"}`, fmt.Sprintf(credentialsText, "g-3")) }, 2, "g-2", `unknown field "pth"`},
 		{"broken credentials", func() { v.swap(t, fmt.Sprintf(configText, "g-3"), `{"generation":"g-3","pairs":[]}`) }, 2, "g-2", "pairs is empty"},
 		{"both broken", func() { v.swap(t, `{`, `{`) }, 2, "g-2", config.CredentialsFile},
+		{"credentials without the key of the mode", func() {
+			v.swap(t, fmt.Sprintf(strings.Replace(configText, "Plaintext", "Encrypted", 1), "g-3"), fmt.Sprintf(credentialsText, "g-3"))
+		}, 2, "g-2", "encodingAESKey is missing"},
 		{"mended", both("g-4", "g-4"), 3, "g-4", ""},
 		{"files taken away", func() { os.Remove(filepath.Join(v.dir, config.File)) }, 3, "g-4", "opening the configuration"},
 		{"files put back", func() { os.Symlink(filepath.Join("..data", config.File), filepath.Join(v.dir, config.File)) }, 4, "g-4", ""},

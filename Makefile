@@ -80,6 +80,9 @@ fuzz: ## Look for inputs that break a property, FUZZTIME for each
 	  done; \
 	done
 
+mutation: ## Weaken each security check, one after the other, and fail unless a test notices
+	go run ./test/mutation
+
 integration: ## Run the tests that need an API server
 	KUBEBUILDER_ASSETS="$$($(cluster) assets)" go test -count=1 -tags integration ./controllers/...
 
@@ -107,4 +110,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: help build images generate manifests verify test lint unit interop fuzz integration e2e demo demo-down cluster-up cluster-down
+.PHONY: help build images generate manifests verify test lint unit interop fuzz mutation integration e2e demo demo-down cluster-up cluster-down

@@ -171,6 +171,15 @@ func TestADeadlineIsAcknowledgedOnlyOnceTheAppHasTheMessage(t *testing.T) {
 	})
 }
 
+// TestNobodyIsToldOfWhatTheAppDoesNotHave, whichever of the two clocks at the deadline is first.
+func TestNobodyIsToldOfWhatTheAppDoesNotHave(t *testing.T) {
+	ended := false
+	delivery := &Delivery{done: make(chan struct{}), cancel: func() { ended = true }}
+	if answer := delivery.Wait(t.Context(), time.Now(), true); answer.Outcome != Unavailable || !ended {
+		t.Errorf("got %+v, and the delivery ended: %v", answer, ended)
+	}
+}
+
 func TestNoProxyOfTheEnvironment(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

@@ -159,6 +159,9 @@ func TestCheckEncrypted(t *testing.T) {
 		"for the id of the path":                   {func(m *sealedMessage) { corp(m, "/$CORPID$"); m.path, m.receiver = "/ww1", "ww1" }, ""},
 		"for another id than the path's":           {func(m *sealedMessage) { corp(m, "/$CORPID$"); m.path, m.receiver = "/ww1", "ww2" }, wechat.ReasonWrongReceiver},
 		"for nobody, where the path has no id":     {func(m *sealedMessage) { corp(m, "/weixin"); m.receiver = "" }, wechat.ReasonWrongReceiver},
+		"that is an echostr":                       {func(m *sealedMessage) { m.text = "5921731" }, wechat.ReasonMalformed},
+		"that is nothing":                          {func(m *sealedMessage) { m.text = "" }, wechat.ReasonMalformed},
+		"that is a word":                           {func(m *sealedMessage) { m.text = "word" }, ""},
 		"as old as allowed":                        {func(m *sealedMessage) { m.age = 5 * time.Minute }, ""},
 		"a second older":                           {func(m *sealedMessage) { m.age = 5*time.Minute + time.Second }, wechat.ReasonStale},
 		"a second too early":                       {func(m *sealedMessage) { m.age = -5*time.Minute - time.Second }, wechat.ReasonStale},
@@ -185,6 +188,8 @@ func TestCheckEncryptedEcho(t *testing.T) {
 		refused wechat.Reason
 	}{
 		"digits":                        {func(*sealedMessage) {}, ""},
+		"letters":                       {func(m *sealedMessage) { m.text = "aZ09" }, ""},
+		"a message":                     {func(m *sealedMessage) { m.text = "<xml></xml>" }, wechat.ReasonMalformed},
 		"nothing":                       {func(m *sealedMessage) { m.text = "" }, wechat.ReasonMalformed},
 		"a line break":                  {func(m *sealedMessage) { m.text = "1\r\n2" }, wechat.ReasonMalformed},
 		"a character beyond ASCII":      {func(m *sealedMessage) { m.text = "你" }, wechat.ReasonMalformed},

@@ -155,6 +155,15 @@ func TestPayOpensWithEachPair(t *testing.T) {
 	}
 }
 
+// TestPayOpensWithNoPairThatHasEnded, though another one still knows the serial.
+func TestPayOpensWithNoPairThatHasEnded(t *testing.T) {
+	payer, _ := newPayer(t)
+	keys, ended := map[string]string{serial: payer.public(t)}, now
+	gate := payGate(config.Pair{APIv3Key: "abcdef0123456789abcdef0123456789", PlatformKeys: keys}, config.Pair{APIv3Key: apiV3Key, PlatformKeys: keys, NotAfter: &ended})
+	message, err := gate.Check(payer.request(t, func(*notification) {}), now)
+	expectRefusal(t, message, err, wechat.ReasonUndecryptable)
+}
+
 // TestNoBodyOfAnUnknownSerialIsRead keeps strangers from filling the memory.
 func TestNoBodyOfAnUnknownSerialIsRead(t *testing.T) {
 	payer, gate := newPayer(t)

@@ -169,7 +169,7 @@ func (s *Sidecar) refuse(w http.ResponseWriter, platform string, err error) {
 		s.options.Log.Info("refused a callback", "reason", refusal.Reason, "detail", refusal.Detail)
 	}
 	if refusal.Reason == wechat.ReasonUnknownURL {
-		answer(w, http.StatusNotFound, plainText, nil)
+		fail(w, platform, http.StatusNotFound)
 		return
 	}
 	fail(w, platform, http.StatusForbidden)

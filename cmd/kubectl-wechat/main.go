@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command kubectl-wechat is a kubectl plugin that plays WeChat's server against a callback URL: kubectl wechat verify
-// does the URL check of the console, kubectl wechat send posts a text message.
+// does the URL check of the console, kubectl wechat send posts what WeChat posts to each kind of account, kubectl wechat
+// open decrypts what was captured.
 package main
 
 import (

@@ -36,14 +36,14 @@ func (s *stage) playsPay(t *testing.T) {
 	}
 	own, secret, endpoint := s.sample(t, "pay", "pay")
 	secret.StringData[v1alpha1.KeyPublicKey] = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))
-	sender := &wechattest.PaySender{
-		Sender:     wechattest.Sender{URL: "http://" + s.host + "/pay", Address: kube.ingressAddress},
+	account := wechattest.PayAccount{
 		PrivateKey: key, Serial: secret.StringData[v1alpha1.KeyPublicKeyID], APIv3Key: secret.StringData[v1alpha1.KeyAPIv3Key],
 	}
+	sender := &wechattest.Sender{URL: "http://" + s.host + "/pay", Address: kube.ingressAddress, Pay: &account}
 	s.create(t, secret, endpoint)
 	own.awaitReady(t)
 	eventually(t, patience, "a probe of WeChat Pay's to be refused", func(ctx context.Context) error {
-		probe, err := sender.NewProbe()
+		probe, err := sender.NewNotification("TRANSACTION.SUCCESS", []byte("{}"), wechattest.WithProbeSignature())
 		if err != nil {
 			return err
 		}
@@ -71,23 +71,32 @@ func (s *stage) playsPay(t *testing.T) {
 	own.refusesForgedPayments(t, sender, notification)
 }
 
-func (s *stage) refusesForgedPayments(t *testing.T, sender *wechattest.PaySender, genuine *wechattest.Request) {
+func (s *stage) refusesForgedPayments(t *testing.T, sender *wechattest.Sender, genuine *wechattest.Request) {
 	t.Helper()
 	before := len(s.mine(t))
-	stranger, late := *sender, *sender
-	var err error
-	if stranger.PrivateKey, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
 		t.Fatal(err)
 	}
-	late.Now = func() time.Time { return time.Now().Add(-6 * time.Minute) }
-	for what, forger := range map[string]*wechattest.PaySender{"a forged one": &stranger, "a stale one": &late} {
-		if err := payRefused(forger.Notify(t.Context(), "TRANSACTION.SUCCESS", []byte(what))); err != nil {
+	account := *sender.Pay
+	account.PrivateKey = key
+	stranger := *sender
+	stranger.Pay = &account
+	late, err := sender.NewNotification("TRANSACTION.SUCCESS", []byte("{}"), wechattest.WithTime(time.Now().Add(-6*time.Minute)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged, err := stranger.NewNotification("TRANSACTION.SUCCESS", []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, request := range map[string]*wechattest.Request{
+		"a forged one": forged, "a stale one": late,
+		"an altered one": genuine.WithBody(bytes.Replace(genuine.Body, []byte("TRANSACTION.SUCCESS"), []byte("TRANSACTION.PARTIAL"), 1)),
+	} {
+		if err := payRefused(sender.Send(t.Context(), request)); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
-	}
-	altered := genuine.WithBody(bytes.Replace(genuine.Body, []byte("TRANSACTION.SUCCESS"), []byte("TRANSACTION.PARTIAL"), 1))
-	if err := payRefused(sender.Send(t.Context(), altered)); err != nil {
-		t.Errorf("an altered one: %v", err)
 	}
 	if seen := s.mine(t); len(seen) != before {
 		t.Errorf("the app saw what must not pass: %+v", seen[before:])

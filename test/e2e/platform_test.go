@@ -90,10 +90,12 @@ func textMessage(content string) []byte {
 }
 
 func jsonMessage(content string) []byte {
-	return wechattest.JSONTextMessage(wechattest.DefaultAccount, openID, content, "22054768590064713728", time.Now())
+	return wechattest.JSONTextMessage(wechattest.DefaultAccount, openID, content, 7_205_476_859_006_471_372, time.Now())
 }
 
-func botMessage(content string) []byte { return wechattest.BotTextMessage(openID, content, "CAIQ16") }
+func botMessage(content string) []byte {
+	return wechattest.BotTextMessage("bot", openID, content, "CAIQ16")
+}
 
 func componentTicket(content string) []byte {
 	return wechattest.ComponentTicket("wx5823bf96d3bd56c7", content, time.Now())

@@ -4,7 +4,6 @@
 package wechattest
 
 import (
-	"context"
 	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
@@ -12,103 +11,108 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
-	"time"
+	"strings"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
-// PaySender plays WeChat Pay (API v3) with a key pair made for a test: WeChat Pay's own private key is nowhere but there.
-// Of the Sender, URL, Host, Address, Timeout, RootCAs, Now and Nonce count.
-type PaySender struct {
-	Sender
-	// PrivateKey signs; the receiver knows its public half by Serial.
+// PayAccount makes a Sender play WeChat Pay (API v3): a notification is signed in its headers, with an RSA key, over its
+// raw body, and its resource is encrypted.
+//
+// WeChat Pay's own private key is nowhere but at WeChat Pay. Who is to be fooled must hold the public half of PrivateKey
+// under Serial; a real endpoint does not.
+type PayAccount struct {
+	// PrivateKey signs; nil can send nothing but a forged signature (WithSignature, WithProbeSignature).
 	PrivateKey *rsa.PrivateKey
-	// Serial is PUB_KEY_ID_… or a certificate's serial number in upper-case hexadecimal digits.
+	// Serial names the key: PUB_KEY_ID_…, or the number of a certificate in upper-case hexadecimal digits.
 	Serial string
-	// APIv3Key is the 32 characters that encrypt the resource.
+	// APIv3Key is the 32 characters of the merchant platform, which encrypt the resource.
 	APIv3Key string
 }
 
-// payProbe is how the signatures begin that WeChat Pay sends now and then to see whether anybody looks. They are wrong,
-// and want to be refused like any other (pay.weixin.qq.com, 通知的注意事项).
-const payProbe = "WECHATPAY/SIGNTEST/"
-
-// NewNotification makes a signed notification of an event, such as TRANSACTION.SUCCESS, with the JSON of its resource
-// encrypted. A test breaks what it likes of it afterwards.
-func (s *PaySender) NewNotification(eventType string, resource []byte) (*Request, error) {
-	target, err := parseURL(s.URL)
-	if err != nil {
-		return nil, err
-	}
-	body, err := s.notification(eventType, resource)
-	if err != nil {
-		return nil, err
-	}
-	host := target.Host
-	if s.Host != "" {
-		host = s.Host
-	}
-	request := &Request{
-		Method: http.MethodPost, Path: target.EscapedPath(), Query: target.RawQuery, Proto: "HTTP/1.1", Host: host, Body: body,
-		Header: http.Header{"User-Agent": {"Mozilla/4.0"}, "Accept": {"*/*"}, "Content-Type": {"application/json"}},
-	}
-	return request, s.sign(request)
+// NewNotification makes the POST of a notification with a resource, which is JSON. Errors are as in NewURLCheck, or say
+// that a key is missing.
+//
+// A mutation that is about a parameter is about a header here, by its name (WithoutParameter, WithDuplicate). WithBody
+// replaces the body that was signed: the signature does not cover what replaces it.
+func (s *Sender) NewNotification(eventType string, resource []byte, mutations ...Mutation) (*Request, error) {
+	return s.make(draft{method: http.MethodPost, body: resource, eventType: eventType}, mutations)
 }
 
-// Notify sends a notification once. Errors are as in URLCheck.
-func (s *PaySender) Notify(ctx context.Context, eventType string, resource []byte) (Answer, error) {
-	request, err := s.NewNotification(eventType, resource)
-	if err != nil {
-		return Answer{}, err
-	}
-	return s.Send(ctx, request)
+// SignTestPrefix begins the signatures by which WeChat Pay tests whether anybody looks. They are wrong, and must be refused.
+// (pay.weixin.qq.com/docs/partner/development/practices/notification-considerations.html)
+const SignTestPrefix = "WECHATPAY/SIGNTEST/"
+
+// WithProbeSignature sends a signature like those of WeChat Pay's own tests.
+func WithProbeSignature() Mutation {
+	raw := make([]byte, 256)
+	_, _ = rand.Read(raw) // crypto/rand never fails
+	return WithSignature(SignTestPrefix + base64.StdEncoding.EncodeToString(raw))
 }
 
-// NewProbe makes a notification with a signature that is wrong on purpose, as WeChat Pay's own probes have it.
-func (s *PaySender) NewProbe() (*Request, error) {
-	request, err := s.NewNotification("TRANSACTION.SUCCESS", []byte("{}"))
-	if err == nil {
-		signature := payProbe + request.Header.Get(wechat.PaySignatureHeader)[len(payProbe):]
-		request.Header.Set(wechat.PaySignatureHeader, signature)
-	}
-	return request, err
+// WithSerial names another key of Pay than the one that signs.
+func WithSerial(serial string) Mutation {
+	return func(d *draft) { d.serial = serial }
 }
 
-func (s *PaySender) notification(eventType string, resource []byte) ([]byte, error) {
-	block, err := aes.NewCipher([]byte(s.APIv3Key))
-	if err != nil {
-		return nil, fmt.Errorf("reading the APIv3 key: it has %d characters, not 32", len(s.APIv3Key))
+// sealNotification puts the resource into its notification.
+func (s *Sender) sealNotification(d *draft) error {
+	block, err := aes.NewCipher([]byte(s.Pay.APIv3Key))
+	if err != nil || len(s.Pay.APIv3Key) != 32 {
+		return errors.New("an APIv3 key has 32 characters")
 	}
-	sealer, err := cipher.NewGCM(block)
+	gcm, err := cipher.NewGCM(block)
 	if err != nil {
-		return nil, fmt.Errorf("making the cipher: %w", err)
+		return fmt.Errorf("making the cipher: %w", err)
 	}
-	const associatedData = "transaction"
-	nonce := digits(int64(sealer.NonceSize()))
-	return toJSON(map[string]any{
-		"id": "EV-" + digits(20), "create_time": s.now().Format(time.RFC3339), "resource_type": "encrypt-resource", "event_type": eventType, "summary": "test",
-		"resource": map[string]string{
-			"algorithm": "AEAD_AES_256_GCM", "original_type": "transaction", "associated_data": associatedData, "nonce": nonce,
-			"ciphertext": base64.StdEncoding.EncodeToString(sealer.Seal(nil, []byte(nonce), resource, []byte(associatedData))),
-		},
-	}), nil
+	type resource struct {
+		OriginalType   string `json:"original_type"`
+		Algorithm      string `json:"algorithm"`
+		Ciphertext     string `json:"ciphertext"`
+		AssociatedData string `json:"associated_data"`
+		Nonce          string `json:"nonce"`
+	}
+	kind, _, _ := strings.Cut(strings.ToLower(d.eventType), ".") // transaction, refund
+	nonce := digits(int64(gcm.NonceSize()))
+	sealed := base64.StdEncoding.EncodeToString(gcm.Seal(nil, []byte(nonce), d.body, []byte(kind)))
+	d.body = jsonText(struct {
+		ID           string   `json:"id"`
+		CreateTime   string   `json:"create_time"`
+		ResourceType string   `json:"resource_type"`
+		EventType    string   `json:"event_type"`
+		Summary      string   `json:"summary"`
+		Resource     resource `json:"resource"`
+	}{"EV-" + digits(19), beijing(s.now()), "encrypt-resource", d.eventType, "测试通知", resource{kind, "AEAD_AES_256_GCM", sealed, kind, nonce}})
+	d.signed, d.serial = d.body, s.Pay.Serial
+	d.header.Set("Content-Type", "application/json")
+	return nil
 }
 
-// sign sets the headers, over the body as it is.
-func (s *PaySender) sign(r *Request) error {
-	timestamp, nonce := strconv.FormatInt(s.now().Unix(), 10), s.nonce()
-	digest := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n", timestamp, nonce, r.Body))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, s.PrivateKey, crypto.SHA256, digest[:])
+// signNotification signs what is to be sent, unless a signature is forged.
+func (s *Sender) signNotification(d *draft) error {
+	if d.signature != nil {
+		return nil
+	}
+	if s.Pay.PrivateKey == nil {
+		return errors.New("a notification of Pay needs a private key to sign with")
+	}
+	digest := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n", d.timestamp, d.nonce, d.signed))
+	raw, err := rsa.SignPKCS1v15(nil, s.Pay.PrivateKey, crypto.SHA256, digest[:])
 	if err != nil {
 		return fmt.Errorf("signing the notification: %w", err)
 	}
-	for name, value := range (wechat.PayHeader{
-		Timestamp: timestamp, Nonce: nonce, Serial: s.Serial, Signature: base64.StdEncoding.EncodeToString(signature), Type: wechat.PaySignatureType,
-	}).Map() {
-		r.Header.Set(name, value)
-	}
+	signature := base64.StdEncoding.EncodeToString(raw)
+	d.signature = &signature
 	return nil
+}
+
+// payParameters are the headers of a notification, in the order of WeChat Pay's documentation.
+func (d *draft) payParameters() []parameter {
+	return []parameter{
+		{wechat.PayTimestampHeader, d.timestamp}, {wechat.PayNonceHeader, d.nonce}, {wechat.PaySignatureHeader, *d.signature},
+		{wechat.PaySerialHeader, d.serial}, {wechat.PayTypeHeader, wechat.PaySignatureType},
+	}
 }

@@ -5,9 +5,12 @@ package wechattest
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"io"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // FaultNotice is what WeChat shows the user when it has no use for an answer.
@@ -60,12 +63,18 @@ func DiagnoseReply(answer Answer, err error) (Reply, *Refusal) {
 }
 
 func diagnoseMessage(answer Answer) (Reply, *Refusal) {
-	const form = "answer with nothing, with success, or with <xml> that holds ToUserName, FromUserName, CreateTime and MsgType"
-	message, err := parseReply(answer.Body)
+	if answer.form == wechat.FormJSONLower {
+		return diagnoseBotReply(answer)
+	}
+	parse, notation, form := parseReply, "XML", "answer with nothing, with success, or with <xml> that holds ToUserName, FromUserName, CreateTime and MsgType"
+	if answer.form == wechat.FormJSON {
+		parse, notation, form = parseJSONReply, "JSON", "answer with nothing, with success, or with a JSON object that holds ToUserName, FromUserName, CreateTime and MsgType"
+	}
+	message, err := parse(answer.Body)
 	reply := Reply{ReplyMessage, message.ToUserName, message.FromUserName, message.MsgType, message.Content}
 	switch {
 	case err != nil:
-		return Reply{}, badReply("is neither empty, nor success, nor the XML of a reply: "+answer.excerpt(answer.Body), form)
+		return Reply{}, badReply("is neither empty, nor success, nor the "+notation+" of a reply: "+answer.excerpt(answer.Body), form)
 	case message.ToUserName == "":
 		return reply, badReply("has no ToUserName", form+"; ToUserName is the message's FromUserName")
 	case answer.From != "" && message.ToUserName != answer.From:
@@ -82,6 +91,26 @@ func diagnoseMessage(answer Answer) (Reply, *Refusal) {
 	return reply, nil
 }
 
+// diagnoseBotReply judges the reply to what a user writes to a bot, which names nobody. A text is documented for the
+// welcome only, when a user comes in. (developer.work.weixin.qq.com/document/path/101031)
+func diagnoseBotReply(answer Answer) (Reply, *Refusal) {
+	const form = "answer with nothing, or with a JSON object whose msgtype is stream, template_card or stream_with_template_card"
+	var said struct {
+		MsgType string `json:"msgtype"`
+		Stream  struct {
+			Content string `json:"content"`
+		} `json:"stream"`
+	}
+	if err := json.Unmarshal(answer.Body, &said); err != nil || said.MsgType == "" {
+		return Reply{}, badReply("is neither empty nor the JSON of a bot's reply: "+answer.excerpt(answer.Body), form)
+	}
+	reply := Reply{Kind: ReplyMessage, Type: said.MsgType, Content: said.Stream.Content}
+	if said.MsgType == "text" {
+		return reply, badReply("is a text, which a bot may answer to a user's arrival only", form)
+	}
+	return reply, nil
+}
+
 func badReply(what, remedy string) *Refusal {
 	return &Refusal{CodeReply, "the reply " + what, remedy}
 }
@@ -93,6 +122,21 @@ type passiveReply struct {
 	CreateTime   string
 	MsgType      string
 	Content      string
+}
+
+// parseJSONReply reads one JSON object and nothing after it.
+func parseJSONReply(body []byte) (passiveReply, error) {
+	var reply struct {
+		ToUserName, FromUserName, MsgType, Content string
+		CreateTime                                 json.RawMessage // a number, or a text
+	}
+	if err := json.Unmarshal(body, &reply); err != nil {
+		return passiveReply{}, err
+	}
+	return passiveReply{
+		ToUserName: reply.ToUserName, FromUserName: reply.FromUserName, MsgType: reply.MsgType, Content: reply.Content,
+		CreateTime: string(bytes.Trim(reply.CreateTime, `"`)),
+	}, nil
 }
 
 // parseReply reads one <xml> element and nothing after it.

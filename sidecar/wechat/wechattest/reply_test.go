@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 func TestDiagnoseReply(t *testing.T) {
@@ -70,4 +72,27 @@ func TestDiagnoseReplyOfARefusal(t *testing.T) {
 	want{CodeForbidden, nil}.check(t, refusal)
 	_, refusal = DiagnoseReply(Answer{}, errors.New("weather"))
 	want{CodeConnectionCut, nil}.check(t, refusal)
+}
+
+func TestRepliesInJSON(t *testing.T) {
+	inJSON, toBot := Answer{Status: 200, form: wechat.FormJSON, From: openid}, Answer{Status: 200, form: wechat.FormJSONLower, From: openid}
+	for name, test := range map[string]struct {
+		answer Answer
+		body   string
+		want   want
+	}{
+		"a text":                        {inJSON, `{"ToUserName":"` + openid + `","FromUserName":"gh","CreateTime":1,"MsgType":"text","Content":"hi"}`, want{}},
+		"a text without a time":         {inJSON, `{"ToUserName":"` + openid + `","FromUserName":"gh","MsgType":"text","Content":"hi"}`, want{CodeReply, []string{"CreateTime"}}},
+		"a text in XML":                 {inJSON, textReply(openid, "gh", "hi"), want{CodeReply, []string{"the JSON of a reply"}}},
+		"a bot's text":                  {toBot, `{"msgtype":"text","text":{"content":"hi"}}`, want{CodeReply, []string{"arrival"}}},
+		"a bot's stream":                {toBot, `{"msgtype":"stream","stream":{"id":"1"}}`, want{}},
+		"a bot's reply without a type":  {toBot, `{"text":{"content":"hi"}}`, want{CodeReply, []string{"msgtype"}}},
+		"a bot's reply that is no JSON": {toBot, `hi`, want{CodeReply, nil}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.answer.Body = []byte(test.body)
+			_, refusal := DiagnoseReply(test.answer, nil)
+			test.want.check(t, refusal)
+		})
+	}
 }

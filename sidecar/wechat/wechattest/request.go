@@ -82,11 +82,10 @@ func (s *Sender) NewURLCheck(mutations ...Mutation) (*Request, error) {
 	return s.make(draft{method: http.MethodGet, echostr: &echostr}, mutations)
 }
 
-// NewText makes the POST of a text message of the user with the openid from, with a random MsgId. Errors are as in
-// NewURLCheck.
+// NewText makes the POST of a text message of the user with the openid from, with a random MsgId, in the notation of the
+// Sender's kind of account. Errors are as in NewURLCheck.
 func (s *Sender) NewText(from, content string, mutations ...Mutation) (*Request, error) {
-	body := TextMessage(s.account(), from, content, digits(17), s.now())
-	return s.make(draft{method: http.MethodPost, body: body, openid: &from}, mutations)
+	return s.NewScenario(s.TextScenario(from, content), mutations...)
 }
 
 // NewPost makes the POST of any body, without openid. Errors are as in NewURLCheck.
@@ -101,7 +100,7 @@ func (s *Sender) make(d draft, mutations []Mutation) (*Request, error) {
 		return nil, err
 	}
 	d.token, d.timestamp, d.nonce = s.Token, strconv.FormatInt(s.now().Unix(), 10), s.nonce()
-	d.path, d.host, d.proto = target.EscapedPath(), target.Host, "HTTP/1.1"
+	d.path, d.host, d.proto = withPathID(target.EscapedPath(), d.pathID), target.Host, "HTTP/1.1"
 	if d.path == "" {
 		d.path = "/"
 	}
@@ -124,6 +123,11 @@ func (s *Sender) make(d draft, mutations []Mutation) (*Request, error) {
 	for _, mutate := range mutations {
 		mutate(&d)
 	}
+	if d.signed != nil {
+		if err := s.signNotification(&d); err != nil {
+			return nil, err
+		}
+	}
 	return d.request(target.RawQuery), nil
 }
 
@@ -138,6 +142,11 @@ type draft struct {
 	encrypt                   string // what msg_signature covers besides; empty in plaintext
 	echo                      string // of an encrypted echostr, what it holds
 	weCom                     bool
+	address                   []wechat.Address // on the envelope; nil is the account
+	pathID                    string           // in place of the path's placeholder
+
+	eventType, serial string // of Pay
+	signed            []byte // of Pay: the body that the signature covers; nil for all others
 
 	token, timestamp, nonce string
 	signature               *string // forged
@@ -163,6 +172,10 @@ func (d *draft) request(prefix string) *Request {
 	if d.openid != nil {
 		r.From = *d.openid
 	}
+	if d.signed != nil {
+		d.signHeader(r, prefix)
+		return r
+	}
 	if d.query != nil {
 		r.Query = *d.query
 		return r
@@ -182,6 +195,22 @@ func (d *draft) request(prefix string) *Request {
 	}
 	r.Query = strings.Join(encoded, "&")
 	return r
+}
+
+// signHeader puts Pay's parameters where they stand, into the header. The query is the URL's own.
+func (d *draft) signHeader(r *Request, query string) {
+	r.Query, r.Signature = query, *d.signature
+	if d.query != nil {
+		r.Query = *d.query
+	}
+	for _, p := range append(d.kept(d.payParameters()), d.extra...) {
+		r.Header.Add(p.name, p.value)
+	}
+}
+
+// kept leaves out what mutations leave out.
+func (d *draft) kept(all []parameter) []parameter {
+	return slices.DeleteFunc(all, func(p parameter) bool { return slices.Contains(d.without, p.name) })
 }
 
 // parameters come in the order of WeChat's documentation.
@@ -209,8 +238,7 @@ func (d *draft) parameters() []parameter {
 	if d.openid != nil && !d.weCom {
 		all = append(all, parameter{"openid", *d.openid})
 	}
-	all = slices.DeleteFunc(all, func(p parameter) bool { return slices.Contains(d.without, p.name) })
-	return append(all, d.extra...)
+	return append(d.kept(all), d.extra...)
 }
 
 // wire is the head of the request and its body, as they are sent.

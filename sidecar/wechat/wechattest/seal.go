@@ -13,8 +13,11 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
-// seal encrypts what WeChat encrypts: the body of a message, and WeCom's echostr.
+// seal encrypts what WeChat encrypts: the body of a message, the resource of Pay, and WeCom's echostr.
 func (s *Sender) seal(d *draft) error {
+	if s.Pay != nil && d.method != http.MethodGet {
+		return s.sealNotification(d)
+	}
 	if s.EncodingAESKey == "" || d.method == http.MethodGet && !s.WeCom {
 		return nil
 	}
@@ -35,10 +38,13 @@ func (s *Sender) seal(d *draft) error {
 		d.echo, d.echostr = *d.echostr, &d.encrypt
 		return nil
 	}
+	if d.address == nil {
+		d.address = []wechat.Address{{Name: "ToUserName", Value: s.account()}}
+	}
 	if body := s.besideCleartext(plain, d.encrypt); s.Cleartext && body != nil {
 		d.body = body
 	} else {
-		d.body = wechat.RequestEnvelope(s.Form, []wechat.Address{{Name: "ToUserName", Value: s.account()}}, d.encrypt)
+		d.body = wechat.RequestEnvelope(s.Form, d.address, d.encrypt)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ var errNotHTTP = errors.New("the answer is not HTTP")
 // for no compression, uses no proxy and no cookie. An error means that no whole answer came; what is known of the Answer
 // is returned with it. Errors hold neither the query nor the body.
 func (s *Sender) Send(ctx context.Context, request *Request) (Answer, error) {
-	answer := Answer{Echostr: request.Echostr, From: request.From, Sent: s.now(), hidden: []string{s.Token, request.Signature, request.MsgSignature}}
+	answer := Answer{Echostr: request.Echostr, From: request.From, Sent: s.now(), form: s.Form, hidden: s.secrets(request)}
 	target, err := parseURL(s.URL)
 	if err != nil {
 		return answer, err
@@ -40,6 +40,15 @@ func (s *Sender) Send(ctx context.Context, request *Request) (Answer, error) {
 		err = fmt.Errorf("calling %s: %w", target.Host, context.Cause(ctx))
 	}
 	return answer, err
+}
+
+// secrets are what an Answer does not show.
+func (s *Sender) secrets(request *Request) []string {
+	all := []string{s.Token, s.EncodingAESKey, request.Signature, request.MsgSignature}
+	if s.Pay != nil {
+		all = append(all, s.Pay.APIv3Key)
+	}
+	return all
 }
 
 func (s *Sender) exchange(ctx context.Context, target *url.URL, request *Request, answer *Answer) error {

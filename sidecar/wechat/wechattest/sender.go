@@ -3,8 +3,9 @@
 
 // Package wechattest plays WeChat's server against a callback URL: correctly, or broken in one deliberate way.
 //
-// A Sender signs with its Token and calls its URL as WeChat does. Mutations break a request; Diagnose and DiagnoseReply
-// judge the answer as WeChat would:
+// A Sender signs with its Token and calls its URL as WeChat does, or with a key as WeChat Pay does. Scenarios are the
+// messages of WeChat's documentation with the answers that it asks for. Mutations break a request; Diagnose and
+// DiagnoseReply judge the answer as WeChat would:
 //
 //	sender := wechattest.Sender{URL: server.URL + "/weixin", Token: token}
 //	answer, err := sender.URLCheck(ctx, wechattest.WithToken("another"))
@@ -61,6 +62,9 @@ type Sender struct {
 	// Cleartext puts the message beside its Encrypt, as the compatible mode does.
 	Cleartext bool
 
+	// Pay makes the Sender play WeChat Pay; Token, the encoding key and what follows it up to here are not used then.
+	Pay *PayAccount
+
 	// Host replaces the URL's host in the Host header, and in the TLS server name without its port.
 	Host string
 	// Address is the host:port to dial in place of the URL's, which is then not looked up in DNS.
@@ -98,10 +102,14 @@ type Answer struct {
 	// Elapsed is the time from the look-up in DNS to the last byte, or to the error.
 	Elapsed time.Duration
 
-	hidden []string // the token and the signatures
+	// Sealed says that OpenAnswer has opened the body.
+	Sealed bool
+
+	form   wechat.Form // of the messages, which replies follow
+	hidden []string    // the token, the keys and the signatures
 }
 
-// Redact replaces the Sender's token and the request's signature in text, for showing what a server sent: an app can
+// Redact replaces the Sender's token and keys and the request's signature in text, for showing what a server sent: an app can
 // answer with its own configuration or with the request.
 func (a Answer) Redact(text string) string {
 	for _, secret := range a.hidden {
@@ -148,13 +156,15 @@ type Attempt struct {
 
 // Deliver sends a message as WeChat delivers it: until it is answered with 200 in time, at most Tries times, each time
 // with the same timestamp and nonce and at once after the last. (That the query is the same is observed in one published
-// access log, where a 201 was retried; what follows 5 seconds of silence is not documented.)
+// access log, where a 201 was retried; what follows 5 seconds of silence is not documented.) Pay takes 204 too; it signs each
+// try anew, and waits longer and longer between them, which is not played.
 func (s *Sender) Deliver(ctx context.Context, request *Request) []Attempt {
 	var attempts []Attempt
 	for range Tries {
 		answer, err := s.Send(ctx, request)
 		attempts = append(attempts, Attempt{answer, err})
-		if err == nil && answer.Status == http.StatusOK || ctx.Err() != nil {
+		taken := answer.Status == http.StatusOK || s.Pay != nil && answer.Status == http.StatusNoContent
+		if err == nil && taken || ctx.Err() != nil {
 			break
 		}
 	}

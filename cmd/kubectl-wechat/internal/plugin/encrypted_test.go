@@ -82,9 +82,8 @@ func TestWhatCannotBePlayedIsSaid(t *testing.T) {
 		account       func(*v1alpha1.WeChatEndpoint)
 		command, said string
 	}{
-		"a payment":                      {encrypted(v1alpha1.PlatformPay, ""), "verify", "WeChat Pay's own key"},
-		"the URL check of a platform":    {encrypted(v1alpha1.PlatformOpenPlatform, ""), "verify", "a ticket every ten minutes"},
-		"a message to a shop":            {encrypted(v1alpha1.PlatformShop, ""), "send", "nobody writes to an account of platform Shop"},
+		"a payment":                      {encrypted(v1alpha1.PlatformPay, ""), "verify", "WeChat Pay does not check a URL: it sends notifications, which kubectl wechat send plays"},
+		"the URL check of a platform":    {encrypted(v1alpha1.PlatformOpenPlatform, ""), "verify", "a ticket every ten minutes instead, which kubectl wechat send plays"},
 		"a path that stands for several": {func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL.Path = "/weixin/$APPID$" }, "send", "placeholder"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,6 +91,6 @@ func TestWhatCannotBePlayedIsSaid(t *testing.T) {
 		})
 	}
 	t.Run("a Secret without the key", func(t *testing.T) {
-		run(t, cluster(t, demo(encrypted(v1alpha1.PlatformWeCom, "")), secret(token)), "", "verify", "demo").check(t, StatusUsage, "encodingAESKey", "is empty")
+		run(t, cluster(t, demo(encrypted(v1alpha1.PlatformWeCom, "")), secret(token)), "", "verify", "demo").check(t, StatusUsage, "has no key encodingAESKey: put the EncodingAESKey of the console there")
 	})
 }

@@ -1,8 +1,8 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plugin is kubectl wechat. A token comes from the Secret of an endpoint, a file or standard input, never from
-// an argument, and is in no line of the output.
+// Package plugin is kubectl wechat. A token or key comes from the Secret of an endpoint, a file or standard input, never
+// from an argument, and is in no line of the output.
 package plugin
 
 import (
@@ -15,9 +15,9 @@ import (
 
 // Exit statuses of Run.
 const (
-	// StatusOK: WeChat would accept the URL, or take the reply.
+	// StatusOK: WeChat would accept the URL, or take the reply; what was captured is opened.
 	StatusOK = 0
-	// StatusRefused: WeChat would refuse it.
+	// StatusRefused: WeChat would refuse it; what was captured fails a check.
 	StatusRefused = 1
 	// StatusUsage: nothing is known, because the arguments, the endpoint or its token allow no call, or it was interrupted.
 	StatusUsage = 2
@@ -43,10 +43,12 @@ func (p Plugin) Run(ctx context.Context, args []string) int {
 		return StatusUsage
 	}
 	switch args[0] {
-	case "verify":
-		return p.command(ctx, verifyHelp, "verify", args[1:], p.verify)
-	case "send":
-		return p.command(ctx, sendHelp, "send", args[1:], p.send)
+	case commandVerify:
+		return p.command(ctx, verifyHelp, args, p.verify)
+	case commandSend:
+		return p.command(ctx, sendHelp, args, p.send)
+	case commandOpen:
+		return p.command(ctx, openHelp, args, p.open)
 	case "version":
 		fmt.Fprintln(p.Stdout, "kubectl-wechat", p.Version)
 		return StatusOK
@@ -59,23 +61,26 @@ func (p Plugin) Run(ctx context.Context, args []string) int {
 	}
 }
 
-// command parses the flags of one command, finds what it is to call, and runs it. An error of run means that nothing is known.
-func (p Plugin) command(ctx context.Context, help, name string, args []string, run func(context.Context, options, target) (int, error)) int {
-	o, err := parseOptions(name, args)
+// The commands that take flags.
+const (
+	commandVerify = "verify"
+	commandSend   = "send"
+	commandOpen   = "open"
+)
+
+// command parses the flags of args[0] and runs it. An error of run means that nothing is known.
+func (p Plugin) command(ctx context.Context, help string, args []string, run func(context.Context, options) (int, error)) int {
+	o, err := parseOptions(args[0], args[1:])
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(p.Stdout, help, commonHelp)
+		fmt.Fprint(p.Stdout, help)
 		return StatusOK
-	}
-	var t target
-	if err == nil {
-		t, err = p.target(ctx, o)
 	}
 	var status int
 	if err == nil {
-		status, err = run(ctx, o, t)
+		status, err = run(ctx, o)
 	}
 	if err != nil {
-		fmt.Fprintf(p.Stderr, "kubectl wechat %s: %v\n", name, err)
+		fmt.Fprintf(p.Stderr, "kubectl wechat %s: %v\n", args[0], err)
 		return StatusUsage
 	}
 	return status

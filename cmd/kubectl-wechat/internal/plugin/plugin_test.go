@@ -42,7 +42,7 @@ type outcome struct {
 	out, errout string
 }
 
-// run runs the plugin in this process, and fails the test if a byte of the token, or a signature, is shown.
+// run runs the plugin in this process, and fails the test if a part of the token or a key, or a signature, is shown.
 func run(t *testing.T, connect Connect, stdin string, args ...string) outcome {
 	t.Helper()
 	var out, errout bytes.Buffer
@@ -50,6 +50,11 @@ func run(t *testing.T, connect Connect, stdin string, args ...string) outcome {
 	shown := out.String() + errout.String()
 	if strings.Contains(shown, token) || strings.Contains(shown, token[:12]) {
 		t.Errorf("the token is shown:\n%s", shown)
+	}
+	for _, key := range []string{aesKey, apiV3Key} {
+		if strings.Contains(shown, key[:20]) {
+			t.Errorf("a key is shown:\n%s", shown)
+		}
 	}
 	for _, word := range strings.FieldsFunc(shown, func(c rune) bool { return !strings.ContainsRune("0123456789abcdef", c) }) {
 		if len(word) == wechat.SignatureSize {
@@ -288,7 +293,7 @@ func TestTheTokenOfAFile(t *testing.T) {
 	}
 	run(t, noCluster(t), "", "verify", "--url", wxURL, "--token-file", token).check(t, StatusUsage, "reading the token file: no such file")
 	run(t, noCluster(t), "", "verify", "--url", wxURL, "--token-file", "/").check(t, StatusUsage, "is a directory")
-	run(t, noCluster(t), strings.Repeat(token, 1000), "verify", "--url", wxURL, "--token-file", "-").check(t, StatusUsage, "the token in standard input")
+	run(t, noCluster(t), strings.Repeat(token, 1000), "verify", "--url", wxURL, "--token-file", "-").check(t, StatusUsage, "reading standard input: it has more than")
 }
 
 func TestTheTokenOfASecret(t *testing.T) {
@@ -425,6 +430,8 @@ func TestHelpAndVersion(t *testing.T) {
 		"Do the URL check":             {"verify", "--help"},
 		"--from OPENID":                {"send", "-h"},
 		"Exit status:":                 {"send", "demo", "--help"},
+		"signtest: WeChat Pay's own":   {"send", "--help"},
+		"explain each step":            {"open", "--help"},
 		"standard input if FILE is -,": {"verify", "-h"},
 	} {
 		result := run(t, noCluster(t), "", args...)

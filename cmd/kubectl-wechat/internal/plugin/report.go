@@ -83,7 +83,11 @@ func shownURL(raw string, request *wechattest.Request, answer wechattest.Answer)
 	if target, err := url.Parse(raw); err == nil {
 		scheme = target.Scheme
 	}
-	return printable(scheme + "://" + request.Host + request.Path + "?" + answer.Redact(request.Query))
+	shown := scheme + "://" + request.Host + request.Path
+	if request.Query != "" {
+		shown += "?" + answer.Redact(request.Query)
+	}
+	return printable(shown)
 }
 
 func head(answer wechattest.Answer) string {
@@ -114,7 +118,7 @@ func (r report) reply(answer wechattest.Answer, reply wechattest.Reply) {
 		r.line("reply", "empty, the user is shown nothing")
 	case reply.Kind == wechattest.ReplySuccess:
 		r.line("reply", "success, the user is shown nothing")
-	case reply.Type == "text":
+	case (reply.Type == "text" || reply.Type == "stream") && reply.Content != "":
 		r.line("reply", "%s", printable(answer.Redact(reply.Content)))
 	case len(answer.Body) > 0:
 		r.line("reply", "%s", printable(answer.Redact(string(answer.Body))))

@@ -5,52 +5,68 @@ package plugin
 
 import (
 	"context"
-	"fmt"
-	"net/http"
-	"slices"
 
-	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
-// chatty are the platforms on which users write.
-var chatty = []v1alpha1.Platform{v1alpha1.PlatformOfficialAccount, v1alpha1.PlatformMiniProgram, v1alpha1.PlatformWeCom}
-
-// send posts one text message. A URL that the console would not take is called all the same.
-func (p Plugin) send(ctx context.Context, o options, t target) (int, error) {
-	r := report{p.Stdout}
-	if t.endpoint != nil && !slices.Contains(chatty, t.endpoint.Spec.Platform) {
-		return 0, fmt.Errorf("nobody writes to an account of platform %s: send is for %v", t.endpoint.Spec.Platform, chatty)
-	}
-	request, err := t.sender.NewText(o.from, o.text)
+// send plays a scenario, message by message. A URL that the console would not take is called all the same.
+func (p Plugin) send(ctx context.Context, o options) (int, error) {
+	t, err := p.target(ctx, o)
 	if err != nil {
 		return 0, err
 	}
+	plays, err := t.plays(o)
+	if err != nil {
+		return 0, err
+	}
+	requests := make([]*wechattest.Request, len(plays))
+	for i, one := range plays {
+		if requests[i], err = t.sender.NewScenario(one.Scenario); err != nil {
+			return 0, err
+		}
+	}
+	r := report{p.Stdout}
 	r.endpoint(t)
 	if refusal := wechattest.DiagnoseURL(t.sender.URL); refusal != nil {
 		r.line("note", "%s", refusal.Cause)
 	}
+	worst := StatusOK
+	for i, one := range plays {
+		status, err := r.play(ctx, t, one, requests[i])
+		if err != nil {
+			return 0, err
+		}
+		worst = max(worst, status)
+	}
+	if o.scenario == scenarioReleaseCheck {
+		r.line("note", "the release check also wants the code and _from_api by the customer service API, which cannot be seen here, "+
+			"and a ticket at the other URL (--scenario ticket)")
+	}
+	return worst, nil
+}
+
+// play sends one message and says what WeChat would make of the answer.
+func (r report) play(ctx context.Context, t target, p play, request *wechattest.Request) (int, error) {
+	r.line("message", "%s", p.Name)
 	answer, err := t.sender.Send(ctx, request)
 	if ctx.Err() != nil {
 		return 0, errInterrupted
 	}
 	r.exchange(t, request, answer)
-	r.line("text", "%s", printable(answer.Redact(o.text)))
-	if err == nil && t.sender.EncodingAESKey != "" && !wechat.Acknowledges(answer.Body) && answer.Status == http.StatusOK {
-		opened, openErr := t.sender.OpenReply(answer.Body)
-		if openErr != nil {
-			return r.refused(fmt.Sprintf("WeChat would show the user %q: ", wechattest.FaultNotice), &wechattest.Refusal{
-				Cause: "the reply cannot be opened: " + openErr.Error(), Remedy: "let the sidecar seal it (payload: Decrypted), or check the app's own EncodingAESKey and AppID",
-			}), nil
-		}
-		answer.Body = opened
-		r.line("sealed", "yes, and opened with the Secret's encodingAESKey")
+	if p.text != "" {
+		r.line("text", "%s", printable(answer.Redact(p.text)))
 	}
-	reply, refusal := wechattest.DiagnoseReply(answer, err)
+	answer, refusal := t.sender.OpenAnswer(answer, err)
+	if refusal != nil {
+		return r.refused(p.consequence, refusal), nil
+	}
+	if answer.Sealed {
+		r.line("sealed", "yes, and opened with the EncodingAESKey")
+	}
+	reply, refusal := p.Judge(answer, err)
 	r.reply(answer, reply)
 	if refusal != nil {
-		return r.refused(fmt.Sprintf("WeChat would show the user %q: ", wechattest.FaultNotice), refusal), nil
+		return r.refused(p.consequence, refusal), nil
 	}
-	return r.ok("WeChat would take this reply"), nil
+	return r.ok(p.ok), nil
 }

@@ -9,25 +9,26 @@ import (
 	"fmt"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
-// target is what is called, and with which token.
+// target is what is called, and with which token or key.
 type target struct {
-	sender wechattest.Sender
+	sender  wechattest.Sender
+	account account
 	// endpoint is nil when only a URL was named.
 	endpoint *v1alpha1.WeChatEndpoint
 }
 
-// target finds the URL and the token. The cluster is asked only when an endpoint is named, and for the Secret only when
-// there is no token file.
+// target finds the URL, the token and the keys. The cluster is asked only when an endpoint is named, and for the Secret
+// only where no file takes its place.
 func (p Plugin) target(ctx context.Context, o options) (target, error) {
 	t := target{sender: wechattest.Sender{URL: o.url, Address: o.address, Timeout: o.timeout}}
 	var reader client.Reader
@@ -43,46 +44,67 @@ func (p Plugin) target(ctx context.Context, o options) (target, error) {
 			return target{}, errors.New("the endpoint has neither url.host nor a URL in its status: pass the URL with --url")
 		}
 	}
-	if err := t.disguise(ctx, reader); err != nil {
+	t.account = accountOf(o, t.endpoint)
+	if o.command == commandVerify {
+		if err := t.account.checkable(); err != nil {
+			return target{}, err
+		}
+	}
+	if err := t.choosePath(o); err != nil {
 		return target{}, err
 	}
-	var err error
-	if o.tokenFile != "" {
-		t.sender.Token, err = p.tokenOfFile(o.tokenFile)
-	} else {
-		t.sender.Token, err = tokenOfSecret(ctx, reader, t.endpoint)
+	keys := vault{plugin: p, reader: reader, endpoint: t.endpoint}
+	pair, err := keys.pair(ctx, o, t.account)
+	if err != nil {
+		return target{}, err
 	}
-	return t, err
+	return t, p.disguise(&t, o, pair)
 }
 
-// disguise makes the sender play WeChat for the endpoint's kind of account. A bare URL is played for as an Official
-// Account in plaintext mode.
-func (t *target) disguise(ctx context.Context, reader client.Reader) error {
-	if t.endpoint == nil {
+// choosePath puts an id in place of the path's placeholder. The release check chooses its own.
+func (t *target) choosePath(o options) error {
+	if o.pathID != "" {
+		t.sender.URL = strings.NewReplacer(config.PlaceholderAppID, o.pathID, config.PlaceholderCorpID, o.pathID).Replace(t.sender.URL)
+	}
+	holds := strings.Contains(t.sender.URL, config.PlaceholderAppID) || strings.Contains(t.sender.URL, config.PlaceholderCorpID)
+	if !holds && o.scenario == scenarioReleaseCheck {
+		return errors.New("the release check writes to several accounts, whose AppID stands in the path: " +
+			"name the endpoint whose path holds $APPID$; the other URL, for tickets, is played by --scenario ticket")
+	}
+	if holds && o.scenario != scenarioReleaseCheck {
+		return errors.New("the path holds a placeholder: pass the id that is to stand in its place with --path-id, or the whole URL with --url")
+	}
+	return nil
+}
+
+// disguise makes the sender play WeChat for the kind of account.
+func (p Plugin) disguise(t *target, o options, pair config.Pair) error {
+	s, a := &t.sender, t.account
+	if a.platform == v1alpha1.PlatformPay {
+		var err error
+		s.Pay, err = p.payAccount(o, pair)
+		return err
+	}
+	s.Token, s.EncodingAESKey = pair.Token, pair.EncodingAESKey
+	s.Cleartext = a.mode == v1alpha1.MessageModeCompatible
+	s.WeCom = a.platform == v1alpha1.PlatformWeCom
+	if a.platform == v1alpha1.PlatformShop || a.platform == v1alpha1.PlatformMiniProgram && o.json {
+		s.Form = wechat.FormJSON
+	}
+	if !a.encrypted() {
 		return nil
 	}
-	spec := t.endpoint.Spec
-	switch {
-	case spec.Platform == v1alpha1.PlatformPay:
-		return errors.New("the endpoint is for Pay, whose notifications only WeChat Pay's own key can sign: there is nothing to be played here")
-	case strings.Contains(t.sender.URL, "$"):
-		return errors.New("the endpoint's path holds a placeholder: pass the URL with --url, and an id in its place")
-	case !config.Encrypted(string(spec.Platform), string(spec.MessageMode)):
+	bot := s.WeCom && (o.scenario == scenarioBot || o.scenario == "" && a.bot())
+	if bot {
+		s.Form = wechat.FormJSONLower
 		return nil
 	}
-	key := client.ObjectKey{Namespace: t.endpoint.Namespace, Name: spec.Credentials.SecretName}
-	var secret corev1.Secret
-	if err := reader.Get(ctx, key, &secret); err != nil {
-		return fmt.Errorf("reading the encodingAESKey from Secret %s: %w", key, err)
+	s.ReceiverID = a.receiver(o)
+	if s.ReceiverID == "" && !a.bot() {
+		return errors.New("a message is encrypted for somebody: pass the AppID, CorpID or suite's id with --receiver-id")
 	}
-	t.sender.EncodingAESKey = string(secret.Data[v1alpha1.KeyEncodingAESKey])
-	if err := config.ValidateEncodingAESKey(t.sender.EncodingAESKey); err != nil {
-		return fmt.Errorf("the key %s of Secret %s %w", v1alpha1.KeyEncodingAESKey, key, err)
-	}
-	t.sender.WeCom = spec.Platform == v1alpha1.PlatformWeCom
-	t.sender.ReceiverID = spec.AppID
-	if len(spec.ReceiverIDs) > 0 && !strings.Contains(spec.ReceiverIDs[0], "$") {
-		t.sender.ReceiverID = spec.ReceiverIDs[0]
+	if s.WeCom {
+		s.Account = s.ReceiverID
 	}
 	return nil
 }
@@ -121,17 +143,4 @@ func endpointURL(endpoint *v1alpha1.WeChatEndpoint) string {
 	default:
 		return "http://" + spec.Host + spec.Path
 	}
-}
-
-func tokenOfSecret(ctx context.Context, reader client.Reader, endpoint *v1alpha1.WeChatEndpoint) (string, error) {
-	key := client.ObjectKey{Namespace: endpoint.Namespace, Name: endpoint.Spec.Credentials.SecretName}
-	var secret corev1.Secret
-	if err := reader.Get(ctx, key, &secret); err != nil {
-		return "", fmt.Errorf("reading the token from Secret %s (--token-file reads it from elsewhere): %w", key, err)
-	}
-	token, ok := secret.Data[v1alpha1.KeyToken]
-	if !ok {
-		return "", fmt.Errorf("the Secret %s has no key %s: put the token of the console there", key, v1alpha1.KeyToken)
-	}
-	return checkToken(fmt.Sprintf("the key %s of Secret %s", v1alpha1.KeyToken, key), string(token))
 }

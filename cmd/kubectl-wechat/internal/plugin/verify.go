@@ -5,18 +5,17 @@ package plugin
 
 import (
 	"context"
-	"errors"
 
-	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
 // verify does the URL check. A URL that the console would not take is refused before anything is sent.
-func (p Plugin) verify(ctx context.Context, _ options, t target) (int, error) {
-	r := report{p.Stdout}
-	if t.endpoint != nil && t.endpoint.Spec.Platform == v1alpha1.PlatformOpenPlatform {
-		return 0, errors.New("WeChat does not check the URLs of a third-party platform: it sends a ticket every ten minutes instead")
+func (p Plugin) verify(ctx context.Context, o options) (int, error) {
+	t, err := p.target(ctx, o)
+	if err != nil {
+		return 0, err
 	}
+	r := report{p.Stdout}
 	r.endpoint(t)
 	if refusal := wechattest.DiagnoseURL(t.sender.URL); refusal != nil {
 		return r.refused("", refusal), nil

@@ -1,0 +1,110 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+)
+
+const platformPay = string(v1alpha1.PlatformPay)
+
+// platforms are those that are played, in the order of the documentation.
+var platforms = []v1alpha1.Platform{
+	v1alpha1.PlatformOfficialAccount, v1alpha1.PlatformMiniProgram, v1alpha1.PlatformShop,
+	v1alpha1.PlatformWeCom, v1alpha1.PlatformOpenPlatform, v1alpha1.PlatformPay,
+}
+
+// account is what is known of an account without its secrets.
+type account struct {
+	platform v1alpha1.Platform
+	mode     v1alpha1.MessageMode
+	// receivers are accepted at the end of an encrypted message; none when nobody has said.
+	receivers []string
+	// freshness is how old a callback may be.
+	freshness time.Duration
+}
+
+// accountOf reads what the endpoint says, or else the options. Without either it is an Official Account, whose messages
+// are encrypted if there is a key for that.
+func accountOf(o options, endpoint *v1alpha1.WeChatEndpoint) account {
+	if endpoint == nil {
+		platform, _ := parsePlatform(o.platform) // validated
+		a := account{platform: platform, mode: v1alpha1.MessageModeEncrypted}
+		if config.HasModes(string(platform)) && o.aesKeyFile == "" {
+			a.mode = v1alpha1.MessageModePlaintext
+		}
+		if o.receiverID != "" {
+			a.receivers = []string{o.receiverID}
+		}
+		return a.withFreshness(nil)
+	}
+	spec := endpoint.Spec
+	a := account{platform: spec.Platform, mode: spec.MessageMode, receivers: spec.ReceiverIDs}
+	if len(a.receivers) == 0 {
+		a.receivers = []string{spec.AppID}
+	}
+	return a.withFreshness(endpoint)
+}
+
+// withFreshness sets the window of the endpoint, or else the platform's own.
+func (a account) withFreshness(endpoint *v1alpha1.WeChatEndpoint) account {
+	a.freshness = config.DefaultFreshness(string(a.platform), string(a.mode))
+	if endpoint != nil && endpoint.Spec.Verification.Freshness != nil {
+		a.freshness = endpoint.Spec.Verification.Freshness.Duration
+	}
+	return a
+}
+
+func (a account) encrypted() bool { return config.Encrypted(string(a.platform), string(a.mode)) }
+
+// receiver is whom a message is encrypted for: what --receiver-id says, or the first that is accepted and no placeholder.
+// A placeholder stands for the id in the path.
+func (a account) receiver(o options) string {
+	if o.receiverID != "" {
+		return o.receiverID
+	}
+	for _, id := range a.receivers {
+		switch {
+		case !strings.Contains(id, "$"):
+			return id
+		case o.pathID != "":
+			return o.pathID
+		}
+	}
+	return ""
+}
+
+// bot reports whether only messages without a receiver are accepted.
+func (a account) bot() bool {
+	return a.platform == v1alpha1.PlatformWeCom && len(a.receivers) > 0 && !slices.ContainsFunc(a.receivers, func(id string) bool { return id != "" })
+}
+
+func parsePlatform(name string) (v1alpha1.Platform, error) {
+	if name == "" {
+		return v1alpha1.PlatformOfficialAccount, nil
+	}
+	if platform := v1alpha1.Platform(name); slices.Contains(platforms, platform) {
+		return platform, nil
+	}
+	return "", fmt.Errorf("--platform must be one of %v", platforms)
+}
+
+// checkable says why verify can do nothing for the platform.
+func (a account) checkable() error {
+	switch a.platform {
+	case v1alpha1.PlatformOpenPlatform:
+		return errors.New("WeChat does not check the URLs of a third-party platform: it sends a ticket every ten minutes instead, which kubectl wechat send plays")
+	case v1alpha1.PlatformPay:
+		return errors.New("WeChat Pay does not check a URL: it sends notifications, which kubectl wechat send plays; --scenario signtest needs no key of WeChat Pay's")
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,116 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// maxCapture bounds what is read of a captured request: twice the largest body that the sidecar reads. Bytes.
+const maxCapture = 2 << 20
+
+// capture is what is left of a callback, in a log, a dump or a proxy's record. It is read leniently: what a callback must
+// be like is the steps' to say.
+type capture struct {
+	path, query string // raw; empty when not known
+	header      http.Header
+	body        []byte
+	announced   int // the Content-Length, -1 when not known
+}
+
+// capture reads what the options name.
+func (p Plugin) capture(o options) (capture, error) {
+	if o.request != "" {
+		data, err := p.readFile(o.request, maxCapture)
+		if err != nil {
+			return capture{}, fmt.Errorf("reading the request: %w", err)
+		}
+		return parseRequest(data)
+	}
+	c := capture{announced: -1}
+	c.path, c.query = parseTarget(o.query)
+	if o.body != "" {
+		var err error
+		if c.body, err = p.readFile(o.body, maxCapture); err != nil {
+			return capture{}, fmt.Errorf("reading the body: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// parseTarget finds the query in a line of an access log, a URL, a path with a query, or a bare query.
+func parseTarget(line string) (path, query string) {
+	for _, word := range strings.FieldsFunc(line, func(c rune) bool { return c == ' ' || c == '\t' || c == '"' || c == '\'' || c == '\n' || c == '\r' }) {
+		if before, after, ok := strings.Cut(word, "?"); ok {
+			if target, err := url.Parse(before); err == nil {
+				before = target.EscapedPath()
+			}
+			return before, after
+		}
+		if strings.Contains(word, "=") && strings.Contains(word, "&") {
+			return "", word
+		}
+	}
+	return "", strings.TrimSpace(line)
+}
+
+// parseRequest reads a whole HTTP request, with line ends of either kind.
+func parseRequest(data []byte) (capture, error) {
+	head, body, ok := bytes.Cut(data, []byte("\r\n\r\n"))
+	if plain, rest, found := bytes.Cut(data, []byte("\n\n")); found && (!ok || len(plain) < len(head)) {
+		head, body = plain, rest
+	}
+	lines := strings.Split(strings.ReplaceAll(string(head), "\r\n", "\n"), "\n")
+	c := capture{header: http.Header{}, body: body, announced: -1}
+	words := strings.Fields(lines[0])
+	if len(words) < 2 {
+		return capture{}, errors.New("the request does not begin with a line like POST /weixin?signature=… HTTP/1.1")
+	}
+	c.path, c.query = parseTarget(lines[0])
+	if !strings.Contains(lines[0], "?") {
+		c.path, c.query = words[1], ""
+	}
+	for _, line := range lines[1:] {
+		if name, value, found := strings.Cut(line, ":"); found {
+			c.header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+		}
+	}
+	return c, c.frame()
+}
+
+// frame takes the body out of its chunks, or as many bytes of it as were announced: editors and copying add a line end.
+func (c *capture) frame() error {
+	if strings.EqualFold(c.header.Get("Transfer-Encoding"), "chunked") {
+		body, err := io.ReadAll(httputil.NewChunkedReader(bytes.NewReader(c.body)))
+		if err != nil {
+			return errors.New("the request says that its body is in chunks, and it is not, or they are cut: leave Transfer-Encoding out if the body was joined already")
+		}
+		c.body = body
+		return nil
+	}
+	if announced, err := strconv.Atoi(c.header.Get("Content-Length")); err == nil && announced >= 0 {
+		c.announced = announced
+		c.body = c.body[:min(len(c.body), announced)]
+	}
+	return nil
+}
+
+// whole says whether the body is all there.
+func (c *capture) whole() finding {
+	switch {
+	case len(c.body) == 0:
+		return failed("there is no body", "capture the body too: an access log holds only the query; a proxy's or the app's own dump holds both")
+	case c.announced > len(c.body):
+		return failed(fmt.Sprintf("the body has %d bytes, and its Content-Length says %d: the capture is cut", len(c.body), c.announced), "capture the whole body")
+	}
+	return found("%d bytes", len(c.body))
+}

@@ -1,0 +1,76 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package docs holds the documentation, and tests that it speaks of what is there.
+package docs
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	namedTest = regexp.MustCompile("`((?:Test|Fuzz)[A-Z][A-Za-z]+)`")
+	testFunc  = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	link      = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+)
+
+// read returns the files of the repository whose names end so, by path from here.
+func read(t *testing.T, suffix string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".git" || entry.Name() == "bin") {
+			return fs.SkipDir
+		}
+		if entry.IsDir() || !strings.HasSuffix(path, suffix) {
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		files[path] = string(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestNamedTestsExist(t *testing.T) {
+	exist := map[string]bool{}
+	for _, source := range read(t, "_test.go") {
+		for _, match := range testFunc.FindAllStringSubmatch(source, -1) {
+			exist[match[1]] = true
+		}
+	}
+	named := 0
+	for path, text := range read(t, ".md") {
+		for _, match := range namedTest.FindAllStringSubmatch(text, -1) {
+			if named++; !exist[match[1]] {
+				t.Errorf("%s names %s, and there is no such test", path, match[1])
+			}
+		}
+	}
+	if named == 0 {
+		t.Error("no document names a test")
+	}
+}
+
+func TestLinksLeadSomewhere(t *testing.T) {
+	followed := 0
+	for path, text := range read(t, ".md") {
+		for _, match := range link.FindAllStringSubmatch(text, -1) {
+			followed++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), match[1])); err != nil {
+				t.Errorf("%s has a link to %s, which is not there", path, match[1])
+			}
+		}
+	}
+	if followed == 0 {
+		t.Error("no document has a link")
+	}
+}

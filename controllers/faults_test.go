@@ -1,0 +1,469 @@
+//go:build integration
+
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+)
+
+// TestEveryCallMayFail lets every single call to the API server fail in turn, in each way, before it took effect and after
+// it. Then the operator dies, and another one goes on: the end must be the undisturbed one, no earlier credentials may be
+// lost on the way, and no status may have said Ready of what was not there.
+func TestEveryCallMayFail(t *testing.T) {
+	w := newWorld(t)
+	stories := map[string]func(*testing.T, *scene){
+		"an endpoint is made":            func(t *testing.T, s *scene) { s.make(t) },
+		"the token is changed":           func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.changeToken(t) },
+		"the URL is no longer published": func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.unpublish(t) },
+		"children are deleted":           func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.deleteChildren(t) },
+	}
+	var tried atomic.Int64
+	t.Run("while", func(t *testing.T) {
+		for name, story := range stories {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				w.disturb(t, story, &tried)
+			})
+		}
+	})
+	t.Logf("faults: %d calls × faults tried", tried.Load())
+	if tried.Load() < 100 {
+		t.Errorf("only %d calls were disturbed", tried.Load())
+	}
+}
+
+// disturb plays a story once undisturbed, and then once for each of its calls and each way in which that may fail.
+func (w *world) disturb(t *testing.T, story func(*testing.T, *scene), tried *atomic.Int64) {
+	t.Helper()
+	undisturbed := w.newScene(t)
+	story(t, undisturbed)
+	calls := undisturbed.settle(t)
+	want := undisturbed.end(t)
+	for call, writes := range calls {
+		for fault, err := range faults {
+			for _, tookEffect := range []bool{false, true} {
+				if !writes && (fault != "500" || tookEffect) {
+					continue // one way to fail is like the others for what only reads
+				}
+				tried.Add(1)
+				s := w.newScene(t)
+				story(t, s)
+				_, _ = s.reconcileWith(t, &failure{call: call, err: err, tookEffect: tookEffect})
+				s.wantHonest(t)
+				s.settle(t)
+				if diff := cmp.Diff(want, s.end(t)); diff != "" {
+					t.Errorf("after call %d failed (%s, took effect: %v), the end is another one (-undisturbed +disturbed):\n%s", call, fault, tookEffect, diff)
+				}
+			}
+		}
+	}
+}
+
+// TestTwoOperatorsAtOnce lets two of them work on one endpoint without a leader, while its user changes it.
+func TestTwoOperatorsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	alone, both := w.newScene(t), w.newScene(t)
+	for _, s := range []*scene{alone, both} {
+		s.make(t)
+		if s == alone {
+			s.settle(t)
+			s.changeToken(t)
+			s.settle(t)
+			continue
+		}
+		s.race(t)
+		s.settle(t)
+		s.changeToken(t)
+		s.race(t)
+		s.settle(t)
+	}
+	if diff := cmp.Diff(alone.end(t), both.end(t)); diff != "" {
+		t.Errorf("two operators come to another end than one (-one +two):\n%s", diff)
+	}
+}
+
+var faults = map[string]error{
+	"conflict":  apierrors.NewConflict(schema.GroupResource{Resource: "things"}, "thing", errors.New("somebody was faster")),
+	"timeout":   context.DeadlineExceeded,
+	"500":       apierrors.NewInternalError(errors.New("the API server is broken")),
+	"forbidden": &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden}},
+}
+
+// world is an API server without any operator but those of the scenes.
+type world struct{ client client.WithWatch }
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	environment := envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("..", "config", "crd", "bases")}, ErrorIfCRDPathMissing: true}
+	environment.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.0.0.0/16") // two for each scene
+	settings, err := environment.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := environment.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	settings.QPS, settings.Burst = -1, -1
+	scheme, err := controllers.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{}
+	if w.client, err = client.NewWithWatch(settings, client.Options{Scheme: scheme}); err != nil {
+		t.Fatal(err)
+	}
+	w.create(t, &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "any"}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/c"}})
+	return w
+}
+
+func (w *world) create(t *testing.T, object client.Object) {
+	t.Helper()
+	if err := w.client.Create(t.Context(), object); err != nil {
+		t.Fatalf("creating %T %s: %v", object, object.GetName(), err)
+	}
+}
+
+// scene is one endpoint in a namespace of its own, with one pod of its sidecar, which serves whatever it is given at once.
+type scene struct {
+	*world
+	namespace string
+	deleted   bool // somebody deleted children, which no status knows before the next reconcile
+}
+
+func (w *world) newScene(t *testing.T) *scene {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "fault-"}}
+	w.create(t, namespace)
+	w.create(t, appService(namespace.Name))
+	w.create(t, tokenSecret(namespace.Name, "a-fine-token"))
+	return &scene{world: w, namespace: namespace.Name}
+}
+
+func (s *scene) make(t *testing.T) {
+	t.Helper()
+	endpoint := newEndpoint(s.namespace)
+	endpoint.Spec.Sidecar.Replicas = new(int32(1))
+	endpoint.Spec.URL.Exposure, endpoint.Spec.URL.Ingress = v1alpha1.ExposureIngress, &v1alpha1.IngressExposure{ClassName: "any"}
+	s.create(t, endpoint)
+}
+
+func (s *scene) changeToken(t *testing.T) {
+	t.Helper()
+	secret := tokenSecret(s.namespace, "a-newer-token")
+	if err := s.client.Update(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *scene) unpublish(t *testing.T) {
+	t.Helper()
+	endpoint := s.endpoint(t)
+	endpoint.Spec.URL.Exposure, endpoint.Spec.URL.Ingress = v1alpha1.ExposureNone, nil
+	if err := s.client.Update(t.Context(), endpoint); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *scene) deleteChildren(t *testing.T) {
+	t.Helper()
+	s.deleted = true
+	for _, child := range []client.Object{&corev1.Service{}, &corev1.ConfigMap{}, &networkingv1.Ingress{}} {
+		child.SetNamespace(s.namespace)
+		child.SetName("shop-sidecar")
+		if err := s.client.Delete(t.Context(), child); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (s *scene) endpoint(t *testing.T) *v1alpha1.WeChatEndpoint {
+	t.Helper()
+	endpoint := newEndpoint(s.namespace)
+	if err := s.client.Get(t.Context(), client.ObjectKeyFromObject(endpoint), endpoint); err != nil {
+		t.Fatal(err)
+	}
+	return endpoint
+}
+
+// failure is the call that fails, counted from 0, and how.
+type failure struct {
+	call       int
+	err        error
+	tookEffect bool
+
+	mu    sync.Mutex
+	calls []bool // of each, whether it writes
+	dead  bool
+}
+
+// errDead is what the calls of an operator get that died with an earlier one.
+var errDead = errors.New("the operator has died")
+
+// around makes a call, or lets it fail.
+func (f *failure) around(writes bool, call func() error) error {
+	if f == nil {
+		return call()
+	}
+	f.mu.Lock()
+	now, dead := len(f.calls), f.dead
+	f.calls = append(f.calls, writes)
+	f.dead = dead || f.err != nil && now == f.call
+	f.mu.Unlock()
+	switch {
+	case dead:
+		return errDead
+	case f.err == nil || now != f.call:
+		return call()
+	case f.tookEffect:
+		return errors.Join(call(), f.err)
+	}
+	return f.err
+}
+
+// reconcileWith lets an operator that nobody has used before reconcile once.
+func (s *scene) reconcileWith(t *testing.T, f *failure) (ctrl.Result, error) {
+	t.Helper()
+	calling := interceptor.NewClient(s.client, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			return f.around(false, func() error { return c.Get(ctx, key, object, options...) })
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			return f.around(false, func() error { return listWithoutIndex(ctx, c, list, options) })
+		},
+		Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+			return f.around(true, func() error { return c.Apply(ctx, object, options...) })
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.DeleteOption) error {
+			return f.around(true, func() error { return c.Delete(ctx, object, options...) })
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, name string, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			return f.around(true, func() error { return c.SubResource(name).Patch(ctx, object, patch, options...) })
+		},
+	})
+	r := &controllers.Reconciler{
+		Client: calling, Live: calling, Events: events.NewFakeRecorder(1000), Probe: s,
+		Options: controllers.Options{SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent"},
+	}
+	return r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: s.namespace, Name: "shop"}})
+}
+
+// listWithoutIndex does what the operator's cache does with an index: it has one of hosts.
+func listWithoutIndex(ctx context.Context, c client.Client, list client.ObjectList, options []client.ListOption) error {
+	var asked client.ListOptions
+	asked.ApplyOptions(options)
+	endpoints, indexed := list.(*v1alpha1.WeChatEndpointList)
+	if !indexed {
+		return c.List(ctx, list, options...)
+	}
+	host, _ := asked.FieldSelector.RequiresExactMatch("spec.url.host")
+	err := c.List(ctx, endpoints)
+	endpoints.Items = slices.DeleteFunc(endpoints.Items, func(e v1alpha1.WeChatEndpoint) bool { return e.Spec.URL.Host != host })
+	return err
+}
+
+// Ask answers for the pod: it serves what stands in its files.
+func (s *scene) Ask(ctx context.Context, addresses []string) []probe.Result {
+	results := make([]probe.Result, len(addresses))
+	var secret corev1.Secret
+	err := s.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &secret)
+	credentials, parseErr := config.ParseCredentials(secret.Data[config.CredentialsFile])
+	for i := range results {
+		results[i] = probe.Result{Status: probe.Status{Generation: credentials.Generation, Ready: true}, Err: errors.Join(err, parseErr)}
+	}
+	return results
+}
+
+// settle lets operators reconcile and the cluster work until nothing changes any more, and returns the calls of the first
+// reconcile: whether each writes.
+func (s *scene) settle(t *testing.T) (calls []bool) {
+	t.Helper()
+	var err error
+	for round := range 12 {
+		before := s.versions(t)
+		counter := &failure{}
+		_, err = s.reconcileWith(t, counter)
+		if round == 0 {
+			calls = counter.calls
+		}
+		s.wantHonest(t)
+		s.work(t)
+		if err == nil && before == s.versions(t) {
+			return calls
+		}
+	}
+	t.Fatalf("after 12 rounds the endpoint is not settled (error %v): %+v", err, s.endpoint(t).Status)
+	return nil
+}
+
+// race lets two operators reconcile at the same time, some rounds long.
+func (s *scene) race(t *testing.T) {
+	t.Helper()
+	for range 5 {
+		var group sync.WaitGroup
+		for range 2 {
+			group.Go(func() { _, _ = s.reconcileWith(t, nil) }) // whoever was slower is refused
+		}
+		group.Wait()
+		s.work(t)
+		s.wantHonest(t)
+	}
+}
+
+// work plays the controllers of Deployments and pods: there is one pod, and it is ready.
+func (s *scene) work(t *testing.T) {
+	t.Helper()
+	var deployment appsv1.Deployment
+	if s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &deployment) != nil {
+		return // not yet
+	}
+	if deployment.Status.ObservedGeneration != deployment.Generation {
+		deployment.Status = appsv1.DeploymentStatus{ObservedGeneration: deployment.Generation, Replicas: 1, UpdatedReplicas: 1, ReadyReplicas: 1, AvailableReplicas: 1}
+		if err := s.client.Status().Update(t.Context(), &deployment); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "shop-sidecar-0", Labels: deployment.Spec.Template.Labels}, Spec: deployment.Spec.Template.Spec}
+	pod.Spec.ServiceAccountName = ""
+	if err := s.client.Create(t.Context(), pod); apierrors.IsAlreadyExists(err) {
+		return
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	pod.Status = corev1.PodStatus{
+		PodIP: "192.0.2.9", PodIPs: []corev1.PodIP{{IP: "192.0.2.9"}},
+		Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
+	}
+	if err := s.client.Status().Update(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantHonest holds that a status which says Ready of the newest spec is right, and that what the console may hold is still
+// accepted.
+func (s *scene) wantHonest(t *testing.T) {
+	t.Helper()
+	endpoint := s.endpoint(t)
+	var secret corev1.Secret
+	missing := s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &secret)
+	credentials, err := config.ParseCredentials(secret.Data[config.CredentialsFile])
+	if missing == nil && err == nil && credentials.Pairs[len(credentials.Pairs)-1].Token != "a-fine-token" {
+		t.Errorf("the token that the console holds is lost: %d pairs", len(credentials.Pairs))
+	}
+	ready := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || ready.Status != metav1.ConditionTrue || ready.ObservedGeneration != endpoint.Generation {
+		return
+	}
+	if missing != nil || err != nil {
+		t.Errorf("the status says Ready without credentials: %v, %v", missing, err)
+	}
+	ingressErr := s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &networkingv1.Ingress{})
+	if endpoint.Spec.URL.Exposure == v1alpha1.ExposureIngress && ingressErr != nil && endpoint.Status.ObservedGeneration == endpoint.Generation && !s.deleted {
+		t.Errorf("the status says Ready without an Ingress: %v", ingressErr)
+	}
+}
+
+// versions changes with every write in the namespace.
+func (s *scene) versions(t *testing.T) string {
+	t.Helper()
+	var all []string
+	for _, object := range s.objects(t) {
+		all = append(all, fmt.Sprintf("%T %s", object, object.GetResourceVersion()))
+	}
+	return strings.Join(all, "\n")
+}
+
+// objects are the endpoint and its children, as they are.
+func (s *scene) objects(t *testing.T) []client.Object {
+	t.Helper()
+	var found []client.Object
+	for _, object := range []client.Object{
+		newEndpoint(s.namespace), &corev1.ServiceAccount{}, &corev1.ConfigMap{}, &corev1.Secret{}, &appsv1.Deployment{},
+		&policyv1.PodDisruptionBudget{}, &corev1.Service{}, &networkingv1.Ingress{},
+	} {
+		if object.GetName() == "" {
+			object.SetName("shop-sidecar")
+		}
+		err := s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: object.GetName()}, object)
+		if err == nil {
+			found = append(found, object)
+		} else if !apierrors.IsNotFound(err) {
+			t.Fatal(err)
+		}
+	}
+	return found
+}
+
+var (
+	generation = regexp.MustCompile(`[0-9a-f]{10}-(\d+)`)
+	instant    = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+	gatewayKey = regexp.MustCompile(`"gatewayKey":"[^"]+"`)
+)
+
+// end is all of the scene that a user could see, without what differs from one namespace to the next.
+func (s *scene) end(t *testing.T) []string {
+	t.Helper()
+	var end []string
+	for _, object := range s.objects(t) {
+		if secret, ok := object.(*corev1.Secret); ok {
+			secret.StringData = map[string]string{config.CredentialsFile: string(secret.Data[config.CredentialsFile])}
+			secret.Data = nil
+		}
+		if service, ok := object.(*corev1.Service); ok {
+			service.Spec.ClusterIP, service.Spec.ClusterIPs = "", nil
+		}
+		object.SetUID("")
+		object.SetResourceVersion("")
+		object.SetManagedFields(nil)
+		object.SetGeneration(0)
+		for i := range object.GetOwnerReferences() {
+			object.GetOwnerReferences()[i].UID = ""
+		}
+		text, err := json.MarshalIndent(object, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := strings.ReplaceAll(string(text), s.namespace, "NAMESPACE")
+		shown = generation.ReplaceAllString(shown, "GENERATION-$1")
+		shown = gatewayKey.ReplaceAllString(strings.ReplaceAll(shown, `\"`, `"`), "GATEWAYKEY")
+		shown = regexp.MustCompile(`"(uid|observedGeneration)": [^,\n]+`).ReplaceAllString(shown, "$1")
+		end = append(end, fmt.Sprintf("%T", object), instant.ReplaceAllString(shown, "INSTANT"))
+	}
+	return end
+}

@@ -174,6 +174,10 @@ func TestValidation(t *testing.T) {
 			platform(v1alpha1.PlatformPay, "")(e)
 			e.Spec.Backend.OnDeadline = v1alpha1.OnDeadlineAcknowledge
 		}, "a payment that the app has not taken is never acknowledged"},
+		"a payment that waits for a retry": {func(e *endpoint) {
+			platform(v1alpha1.PlatformPay, "")(e)
+			e.Spec.Backend.OnDeadline = v1alpha1.OnDeadlineAwaitRetry
+		}, "backend.onDeadline must be Fail, or be left out"},
 		"a payment that is sent again": {func(e *endpoint) {
 			platform(v1alpha1.PlatformPay, "")(e)
 			e.Spec.Backend.OnDeadline = v1alpha1.OnDeadlineFail
@@ -182,7 +186,7 @@ func TestValidation(t *testing.T) {
 		"a payment acknowledged by a rule": {func(e *endpoint) {
 			platform(v1alpha1.PlatformPay, "")(e)
 			rules(forward(v1alpha1.OnDeadlineAcknowledge))(e)
-		}, "rules: backend.onDeadline must be Fail or AwaitRetry"},
+		}, "rules: backend.onDeadline must be Fail, or be left out"},
 		"a rule with a backend":              {rules(forward("")), ""},
 		"a rule with the endpoint's backend": {rules(v1alpha1.Rule{Match: text, Action: v1alpha1.RuleActionForward}), ""},
 		"a rule that discards":               {rules(v1alpha1.Rule{Match: text, Action: v1alpha1.RuleActionDiscard}), ""},

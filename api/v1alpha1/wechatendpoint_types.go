@@ -150,8 +150,8 @@ const (
 // +kubebuilder:validation:XValidation:rule="!(self.platform in ['Shop', 'WeCom', 'OpenPlatform']) || !has(self.messageMode) || self.messageMode == 'Encrypted'",message="messageMode must be left out or Encrypted: platforms Shop, WeCom and OpenPlatform always encrypt"
 // +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || !has(self.messageMode)",message="messageMode must be left out: platform Pay has none"
 // +kubebuilder:validation:XValidation:rule="!has(self.receiverIDs) || !('$CORPID$' in self.receiverIDs) || self.url.path.contains('/$CORPID$')",message="receiverIDs may hold $CORPID$ only if url.path has that segment: write url.path like /wecom/$CORPID$, or name the ids"
-// +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || !has(self.backend.onDeadline) || self.backend.onDeadline != 'Acknowledge'",message="backend.onDeadline must be Fail or AwaitRetry, or be left out: a payment that the app has not taken is never acknowledged"
-// +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || !has(self.rules) || self.rules.all(r, !has(r.backend) || !has(r.backend.onDeadline) || r.backend.onDeadline != 'Acknowledge')",message="rules: backend.onDeadline must be Fail or AwaitRetry, or be left out: a payment that the app has not taken is never acknowledged"
+// +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || !has(self.backend.onDeadline) || self.backend.onDeadline == 'Fail'",message="backend.onDeadline must be Fail, or be left out: WeChat Pay tries again with a new signature for a day, and a payment that the app has not taken is never acknowledged"
+// +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || !has(self.rules) || self.rules.all(r, !has(r.backend) || !has(r.backend.onDeadline) || r.backend.onDeadline == 'Fail')",message="rules: backend.onDeadline must be Fail, or be left out: a payment that the app has not taken is never acknowledged"
 // +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || self.verification.enforcement != 'InsecureAudit'",message="verification.enforcement must be Enforce: notifications of payments are never let through unverified"
 // +kubebuilder:validation:XValidation:rule="self.verification.enforcement != 'InsecureAudit' || self.backend.payload == 'Original'",message="verification.enforcement InsecureAudit needs backend.payload Original, because what is not verified cannot be decrypted: set backend.payload to Original, or enforcement to Enforce"
 // +kubebuilder:validation:XValidation:rule="!has(self.domainFiles) || self.domainFiles.all(f, '/' + f.name != self.url.path)",message="domainFiles: a name must not be that of url.path: choose another url.path"
@@ -339,7 +339,7 @@ type Backend struct {
 
 	// onDeadline is what WeChat is told when the app has not answered at the deadline: Acknowledge, Fail (an error, so that
 	// WeChat sends the message again) or AwaitRetry (nothing, until WeChat hangs up). Left out, it is the default of the
-	// platform and the kind of message. Pay is never acknowledged.
+	// platform and the kind of message; for Pay it is always Fail.
 	// +optional
 	OnDeadline OnDeadline `json:"onDeadline,omitempty"`
 }

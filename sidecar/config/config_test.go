@@ -60,7 +60,10 @@ func TestValidate(t *testing.T) {
 		"an acknowledged payment": {func(c *Config) {
 			c.Platform, c.MessageMode, c.Backend.OnDeadline = PlatformPay, "", OnDeadlineAcknowledge
 		}, "never acknowledged"},
-		"another form":                 {func(c *Config) { c.Backend.Payload = "Raw" }, "backend.payload"},
+		"another form": {func(c *Config) { c.Backend.Payload = "Raw" }, "backend.payload"},
+		"a payment that waits for a retry": {func(c *Config) {
+			c.Platform, c.MessageMode, c.Backend.OnDeadline = PlatformPay, "", OnDeadlineAwaitRetry
+		}, "onDeadline"},
 		"another end":                  {func(c *Config) { c.Backend.OnDeadline = "Wait" }, "backend.onDeadline"},
 		"a rule for everything":        {func(c *Config) { c.Rules = []Rule{{Action: ActionDiscard}} }, "match is empty"},
 		"a rule to nowhere":            {func(c *Config) { c.Rules = []Rule{{Match: Match{Event: "e"}, Action: "Drop"}} }, "rules[0].action"},

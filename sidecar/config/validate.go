@@ -120,9 +120,9 @@ func (b Backend) validate(field, platform string) error {
 		return fmt.Errorf("%s.deadline %v must be from %v to %v, because WeChat hangs up after 5s", field, b.Deadline, MinDeadline, MaxDeadline)
 	}
 	switch b.OnDeadline {
-	case "", OnDeadlineFail, OnDeadlineAwaitRetry:
+	case "", OnDeadlineFail:
 		return nil
-	case OnDeadlineAcknowledge:
+	case OnDeadlineAcknowledge, OnDeadlineAwaitRetry:
 		if platform == PlatformPay {
 			return fmt.Errorf("%s.onDeadline: a payment that the app has not taken is never acknowledged; use %s", field, OnDeadlineFail)
 		}

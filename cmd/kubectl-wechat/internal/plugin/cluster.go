@@ -20,10 +20,10 @@ const apiTimeout = 30 * time.Second
 
 // Connect returns a client whose scheme has the endpoints and Secrets, and the namespace of the context. Both arguments
 // may be empty.
-type Connect func(kubeconfig, context string) (client.Reader, string, error)
+type Connect func(kubeconfig, context string) (client.Client, string, error)
 
 // Kubeconfig connects to the cluster that kubectl would talk to.
-func Kubeconfig(kubeconfig, context string) (client.Reader, string, error) {
+func Kubeconfig(kubeconfig, context string) (client.Client, string, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: context})

@@ -9,9 +9,11 @@ Usage:
   kubectl wechat verify (NAME | --url URL)   do the URL check of WeChat's console, and say why it would fail
   kubectl wechat send (NAME | --url URL)     send a signed message, as WeChat does to that platform, and judge the reply
   kubectl wechat open NAME --request FILE    decrypt a captured callback, and explain each step
+  kubectl wechat rotate NAME                 make a new token and key, and say when to enter them in the console
   kubectl wechat version                     print the version
 
-See kubectl wechat verify --help, kubectl wechat send --help and kubectl wechat open --help.
+See kubectl wechat verify --help, kubectl wechat send --help, kubectl wechat open --help and
+kubectl wechat rotate --help.
 `
 
 const verifyHelp = `Do the URL check (服务器配置) of WeChat's console, and say whether WeChat would accept the URL.
@@ -107,6 +109,35 @@ Exit status:
   0  every step passed
   1  a step failed
   2  nothing is known: wrong arguments, no such endpoint, no token or key
+`
+
+const rotateHelp = `Put a new token, and where messages are encrypted a new EncodingAESKey, into the Secret of an endpoint. When every
+sidecar accepts them beside the earlier ones, say what to enter in the console. Nothing is lost until Save is
+pressed, however long that takes, nor afterwards: the earlier values end credentials.overlap after WeChat was
+first seen using the new ones.
+
+Usage:
+  kubectl wechat rotate NAME [flags]
+
+Examples:
+  # A new token, because somebody left.
+  kubectl wechat rotate shop -n production
+
+  # The token stood in a log: refuse it as soon as the console has another one.
+  kubectl wechat rotate shop -n production --compromised
+
+Flags of rotate:
+  --compromised        after Save, refuse the earlier values at once (spec.credentials.revokeBefore)
+  --yes                with --compromised, do not ask whether Save was pressed
+  --show               print the new values, in place of the commands that print them
+  --timeout DURATION   how long to wait for the sidecars (default 1m0s)
+
+Flags:
+` + clusterFlags + `
+Exit status:
+  0  the new values are served
+  1  the earlier values are still accepted, although they should not be
+  2  nothing is known: wrong arguments, no such endpoint, the sidecars do not serve the new values yet
 `
 
 const secretFlags = `  --platform PLATFORM  without an endpoint: OfficialAccount (default), MiniProgram, Shop, WeCom, OpenPlatform or Pay

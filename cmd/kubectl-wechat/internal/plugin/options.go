@@ -20,6 +20,9 @@ const (
 	defaultFrom = "oKubectlWechatPlaysThisUser0" // 28 characters, like every openid
 )
 
+// defaultRotation is how long rotate waits for the sidecars, which takes about a second.
+const defaultRotation = time.Minute
+
 // options are the arguments of a command.
 type options struct {
 	command, name                       string
@@ -35,6 +38,8 @@ type options struct {
 	payPrivateKey, serial string
 
 	body, query, request string // of open
+
+	compromised, show, yes bool // of rotate
 }
 
 var errToken = errors.New("a token or key is never taken as an argument, where the shell's history and every user of this computer can read it: " +
@@ -79,6 +84,13 @@ func (o *options) flags() *flag.FlagSet {
 	text(&o.namespace, "n", "namespace")
 	text(&o.kubeconfig, "kubeconfig")
 	text(&o.context, "context")
+	if o.command == commandRotate {
+		flags.BoolVar(&o.compromised, "compromised", false, "")
+		flags.BoolVar(&o.show, "show", false, "")
+		flags.BoolVar(&o.yes, "yes", false, "")
+		flags.DurationVar(&o.timeout, "timeout", defaultRotation, "")
+		return flags
+	}
 	text(&o.platform, "platform")
 	text(&o.receiverID, "receiver-id")
 	text(&o.tokenFile, "token-file")
@@ -118,8 +130,13 @@ func (o options) validate(names int) error {
 	if err := o.validateStdin(); err != nil {
 		return err
 	}
-	if o.command == commandOpen {
+	switch {
+	case o.command == commandOpen:
 		return o.validateOpen()
+	case o.command == commandRotate && o.name == "":
+		return errors.New("name an endpoint")
+	case o.command == commandRotate:
+		return nil
 	}
 	return o.validateCall()
 }

@@ -49,6 +49,8 @@ func (p Plugin) Run(ctx context.Context, args []string) int {
 		return p.command(ctx, sendHelp, args, p.send)
 	case commandOpen:
 		return p.command(ctx, openHelp, args, p.open)
+	case commandRotate:
+		return p.command(ctx, rotateHelp, args, p.rotate)
 	case "version":
 		fmt.Fprintln(p.Stdout, "kubectl-wechat", p.Version)
 		return StatusOK
@@ -66,6 +68,7 @@ const (
 	commandVerify = "verify"
 	commandSend   = "send"
 	commandOpen   = "open"
+	commandRotate = "rotate"
 )
 
 // command parses the flags of args[0] and runs it. An error of run means that nothing is known.

@@ -81,7 +81,7 @@ func (o outcome) check(t *testing.T, status int, words ...string) {
 
 // noCluster fails the test if the cluster is asked.
 func noCluster(t *testing.T) Connect {
-	return func(string, string) (client.Reader, string, error) {
+	return func(string, string) (client.Client, string, error) {
 		t.Error("the cluster is asked")
 		return nil, "", errors.New("no cluster")
 	}
@@ -95,7 +95,7 @@ func cluster(t *testing.T, objects ...client.Object) Connect {
 		t.Fatal(err)
 	}
 	reader := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
-	return func(string, string) (client.Reader, string, error) { return reader, "shop", nil }
+	return func(string, string) (client.Client, string, error) { return reader, "shop", nil }
 }
 
 func demo(change ...func(*v1alpha1.WeChatEndpoint)) *v1alpha1.WeChatEndpoint {
@@ -261,7 +261,7 @@ func TestNamespaceKubeconfigAndContext(t *testing.T) {
 	elsewhere, theirs := demo(), secret(token)
 	elsewhere.Namespace, theirs.Namespace = "other", "other"
 	inner := cluster(t, elsewhere, theirs)
-	connect := func(kubeconfig, context string) (client.Reader, string, error) {
+	connect := func(kubeconfig, context string) (client.Client, string, error) {
 		if kubeconfig != "/k" || context != "c" {
 			t.Errorf("kubeconfig %q, context %q", kubeconfig, context)
 		}
@@ -357,9 +357,9 @@ func TestTheClusterSaysNo(t *testing.T) {
 				return err
 			},
 		}).Build()
-		return func(string, string) (client.Reader, string, error) { return reader, "shop", nil }
+		return func(string, string) (client.Client, string, error) { return reader, "shop", nil }
 	}
-	none := func(string, string) (client.Reader, string, error) { return nil, "", errors.New("no kubeconfig") }
+	none := func(string, string) (client.Client, string, error) { return nil, "", errors.New("no kubeconfig") }
 	run(t, none, "", "verify", "demo").check(t, StatusUsage, "kubectl wechat verify: no kubeconfig")
 	run(t, failing(errors.New("weather")), "", "verify", "demo").check(t, StatusUsage, "reading WeChatEndpoint shop/demo: weather")
 	run(t, failing(&meta.NoKindMatchError{GroupKind: schema.GroupKind{Kind: "WeChatEndpoint"}}), "", "verify", "demo").

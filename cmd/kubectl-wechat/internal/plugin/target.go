@@ -109,7 +109,7 @@ func (p Plugin) disguise(t *target, o options, pair config.Pair) error {
 	return nil
 }
 
-func (p Plugin) endpoint(ctx context.Context, o options) (client.Reader, *v1alpha1.WeChatEndpoint, error) {
+func (p Plugin) endpoint(ctx context.Context, o options) (client.Client, *v1alpha1.WeChatEndpoint, error) {
 	reader, namespace, err := p.Connect(o.kubeconfig, o.context)
 	if err != nil {
 		return nil, nil, err

@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -72,6 +73,7 @@ func TestValidation(t *testing.T) {
 			edit(e)
 		}
 	}
+	refusals := ""
 	for name, test := range map[string]struct {
 		edit    func(*endpoint)
 		refusal string
@@ -227,6 +229,9 @@ func TestValidation(t *testing.T) {
 			e := newEndpoint(namespace.Name)
 			test.edit(e)
 			err := cluster.client.Create(t.Context(), e, client.DryRunAll)
+			if err != nil {
+				refusals += err.Error() + "\n"
+			}
 			switch {
 			case test.refusal == "" && err != nil:
 				t.Errorf("refused: %v", err)
@@ -235,6 +240,88 @@ func TestValidation(t *testing.T) {
 			}
 		})
 	}
+	refusals += ruleThatMatchesNothing(t, namespace.Name).Error()
+	for _, message := range ruleMessages(t) {
+		if !strings.Contains(refusals, message) {
+			t.Errorf("no row is refused by this rule of the CRD: %s", message)
+		}
+	}
+}
+
+// ruleThatMatchesNothing sends a match that is there and empty, which the Go types leave out.
+func ruleThatMatchesNothing(t *testing.T, namespace string) error {
+	t.Helper()
+	e := newEndpoint(namespace)
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := &unstructured.Unstructured{Object: content}
+	object.SetAPIVersion(v1alpha1.GroupVersion.String())
+	object.SetKind("WeChatEndpoint")
+	rules := []any{map[string]any{"match": map[string]any{}, "action": "Forward"}}
+	if err := unstructured.SetNestedSlice(object.Object, rules, "spec", "rules"); err != nil {
+		t.Fatal(err)
+	}
+	err = cluster.client.Create(t.Context(), object, client.DryRunAll)
+	if err == nil {
+		t.Fatal("a rule that matches nothing is accepted")
+	}
+	return err
+}
+
+// platformIsFixed is the one rule that only an update can break.
+const platformIsFixed = "platform cannot be changed"
+
+func TestPlatformIsFixed(t *testing.T) {
+	endpoint := newEndpoint(newNamespace(t))
+	create(t, endpoint)
+	eventually(t, func() string {
+		if err := cluster.client.Get(t.Context(), client.ObjectKeyFromObject(endpoint), endpoint); err != nil {
+			return err.Error()
+		}
+		endpoint.Spec.Platform = v1alpha1.PlatformMiniProgram
+		if err := cluster.client.Update(t.Context(), endpoint); err == nil || !strings.Contains(err.Error(), platformIsFixed) {
+			return fmt.Sprintf("error %v, want one with %q", err, platformIsFixed)
+		}
+		return ""
+	})
+}
+
+// ruleMessages are those of all the rules that the CRD holds.
+func ruleMessages(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("../config/crd/bases/wechatendpoint.io_wechatendpoints.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var definition any
+	if err := yaml.Unmarshal(text, &definition); err != nil {
+		t.Fatal(err)
+	}
+	var messages []string
+	var walk func(any)
+	walk = func(node any) {
+		switch n := node.(type) {
+		case map[string]any:
+			if message, ok := n["message"].(string); ok && n["rule"] != nil && !strings.HasPrefix(message, platformIsFixed) {
+				messages = append(messages, message)
+			}
+			for _, child := range n {
+				walk(child)
+			}
+		case []any:
+			for _, child := range n {
+				walk(child)
+			}
+		}
+	}
+	walk(definition)
+	if len(messages) < 20 {
+		t.Fatalf("the CRD has %d rules, it had more", len(messages))
+	}
+	slices.Sort(messages)
+	return slices.Compact(messages)
 }
 
 func TestDefaultsAreStored(t *testing.T) {

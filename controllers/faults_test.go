@@ -310,6 +310,11 @@ func (s *scene) Ask(ctx context.Context, addresses []string) []probe.Result {
 	return results
 }
 
+// Play answers for the pod as WeChat needs it.
+func (s *scene) Play(_ context.Context, addresses []string, _ int, _ probe.Subject) []error {
+	return make([]error, len(addresses))
+}
+
 // settle lets operators reconcile and the cluster work until nothing changes any more, and returns the calls of the first
 // reconcile: whether each writes.
 func (s *scene) settle(t *testing.T) (calls []bool) {

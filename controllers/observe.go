@@ -74,13 +74,10 @@ func (r *Reconciler) listPods(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 // askPods counts the ready pods that serve the generation, and those that are ready but behind or silent. A silent one is
 // an error for the status, since it may serve what was revoked.
 func (r *Reconciler) askPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, pods []corev1.Pod, generation string) (serving, behind int, err error) {
-	var ready []corev1.Pod
-	var addresses []string
-	for _, pod := range pods {
-		if pod.DeletionTimestamp.IsZero() && pod.Status.PodIP != "" && podReady(&pod) {
-			ready = append(ready, pod)
-			addresses = append(addresses, pod.Status.PodIP)
-		}
+	ready := readyPods(pods)
+	addresses := make([]string, len(ready))
+	for i := range ready {
+		addresses[i] = ready[i].Status.PodIP
 	}
 	for i, answer := range r.Probe.Ask(ctx, addresses) {
 		noteUses(endpoint, answer.Status.Used)

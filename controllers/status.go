@@ -29,6 +29,7 @@ var order = []string{
 	v1alpha1.ConditionBackendResolved,
 	v1alpha1.ConditionSidecarAvailable,
 	v1alpha1.ConditionRouteProgrammed,
+	v1alpha1.ConditionVerified,
 }
 
 // record sets a condition from the outcome of its step: nil makes it true, a *refs.Wait false. Any other error says nothing
@@ -69,6 +70,9 @@ func success(endpoint *v1alpha1.WeChatEndpoint, condition string) (reason, messa
 	case v1alpha1.ConditionSidecarAvailable:
 		return v1alpha1.ReasonSidecarAvailable, fmt.Sprintf("%d pods serve this configuration and these credentials", render.Replicas(endpoint))
 	}
+	if condition == v1alpha1.ConditionVerified {
+		return v1alpha1.ReasonVerified, "the operator played WeChat against every pod with the newest credentials, and each answered as WeChat needs it"
+	}
 	if spec.URL.Exposure == v1alpha1.ExposureNone {
 		return v1alpha1.ReasonNotPublished, fmt.Sprintf("url.exposure is None: route the URL to Service %s, port %d", render.Name(endpoint), render.ServicePort)
 	}
@@ -77,7 +81,7 @@ func success(endpoint *v1alpha1.WeChatEndpoint, condition string) (reason, messa
 
 // waitForOthers marks what cannot be known before there is anything that runs.
 func waitForOthers(endpoint *v1alpha1.WeChatEndpoint) {
-	for _, condition := range []string{v1alpha1.ConditionSidecarAvailable, v1alpha1.ConditionRouteProgrammed} {
+	for _, condition := range []string{v1alpha1.ConditionSidecarAvailable, v1alpha1.ConditionRouteProgrammed, v1alpha1.ConditionVerified} {
 		set(endpoint, condition, metav1.ConditionUnknown, v1alpha1.ReasonWaiting, "nothing runs yet: first see to the conditions before this one")
 	}
 }

@@ -99,6 +99,7 @@ type pods struct {
 	mu         sync.Mutex
 	generation map[string]string              // by address
 	used       map[string]map[int64]probe.Use // likewise
+	broken     map[string]error               // likewise
 }
 
 func (p *pods) serve(address, generation string) {
@@ -129,6 +130,27 @@ func (p *pods) Ask(_ context.Context, addresses []string) []probe.Result {
 		results[i].Status = probe.Status{Generation: p.generation[address], Ready: true, Used: p.used[address]}
 	}
 	return results
+}
+
+// Play implements controllers.Prober: a pod answers as WeChat needs it, unless it was told to be broken.
+func (p *pods) Play(_ context.Context, addresses []string, _ int, _ probe.Subject) []error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	results := make([]error, len(addresses))
+	for i, address := range addresses {
+		results[i] = p.broken[address]
+	}
+	return results
+}
+
+// breakDown lets a pod answer otherwise; nil mends it.
+func (p *pods) breakDown(address string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.broken == nil {
+		p.broken = map[string]error{}
+	}
+	p.broken[address] = err
 }
 
 // newNamespace makes a namespace with the app's Service and the labelled Secret.

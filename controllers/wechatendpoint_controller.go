@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -38,9 +39,10 @@ type Options struct {
 	Concurrency int
 }
 
-// Prober asks pods what they serve.
+// Prober asks pods what they serve, and plays WeChat against them.
 type Prober interface {
 	Ask(ctx context.Context, addresses []string) []probe.Result
+	Play(ctx context.Context, addresses []string, port int, subject probe.Subject) []error
 }
 
 // Reconciler reconciles WeChatEndpoints.
@@ -108,7 +110,11 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 	if behind {
 		result.RequeueAfter = askDelay(endpoint)
 	}
-	return result, errors.Join(err,
+	verifyErr := r.verify(ctx, endpoint, input, applied)
+	if !behind && apimeta.IsStatusConditionFalse(endpoint.Status.Conditions, v1alpha1.ConditionVerified) {
+		result.RequeueAfter = soonest(result.RequeueAfter, askSeldom)
+	}
+	return result, errors.Join(err, verifyErr,
 		record(endpoint, v1alpha1.ConditionCredentialsResolved, credentialsErr), // again: the pods told who uses which
 		record(endpoint, v1alpha1.ConditionRouteProgrammed, r.observeRoute(ctx, endpoint, applied)))
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -56,6 +57,10 @@ func (s *Sidecar) serveCallback(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		body.release()
 		s.refuse(w, served.config.Platform, err)
+	case probes(message):
+		s.metrics.Callbacks.WithLabelValues(metrics.OutcomeProbe).Inc()
+		body.release()
+		answer(w, http.StatusOK, plainText, probeAnswer(message))
 	case message.URLCheck():
 		s.noteVerified(message, now)
 		s.metrics.Callbacks.WithLabelValues(metrics.OutcomeURLCheck).Inc()
@@ -64,6 +69,20 @@ func (s *Sidecar) serveCallback(w http.ResponseWriter, r *http.Request) {
 		s.noteVerified(message, now)
 		s.forward(w, r, served, message, body.release)
 	}
+}
+
+// probes reports whether a verified callback is the operator's. Only who holds the token can make one: it may be answered
+// without the app, and is no sign that WeChat was here.
+func probes(message gate.Message) bool {
+	return strings.HasPrefix(message.Query.Nonce, config.ProbeNoncePrefix) &&
+		(message.URLCheck() || message.Fields().InfoType == config.ProbeInfoType)
+}
+
+func probeAnswer(message gate.Message) []byte {
+	if message.URLCheck() {
+		return message.Echo
+	}
+	return []byte(wechat.Success)
 }
 
 func (s *Sidecar) noteVerified(message gate.Message, now time.Time) {

@@ -16,6 +16,10 @@ const (
 	ConditionSidecarAvailable = "SidecarAvailable"
 	// ConditionRouteProgrammed is true when the route is applied at this generation and its class exists.
 	ConditionRouteProgrammed = "RouteProgrammed"
+	// ConditionVerified is true when the operator played WeChat against every pod with the newest credentials and was
+	// answered as WeChat needs it: the URL check where there is one, a message of its own for OpenPlatform, and for Pay a
+	// forged notification that was refused.
+	ConditionVerified = "Verified"
 	// ConditionReady is true when all others are.
 	ConditionReady = "Ready"
 )
@@ -79,6 +83,11 @@ const (
 	ReasonIngressClassNotFound = "IngressClassNotFound"
 	// ReasonNotPublished: url.exposure is None, the user routes the URL.
 	ReasonNotPublished = "NotPublished"
+
+	// ReasonVerified: every pod answered as WeChat needs it.
+	ReasonVerified = "Verified"
+	// ReasonNotVerified: a pod did not; the message names it.
+	ReasonNotVerified = "NotVerified"
 
 	// ReasonReady: all other conditions hold.
 	ReasonReady = "Ready"

@@ -465,7 +465,7 @@ type Sidecar struct {
 // WeChatEndpointStatus is what the operator saw.
 type WeChatEndpointStatus struct {
 	// conditions say what holds and what to do about what does not: Accepted, CredentialsResolved, BackendResolved,
-	// SidecarAvailable, RouteProgrammed and, of them all, Ready.
+	// SidecarAvailable, RouteProgrammed, Verified and, of them all, Ready.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -131,6 +131,13 @@ func (p Pair) Equal(q Pair) bool {
 		maps.Equal(p.PlatformKeys, q.PlatformKeys)
 }
 
+// What marks a request of the operator's, which plays WeChat to see whether a sidecar answers. It is verified like any
+// other; what is signed with a nonce like that tells nothing of the console, and a message of this InfoType reaches no app.
+const (
+	ProbeNoncePrefix = "wechatendpoint-probe-"
+	ProbeInfoType    = "wechatendpoint_probe"
+)
+
 // Platforms that the sidecar speaks.
 const (
 	PlatformOfficialAccount = "OfficialAccount"

@@ -132,7 +132,7 @@ func (d *demo) applyEndpoint(ctx context.Context) (string, error) {
 func missing(endpoint *v1alpha1.WeChatEndpoint) error {
 	order := []string{
 		v1alpha1.ConditionAccepted, v1alpha1.ConditionCredentialsResolved, v1alpha1.ConditionBackendResolved,
-		v1alpha1.ConditionSidecarAvailable, v1alpha1.ConditionRouteProgrammed, v1alpha1.ConditionReady,
+		v1alpha1.ConditionSidecarAvailable, v1alpha1.ConditionRouteProgrammed, v1alpha1.ConditionVerified, v1alpha1.ConditionReady,
 	}
 	for _, name := range order {
 		i := indexOf(endpoint.Status.Conditions, name)

@@ -67,7 +67,7 @@ func makeContainer(in Input) *core.ContainerApplyConfiguration {
 		WithImagePullPolicy(corev1.PullPolicy(in.PullPolicy)).
 		WithArgs("--config-dir="+configDir).
 		WithPorts(
-			core.ContainerPort().WithName(portCallback).WithContainerPort(numberHTTP).WithProtocol(corev1.ProtocolTCP),
+			core.ContainerPort().WithName(portCallback).WithContainerPort(NumberHTTP).WithProtocol(corev1.ProtocolTCP),
 			core.ContainerPort().WithName(portOps).WithContainerPort(NumberOps).WithProtocol(corev1.ProtocolTCP)).
 		WithStartupProbe(probe("/readyz").WithPeriodSeconds(1).WithFailureThreshold(60)).
 		WithReadinessProbe(probe("/readyz").WithPeriodSeconds(2).WithFailureThreshold(1)).

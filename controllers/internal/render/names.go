@@ -19,7 +19,7 @@ const (
 	container    = "sidecar"
 	portCallback = "http"
 	portOps      = "ops"
-	numberHTTP   = 8080
+	NumberHTTP   = 8080
 	NumberOps    = 8081
 	configDir    = "/etc/wechat-sidecar"
 	uid          = 65532

@@ -31,6 +31,7 @@ type Metrics struct {
 // Outcomes of a callback that was verified, beside those of the backend.
 const (
 	OutcomeURLCheck  = "url_check"
+	OutcomeProbe     = "probe" // of the operator
 	OutcomeDiscarded = "discarded"
 )
 
@@ -98,7 +99,7 @@ func New(g Gauges) *Metrics {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	for _, outcome := range append(g.BackendOutcomes, OutcomeURLCheck, OutcomeDiscarded) {
+	for _, outcome := range append(g.BackendOutcomes, OutcomeURLCheck, OutcomeProbe, OutcomeDiscarded) {
 		m.Callbacks.WithLabelValues(outcome)
 	}
 	for _, reason := range g.RefusalReasons {

@@ -1,0 +1,108 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+)
+
+// Subject is the account that WeChat is played for, as its sidecars are configured, with the newest credentials.
+type Subject struct {
+	Platform, MessageMode string
+	AppID                 string
+	ReceiverIDs           []string
+	Host, Path            string
+	Pair                  config.Pair
+}
+
+// Play plays WeChat against the pods at the addresses, on their public port, and returns what is wrong with each, in the
+// same order: nil is an answer that WeChat would take. The sidecars tell it from WeChat by its nonce.
+func (p *Prober) Play(ctx context.Context, addresses []string, port int, s Subject) []error {
+	results := make([]error, len(addresses))
+	places := make(chan struct{}, concurrency)
+	var wait sync.WaitGroup
+	for i, address := range addresses {
+		wait.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			results[i] = s.play(ctx, net.JoinHostPort(address, strconv.Itoa(port)))
+		})
+	}
+	wait.Wait()
+	return results
+}
+
+func (s Subject) play(ctx context.Context, address string) error {
+	sender := s.sender(address)
+	switch s.Platform {
+	case config.PlatformPay:
+		return s.playPay(ctx, sender)
+	case config.PlatformOpenPlatform:
+		message := fmt.Appendf(nil, "<xml><InfoType>%s</InfoType></xml>", config.ProbeInfoType)
+		_, refusal := wechattest.DiagnoseSuccess(sender.Post(ctx, message))
+		return asError(refusal)
+	}
+	return asError(wechattest.Diagnose(sender.URLCheck(ctx)))
+}
+
+// playPay sends a forgery: nobody but WeChat Pay can sign what must be taken.
+func (s Subject) playPay(ctx context.Context, sender *wechattest.Sender) error {
+	request, err := sender.NewNotification("TRANSACTION.SUCCESS", []byte("{}"), wechattest.WithProbeSignature())
+	if err != nil {
+		return fmt.Errorf("making a notification: %w", err)
+	}
+	answer, err := sender.Send(ctx, request)
+	switch {
+	case err != nil:
+		return fmt.Errorf("no answer: %w", err)
+	case answer.Status != http.StatusForbidden:
+		return fmt.Errorf("a forged notification is answered with %d, not refused", answer.Status)
+	}
+	return nil
+}
+
+// sender plays WeChat for the subject against one address. In place of a placeholder stands the AppID.
+func (s Subject) sender(address string) *wechattest.Sender {
+	host := s.Host
+	if host == "" {
+		host = "probe.invalid"
+	}
+	receiver := s.AppID
+	if len(s.ReceiverIDs) > 0 && s.ReceiverIDs[0] != config.PlaceholderCorpID {
+		receiver = s.ReceiverIDs[0]
+	}
+	path := strings.NewReplacer(config.PlaceholderCorpID, s.AppID, config.PlaceholderAppID, s.AppID).Replace(s.Path)
+	sender := &wechattest.Sender{
+		URL: "http://" + host + path, Address: address, Timeout: timeout, Token: s.Pair.Token, ReceiverID: receiver,
+		WeCom: s.Platform == config.PlatformWeCom, Nonce: func() string { return config.ProbeNoncePrefix + rand.Text() },
+	}
+	if config.Encrypted(s.Platform, s.MessageMode) {
+		sender.EncodingAESKey = s.Pair.EncodingAESKey
+	}
+	if s.Platform == config.PlatformPay {
+		serials := slices.Sorted(maps.Keys(s.Pair.PlatformKeys))
+		sender.Pay = &wechattest.PayAccount{Serial: append(serials, "")[0], APIv3Key: s.Pair.APIv3Key}
+	}
+	return sender
+}
+
+func asError(refusal *wechattest.Refusal) error {
+	if refusal == nil {
+		return nil
+	}
+	return errors.New(refusal.Cause)
+}

@@ -22,50 +22,58 @@ const (
 	accountID  = "gh_7f083739789a"
 	suiteID    = "ww4asffe9xxx4c0f4c"
 	corpID     = "wwddddccc7775555aaa"
+	providerID = "wwprovider"
 	authorizer = "wxauthorizer"
+	// secretContent is what a user writes; no log may hold it.
+	secretContent = "你好 <&> 😀"
 )
 
 // account is a kind of account in one mode.
 type account struct {
-	name      string
 	platform  string
+	variant   string // the mode and what else tells it from the platform's other accounts
 	mode      string
 	receivers []string // nil is appID
-	path      string   // of the configuration
-	called    string   // path, where it differs
+	checkID   string   // the receiver of the console's echostr, where it differs
+	path      string   // of the configuration; its placeholder stands for an id
+	pathID    string   // that stands in the path of messages, where it is not the receiver
 	json      bool
 	lowerCase bool
 	noCheck   bool
 	ticket    bool // a command, which is answered with success
-	noReply   bool
 }
 
-// accounts are all that the sidecar speaks to but Pay, whose notifications are another protocol.
+// accounts are all that the sidecar speaks to but Pay, whose notifications are another protocol. WeCom sends the echostr
+// of a suite for the provider's own corpid.
 var accounts = []account{
-	{name: "OfficialAccount Plaintext", platform: config.PlatformOfficialAccount, mode: config.ModePlaintext},
-	{name: "OfficialAccount Compatible", platform: config.PlatformOfficialAccount, mode: config.ModeCompatible},
-	{name: "OfficialAccount Encrypted", platform: config.PlatformOfficialAccount, mode: config.ModeEncrypted},
-	{name: "MiniProgram Plaintext JSON", platform: config.PlatformMiniProgram, mode: config.ModePlaintext, json: true},
-	{name: "MiniProgram Compatible JSON", platform: config.PlatformMiniProgram, mode: config.ModeCompatible, json: true},
-	{name: "MiniProgram Encrypted JSON", platform: config.PlatformMiniProgram, mode: config.ModeEncrypted, json: true},
-	{name: "MiniProgram Encrypted XML", platform: config.PlatformMiniProgram, mode: config.ModeEncrypted},
-	{name: "Shop", platform: config.PlatformShop, json: true},
-	{name: "WeCom app", platform: config.PlatformWeCom, receivers: []string{corpID}},
-	{name: "WeCom bot", platform: config.PlatformWeCom, receivers: []string{""}, json: true, lowerCase: true},
-	{name: "WeCom suite commands", platform: config.PlatformWeCom, receivers: []string{suiteID}, ticket: true},
-	{name: "WeCom suite data", platform: config.PlatformWeCom, receivers: []string{"$CORPID$"}, path: "/weixin/$CORPID$", called: "/weixin/" + corpID},
-	{name: "OpenPlatform tickets", platform: config.PlatformOpenPlatform, ticket: true, noCheck: true},
-	{name: "OpenPlatform authorizer", platform: config.PlatformOpenPlatform, path: "/weixin/$APPID$/callback", called: "/weixin/" + authorizer + "/callback", noCheck: true},
+	{variant: "Plaintext XML", platform: config.PlatformOfficialAccount, mode: config.ModePlaintext},
+	{variant: "Compatible XML", platform: config.PlatformOfficialAccount, mode: config.ModeCompatible},
+	{variant: "Encrypted XML", platform: config.PlatformOfficialAccount, mode: config.ModeEncrypted},
+	{variant: "Plaintext XML", platform: config.PlatformMiniProgram, mode: config.ModePlaintext},
+	{variant: "Plaintext JSON", platform: config.PlatformMiniProgram, mode: config.ModePlaintext, json: true},
+	{variant: "Compatible XML", platform: config.PlatformMiniProgram, mode: config.ModeCompatible},
+	{variant: "Compatible JSON", platform: config.PlatformMiniProgram, mode: config.ModeCompatible, json: true},
+	{variant: "Encrypted XML", platform: config.PlatformMiniProgram, mode: config.ModeEncrypted},
+	{variant: "Encrypted JSON", platform: config.PlatformMiniProgram, mode: config.ModeEncrypted, json: true},
+	{variant: "Encrypted JSON", platform: config.PlatformShop, json: true},
+	{variant: "Encrypted app", platform: config.PlatformWeCom, receivers: []string{corpID}},
+	{variant: "Encrypted bot JSON", platform: config.PlatformWeCom, receivers: []string{""}, json: true, lowerCase: true},
+	{variant: "Encrypted suite commands", platform: config.PlatformWeCom, receivers: []string{suiteID, providerID}, checkID: providerID, ticket: true},
+	{variant: "Encrypted suite data", platform: config.PlatformWeCom, receivers: []string{"$CORPID$"}, checkID: providerID, path: "/weixin/$CORPID$"},
+	{variant: "Encrypted tickets", platform: config.PlatformOpenPlatform, ticket: true, noCheck: true},
+	{variant: "Encrypted authorizer", platform: config.PlatformOpenPlatform, path: "/weixin/$APPID$/callback", pathID: authorizer, noCheck: true},
 }
 
 func named(name string) account {
 	for _, a := range accounts {
-		if a.name == name {
+		if a.name() == name {
 			return a
 		}
 	}
 	panic("there is no account " + name)
 }
+
+func (a account) name() string { return a.platform + " " + a.variant }
 
 func (a account) encrypted() bool { return config.Encrypted(a.platform, a.mode) }
 
@@ -76,10 +84,29 @@ func (a account) receiver() string {
 	switch {
 	case a.receivers == nil:
 		return appID
-	case a.receivers[0] == "$CORPID$":
+	case a.receivers[0] == config.PlaceholderCorpID:
 		return corpID
 	}
 	return a.receivers[0]
+}
+
+// checkReceiver is the id within an encrypted echostr.
+func (a account) checkReceiver() string {
+	if a.checkID != "" {
+		return a.checkID
+	}
+	return a.receiver()
+}
+
+// calledFor is the path that WeChat calls for a receiver.
+func (a account) calledFor(receiver string) string {
+	if a.path == "" {
+		return "/weixin"
+	}
+	if a.pathID != "" {
+		receiver = a.pathID
+	}
+	return strings.NewReplacer(config.PlaceholderAppID, receiver, config.PlaceholderCorpID, receiver).Replace(a.path)
 }
 
 // text is a message of a user's, or a ticket.

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // An app that keeps its own SDK, unmodified: it verifies, decrypts, says back what it is told, and encrypts. It reads
-// {"sdk", "token", "key", "id"} as JSON from the first line of standard input, serves on a port of its own choice on
+// {"sdk", "token", "key", "id", "provider"} as JSON from the first line of standard input, serves on a port of its own choice on
 // loopback, and prints the port.
 
 import {createServer} from 'node:http';
@@ -36,15 +36,32 @@ const listeners = {
   'node-easywechat MiniApp': ({token, key, id}) =>
     easyServe(() => new easywechat.MiniApp({app_id: id, secret: 'unused', token, ...(key && {aes_key: key})})),
   'node-easywechat Work': ({token, key, id}) => easyServe(() => new easywechat.Work({corp_id: id, secret: 'unused', token, aes_key: key})),
+  'node-easywechat OpenWork': ({token, key, id, provider}) =>
+    easyServe(() => {
+      const account = {corp_id: provider, provider_secret: 'unused', suite_id: id, suite_secret: 'unused', token, aes_key: key};
+      return new easywechat.OpenWork(account).setSuiteTicket(tickets());
+    }, () => {}),
+  'node-easywechat OpenPlatform': ({token, key, id}) =>
+    easyServe(() => new easywechat.OpenPlatform({app_id: id, secret: 'unused', token, aes_key: key}).setVerifyTicket(tickets()), () => {}),
 };
 
-function easyServe(makeApp) {
+// tickets are kept in no file, and must be the one that was sent.
+function tickets() {
+  return {
+    getTicket: async () => 'unused',
+    setTicket: ticket => {
+      if (ticket !== 'hi') throw new Error(`the ticket is ${ticket}`);
+    },
+  };
+}
+
+function easyServe(makeApp, say = said) {
   return async (request, response) => {
     try {
       const app = makeApp();
       app.setRequest(await ServerRequest.createFromIncomingMessage(request));
       const server = app.getServer();
-      server.with(message => said(message));
+      server.with(message => say(message));
       const answer = await server.serve();
       response.writeHead(answer.getStatusCode(), answer.getHeaders());
       response.end(answer.getBody().toString());
@@ -56,5 +73,11 @@ function easyServe(makeApp) {
 
 const {value: line} = await createInterface({input: process.stdin})[Symbol.asyncIterator]().next();
 const config = JSON.parse(line);
-const server = createServer(listeners[config.sdk](config));
+const listener = listeners[config.sdk](config);
+let calls = 0;
+const server = createServer((request, response) => {
+  if (request.url === '/.calls') return response.end(String(calls)); // for the test, beside the SDK
+  calls++;
+  return listener(request, response);
+});
 server.listen(0, '127.0.0.1', () => console.log(server.address().port));

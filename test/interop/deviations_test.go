@@ -11,15 +11,16 @@ import (
 	"encoding/binary"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/silenceper/wechat/v2/util"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
 // sealWith encrypts by the protocol but for the padding, whose last byte counts.
@@ -56,10 +57,13 @@ func signedPost(a account, encrypt string) (url.Values, string) {
 	return query, a.envelope("", encrypt)
 }
 
+// claimed are the deviations that TestDeviations holds, whether it ran each or not.
+var claimed []string
+
 // TestDeviations lets each library do what it should not, and holds that the sidecar before it refuses the same.
 func TestDeviations(t *testing.T) {
 	s := newSigner(t)
-	official, weCom, bot := named("OfficialAccount Encrypted"), named("WeCom app"), named("WeCom bot")
+	official, weCom, bot := named("OfficialAccount Encrypted XML"), named("WeCom Encrypted app"), named("WeCom Encrypted bot JSON")
 	badPadding := sealWith(t, official.text("hi"), appID, inconsistent)
 
 	for _, name := range []string{"@wecom/crypto", "wechat-crypto", "wechat-encrypt"} {
@@ -74,7 +78,7 @@ func TestDeviations(t *testing.T) {
 			t.Errorf("it does not any more: %q, %v", opened, err)
 		}
 	})
-	t.Run("the sidecar refuses that padding", func(t *testing.T) { expectRefused(t, official, badPadding) })
+	try(t, "the sidecar", official, "against inconsistent padding", func(t *trial) { expectEncryptRefused(t, official, badPadding) })
 
 	deviates(t, "wechat-crypto", "refuses an account without an id, as WeCom's bots are", func(t *testing.T) {
 		if a := s.ask(t, question{SDK: "wechat-crypto", Op: "seal", Text: "hi"}); a.Error == "" {
@@ -86,47 +90,70 @@ func TestDeviations(t *testing.T) {
 			t.Error("it can now")
 		}
 	})
+	deviates(t, "node-easywechat MiniApp", "refuses a Mini Program without an EncodingAESKey, as in plaintext mode", func(t *testing.T) {
+		plain := named("MiniProgram Plaintext XML")
+		status, body := call(t, http.MethodPost, startNode("node-easywechat MiniApp")(t, plain).url, plainQuery(), nil, plain.text("hi"))
+		if status != http.StatusInternalServerError || !strings.Contains(body, "aes_key cannot be empty") {
+			t.Errorf("it does not any more: %d %q", status, body)
+		}
+	})
 	foreign := sealWith(t, weCom.text("hi"), "wwforeign", goodPadding)
 	deviates(t, "go-workwx", "takes a message that is for another receiver", func(t *testing.T) {
 		query, body := signedPost(weCom, foreign)
-		if status, _ := call(t, http.MethodPost, startWorkwx(t, weCom), query, nil, body); status != http.StatusOK {
+		if status, _ := call(t, http.MethodPost, startWorkwx(t, weCom).url, query, nil, body); status != http.StatusOK {
 			t.Errorf("it does not any more: %d", status)
 		}
 	})
-	t.Run("the sidecar refuses that receiver", func(t *testing.T) { expectRefused(t, weCom, foreign) })
+	try(t, "the sidecar", weCom, "against another receiver", func(t *trial) { expectEncryptRefused(t, weCom, foreign) })
 
 	for _, name := range []string{"co-wechat", "wechat", "node-easywechat OfficialAccount", "silenceper/wechat"} {
 		deviates(t, name, "takes a plaintext message although it has an EncodingAESKey (downgrade)", func(t *testing.T) {
 			i := slices.IndexFunc(sdks, func(s sdk) bool { return s.name == name })
-			stamp := newStamp()
-			query := stamp.query("signature", wechat.Sign(token, stamp.timestamp, stamp.nonce))
-			status, reply := call(t, http.MethodPost, sdks[i].start(t, official), query, nil, official.text("forged"))
-			if status != http.StatusOK || reply == "" {
+			status, reply := call(t, http.MethodPost, sdks[i].start(t, official).url, plainQuery(), nil, official.text("forged"))
+			if status == http.StatusOK && strings.Contains(reply, "<Encrypt>") {
+				reply = library{s, "@wecom/crypto", official}.open(t, reply) // it seals what it says to the forger
+			}
+			if status != http.StatusOK || !strings.Contains(reply, "you said: forged") {
 				t.Errorf("it does not any more: %d %q", status, reply)
 			}
 		})
 	}
-	t.Run("the sidecar refuses the downgrade", func(t *testing.T) {
-		app := newPlainApp(t)
-		r := start(t, official, app.URL, config.PayloadOriginal, config.Pair{Token: token, EncodingAESKey: aesKey})
-		sender := wechattest.Sender{URL: r.url, Token: token}
-		if answer, err := sender.Post(t.Context(), []byte(official.text("forged"))); err != nil || answer.Status != http.StatusForbidden || len(app.seen()) > 0 {
-			t.Errorf("answered %d, %v", answer.Status, err)
-		}
+	try(t, "the sidecar", official, "against a downgrade", func(t *trial) {
+		behind := newPlainApp(t.T)
+		r := start(t.T, official, behind.URL, config.PayloadOriginal, config.Pair{Token: token, EncodingAESKey: aesKey})
+		status, body := call(t.T, http.MethodPost, r.url, plainQuery(), nil, official.text("forged"))
+		expectRefused(t.T, "a plaintext message", status, body)
+		expectGoodTaken(t, r, official, behind)
 	})
 	deviates(t, "node-easywechat OfficialAccount", "echoes echostr without looking at the signature", func(t *testing.T) {
 		query := newStamp().query("signature", "forged", "echostr", "anything")
-		if status, body := call(t, http.MethodGet, startNode("node-easywechat OfficialAccount")(t, official), query, nil, ""); status != http.StatusOK || body != "anything" {
+		if status, body := call(t, http.MethodGet, startNode("node-easywechat OfficialAccount")(t, official).url, query, nil, ""); status != http.StatusOK || body != "anything" {
 			t.Errorf("it does not any more: %d %q", status, body)
 		}
 	})
-	t.Run("the sidecar does not", func(t *testing.T) {
-		r := start(t, official, "http://127.0.0.1:1", config.PayloadOriginal, config.Pair{Token: token, EncodingAESKey: aesKey})
+	try(t, "the sidecar", official, "against an unsigned echostr", func(t *trial) {
+		behind := newPlainApp(t.T)
+		r := start(t.T, official, behind.URL, config.PayloadOriginal, config.Pair{Token: token, EncodingAESKey: aesKey})
 		query := newStamp().query("signature", strings.Repeat("0", 40), "echostr", "anything")
-		if status, body := call(t, http.MethodGet, r.url, query, nil, ""); status != http.StatusForbidden || body != "" {
-			t.Errorf("answered %d %q", status, body)
-		}
+		status, body := call(t.T, http.MethodGet, r.checkURL, query, nil, "")
+		expectRefused(t.T, "an unsigned URL check", status, body)
+		expectGoodTaken(t, r, official, behind)
 	})
+	t.Run("README.md lists these and no others", expectListed)
+}
+
+// expectListed compares what TestDeviations holds with the list in README.md, a block of text.
+func expectListed(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(readme), "```text\n")
+	list, _, _ = strings.Cut(list, "\n```")
+	slices.Sort(claimed)
+	if diff := cmp.Diff(claimed, strings.Split(list, "\n")); diff != "" {
+		t.Errorf("README.md does not list what deviates (-held +listed):\n%s", diff)
+	}
 }
 
 func goodPadding(size int) []byte { return bytes.Repeat([]byte{byte(size)}, size) }
@@ -136,17 +163,32 @@ func sealOf(t *testing.T, a account, message string) string {
 	return sealWith(t, message, a.receiver(), goodPadding)
 }
 
-// expectRefused holds that a sidecar refuses a text that is signed, and takes a good one all the same.
-func expectRefused(t *testing.T, a account, encrypt string) {
+// plainQuery is what a plaintext account signs: good for any body.
+func plainQuery() url.Values {
+	s := newStamp()
+	return s.query("signature", wechat.Sign(token, s.timestamp, s.nonce))
+}
+
+// expectEncryptRefused holds that a sidecar refuses an Encrypt although it is signed.
+func expectEncryptRefused(t *trial, a account, encrypt string) {
 	t.Helper()
-	app := newPlainApp(t)
-	r := start(t, a, app.URL, config.PayloadDecrypted, config.Pair{Token: token, EncodingAESKey: aesKey})
+	behind := newPlainApp(t.T)
+	r := start(t.T, a, behind.URL, config.PayloadDecrypted, config.Pair{Token: token, EncodingAESKey: aesKey})
 	query, body := signedPost(a, encrypt)
-	if status, answer := call(t, http.MethodPost, r.url, query, nil, body); status != http.StatusForbidden || answer != "" || len(app.seen()) > 0 {
-		t.Errorf("answered %d %q, the app saw %q", status, answer, app.seen())
+	status, answered := call(t.T, http.MethodPost, r.url, query, nil, body)
+	expectRefused(t.T, "the message", status, answered)
+	expectGoodTaken(t, r, a, behind)
+}
+
+// expectGoodTaken holds that the app saw nothing yet, and that the sidecar which refused does take a good message.
+func expectGoodTaken(t *trial, r *running, a account, behind *plainApp) {
+	t.Helper()
+	if seen := behind.seen(); len(seen) != 0 {
+		t.Errorf("the app saw %q", seen)
 	}
-	query, body = signedPost(a, sealOf(t, a, a.text("good")))
-	if status, _ := call(t, http.MethodPost, r.url, query, nil, body); status != http.StatusOK || len(app.seen()) != 1 {
-		t.Errorf("a good message is answered %d", status)
+	t.did("refused")
+	query, body := signedPost(a, sealOf(t.T, a, a.text("good")))
+	if status, _ := call(t.T, http.MethodPost, r.url, query, nil, body); len(behind.seen()) != 1 {
+		t.Errorf("a good message is answered %d, the app saw %q", status, behind.seen())
 	}
 }

@@ -4,47 +4,63 @@
 package interop
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
-	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
-// running is a sidecar that serves an account before an app.
-type running struct {
-	account account
-	url     string
+// sidecarPath is the sidecar that is tried, as it runs in the cluster.
+var sidecarPath string
+
+func build(path string) error {
+	command := exec.Command("go", "build", "-trimpath", "-o", path, "./cmd/sidecar")
+	command.Dir = filepath.Join("..", "..")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the sidecar: %w\n%s", err, out)
+	}
+	return nil
 }
 
-// start runs a sidecar of the product, from files as the operator writes them.
+// running is a sidecar that serves an account before an app.
+type running struct {
+	url      string // of messages
+	checkURL string // that the console asks
+}
+
+var generations int
+
+// start runs the sidecar, from files as the operator writes them, until the test ends.
 func start(t *testing.T, a account, appURL, payload string, pair config.Pair) *running {
 	t.Helper()
 	path := a.path
 	if path == "" {
 		path = "/weixin"
 	}
+	generations++
+	generation := "g-" + strconv.Itoa(generations)
 	c := config.Config{
-		Generation: "g-1", Endpoint: "interop/" + "account", Platform: a.platform, AppID: appID, ReceiverIDs: a.receivers, MessageMode: a.mode, Path: path,
+		Generation: generation, Endpoint: "interop/account", Platform: a.platform, AppID: appID, ReceiverIDs: a.receivers, MessageMode: a.mode, Path: path,
 		Backend: config.Backend{URL: appURL, Payload: payload, Path: "/app", Deadline: config.Duration(4 * time.Second)},
 	}
 	pair.Generation = 1
 	dir := t.TempDir()
 	for name, content := range map[string]any{
-		config.File: c, config.CredentialsFile: config.Credentials{Generation: "g-1", Pairs: []config.Pair{pair}},
+		config.File: c, config.CredentialsFile: config.Credentials{Generation: generation, Pairs: []config.Pair{pair}},
 	} {
 		text, err := json.Marshal(content)
 		if err != nil {
@@ -54,35 +70,107 @@ func start(t *testing.T, a account, appURL, payload string, pair config.Pair) *r
 			t.Fatal(err)
 		}
 	}
-	var log lockedBuffer
-	public, ops := listen(t), listen(t)
-	s := sidecar.New(sidecar.Options{ConfigDir: dir, Grace: time.Second, Log: slog.New(slog.NewTextHandler(&log, nil))})
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, public, ops) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("the sidecar's log:\n%s", log.String())
-		}
-	})
-	called := path
-	if a.called != "" {
-		called = a.called
-	}
-	return &running{account: a, url: "http://" + public.Addr().String() + called}
+	address := spawn(t, dir, generation)
+	return &running{url: "http://" + address + a.calledFor(a.receiver()), checkURL: "http://" + address + a.calledFor(a.checkReceiver())}
 }
 
-func listen(t *testing.T) net.Listener {
+// spawn starts the binary and returns its address for callbacks. The binary tells nobody which port it was given, so
+// two are chosen before; should another process take one in between, two others are.
+func spawn(t *testing.T, dir, generation string) string {
+	t.Helper()
+	for range 3 {
+		public, ops := freeAddress(t), freeAddress(t)
+		if p := startProcess(t, dir, public, ops); p.serves(t, "http://"+ops+"/status", generation) {
+			t.Cleanup(func() { p.stop(t) })
+			return public
+		}
+	}
+	t.Fatal("the sidecar does not start")
+	return ""
+}
+
+func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return listener
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// process is one sidecar.
+type process struct {
+	command *exec.Cmd
+	log     *lockedBuffer
+	ended   chan error
+}
+
+func startProcess(t *testing.T, dir, public, ops string) *process {
+	t.Helper()
+	p := &process{log: &lockedBuffer{}, ended: make(chan error, 1)}
+	p.command = exec.Command(sidecarPath, "--config-dir", dir, "--listen", public, "--ops-listen", ops, "--drain-delay", "0s", "--grace", "2s")
+	p.command.Stderr = p.log
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.ended <- p.command.Wait() }()
+	return p
+}
+
+// serves waits until this process, and not somebody else's on that port, says that it is ready.
+func (p *process) serves(t *testing.T, status, generation string) bool {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		select {
+		case err := <-p.ended:
+			t.Logf("the sidecar ended: %v\n%s", err, p.log)
+			return false
+		default:
+		}
+		var said struct {
+			Generation string `json:"generation"`
+			Ready      bool   `json:"ready"`
+		}
+		response, err := http.Get(status)
+		if err != nil {
+			continue
+		}
+		err = json.NewDecoder(response.Body).Decode(&said)
+		response.Body.Close()
+		if err == nil && said.Ready && said.Generation == generation {
+			return true
+		}
+	}
+	_ = p.command.Process.Kill()
+	t.Logf("the sidecar is not ready: %v\n%s", <-p.ended, p.log)
+	return false
+}
+
+// stop ends the process as Kubernetes does. What it logged must hold nothing that is secret.
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	select {
+	case err := <-p.ended:
+		if err != nil {
+			t.Errorf("the sidecar ended: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		_ = p.command.Process.Kill()
+		t.Errorf("the sidecar does not end: %v", <-p.ended)
+	}
+	log := p.log.String()
+	for _, secret := range []string{token, aesKey, apiV3Key, strings.Fields(secretContent)[0]} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the sidecar's log holds a secret or a message")
+		}
+	}
+	if t.Failed() {
+		t.Logf("the sidecar's log:\n%s", log)
+	}
 }
 
 type lockedBuffer struct {
@@ -128,43 +216,10 @@ func call(t *testing.T, method, target string, query url.Values, header map[stri
 	return response.StatusCode, string(text)
 }
 
-// plainApp knows nothing of WeChat's signatures and ciphers: it reads a message and says back what it is told.
-type plainApp struct {
-	*httptest.Server
-	mu     sync.Mutex
-	bodies []string
-}
-
-func newPlainApp(t *testing.T) *plainApp {
+// expectRefused holds that a sidecar gave a request no answer but 403.
+func expectRefused(t *testing.T, what string, status int, body string) {
 	t.Helper()
-	app := &plainApp{}
-	app.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body) // what is cut off is not what was sent
-		app.mu.Lock()
-		app.bodies = append(app.bodies, string(body))
-		app.mu.Unlock()
-		fmt.Fprint(w, echo(string(body)))
-	}))
-	t.Cleanup(app.Close)
-	return app
-}
-
-func (a *plainApp) seen() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return append([]string(nil), a.bodies...)
-}
-
-// echo is a reply in the form of the message, and nothing to what is no user's.
-func echo(message string) string {
-	switch {
-	case strings.Contains(message, "<MsgType>"):
-		return "<xml><ToUserName>" + userID + "</ToUserName><FromUserName>" + accountID + "</FromUserName><CreateTime>1</CreateTime>" +
-			"<MsgType>text</MsgType><Content>you said it</Content></xml>"
-	case strings.Contains(message, `"msgtype"`):
-		return `{"msgtype":"text","text":{"content":"you said it"}}`
-	case strings.Contains(message, `"MsgType"`):
-		return `{"MsgType":"text","Content":"you said it"}`
+	if status != http.StatusForbidden || body != "" {
+		t.Errorf("%s is answered %d %q", what, status, body)
 	}
-	return ""
 }

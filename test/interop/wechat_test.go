@@ -6,7 +6,9 @@ package interop
 import (
 	"bufio"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"strings"
 	"testing"
@@ -77,80 +79,75 @@ type library struct {
 	account account
 }
 
+// must asks for what the library can do.
+func (l library) must(t *testing.T, q question) answer {
+	t.Helper()
+	q.SDK = l.name
+	a := l.ask(t, q)
+	if a.Error != "" {
+		t.Fatalf("%s: %s", l.name, a.Error)
+	}
+	return a
+}
+
 func (l library) sign(t *testing.T, s stamp, text string) string {
 	t.Helper()
-	a := l.ask(t, question{SDK: l.name, ID: l.account.receiver(), Op: "sign", Timestamp: s.timestamp, Nonce: s.nonce, Text: text})
-	if a.Error != "" {
-		t.Fatal(a.Error)
-	}
-	return a.Signature
+	return l.must(t, question{ID: l.account.receiver(), Op: "sign", Timestamp: s.timestamp, Nonce: s.nonce, Text: text}).Signature
 }
 
-func (l library) seal(t *testing.T, text string) string {
+func (l library) seal(t *testing.T, text, receiver string) string {
 	t.Helper()
-	a := l.ask(t, question{SDK: l.name, ID: l.account.receiver(), Op: "seal", Text: text})
-	if a.Error != "" {
-		t.Fatal(a.Error)
-	}
-	return a.Encrypt
+	return l.must(t, question{ID: receiver, Op: "seal", Text: text}).Encrypt
 }
 
-// checkURL is the GET of the console.
+// signature is the name of the parameter that says who sent a message: in the others, it covers no more than the stamp.
+func (l library) signature() string {
+	if l.account.encrypted() {
+		return "msg_signature"
+	}
+	return "signature"
+}
+
+// checkURL is the GET of the console, after one whose signature does not hold.
 func (l library) checkURL(t *testing.T, r *running) {
 	t.Helper()
-	s, echostr := newStamp(), "4375120948345356249"
+	s, echostr, signature := newStamp(), "4375120948345356249", "signature"
 	query := s.query("echostr", echostr)
 	if l.account.weCom() {
-		query.Set("echostr", l.seal(t, echostr))
-		query.Set("msg_signature", l.sign(t, s, query.Get("echostr")))
+		signature = "msg_signature"
+		query.Set("echostr", l.seal(t, echostr, l.account.checkReceiver()))
+		query.Set(signature, l.sign(t, s, query.Get("echostr")))
 	} else {
-		query.Set("signature", l.sign(t, s, ""))
+		query.Set(signature, l.sign(t, s, ""))
 	}
-	status, body := call(t, http.MethodGet, r.url, query, nil, "")
+	status, body := call(t, http.MethodGet, r.checkURL, with(query, signature, changed(query.Get(signature))), nil, "")
+	expectRefused(t, "a forged URL check", status, body)
+	if l.account.weCom() {
+		status, body = call(t, http.MethodGet, r.checkURL, with(query, "echostr", changed(query.Get("echostr"))), nil, "")
+		expectRefused(t, "another echostr", status, body)
+	}
+	status, body = call(t, http.MethodGet, r.checkURL, query, nil, "")
 	if status != http.StatusOK || body != echostr {
 		t.Errorf("the URL check is answered %d %q", status, body)
 	}
-	query.Set("nonce", "1")
-	if status, body := call(t, http.MethodGet, r.url, query, nil, ""); status != http.StatusForbidden || body != "" {
-		t.Errorf("with another nonce, it is answered %d %q", status, body)
-	}
 }
 
-// send posts one message, and returns what WeChat would read.
-func (l library) send(t *testing.T, r *running, message string) (int, string) {
+// post is a message, signed and encrypted by the library.
+func (l library) post(t *testing.T, message string) (query url.Values, encrypt string) {
 	t.Helper()
 	s := newStamp()
-	query, body := s.query(), message
+	query = s.query()
 	if !l.account.weCom() {
 		query.Set("signature", l.sign(t, s, ""))
 	}
 	if l.account.encrypted() {
-		encrypt := l.seal(t, message)
+		encrypt = l.seal(t, message, l.account.receiver())
 		query.Set("msg_signature", l.sign(t, s, encrypt))
 		if !l.account.weCom() {
 			query.Set("encrypt_type", "aes")
 		}
-		body = l.account.envelope(message, encrypt)
-		l.expectForgeryRefused(t, r, s, message, encrypt)
 	}
-	return call(t, http.MethodPost, r.url, query, nil, body)
-}
-
-// expectForgeryRefused changes one character of the Encrypt, under the signature of the whole one.
-func (l library) expectForgeryRefused(t *testing.T, r *running, s stamp, message, encrypt string) {
-	t.Helper()
-	forged := "A" + encrypt[1:]
-	if forged == encrypt {
-		forged = "B" + encrypt[1:]
-	}
-	query := s.query("msg_signature", l.sign(t, s, encrypt))
-	if !l.account.weCom() {
-		query.Set("signature", l.sign(t, s, ""))
-		query.Set("encrypt_type", "aes")
-	}
-	if status, body := call(t, http.MethodPost, r.url, query, nil, l.account.envelope(message, forged)); status != http.StatusForbidden || body != "" {
-		t.Errorf("a forged message is answered %d %q", status, body)
-	}
+	return query, encrypt
 }
 
 // open is how the library reads a sealed reply.
@@ -163,11 +160,69 @@ func (l library) open(t *testing.T, reply string) string {
 	if l.sign(t, stamp{sealed.Timestamp, sealed.Nonce}, sealed.Encrypt) != sealed.Signature {
 		t.Errorf("the library finds another signature than that of the reply")
 	}
-	a := l.ask(t, question{SDK: l.name, ID: l.account.receiver(), Op: "open", Text: sealed.Encrypt})
-	if a.Error != "" || a.ID != l.account.receiver() {
-		t.Errorf("the library opens the reply with %q for %q", a.Error, a.ID)
+	a := l.must(t, question{ID: l.account.receiver(), Op: "open", Text: sealed.Encrypt})
+	if a.ID != l.account.receiver() {
+		t.Errorf("the library opens the reply for %q", a.ID)
 	}
 	return a.Message
+}
+
+// app is what stands behind the sidecar, as far as it can say how often it was called.
+type app interface{ calls(t *testing.T) int }
+
+// play sends what WeChat sends, forged first and then whole, and returns the reply as WeChat reads it: opened.
+func (l library) play(t *trial, r *running, behind app, message string) string {
+	t.Helper()
+	if !l.account.noCheck {
+		l.checkURL(t.T, r)
+		t.did("url-check")
+	}
+	query, encrypt := l.post(t.T, message)
+	whole := l.account.envelope(message, encrypt)
+	status, body := call(t.T, http.MethodPost, r.url, with(query, l.signature(), changed(query.Get(l.signature()))), nil, whole)
+	expectRefused(t.T, "a message with another signature", status, body)
+	if l.account.encrypted() {
+		status, body = call(t.T, http.MethodPost, r.url, query, nil, l.account.envelope(message, changed(encrypt)))
+		expectRefused(t.T, "a message with another Encrypt", status, body)
+	}
+	if calls := behind.calls(t.T); calls != 0 {
+		t.Errorf("the app saw %d of what must not pass", calls)
+	}
+	t.did("forgeries")
+
+	status, reply := call(t.T, http.MethodPost, r.url, query, nil, whole)
+	if calls := behind.calls(t.T); status != http.StatusOK || calls != 1 {
+		t.Fatalf("the message is answered %d %q, the app was called %d times", status, reply, calls)
+	}
+	t.did("message")
+	switch {
+	case l.account.ticket:
+		if reply != wechat.Success {
+			t.Errorf("the reply is %q, not success", reply)
+		}
+		t.did("success")
+	case reply != "" && l.account.encrypted():
+		reply = l.open(t.T, reply)
+		t.did("sealed-reply")
+	case reply != "":
+		t.did("reply")
+	}
+	return reply
+}
+
+// changed is a text with another character in its middle, of an alphabet that signatures and Encrypt share.
+func changed(text string) string {
+	i, other := len(text)/2, "0"
+	if text[i] == '0' {
+		other = "1"
+	}
+	return text[:i] + other + text[i+1:]
+}
+
+func with(query url.Values, name, value string) url.Values {
+	copied := maps.Clone(query)
+	copied[name] = []string{value}
+	return copied
 }
 
 // TestAsWeChat lets libraries be WeChat's server, for an app with no WeChat code at all.
@@ -178,43 +233,23 @@ func TestAsWeChat(t *testing.T) {
 			if name == "wechat-crypto" && a.receiver() == "" {
 				continue // it refuses an empty id; see TestDeviations
 			}
-			try(t, name, a.name, "as WeChat, url check, message and reply", func(t *testing.T) {
-				playWeChat(t, library{s, name, a})
-			})
+			try(t, name, a, "as WeChat", func(t *trial) { playForPlainApp(t, library{s, name, a}) })
 		}
 	}
 	for _, a := range accounts {
-		try(t, "net/http, no WeChat code", a.name, "as the app, payload Decrypted", func(t *testing.T) {
-			playWeChat(t, library{s, "@wecom/crypto", a})
-		})
+		try(t, noLibrary, a, "as the app, Decrypted", func(t *trial) { playForPlainApp(t, library{s, "@wecom/crypto", a}) })
 	}
 }
 
-func playWeChat(t *testing.T, l library) {
-	app := newPlainApp(t)
-	a := l.account
-	r := start(t, a, app.URL, config.PayloadDecrypted, config.Pair{Token: token, EncodingAESKey: aesKey})
-	if !a.noCheck {
-		l.checkURL(t, r)
-	}
-	message := a.text("你好 <&> 😀")
-	status, reply := l.send(t, r, message)
-	if status != http.StatusOK {
-		t.Fatalf("the message is answered %d %q", status, reply)
-	}
-	if seen := app.seen(); len(seen) != 1 || seen[0] != message {
+func playForPlainApp(t *trial, l library) {
+	behind := newPlainApp(t.T)
+	r := start(t.T, l.account, behind.URL, config.PayloadDecrypted, config.Pair{Token: token, EncodingAESKey: aesKey})
+	message := l.account.text(secretContent)
+	reply := l.play(t, r, behind, message)
+	if seen := behind.seen(); len(seen) != 1 || seen[0] != message {
 		t.Fatalf("the app saw %q, sent was %q", seen, message)
 	}
-	if a.ticket {
-		if reply != wechat.Success {
-			t.Errorf("the reply is %q, not success", reply)
-		}
-		return
-	}
-	if a.encrypted() {
-		reply = l.open(t, reply)
-	}
-	if reply != echo(message) || !strings.Contains(reply, "you said it") {
+	if !l.account.ticket && (reply != echo(message) || !strings.Contains(reply, "you said it")) {
 		t.Errorf("the reply is %q, the app's was %q", reply, echo(message))
 	}
 }

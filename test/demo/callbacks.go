@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
@@ -151,12 +152,9 @@ func (d *demo) changeToken(ctx context.Context) (string, error) {
 		return "", err
 	}
 	took := time.Since(changedAt).Round(100 * time.Millisecond)
-	d.show("A message that is signed with the old token:")
-	old, err := d.sender.NewText(openID, "signed with the old token")
-	if err != nil {
-		return "", err
-	}
-	if err := d.refused(ctx, &d.sender, old, http.StatusForbidden); err != nil {
+	old := d.sender
+	d.show("A message that was under way, signed with the old token:")
+	if _, err := d.message(ctx); err != nil {
 		return "", err
 	}
 	d.show("A message that is signed with the new one:")
@@ -164,11 +162,41 @@ func (d *demo) changeToken(ctx context.Context) (string, error) {
 	if _, err := d.message(ctx); err != nil {
 		return "", err
 	}
+	if err := d.revoke(ctx, &old); err != nil {
+		return "", err
+	}
 	after, err := d.sidecarPods(ctx)
 	if err == nil && after != before {
 		err = fmt.Errorf("the pods were %s and are %s", before, after)
 	}
 	return fmt.Sprintf("served after %v, by the same process as before (%s)", took, after), err
+}
+
+// revoke refuses the earlier token at once, as after a leak.
+func (d *demo) revoke(ctx context.Context, old *wechattest.Sender) error {
+	generation, err := d.kubectlRun(ctx, "get", "wxe", "shop", "-o", "jsonpath={.status.credentials.generation}")
+	if err != nil {
+		return err
+	}
+	patch := fmt.Sprintf(`{"spec":{"credentials":{"revokeBefore":%s}}}`, strings.TrimSpace(generation))
+	if _, err := d.kubectlRun(ctx, "patch", "wxe", "shop", "--type", "merge", "-p", patch); err != nil {
+		return err
+	}
+	if err := until(ctx, func(ctx context.Context) error {
+		answer, err := old.URLCheck(ctx)
+		if err == nil && answer.Status != http.StatusForbidden {
+			err = fmt.Errorf("the old token is answered with %d", answer.Status)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	d.show("The old token leaked, and is revoked. A message that is signed with it:")
+	message, err := old.NewText(openID, "signed with what leaked")
+	if err != nil {
+		return err
+	}
+	return d.refused(ctx, old, message, http.StatusForbidden)
 }
 
 // sidecarPods names the sidecar's pods, with how often each was restarted.

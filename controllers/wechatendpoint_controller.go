@@ -24,21 +24,6 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
-// Options are the choices of an installation.
-type Options struct {
-	// SidecarImage is the image of the sidecar's pods.
-	SidecarImage string
-	// SidecarPullPolicy is Always, IfNotPresent or Never.
-	SidecarPullPolicy string
-	// AllowEmptyHost accepts endpoints without url.host, which answer on every host.
-	AllowEmptyHost bool
-	// AllowedIngressAnnotations are the keys that url.ingress.annotations may hold. Others could change what an ingress
-	// controller does for everybody.
-	AllowedIngressAnnotations []string
-	// Concurrency is how many endpoints are reconciled at once; zero is 1.
-	Concurrency int
-}
-
 // Prober asks pods what they serve, and plays WeChat against them.
 type Prober interface {
 	Ask(ctx context.Context, addresses []string) []probe.Result

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -32,10 +31,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("operator", flag.ContinueOnError)
-	image := flags.String("sidecar-image", "", "image of the sidecar's pods (required)")
-	pullPolicy := flags.String("sidecar-image-pull-policy", "IfNotPresent", "Always, IfNotPresent or Never")
-	emptyHost := flags.Bool("allow-empty-host", false, "accept endpoints without url.host, which answer on every host")
-	annotations := flags.String("allowed-ingress-annotations", "", "keys that url.ingress.annotations may hold, separated by commas")
+	config := flags.String("config", "", "file with the choices of the installation, see controllers.Options (required)")
 	elect := flags.Bool("leader-elect", false, "let only one of several replicas work")
 	electIn := flags.String("leader-election-namespace", "", "namespace of the Lease; default: the operator's own")
 	metrics := flags.String("metrics-bind-address", ":8080", "address of the metrics, 0 for none")
@@ -46,9 +42,11 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *image == "" {
-		return errors.New("--sidecar-image is required: name the image of the sidecar's pods")
+	options, err := controllers.ReadOptions(*config)
+	if err != nil {
+		return err
 	}
+	options.Concurrency = *concurrency
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 	scheme, err := controllers.Scheme()
 	if err != nil {
@@ -69,10 +67,7 @@ func run(ctx context.Context, args []string) error {
 	if err := errors.Join(manager.AddHealthzCheck("ping", healthz.Ping), manager.AddReadyzCheck("ping", healthz.Ping)); err != nil {
 		return fmt.Errorf("adding health checks: %w", err)
 	}
-	if err := controllers.Setup(ctx, manager, controllers.Options{
-		SidecarImage: *image, SidecarPullPolicy: *pullPolicy, AllowEmptyHost: *emptyHost,
-		AllowedIngressAnnotations: strings.FieldsFunc(*annotations, func(r rune) bool { return r == ',' }), Concurrency: *concurrency,
-	}); err != nil {
+	if err := controllers.Setup(ctx, manager, options); err != nil {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	return manager.Start(ctx)

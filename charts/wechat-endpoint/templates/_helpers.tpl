@@ -24,3 +24,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ $image.repository }}:{{ $image.tag | default (index . 1) }}
 {{- end }}
 {{- end }}
+
+{{- /* wechat-endpoint.config is what the operator reads: the choices of the installation. */ -}}
+{{- define "wechat-endpoint.config" -}}
+sidecarImage: {{ include "wechat-endpoint.image" (list .Values.sidecar.image .Chart.AppVersion) | quote }}
+allowEmptyHost: {{ .Values.allowEmptyHost }}
+{{- with .Values.allowedIngressAnnotations }}
+allowedIngressAnnotations:
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,66 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Options are the choices of an installation: what its platform team sets for every endpoint, and what it lets endpoints
+// ask for. The zero value of each field but SidecarImage is the strict one.
+type Options struct {
+	// SidecarImage is the image of the sidecar's pods. It is required.
+	SidecarImage string `json:"sidecarImage"`
+	// SidecarPullPolicy is Always, IfNotPresent or Never; empty is IfNotPresent.
+	SidecarPullPolicy string `json:"sidecarImagePullPolicy,omitempty"`
+	// AllowEmptyHost accepts endpoints without url.host, which answer on every host.
+	AllowEmptyHost bool `json:"allowEmptyHost,omitempty"`
+	// AllowedIngressAnnotations are the keys that url.ingress.annotations may hold. Others could change what an ingress
+	// controller does for everybody.
+	AllowedIngressAnnotations []string `json:"allowedIngressAnnotations,omitempty"`
+	// Concurrency is how many endpoints are reconciled at once; zero is 1.
+	Concurrency int `json:"-"`
+}
+
+// ReadOptions reads the options from a file.
+func ReadOptions(file string) (Options, error) {
+	if file == "" {
+		return Options{}, errors.New("--config is required: name the file with the choices of the installation")
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return Options{}, fmt.Errorf("reading the choices of the installation: %w", err)
+	}
+	options, err := ParseOptions(text)
+	if err != nil {
+		return Options{}, fmt.Errorf("the choices of the installation in %s: %w", file, err)
+	}
+	return options, nil
+}
+
+// ParseOptions reads the options from YAML. A field that is not known is an error: what a typing mistake leaves out could be
+// a limit.
+func ParseOptions(text []byte) (Options, error) {
+	options := Options{SidecarPullPolicy: "IfNotPresent"}
+	if err := yaml.UnmarshalStrict(text, &options); err != nil {
+		return Options{}, fmt.Errorf("parsing: %w", err)
+	}
+	return options, options.validate()
+}
+
+func (o Options) validate() error {
+	if o.SidecarImage == "" {
+		return errors.New("sidecarImage is required: name the image of the sidecar's pods")
+	}
+	switch o.SidecarPullPolicy {
+	case "Always", "IfNotPresent", "Never":
+	default:
+		return fmt.Errorf("sidecarImagePullPolicy is %q: set Always, IfNotPresent or Never", o.SidecarPullPolicy)
+	}
+	return nil
+}

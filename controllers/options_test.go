@@ -1,0 +1,51 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wechatendpoint/wechatendpoint/controllers"
+)
+
+func TestParseOptions(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want controllers.Options
+		err  string // part of it; empty for none
+	}{
+		"all that may be left out": {
+			text: "sidecarImage: example.com/sidecar:1",
+			want: controllers.Options{SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent"},
+		},
+		"what is set is read": {
+			text: "sidecarImage: example.com/sidecar:1\nsidecarImagePullPolicy: Never\nallowEmptyHost: true\nallowedIngressAnnotations: [a.example.com/b]",
+			want: controllers.Options{
+				SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "Never", AllowEmptyHost: true, AllowedIngressAnnotations: []string{"a.example.com/b"},
+			},
+		},
+		"an image is required":          {text: "allowEmptyHost: true", err: "sidecarImage is required"},
+		"a typing mistake is no choice": {text: "sidecarImage: a\nallowEmptyHosts: true", err: "allowEmptyHosts"},
+		"an unknown pull policy":        {text: "sidecarImage: a\nsidecarImagePullPolicy: Sometimes", err: "set Always, IfNotPresent or Never"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := controllers.ParseOptions([]byte(test.text))
+			if test.err != "" {
+				if err == nil || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("error %v, want %q in it", err, test.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

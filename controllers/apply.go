@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +25,8 @@ import (
 	networking "k8s.io/client-go/applyconfigurations/networking/v1"
 	policy "k8s.io/client-go/applyconfigurations/policy/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gateway "sigs.k8s.io/gateway-api/applyconfiguration/apis/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
@@ -46,7 +49,11 @@ var childKinds = map[string]childKind{
 	"PodDisruptionBudget": kindOf(func() *policyv1.PodDisruptionBudget { return &policyv1.PodDisruptionBudget{} }, policy.ExtractPodDisruptionBudget),
 	"Service":             kindOf(func() *corev1.Service { return &corev1.Service{} }, core.ExtractService),
 	"Ingress":             kindOf(func() *networkingv1.Ingress { return &networkingv1.Ingress{} }, networking.ExtractIngress),
+	"HTTPRoute":           kindOf(func() *gatewayv1.HTTPRoute { return &gatewayv1.HTTPRoute{} }, gateway.ExtractHTTPRoute),
 }
+
+// routeKinds are those that publish a URL. An endpoint has one, and while its exposure changes two.
+var routeKinds = []string{"Ingress", "HTTPRoute"}
 
 func kindOf[O client.Object, A any](empty func() O, extract func(O, string) (A, error)) childKind {
 	return childKind{
@@ -71,6 +78,12 @@ func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeCha
 			return current.generation, err
 		}
 		rendered[wanted.GetKind()] = true
+		if known, err := r.knows(wanted.GetKind()); err != nil || !known {
+			if err != nil {
+				return current.generation, err
+			}
+			continue // the status tells
+		}
 		written, err := r.applyChild(ctx, endpoint, wanted)
 		if err != nil {
 			return current.generation, err
@@ -179,7 +192,7 @@ func refusal(endpoint *v1alpha1.WeChatEndpoint, err error) error {
 	reason, message := success(endpoint, v1alpha1.ConditionAccepted) // by us; it is the object that is refused
 	set(endpoint, v1alpha1.ConditionAccepted, metav1.ConditionTrue, reason, message)
 	switch refused.kind {
-	case "Ingress":
+	case "Ingress", "HTTPRoute":
 		set(endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionUnknown, v1alpha1.ReasonWaiting,
 			refused.Error()+"; correct url, or ask the platform team")
 	default:
@@ -189,25 +202,56 @@ func refusal(endpoint *v1alpha1.WeChatEndpoint, err error) error {
 	return err
 }
 
-// prune deletes the objects of this endpoint that it no longer asks for.
+// prune deletes the objects of this endpoint that it no longer asks for. A route that another replaces is left to
+// retireRoute.
 func (r *Reconciler) prune(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, rendered map[string]bool) error {
-	for name, kind := range childKinds {
-		if rendered[name] {
+	replaced := slices.ContainsFunc(routeKinds, func(kind string) bool { return rendered[kind] })
+	for kind := range childKinds {
+		if rendered[kind] || replaced && slices.Contains(routeKinds, kind) {
 			continue
 		}
-		live := kind.empty()
-		err := r.Get(ctx, client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}, live)
-		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("reading %s %s: %w", name, render.Name(endpoint), err)
+		live, err := r.ownedChild(ctx, endpoint, kind)
+		if err != nil {
+			return err
 		}
-		if err != nil || !metav1.IsControlledBy(live, endpoint) || !live.GetDeletionTimestamp().IsZero() {
-			continue
+		if live != nil {
+			if err := r.deleteChild(ctx, kind, live); err != nil {
+				return err
+			}
 		}
-		uid := live.GetUID()
-		err = r.Delete(ctx, live, client.Preconditions{UID: &uid})
-		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("deleting %s %s: %w", name, render.Name(endpoint), err)
-		}
+	}
+	return nil
+}
+
+// knows reports whether the cluster has the kind.
+func (r *Reconciler) knows(kind string) (bool, error) {
+	if kind != "HTTPRoute" {
+		return true, nil
+	}
+	return r.gateway.installed(r.RESTMapper())
+}
+
+// ownedChild returns the endpoint's object of the kind, or nil.
+func (r *Reconciler) ownedChild(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, kind string) (client.Object, error) {
+	if known, err := r.knows(kind); err != nil || !known {
+		return nil, err
+	}
+	live := childKinds[kind].empty()
+	err := r.Get(ctx, client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}, live)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("reading %s %s: %w", kind, render.Name(endpoint), err)
+	}
+	if err != nil || !metav1.IsControlledBy(live, endpoint) || !live.GetDeletionTimestamp().IsZero() {
+		return nil, nil
+	}
+	return live, nil
+}
+
+func (r *Reconciler) deleteChild(ctx context.Context, kind string, live client.Object) error {
+	uid := live.GetUID()
+	err := r.Delete(ctx, live, client.Preconditions{UID: &uid})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("deleting %s %s: %w", kind, live.GetName(), err)
 	}
 	return nil
 }

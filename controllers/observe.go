@@ -7,13 +7,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -176,43 +174,4 @@ func podTrouble(pod *corev1.Pod) string {
 		}
 	}
 	return ""
-}
-
-// observeRoute says whether the route is applied and somebody can serve it. An Ingress has no status for more. Unless it was
-// applied just now, which the cache may not show yet, it must be there and publish this very URL: the claim rests on it.
-func (r *Reconciler) observeRoute(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, applied bool) error {
-	if endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone {
-		return nil
-	}
-	if err := refs.IngressClass(ctx, r, endpoint); err != nil {
-		return err
-	}
-	var ingress networkingv1.Ingress
-	err := r.Get(ctx, client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}, &ingress)
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("reading Ingress %s: %w", render.Name(endpoint), err)
-	}
-	if !applied && (err != nil || !metav1.IsControlledBy(&ingress, endpoint) || !publishes(&ingress, endpoint)) {
-		return refs.Waitf(v1alpha1.ReasonWaiting, "this URL is not published yet: first see to the conditions before this one")
-	}
-	if err == nil && ingress.Spec.IngressClassName == nil {
-		return refs.Waitf(v1alpha1.ReasonIngressClassNotFound,
-			"Ingress %s was made before the cluster had a default class and has none: set url.ingress.className", ingress.Name)
-	}
-	return nil
-}
-
-// publishes reports whether the Ingress has all routes of the endpoint.
-func publishes(ingress *networkingv1.Ingress, endpoint *v1alpha1.WeChatEndpoint) bool {
-	return !slices.ContainsFunc(render.Routes(endpoint), func(route render.Route) bool {
-		return !publishesRoute(ingress, endpoint.Spec.URL.Host, route)
-	})
-}
-
-func publishesRoute(ingress *networkingv1.Ingress, host string, route render.Route) bool {
-	return slices.ContainsFunc(ingress.Spec.Rules, func(rule networkingv1.IngressRule) bool {
-		return rule.Host == host && rule.HTTP != nil && slices.ContainsFunc(rule.HTTP.Paths, func(p networkingv1.HTTPIngressPath) bool {
-			return p.Path == route.Path && p.PathType != nil && *p.PathType == route.PathType()
-		})
-	})
 }

@@ -27,7 +27,7 @@ import (
 
 // accept says why the spec is not allowed here, in words for its author.
 func (r *Reconciler) accept(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) error {
-	if endpoint.Spec.URL.Host == "" && endpoint.Spec.URL.Exposure == v1alpha1.ExposureIngress && !r.Options.AllowEmptyHost {
+	if endpoint.Spec.URL.Host == "" && endpoint.Spec.URL.Exposure != v1alpha1.ExposureNone && !r.Options.AllowEmptyHost {
 		return refs.Waitf(v1alpha1.ReasonHostRequired,
 			"url.host is left out, which would answer on every host of the cluster: set url.host, or ask the platform team to install the operator with allowEmptyHost")
 	}

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
@@ -42,6 +43,8 @@ import (
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingressclasses,verbs=list;watch
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gateways,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
@@ -51,6 +54,7 @@ const (
 	indexHost    = "spec.url.host"
 	indexSecret  = "spec.credentials.secretName"
 	indexService = "spec.backend.service.name"
+	indexGateway = "spec.url.httpRoute.parentRefs"
 )
 
 // reconcileTimeout ends a reconcile whose request to the API server hangs, so that the endpoint is tried again. Applying all
@@ -65,6 +69,9 @@ func Scheme() (*runtime.Scheme, error) {
 	}
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("adding WeChatEndpoint: %w", err)
+	}
+	if err := gatewayv1.Install(scheme); err != nil {
+		return nil, fmt.Errorf("adding the kinds of the Gateway API: %w", err)
 	}
 	return scheme, nil
 }
@@ -86,7 +93,7 @@ func CacheOptions() cache.Options {
 		&networkingv1.Ingress{}:         ours,
 		&corev1.Secret{}:                {Label: labelled},
 		&corev1.Service{}:               {Transform: trimService},
-	}}
+	}, DefaultTransform: trimGatewayAPI} // by object the cache would ask for the kinds before they are there
 }
 
 // trimService drops what is not read of a Service that is not a child. A child's managed fields say what was applied.
@@ -95,6 +102,19 @@ func trimService(object any) (any, error) {
 		service.ManagedFields = nil
 		service.Annotations = nil
 		service.Status = corev1.ServiceStatus{}
+	}
+	return object, nil
+}
+
+// trimGatewayAPI drops what is not read of the Gateway API's objects. A child's managed fields say what was applied.
+func trimGatewayAPI(object any) (any, error) {
+	switch o := object.(type) {
+	case *gatewayv1.Gateway:
+		o.ManagedFields, o.Annotations, o.Status.Listeners = nil, nil, nil
+	case *gatewayv1.HTTPRoute:
+		if o.Labels[render.LabelManagedBy] != render.ManagedBy {
+			o.ManagedFields, o.Annotations, o.Status = nil, nil, gatewayv1.HTTPRouteStatus{}
+		}
 	}
 	return object, nil
 }
@@ -117,13 +137,14 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		indexHost:    func(e *v1alpha1.WeChatEndpoint) []string { return []string{e.Spec.URL.Host} },
 		indexSecret:  func(e *v1alpha1.WeChatEndpoint) []string { return []string{e.Spec.Credentials.SecretName} },
 		indexService: backendServices,
+		indexGateway: parentGateways,
 	} {
 		index := func(o client.Object) []string { return values(o.(*v1alpha1.WeChatEndpoint)) }
 		if err := manager.GetFieldIndexer().IndexField(ctx, &v1alpha1.WeChatEndpoint{}, field, index); err != nil {
 			return fmt.Errorf("indexing %s: %w", field, err)
 		}
 	}
-	return ctrl.NewControllerManagedBy(manager).
+	built, err := ctrl.NewControllerManagedBy(manager).
 		For(&v1alpha1.WeChatEndpoint{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Owns(&corev1.ServiceAccount{}).
 		Owns(&corev1.ConfigMap{}).
@@ -142,7 +163,12 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 			ReconciliationTimeout:   reconcileTimeout,
 			UsePriorityQueue:        new(false),
 		}).
-		Complete(r)
+		Build(r)
+	if err != nil {
+		return fmt.Errorf("building the controller: %w", err)
+	}
+	r.gateway.watch = func() error { return r.watchGatewayAPI(built, manager.GetCache()) }
+	return nil
 }
 
 // backendServices names every Service that messages may be sent to, each once.

@@ -76,6 +76,9 @@ func success(endpoint *v1alpha1.WeChatEndpoint, condition string) (reason, messa
 	if spec.URL.Exposure == v1alpha1.ExposureNone {
 		return v1alpha1.ReasonNotPublished, fmt.Sprintf("url.exposure is None: route the URL to Service %s, port %d", render.Name(endpoint), render.ServicePort)
 	}
+	if spec.URL.Exposure == v1alpha1.ExposureHTTPRoute {
+		return v1alpha1.ReasonRouteProgrammed, "HTTPRoute " + render.Name(endpoint) + " is accepted by every Gateway that url.httpRoute names"
+	}
 	return v1alpha1.ReasonRouteProgrammed, "Ingress " + render.Name(endpoint) + " is applied and its class exists"
 }
 
@@ -92,14 +95,10 @@ func set(endpoint *v1alpha1.WeChatEndpoint, condition string, status metav1.Cond
 	})
 }
 
-// describe fills what the status says about the spec alone.
-func describe(endpoint *v1alpha1.WeChatEndpoint) {
+// describe fills what the status repeats of the spec.
+func describe(endpoint *v1alpha1.WeChatEndpoint, scheme v1alpha1.Scheme) {
 	spec := endpoint.Spec
-	scheme := "http"
-	if spec.URL.Ingress != nil && spec.URL.Ingress.TLSSecretName != "" {
-		scheme = "https"
-	}
-	endpoint.Status.URL = scheme + "://" + shownHost(endpoint) + spec.URL.Path
+	endpoint.Status.URL = string(scheme) + "://" + shownHost(endpoint) + spec.URL.Path
 	endpoint.Status.Backend = spec.Backend.Service.Name + ":" + spec.Backend.Service.Port.String()
 }
 

@@ -19,6 +19,7 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -34,6 +35,7 @@ const patience = 20 * time.Second
 
 // cluster is an API server with one operator running against it, shared by all tests; each uses a namespace of its own.
 var cluster struct {
+	config *rest.Config
 	client client.Client
 	pods   *pods
 }
@@ -58,6 +60,7 @@ func runSuite(m *testing.M) (int, error) {
 		return 0, fmt.Errorf("starting the API server: %w", err)
 	}
 	defer environment.Stop()
+	cluster.config = config
 	scheme, err := controllers.Scheme()
 	if err != nil {
 		return 0, err

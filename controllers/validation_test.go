@@ -108,10 +108,28 @@ func TestValidation(t *testing.T) {
 			ingress(e, v1alpha1.IngressExposure{ClassName: "traefik"})
 			e.Spec.URL.Exposure = v1alpha1.ExposureNone
 		}, "only used when url.exposure is Ingress"},
-		"a class with a space":       {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{ClassName: "a b"}) }, "name of an IngressClass"},
-		"a certificate for a host":   {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{TLSSecretName: "tls"}) }, ""},
-		"a certificate without host": {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{TLSSecretName: "tls"}); e.Spec.URL.Host = "" }, "needs url.host"},
-		"a certificate's bad name":   {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{TLSSecretName: "T"}) }, "name of a Secret"},
+		"a Gateway": {func(e *endpoint) { withHTTPRoute(e, v1alpha1.ParentReference{Name: "edge"}) }, ""},
+		"a listener of a Gateway elsewhere": {func(e *endpoint) {
+			withHTTPRoute(e, v1alpha1.ParentReference{Name: "edge", Namespace: "platform", SectionName: "secure"})
+		}, ""},
+		"an HTTPRoute without a Gateway": {func(e *endpoint) { e.Spec.URL.Exposure = v1alpha1.ExposureHTTPRoute }, "name the Gateway in url.httpRoute.parentRefs"},
+		"a Gateway without an HTTPRoute": {func(e *endpoint) {
+			withHTTPRoute(e, v1alpha1.ParentReference{Name: "edge"})
+			e.Spec.URL.Exposure = v1alpha1.ExposureNone
+		}, "or remove the section"},
+		"no Gateway at all":     {func(e *endpoint) { withHTTPRoute(e) }, "parentRefs"},
+		"a Gateway's bad name":  {func(e *endpoint) { withHTTPRoute(e, v1alpha1.ParentReference{Name: "Edge"}) }, "name of a Gateway"},
+		"a bad namespace":       {func(e *endpoint) { withHTTPRoute(e, v1alpha1.ParentReference{Name: "edge", Namespace: "a.b"}) }, "name of a namespace"},
+		"a listener's bad name": {func(e *endpoint) { withHTTPRoute(e, v1alpha1.ParentReference{Name: "edge", SectionName: "a b"}) }, "name of a listener"},
+		"nine Gateways": {func(e *endpoint) {
+			withHTTPRoute(e, make([]v1alpha1.ParentReference, 9)...)
+		}, "parentRefs"},
+		"TLS ends before the cluster": {func(e *endpoint) { e.Spec.URL.Scheme = v1alpha1.SchemeHTTPS }, ""},
+		"another scheme":              {func(e *endpoint) { e.Spec.URL.Scheme = "ws" }, "Unsupported value"},
+		"a class with a space":        {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{ClassName: "a b"}) }, "name of an IngressClass"},
+		"a certificate for a host":    {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{TLSSecretName: "tls"}) }, ""},
+		"a certificate without host":  {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{TLSSecretName: "tls"}); e.Spec.URL.Host = "" }, "needs url.host"},
+		"a certificate's bad name":    {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{TLSSecretName: "T"}) }, "name of a Secret"},
 		"an annotation of 1024 characters": {func(e *endpoint) {
 			ingress(e, v1alpha1.IngressExposure{Annotations: map[string]string{"a": strings.Repeat("x", 1024)}})
 		}, ""},

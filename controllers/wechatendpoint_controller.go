@@ -38,6 +38,8 @@ type Reconciler struct {
 	Events  events.EventRecorder
 	Probe   Prober
 	Options Options
+
+	gateway gatewayAPI
 }
 
 // Reconcile brings one endpoint nearer to what its spec asks for.
@@ -70,7 +72,11 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 	credentialsErr := r.resolveCredentials(ctx, endpoint, current, &input)
 	keyErr := r.resolveGatewayKey(ctx, endpoint, current, &input)
 	backendErr := r.resolveBackend(ctx, endpoint, &input)
-	describe(endpoint)
+	scheme, err := r.schemeOf(ctx, endpoint)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	describe(endpoint, scheme)
 	generation, applied := current.generation, false
 	if accepted == nil && len(input.Pairs) > 0 && keyErr == nil && backendErr == nil && !endpoint.Spec.Paused {
 		generation, accepted = r.applyChildren(ctx, endpoint, input, current)
@@ -99,15 +105,23 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 	if !behind && apimeta.IsStatusConditionFalse(endpoint.Status.Conditions, v1alpha1.ConditionVerified) {
 		result.RequeueAfter = soonest(result.RequeueAfter, askSeldom)
 	}
+	route, routeErr := r.observeRoute(ctx, endpoint, applied)
+	if applied && routeErr == nil {
+		var retiresIn time.Duration
+		retiresIn, routeErr = r.retireRoute(ctx, endpoint, route)
+		result.RequeueAfter = soonest(result.RequeueAfter, retiresIn)
+	}
+	result.RequeueAfter = soonest(result.RequeueAfter, unseen(routeErr))
 	return result, errors.Join(err, verifyErr,
 		record(endpoint, v1alpha1.ConditionCredentialsResolved, credentialsErr), // again: the pods told who uses which
-		record(endpoint, v1alpha1.ConditionRouteProgrammed, r.observeRoute(ctx, endpoint, applied)))
+		record(endpoint, v1alpha1.ConditionRouteProgrammed, routeErr))
 }
 
 // unseen returns when to look again for a change that no watch tells of: a foreign object with a child's name, which the
-// filtered caches do not hold, goes away. Zero is never.
+// filtered caches do not hold, goes away; the Gateway API is installed. Zero is never.
 func unseen(err error) time.Duration {
-	if waitReason(err) == v1alpha1.ReasonNameTaken {
+	switch waitReason(err) {
+	case v1alpha1.ReasonNameTaken, v1alpha1.ReasonGatewayAPINotFound:
 		return lookAgain
 	}
 	return 0

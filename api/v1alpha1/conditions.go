@@ -81,6 +81,12 @@ const (
 	ReasonRouteProgrammed = "RouteProgrammed"
 	// ReasonIngressClassNotFound: the IngressClass does not exist, or none is the default.
 	ReasonIngressClassNotFound = "IngressClassNotFound"
+	// ReasonGatewayAPINotFound: url.exposure is HTTPRoute, and the cluster does not know that kind.
+	ReasonGatewayAPINotFound = "GatewayAPINotFound"
+	// ReasonGatewayNotFound: a Gateway that url.httpRoute.parentRefs names does not exist.
+	ReasonGatewayNotFound = "GatewayNotFound"
+	// ReasonRouteNotAccepted: a Gateway has not accepted the HTTPRoute, or not yet; the message quotes it.
+	ReasonRouteNotAccepted = "RouteNotAccepted"
 	// ReasonNotPublished: url.exposure is None, the user routes the URL.
 	ReasonNotPublished = "NotPublished"
 

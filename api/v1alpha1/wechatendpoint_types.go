@@ -133,14 +133,28 @@ const (
 
 // Exposure is the kind of route that publishes the URL.
 //
-// +kubebuilder:validation:Enum=Ingress;None
+// +kubebuilder:validation:Enum=Ingress;HTTPRoute;None
 type Exposure string
 
 const (
 	// ExposureIngress publishes the URL by an Ingress that the operator owns.
 	ExposureIngress Exposure = "Ingress"
+	// ExposureHTTPRoute publishes the URL by an HTTPRoute of the Gateway API that the operator owns.
+	ExposureHTTPRoute Exposure = "HTTPRoute"
 	// ExposureNone publishes nothing: the user routes the URL to the Service of the sidecar.
 	ExposureNone Exposure = "None"
+)
+
+// Scheme is that of a URL.
+//
+// +kubebuilder:validation:Enum=http;https
+type Scheme string
+
+const (
+	// SchemeHTTP is plain HTTP, port 80.
+	SchemeHTTP Scheme = "http"
+	// SchemeHTTPS is HTTP over TLS, port 443.
+	SchemeHTTPS Scheme = "https"
 )
 
 // WeChatEndpointSpec is what the user asks for.
@@ -252,6 +266,7 @@ type CredentialsReference struct {
 // CallbackURL is the URL that is entered in the console, and how it is published.
 //
 // +kubebuilder:validation:XValidation:rule="self.exposure == 'Ingress' || !has(self.ingress)",message="url.ingress is only used when url.exposure is Ingress: remove the section, or set url.exposure to Ingress"
+// +kubebuilder:validation:XValidation:rule="(self.exposure == 'HTTPRoute') == has(self.httpRoute)",message="url.httpRoute is required when url.exposure is HTTPRoute, and only used then: name the Gateway in url.httpRoute.parentRefs, or remove the section"
 type CallbackURL struct {
 	// host is the host name of the URL: lower case, no port, no wildcard. It may be left out only where the
 	// installation of the operator allows it (a test account on a bare address).
@@ -279,6 +294,50 @@ type CallbackURL struct {
 	// ingress tunes the Ingress, where exposure is Ingress.
 	// +optional
 	Ingress *IngressExposure `json:"ingress,omitempty"`
+
+	// httpRoute says where the HTTPRoute is attached, where exposure is HTTPRoute.
+	// +optional
+	HTTPRoute *HTTPRouteExposure `json:"httpRoute,omitempty"`
+
+	// scheme is http or https, for status.url, where TLS ends before the cluster's own route. Left out, it is https if
+	// ingress.tlsSecretName is set or a listener of the Gateway ends TLS, and else http.
+	// +optional
+	Scheme Scheme `json:"scheme,omitempty"`
+}
+
+// HTTPRouteExposure says where the HTTPRoute that publishes the URL is attached.
+type HTTPRouteExposure struct {
+	// parentRefs are the Gateways that serve the URL, each by its name and, where one listener is meant, its section.
+	// Whether routes of this namespace may be attached is the Gateway's to say (allowedRoutes).
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	ParentRefs []ParentReference `json:"parentRefs,omitempty"`
+}
+
+// ParentReference names a Gateway, or one listener of it.
+type ParentReference struct {
+	// name is the name of the Gateway.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="url.httpRoute.parentRefs: name must be the name of a Gateway: see kubectl get gateways -A"
+	Name string `json:"name,omitempty"`
+
+	// namespace is that of the Gateway. Left out, it is the endpoint's.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="url.httpRoute.parentRefs: namespace must be the name of a namespace: lower-case letters, digits and -"
+	Namespace string `json:"namespace,omitempty"`
+
+	// sectionName is the name of one of the Gateway's listeners. Left out, every listener that fits url.host serves the URL.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="url.httpRoute.parentRefs: sectionName must be the name of a listener of the Gateway: lower-case letters, digits, - and ."
+	SectionName string `json:"sectionName,omitempty"`
 }
 
 // IngressExposure tunes the Ingress that publishes the URL.

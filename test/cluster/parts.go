@@ -155,14 +155,19 @@ func kubernetesVersion(gomod string) string {
 	return variable + "gitVersion=" + found[1] + variable + "gitMajor=" + found[2] + variable + "gitMinor=" + found[3]
 }
 
-// run runs the go command in the part's module. GOFLAGS and GOWORK of whoever calls must not change what is built.
-func (p part) run(ctx context.Context, log io.Writer, arguments ...string) error {
+// command is the go command in the part's module. GOFLAGS and GOWORK of whoever calls must not change what it does.
+func (p part) command(ctx context.Context, log io.Writer, arguments ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, "go", arguments...)
 	command.Dir = p.source()
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
 	command.Stderr = log
+	return command
+}
+
+// run runs the go command in the part's module.
+func (p part) run(ctx context.Context, log io.Writer, arguments ...string) error {
 	fmt.Fprintf(log, "go %s\n", strings.Join(arguments, " "))
-	if err := command.Run(); err != nil {
+	if err := p.command(ctx, log, arguments...).Run(); err != nil {
 		return fmt.Errorf("go %s of %s: %w", arguments[0], p.name, err)
 	}
 	return nil

@@ -219,6 +219,9 @@ func (u *upper) loadImages(ctx context.Context) error {
 func (u *upper) deploy(ctx context.Context) error {
 	manifests := strings.NewReplacer("${COREDNS_IMAGE}", imageOf(coredns), "${TRAEFIK_IMAGE}", imageOf(traefik)).
 		Replace(corednsManifest + "---\n" + traefikManifest)
+	if err := u.applyGatewayAPI(ctx); err != nil {
+		return err
+	}
 	err := waitFor(ctx, "the manifests", func(ctx context.Context) error {
 		return kubectl(ctx, []byte(manifests), "apply", "--server-side", "--force-conflicts", "-f", "-")
 	})

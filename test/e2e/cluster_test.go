@@ -31,6 +31,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
@@ -83,7 +84,7 @@ func connect() (*cluster, error) {
 	config.QPS, config.Burst = 200, 400
 	config.WarningHandler = rest.NoWarnings{} // every kind is listed, deprecated ones too
 	types := runtime.NewScheme()
-	if err := errors.Join(scheme.AddToScheme(types), v1alpha1.AddToScheme(types)); err != nil {
+	if err := errors.Join(scheme.AddToScheme(types), v1alpha1.AddToScheme(types), gatewayv1.Install(types)); err != nil {
 		return nil, err
 	}
 	if c.Client, err = client.New(config, client.Options{Scheme: types}); err != nil {

@@ -56,8 +56,12 @@ func Make(in Input) (Objects, error) {
 		makePodDisruptionBudget(in.Endpoint),
 		makeService(in.Endpoint),
 	}
-	if in.Endpoint.Spec.URL.Exposure != v1alpha1.ExposureNone {
+	switch in.Endpoint.Spec.URL.Exposure {
+	case v1alpha1.ExposureIngress:
 		objects.Children = append(objects.Children, makeIngress(in.Endpoint))
+	case v1alpha1.ExposureHTTPRoute:
+		objects.Children = append(objects.Children, makeHTTPRoute(in.Endpoint))
+	case v1alpha1.ExposureNone:
 	}
 	return objects, nil
 }

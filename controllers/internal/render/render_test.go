@@ -82,7 +82,14 @@ func TestGolden(t *testing.T) {
 			in.Pairs[0].EncodingAESKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 		},
 		"not-published": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Exposure = v1alpha1.ExposureNone },
-		"bare-address":  func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Host = "" },
+		"httproute": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			spec.URL.Exposure = v1alpha1.ExposureHTTPRoute
+			spec.URL.HTTPRoute = &v1alpha1.HTTPRouteExposure{ParentRefs: []v1alpha1.ParentReference{
+				{Name: "edge", Namespace: "platform", SectionName: "secure"}, {Name: "local"},
+			}}
+			spec.DomainFiles = []v1alpha1.DomainFile{{Name: "MP_verify_abc.txt", Content: "abc"}}
+		},
+		"bare-address": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Host = "" },
 		"placeholder": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
 			spec.Platform, spec.MessageMode = v1alpha1.PlatformOpenPlatform, v1alpha1.MessageModeEncrypted
 			spec.URL.Path = "/platform/messages/$APPID$/callback"

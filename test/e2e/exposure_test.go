@@ -1,0 +1,77 @@
+//go:build e2e
+
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+)
+
+// TestExposureSwitchLosesNothing moves an endpoint from an Ingress to an HTTPRoute and back while messages come.
+func TestExposureSwitchLosesNothing(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "exposure")
+	s.serve(t)
+	ingress, route := &networkingv1.Ingress{ObjectMeta: s.object(childName)}, &gatewayv1.HTTPRoute{ObjectMeta: s.object(childName)}
+
+	stop := s.load(t)
+	s.change(t, asHTTPRoute)
+	s.await(t, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
+	s.awaitGone(t, ingress)
+	s.awaitReady(t)
+	stop()
+
+	stop = s.load(t)
+	s.change(t, func(spec *v1alpha1.WeChatEndpointSpec) {
+		spec.URL.Exposure, spec.URL.HTTPRoute = v1alpha1.ExposureIngress, nil
+		spec.URL.Ingress = &v1alpha1.IngressExposure{ClassName: kube.className}
+	})
+	s.await(t, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
+	s.awaitGone(t, route)
+	s.awaitReady(t)
+	stop()
+}
+
+// TestHTTPRoute publishes by an HTTPRoute from the start: the URL check passes, and every other path is a 404.
+func TestHTTPRoute(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "httproute")
+	s.serve(t, asHTTPRoute)
+	elsewhere := s.sender()
+	elsewhere.URL += "elsewhere"
+	if answer, err := elsewhere.URLCheck(t.Context()); err != nil || answer.Status != 404 {
+		t.Errorf("another path is answered with %d, %v", answer.Status, err)
+	}
+
+	// A listener that is not there: the Gateway says so, and the status quotes it.
+	s.change(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.URL.HTTPRoute.ParentRefs[0].SectionName = "missing" })
+	s.await(t, v1alpha1.ConditionRouteProgrammed, metav1.ConditionFalse, v1alpha1.ReasonRouteNotAccepted)
+}
+
+func asHTTPRoute(spec *v1alpha1.WeChatEndpointSpec) {
+	spec.URL.Exposure, spec.URL.Ingress = v1alpha1.ExposureHTTPRoute, nil
+	spec.URL.HTTPRoute = &v1alpha1.HTTPRouteExposure{ParentRefs: []v1alpha1.ParentReference{{Name: "traefik", Namespace: "traefik", SectionName: "web"}}}
+}
+
+func (s *stage) awaitGone(t *testing.T, object client.Object) {
+	t.Helper()
+	eventually(t, patience, fmt.Sprintf("%T to be gone", object), func(ctx context.Context) error {
+		err := kube.Get(ctx, client.ObjectKeyFromObject(object), object)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("it is there: %w", err)
+	})
+}

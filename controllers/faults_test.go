@@ -364,13 +364,17 @@ func (s *scene) work(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "shop-sidecar-0", Labels: deployment.Spec.Template.Labels}, Spec: deployment.Spec.Template.Spec}
-	pod.Spec.ServiceAccountName = ""
-	if err := s.client.Create(t.Context(), pod); apierrors.IsAlreadyExists(err) {
+	set := replicaSetOf(&deployment)
+	set.Name = "shop-sidecar-" + string(deployment.UID[:8]) // each Deployment has its own, if it was deleted and made again
+	if err := s.client.Create(t.Context(), set); apierrors.IsAlreadyExists(err) {
 		return
 	} else if err != nil {
 		t.Fatal(err)
 	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: set.Name, Labels: deployment.Spec.Template.Labels}, Spec: deployment.Spec.Template.Spec}
+	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))}
+	pod.Spec.ServiceAccountName = ""
+	s.create(t, pod)
 	pod.Status = corev1.PodStatus{
 		PodIP: "192.0.2.9", PodIPs: []corev1.PodIP{{IP: "192.0.2.9"}},
 		Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},

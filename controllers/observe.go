@@ -6,7 +6,9 @@ package controllers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,13 +62,32 @@ func (r *Reconciler) observeSidecar(ctx context.Context, endpoint *v1alpha1.WeCh
 	return behind > 0 || progressing, record(endpoint, v1alpha1.ConditionSidecarAvailable, err)
 }
 
+// listPods returns the pods that the endpoint's Deployment made, by the UIDs of their owners: a label alone can be on
+// anybody's pod, which could then say that it serves.
 func (r *Reconciler) listPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) ([]corev1.Pod, error) {
+	deployment := appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}}
+	err := r.Get(ctx, client.ObjectKeyFromObject(&deployment), &deployment)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("reading Deployment %s: %w", deployment.Name, err)
+	}
+	if err != nil || !metav1.IsControlledBy(&deployment, endpoint) {
+		return nil, nil
+	}
+	sets := metav1.PartialObjectMetadataList{}
+	sets.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ReplicaSetList"))
 	var pods corev1.PodList
-	err := r.List(ctx, &pods, client.InNamespace(endpoint.Namespace), client.MatchingLabels(render.Labels(endpoint)))
-	if err != nil {
+	within, labelled := client.InNamespace(endpoint.Namespace), client.MatchingLabels(render.Labels(endpoint))
+	if err := errors.Join(r.List(ctx, &sets, within, labelled), r.List(ctx, &pods, within, labelled)); err != nil {
 		return nil, fmt.Errorf("listing the sidecar's pods: %w", err)
 	}
-	return pods.Items, nil
+	made := map[types.UID]bool{}
+	for i := range sets.Items {
+		made[sets.Items[i].UID] = metav1.IsControlledBy(&sets.Items[i], &deployment)
+	}
+	return slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool {
+		owner := metav1.GetControllerOf(&pod)
+		return owner == nil || !made[owner.UID]
+	}), nil
 }
 
 // askPods counts the ready pods that serve the generation, and those that are ready but behind or silent. A silent one is

@@ -40,6 +40,7 @@ import (
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/finalizers,verbs=update
 // +kubebuilder:rbac:groups="",resources=secrets;configmaps;serviceaccounts;services,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=list;watch
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingressclasses,verbs=list;watch
@@ -89,6 +90,7 @@ func CacheOptions() cache.Options {
 		&corev1.ConfigMap{}:             ours,
 		&corev1.Pod{}:                   ours,
 		&appsv1.Deployment{}:            ours,
+		&appsv1.ReplicaSet{}:            ours,
 		&policyv1.PodDisruptionBudget{}: ours,
 		&networkingv1.Ingress{}:         ours,
 		&corev1.Secret{}:                {Label: labelled},

@@ -9,7 +9,9 @@ import (
 	"errors"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
@@ -33,4 +35,28 @@ func TestReadyIsProven(t *testing.T) {
 	cluster.pods.breakDown(address, nil)
 	awaitCondition(t, endpoint, v1alpha1.ConditionVerified, metav1.ConditionTrue, v1alpha1.ReasonVerified)
 	awaitCondition(t, endpoint, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+}
+
+// TestAForeignPodDoesNotSpeakForTheSidecar: a pod with the labels of the sidecar's, which its Deployment did not make, is
+// not asked.
+func TestAForeignPodDoesNotSpeakForTheSidecar(t *testing.T) {
+	const address = "198.51.100.22"
+	namespace := newNamespace(t)
+	endpoint := newEndpoint(namespace)
+	endpoint.Spec.Sidecar.Replicas = new(int32(1))
+	create(t, endpoint)
+	served, _ := awaitFiles(t, namespace, "a-fine-token")
+	cluster.pods.serve(address, served.Generation)
+	playPod(t, namespace, address)
+	awaitCondition(t, endpoint, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar-0"}}
+	awaitChild(t, pod)
+	before := pod.DeepCopy()
+	pod.OwnerReferences[0].UID = "another-replica-set"
+	if err := cluster.client.Patch(t.Context(), pod, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	condition := awaitCondition(t, endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
+	wantMessage(t, condition, "0 of 1 pods serve this configuration")
 }

@@ -387,6 +387,9 @@ func playPod(t *testing.T, namespace, address string) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar-0", Labels: deployment.Spec.Template.Labels},
 		Spec:       deployment.Spec.Template.Spec,
 	}
+	set := replicaSetOf(deployment)
+	create(t, set)
+	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))}
 	pod.Spec.ServiceAccountName = ""
 	create(t, pod)
 	pod.Status.PodIP = address
@@ -405,6 +408,17 @@ func playPod(t *testing.T, namespace, address string) {
 		}
 		return ""
 	})
+}
+
+// replicaSetOf is what the controller of Deployments would make.
+func replicaSetOf(deployment *appsv1.Deployment) *appsv1.ReplicaSet {
+	return &appsv1.ReplicaSet{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: deployment.Namespace, Name: deployment.Name + "-1", Labels: deployment.Spec.Template.Labels,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(deployment, appsv1.SchemeGroupVersion.WithKind("Deployment"))},
+		},
+		Spec: appsv1.ReplicaSetSpec{Selector: deployment.Spec.Selector, Template: deployment.Spec.Template},
+	}
 }
 
 func awaitPodAnnotation(t *testing.T, namespace, generation string) {

@@ -315,6 +315,11 @@ func (s *scene) Play(_ context.Context, addresses []string, _ int, _ probe.Subje
 	return make([]error, len(addresses))
 }
 
+// Reach is asked by nobody: no controller publishes an address here.
+func (s *scene) Reach(context.Context, string, bool, probe.Subject) error {
+	return errors.New("nothing is published")
+}
+
 // settle lets operators reconcile and the cluster work until nothing changes any more, and returns the calls of the first
 // reconcile: whether each writes.
 func (s *scene) settle(t *testing.T) (calls []bool) {

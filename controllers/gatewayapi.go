@@ -9,11 +9,13 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -68,12 +70,17 @@ func (r *Reconciler) watchGatewayAPI(c controller.Controller, objects cache.Cach
 		return fmt.Errorf("watching HTTPRoutes: %w", err)
 	}
 	err := c.Watch(source.Kind(objects, &gatewayv1.Gateway{},
-		handler.TypedEnqueueRequestsFromMapFunc(r.attachedTo), predicate.TypedGenerationChangedPredicate[*gatewayv1.Gateway]{}))
+		handler.TypedEnqueueRequestsFromMapFunc(r.attachedTo), predicate.Or(predicate.TypedGenerationChangedPredicate[*gatewayv1.Gateway]{}, addressChanged)))
 	if err != nil {
 		return fmt.Errorf("watching Gateways: %w", err)
 	}
 	return nil
 }
+
+// addressChanged leaves out what else changes in a Gateway's status, such as the number of its routes.
+var addressChanged = predicate.TypedFuncs[*gatewayv1.Gateway]{UpdateFunc: func(e event.TypedUpdateEvent[*gatewayv1.Gateway]) bool {
+	return !equality.Semantic.DeepEqual(e.ObjectOld.Status.Addresses, e.ObjectNew.Status.Addresses)
+}}
 
 // attachedTo maps a Gateway to the endpoints that name it: whether it is there, and ends TLS, is in their status.
 func (r *Reconciler) attachedTo(ctx context.Context, gateway *gatewayv1.Gateway) []reconcile.Request {

@@ -37,6 +37,23 @@ type route struct {
 	kind string // of the object
 	// settlesIn is how long another kind of route is still needed beside it.
 	settlesIn time.Duration
+	address   string // an IP address or a name; empty if none is published
+	secure    bool   // TLS ends there
+}
+
+// observeExposure says what became of the route, deletes what it replaces, and tries it. It returns when to look again;
+// zero is never.
+func (r *Reconciler) observeExposure(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input render.Input, applied bool) (time.Duration, error) {
+	found, err := r.observeRoute(ctx, endpoint, applied)
+	again := unseen(err)
+	if err == nil && applied {
+		again, err = r.retireRoute(ctx, endpoint, found)
+	}
+	if err := record(endpoint, v1alpha1.ConditionRouteProgrammed, err); err != nil {
+		return 0, err
+	}
+	r.reach(ctx, endpoint, input, applied, found)
+	return soonest(again, reachDelay(endpoint)), nil
 }
 
 // observeRoute says whether the route is applied and somebody serves it. Unless an Ingress was applied just now, which the
@@ -77,7 +94,17 @@ func (r *Reconciler) observeIngress(ctx context.Context, endpoint *v1alpha1.WeCh
 	if len(ingress.Status.LoadBalancer.Ingress) > 0 {
 		settles = routeSettles
 	}
-	return route{kind: "Ingress", settlesIn: settles - time.Since(ingress.CreationTimestamp.Time)}, nil
+	return route{
+		kind: "Ingress", settlesIn: settles - time.Since(ingress.CreationTimestamp.Time),
+		address: addressOf(ingress.Status.LoadBalancer), secure: len(ingress.Spec.TLS) > 0,
+	}, nil
+}
+
+func addressOf(status networkingv1.IngressLoadBalancerStatus) string {
+	if len(status.Ingress) == 0 {
+		return ""
+	}
+	return cmp.Or(status.Ingress[0].IP, status.Ingress[0].Hostname)
 }
 
 // publishes reports whether the Ingress has all routes of the endpoint.
@@ -119,7 +146,8 @@ func (r *Reconciler) observeHTTPRoute(ctx context.Context, endpoint *v1alpha1.We
 			since = accepted
 		}
 	}
-	return route{kind: "HTTPRoute", settlesIn: routeSettles - time.Since(since)}, nil
+	address, secure, err := r.listenerOf(ctx, endpoint)
+	return route{kind: "HTTPRoute", settlesIn: routeSettles - time.Since(since), address: address, secure: secure}, err
 }
 
 // routeServes reports whether the HTTPRoute has all routes of the endpoint and hangs on all its Gateways.
@@ -223,20 +251,33 @@ func (r *Reconciler) schemeOf(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 	case url.HTTPRoute == nil:
 		return v1alpha1.SchemeHTTP, nil
 	}
+	_, secure, err := r.listenerOf(ctx, endpoint)
+	if secure {
+		return v1alpha1.SchemeHTTPS, err
+	}
+	return v1alpha1.SchemeHTTP, err
+}
+
+// listenerOf returns the address of the endpoint's Gateway, of the one that ends TLS if there are more, and whether it does.
+func (r *Reconciler) listenerOf(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) (address string, secure bool, err error) {
 	if installed, err := r.gateway.installed(r.RESTMapper()); err != nil || !installed {
-		return v1alpha1.SchemeHTTP, err
+		return "", false, err
 	}
 	for _, parent := range render.ParentRefs(endpoint) {
 		var gateway gatewayv1.Gateway
 		err := r.Get(ctx, client.ObjectKey{Namespace: string(*parent.Namespace), Name: string(parent.Name)}, &gateway)
 		if client.IgnoreNotFound(err) != nil {
-			return "", fmt.Errorf("reading Gateway %s: %w", parent.Name, err)
+			return "", false, fmt.Errorf("reading Gateway %s: %w", parent.Name, err)
 		}
-		if slices.ContainsFunc(gateway.Spec.Listeners, func(l gatewayv1.Listener) bool { return endsTLS(l, parent, url.Host) }) {
-			return v1alpha1.SchemeHTTPS, nil
+		secure = slices.ContainsFunc(gateway.Spec.Listeners, func(l gatewayv1.Listener) bool { return endsTLS(l, parent, endpoint.Spec.URL.Host) })
+		if len(gateway.Status.Addresses) > 0 && (address == "" || secure) {
+			address = gateway.Status.Addresses[0].Value
+		}
+		if secure {
+			break
 		}
 	}
-	return v1alpha1.SchemeHTTP, nil
+	return address, secure, nil
 }
 
 // endsTLS reports whether the listener serves the host to the reference by HTTPS.

@@ -84,7 +84,9 @@ func success(endpoint *v1alpha1.WeChatEndpoint, condition string) (reason, messa
 
 // waitForOthers marks what cannot be known before there is anything that runs.
 func waitForOthers(endpoint *v1alpha1.WeChatEndpoint) {
-	for _, condition := range []string{v1alpha1.ConditionSidecarAvailable, v1alpha1.ConditionRouteProgrammed, v1alpha1.ConditionVerified} {
+	for _, condition := range []string{
+		v1alpha1.ConditionSidecarAvailable, v1alpha1.ConditionRouteProgrammed, v1alpha1.ConditionVerified, v1alpha1.ConditionReachable,
+	} {
 		set(endpoint, condition, metav1.ConditionUnknown, v1alpha1.ReasonWaiting, "nothing runs yet: first see to the conditions before this one")
 	}
 }

@@ -103,6 +103,7 @@ type pods struct {
 	generation map[string]string              // by address
 	used       map[string]map[int64]probe.Use // likewise
 	broken     map[string]error               // likewise
+	reached    map[string]bool                // which addresses were called, and whether by HTTPS
 }
 
 func (p *pods) serve(address, generation string) {
@@ -144,6 +145,23 @@ func (p *pods) Play(_ context.Context, addresses []string, _ int, _ probe.Subjec
 		results[i] = p.broken[address]
 	}
 	return results
+}
+
+// Reach implements controllers.Prober, in the same way by the published address.
+func (p *pods) Reach(_ context.Context, address string, secure bool, _ probe.Subject) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reached == nil {
+		p.reached = map[string]bool{}
+	}
+	p.reached[address] = secure
+	return p.broken[address]
+}
+
+func (p *pods) reachedByHTTPS(address string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reached[address]
 }
 
 // breakDown lets a pod answer otherwise; nil mends it.

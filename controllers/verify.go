@@ -5,9 +5,12 @@ package controllers
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
@@ -56,6 +59,62 @@ func readyPods(pods []corev1.Pod) []corev1.Pod {
 		}
 	}
 	return ready
+}
+
+// reach plays WeChat through the published address, and says in the status what came of it. It is an observation, on which
+// nothing rests: the operator may stand where that address does not lead.
+func (r *Reconciler) reach(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input render.Input, applied bool, published route) {
+	found := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionReachable)
+	holds := func(condition string) bool {
+		return apimeta.IsStatusConditionTrue(endpoint.Status.Conditions, condition)
+	}
+	unknown := func(reason, message string) {
+		set(endpoint, v1alpha1.ConditionReachable, metav1.ConditionUnknown, reason, message)
+	}
+	switch {
+	case endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone:
+		unknown(v1alpha1.ReasonNoAddress, "url.exposure is None, so that the operator knows no address: try the URL with kubectl wechat verify")
+	case !holds(v1alpha1.ConditionRouteProgrammed) || !holds(v1alpha1.ConditionVerified):
+		unknown(v1alpha1.ReasonWaiting, "there is nothing to reach yet: first see to RouteProgrammed and Verified")
+	case !applied && found != nil:
+		set(endpoint, v1alpha1.ConditionReachable, found.Status, found.Reason, found.Message)
+	case published.address == "":
+		unknown(v1alpha1.ReasonNoAddress, published.kind+" "+render.Name(endpoint)+
+			" has no address in its status, which many controllers never report: try the URL with kubectl wechat verify")
+	default:
+		err := r.Probe.Reach(ctx, published.address, published.secure, subjectOf(endpoint, input))
+		if err != nil && !programmedSince(endpoint, reachPatience) {
+			unknown(v1alpha1.ReasonProgressing, "the route is new, and "+published.address+" does not lead to the pods yet: wait some seconds")
+			return
+		}
+		if err != nil {
+			set(endpoint, v1alpha1.ConditionReachable, metav1.ConditionFalse, v1alpha1.ReasonNotReachable, fmt.Sprintf(
+				"the URL check through %s is not answered as WeChat needs it (%v): see the ingress controller's log; if only the operator cannot get there, kubectl wechat verify tells",
+				published.address, err))
+			return
+		}
+		set(endpoint, v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable, "the operator played WeChat through "+published.address)
+	}
+}
+
+// reachPatience is how long an ingress controller may take to act on a new route before it is called a failure.
+const reachPatience = 10 * time.Second
+
+func programmedSince(endpoint *v1alpha1.WeChatEndpoint, long time.Duration) bool {
+	route := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionRouteProgrammed)
+	return route != nil && time.Since(route.LastTransitionTime.Time) > long
+}
+
+// reachSeldom is how often the address is tried that did not lead to the pods for long.
+const reachSeldom = time.Minute
+
+// reachDelay is when to try the address again: soon after it failed first, and then less and less often. Zero is never.
+func reachDelay(endpoint *v1alpha1.WeChatEndpoint) time.Duration {
+	condition := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionReachable)
+	if condition == nil || condition.Reason != v1alpha1.ReasonNotReachable && condition.Reason != v1alpha1.ReasonProgressing {
+		return 0
+	}
+	return min(max(time.Since(condition.LastTransitionTime.Time)/4, askAgain), reachSeldom)
 }
 
 func subjectOf(endpoint *v1alpha1.WeChatEndpoint, input render.Input) probe.Subject {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -59,4 +60,40 @@ func TestAForeignPodDoesNotSpeakForTheSidecar(t *testing.T) {
 	}
 	condition := awaitCondition(t, endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
 	wantMessage(t, condition, "0 of 1 pods serve this configuration")
+}
+
+// TestReachable: the published address is tried as WeChat would, and Ready does not rest on it.
+func TestReachable(t *testing.T) {
+	const pod, address = "198.51.100.23", "203.0.113.23"
+	namespace := newNamespace(t)
+	create(t, &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: namespace}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/c"}})
+	endpoint := newEndpoint(namespace)
+	endpoint.Spec.URL.Exposure, endpoint.Spec.URL.Ingress = v1alpha1.ExposureIngress, &v1alpha1.IngressExposure{ClassName: namespace, TLSSecretName: "tls"}
+	endpoint.Spec.Sidecar.Replicas = new(int32(1))
+	create(t, endpoint)
+	served, _ := awaitFiles(t, namespace, "a-fine-token")
+	awaitCondition(t, endpoint, v1alpha1.ConditionReachable, metav1.ConditionUnknown, v1alpha1.ReasonWaiting)
+	cluster.pods.serve(pod, served.Generation)
+	playPod(t, namespace, pod)
+	awaitCondition(t, endpoint, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	condition := awaitCondition(t, endpoint, v1alpha1.ConditionReachable, metav1.ConditionUnknown, v1alpha1.ReasonNoAddress)
+	wantMessage(t, condition, "Ingress shop-sidecar has no address in its status")
+
+	cluster.pods.breakDown(address, errors.New("the server answered 404 Not Found"))
+	ingress := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar"}}
+	awaitChild(t, ingress)
+	before := ingress.DeepCopy()
+	ingress.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: address}}
+	if err := cluster.client.Status().Patch(t.Context(), ingress, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	condition = awaitCondition(t, endpoint, v1alpha1.ConditionReachable, metav1.ConditionFalse, v1alpha1.ReasonNotReachable)
+	wantMessage(t, condition, "the URL check through 203.0.113.23 is not answered as WeChat needs it (the server answered 404 Not Found)")
+	awaitCondition(t, endpoint, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+
+	cluster.pods.breakDown(address, nil)
+	awaitCondition(t, endpoint, v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable)
+	if !cluster.pods.reachedByHTTPS(address) {
+		t.Error("the Ingress ends TLS, and was called without")
+	}
 }

@@ -24,10 +24,11 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
-// Prober asks pods what they serve, and plays WeChat against them.
+// Prober asks pods what they serve, and plays WeChat against them and through the published address.
 type Prober interface {
 	Ask(ctx context.Context, addresses []string) []probe.Result
 	Play(ctx context.Context, addresses []string, port int, subject probe.Subject) []error
+	Reach(ctx context.Context, address string, secure bool, subject probe.Subject) error
 }
 
 // Reconciler reconciles WeChatEndpoints.
@@ -105,16 +106,10 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 	if !behind && apimeta.IsStatusConditionFalse(endpoint.Status.Conditions, v1alpha1.ConditionVerified) {
 		result.RequeueAfter = soonest(result.RequeueAfter, askSeldom)
 	}
-	route, routeErr := r.observeRoute(ctx, endpoint, applied)
-	if applied && routeErr == nil {
-		var retiresIn time.Duration
-		retiresIn, routeErr = r.retireRoute(ctx, endpoint, route)
-		result.RequeueAfter = soonest(result.RequeueAfter, retiresIn)
-	}
-	result.RequeueAfter = soonest(result.RequeueAfter, unseen(routeErr))
-	return result, errors.Join(err, verifyErr,
-		record(endpoint, v1alpha1.ConditionCredentialsResolved, credentialsErr), // again: the pods told who uses which
-		record(endpoint, v1alpha1.ConditionRouteProgrammed, routeErr))
+	again, exposureErr := r.observeExposure(ctx, endpoint, input, applied)
+	result.RequeueAfter = soonest(result.RequeueAfter, again)
+	return result, errors.Join(err, verifyErr, exposureErr,
+		record(endpoint, v1alpha1.ConditionCredentialsResolved, credentialsErr)) // again: the pods told who uses which
 }
 
 // unseen returns when to look again for a change that no watch tells of: a foreign object with a child's name, which the

@@ -20,7 +20,10 @@ const (
 	// answered as WeChat needs it: the URL check where there is one, a message of its own for OpenPlatform, and for Pay a
 	// forged notification that was refused.
 	ConditionVerified = "Verified"
-	// ConditionReady is true when all others are.
+	// ConditionReachable is true when the operator played WeChat through the address that the Ingress or the Gateway
+	// publishes. It is not a part of Ready: the operator may stand where that address does not lead.
+	ConditionReachable = "Reachable"
+	// ConditionReady is true when all before Reachable are.
 	ConditionReady = "Ready"
 )
 
@@ -94,6 +97,13 @@ const (
 	ReasonVerified = "Verified"
 	// ReasonNotVerified: a pod did not; the message names it.
 	ReasonNotVerified = "NotVerified"
+
+	// ReasonReachable: the URL check succeeded through the published address.
+	ReasonReachable = "Reachable"
+	// ReasonNotReachable: it did not; the message says what came instead.
+	ReasonNotReachable = "NotReachable"
+	// ReasonNoAddress: nothing publishes an address, which many ingress controllers never do.
+	ReasonNoAddress = "NoAddress"
 
 	// ReasonReady: all other conditions hold.
 	ReasonReady = "Ready"

@@ -49,6 +49,7 @@ func TestHTTPRoute(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "httproute")
 	s.serve(t, asHTTPRoute)
+	s.await(t, v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable)
 	elsewhere := s.sender()
 	elsewhere.URL += "elsewhere"
 	if answer, err := elsewhere.URLCheck(t.Context()); err != nil || answer.Status != 404 {

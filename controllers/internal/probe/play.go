@@ -47,7 +47,10 @@ func (p *Prober) Play(ctx context.Context, addresses []string, port int, s Subje
 }
 
 func (s Subject) play(ctx context.Context, address string) error {
-	sender := s.sender(address)
+	return s.playWith(ctx, s.sender(address))
+}
+
+func (s Subject) playWith(ctx context.Context, sender *wechattest.Sender) error {
 	switch s.Platform {
 	case config.PlatformPay:
 		return s.playPay(ctx, sender)

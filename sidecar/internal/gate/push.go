@@ -5,6 +5,7 @@ package gate
 
 import (
 	"errors"
+	"strings"
 	"slices"
 	"time"
 
@@ -30,6 +31,9 @@ func (g *Gate) checkPlaintext(r Request, _ string, now time.Time) (Message, erro
 	message, err := g.checkTriple(r, now)
 	if err != nil {
 		return Message{}, err
+	}
+	if strings.HasPrefix(message.Query.Nonce, config.ProbeNoncePrefix) { // whoever saw it on its way could post any body with it
+		return Message{}, wechat.Refuse(wechat.ReasonReplayed, "the operator signed this for a URL check, which is never good for a message")
 	}
 	if message.Body, err = readBody(r); err != nil {
 		return Message{}, err

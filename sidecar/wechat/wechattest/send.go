@@ -78,8 +78,11 @@ func (s *Sender) connect(ctx context.Context, target *url.URL) (net.Conn, error)
 	if address == "" {
 		address = net.JoinHostPort(target.Hostname(), port(target))
 	}
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", address)
+	dial := s.Dial
+	if dial == nil {
+		dial = func(ctx context.Context, address string) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", address) }
+	}
+	conn, err := dial(ctx, address)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", address, err)
 	}

@@ -20,6 +20,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"math/big"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -69,6 +70,8 @@ type Sender struct {
 	Host string
 	// Address is the host:port to dial in place of the URL's, which is then not looked up in DNS.
 	Address string
+	// Dial makes the connection in place of a plain TCP one; TLS for https goes over it. Nil dials TCP.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Timeout bounds one call from the look-up in DNS to the last byte of the answer; 0 is the constant Timeout.
 	Timeout time.Duration
 	// RootCAs are trusted for https; nil is the computer's own set.

@@ -17,6 +17,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -168,6 +169,11 @@ func withHTTPRoute(e *v1alpha1.WeChatEndpoint, parents ...v1alpha1.ParentReferen
 // installGatewayAPI installs the definitions of the Gateway API, unless they are there.
 func installGatewayAPI(t *testing.T) {
 	t.Helper()
+	installGatewayDefinitions(t, cluster.config)
+}
+
+func installGatewayDefinitions(t *testing.T, config *rest.Config) {
+	t.Helper()
 	folder, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +182,7 @@ func installGatewayAPI(t *testing.T) {
 	for _, kind := range []string{"gatewayclasses", "gateways", "httproutes", "referencegrants"} {
 		files = append(files, filepath.Join(strings.TrimSpace(string(folder)), "config/crd/standard/gateway.networking.k8s.io_"+kind+".yaml"))
 	}
-	if _, err := envtest.InstallCRDs(cluster.config, envtest.CRDInstallOptions{Paths: files, ErrorIfPathMissing: true}); err != nil {
+	if _, err := envtest.InstallCRDs(config, envtest.CRDInstallOptions{Paths: files, ErrorIfPathMissing: true}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -197,7 +197,7 @@ func refusal(endpoint *v1alpha1.WeChatEndpoint, err error) error {
 			refused.Error()+"; correct url, or ask the platform team")
 	default:
 		set(endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonPodsNotCreated,
-			refused.Error()+"; correct sidecar.resources, or ask the platform team")
+			refused.Error()+"; correct what sidecar asks for, or ask the platform team")
 	}
 	return err
 }

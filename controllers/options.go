@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"sigs.k8s.io/yaml"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
 
 // Options are the choices of an installation: what its platform team sets for every endpoint, and what it lets endpoints
@@ -23,6 +25,8 @@ type Options struct {
 	// AllowedIngressAnnotations are the keys that url.ingress.annotations may hold. Others could change what an ingress
 	// controller does for everybody.
 	AllowedIngressAnnotations []string `json:"allowedIngressAnnotations,omitempty"`
+	// SidecarDefaults are for what endpoints leave out of spec.sidecar.
+	SidecarDefaults v1alpha1.SidecarPod `json:"sidecar,omitempty"`
 	// Concurrency is how many endpoints are reconciled at once; zero is 1.
 	Concurrency int `json:"-"`
 }

@@ -516,9 +516,55 @@ type Sidecar struct {
 	// +kubebuilder:validation:Maximum=100
 	Replicas *int32 `json:"replicas,omitempty"`
 
+	SidecarPod `json:",inline"`
+}
+
+// SidecarPod is what a sidecar's pod may be asked to be. A field that is left out is the installation's default, one that
+// is there replaces it, and an empty list, map or section asks for none.
+type SidecarPod struct {
 	// resources of the sidecar container. Default: requests of 10m CPU and 16Mi memory, and a limit of 64Mi memory.
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
+
+	// nodeSelector names labels of the nodes that the pods may run on.
+	// +optional
+	// +mapType=atomic
+	// +kubebuilder:validation:MaxProperties=32
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// tolerations let the pods run on nodes with taints.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+
+	// affinity says near what the pods run. They are spread over the nodes without it too.
+	// +optional
+	Affinity *corev1.Affinity `json:"affinity,omitempty"`
+
+	// imagePullSecrets name Secrets of the endpoint's namespace with which the sidecar's image is pulled.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	ImagePullSecrets []PullSecret `json:"imagePullSecrets,omitempty"`
+
+	// priorityClassName is the PriorityClass of the pods. Left out, it is the cluster's default.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="sidecar.priorityClassName must be the name of a PriorityClass: see kubectl get priorityclasses"
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+}
+
+// PullSecret names a Secret with the credentials of a registry.
+type PullSecret struct {
+	// name is the name of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="sidecar.imagePullSecrets: name must be the name of a Secret: lower-case letters, digits, - and ."
+	Name string `json:"name,omitempty"`
 }
 
 // WeChatEndpointStatus is what the operator saw.

@@ -33,4 +33,8 @@ allowEmptyHost: {{ .Values.allowEmptyHost }}
 allowedIngressAnnotations:
 {{- toYaml . | nindent 0 }}
 {{- end }}
+{{- with .Values.sidecar.defaults }}
+sidecar:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}

@@ -90,6 +90,11 @@ func TestGolden(t *testing.T) {
 			spec.DomainFiles = []v1alpha1.DomainFile{{Name: "MP_verify_abc.txt", Content: "abc"}}
 		},
 		"bare-address": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Host = "" },
+		"placed": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			in.Defaults = placed()
+			spec.Sidecar.Tolerations = []corev1.Toleration{} // none of the installation's
+			spec.Sidecar.NodeSelector = map[string]string{"disk": "ssd"}
+		},
 		"placeholder": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
 			spec.Platform, spec.MessageMode = v1alpha1.PlatformOpenPlatform, v1alpha1.MessageModeEncrypted
 			spec.URL.Path = "/platform/messages/$APPID$/callback"

@@ -119,3 +119,29 @@ func untouchedByPath(t *testing.T, namespace string) map[string]string {
 	}
 	return versions
 }
+
+// TestServiceOfOneFamilyBecomesDualStackWhereItCan: this API server has one family, gives that one, and is not asked again.
+// A Service from before asked for no policy.
+func TestServiceOfOneFamilyBecomesDualStackWhereItCan(t *testing.T) {
+	namespace := newNamespace(t)
+	endpoint := newEndpoint(namespace)
+	create(t, endpoint)
+	awaitObserved(t, endpoint)
+	service := children(namespace)[5].(*corev1.Service)
+	awaitChild(t, service)
+	if service.Spec.IPFamilyPolicy == nil || *service.Spec.IPFamilyPolicy != corev1.IPFamilyPolicyPreferDualStack || len(service.Spec.IPFamilies) != 1 {
+		t.Fatalf("the Service has the policy %v and the families %v", service.Spec.IPFamilyPolicy, service.Spec.IPFamilies)
+	}
+	address := service.Spec.ClusterIP
+	change(t, service, func(s *corev1.Service) { s.Spec.IPFamilyPolicy = new(corev1.IPFamilyPolicySingleStack) })
+	eventually(t, func() string {
+		awaitChild(t, service)
+		if policy := *service.Spec.IPFamilyPolicy; policy != corev1.IPFamilyPolicyPreferDualStack {
+			return "the policy is " + string(policy)
+		}
+		return ""
+	})
+	if service.Spec.ClusterIP != address {
+		t.Errorf("the Service had the address %s and has %s", address, service.Spec.ClusterIP)
+	}
+}

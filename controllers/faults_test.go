@@ -18,6 +18,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
@@ -34,6 +35,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
@@ -50,6 +52,8 @@ func TestEveryCallMayFail(t *testing.T) {
 		"an endpoint is made":            func(t *testing.T, s *scene) { s.make(t) },
 		"the token is changed":           func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.changeToken(t) },
 		"the URL is no longer published": func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.unpublish(t) },
+		"the URL moves to an HTTPRoute":  func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.moveToHTTPRoute(t) },
+		"the HTTPRoute is accepted":      func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.moveToHTTPRoute(t); s.settleOnce(t) },
 		"children are deleted":           func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.deleteChildren(t) },
 	}
 	var tried atomic.Int64
@@ -145,6 +149,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	installGatewayDefinitions(t, settings)
 	w := &world{}
 	if w.client, err = client.NewWithWatch(settings, client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
@@ -165,6 +170,7 @@ type scene struct {
 	*world
 	namespace string
 	deleted   bool // somebody deleted children, which no status knows before the next reconcile
+	moves     bool // the URL is published, and moves from one kind of route to another: there must always be one
 }
 
 func (w *world) newScene(t *testing.T) *scene {
@@ -182,6 +188,7 @@ func (s *scene) make(t *testing.T) {
 	endpoint.Spec.Sidecar.Replicas = new(int32(1))
 	endpoint.Spec.URL.Exposure, endpoint.Spec.URL.Ingress = v1alpha1.ExposureIngress, &v1alpha1.IngressExposure{ClassName: "any"}
 	s.create(t, endpoint)
+	s.create(t, gateway(s.namespace, "edge"))
 }
 
 func (s *scene) changeToken(t *testing.T) {
@@ -199,6 +206,24 @@ func (s *scene) unpublish(t *testing.T) {
 	if err := s.client.Update(t.Context(), endpoint); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func (s *scene) moveToHTTPRoute(t *testing.T) {
+	t.Helper()
+	s.moves = true
+	endpoint := withHTTPRoute(s.endpoint(t), v1alpha1.ParentReference{Name: "edge"})
+	if err := s.client.Update(t.Context(), endpoint); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// settleOnce is one undisturbed reconcile, after which the cluster works.
+func (s *scene) settleOnce(t *testing.T) {
+	t.Helper()
+	if _, err := s.reconcileWith(t, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.work(t)
 }
 
 func (s *scene) deleteChildren(t *testing.T) {
@@ -356,9 +381,10 @@ func (s *scene) race(t *testing.T) {
 	}
 }
 
-// work plays the controllers of Deployments and pods: there is one pod, and it is ready.
+// work plays the controllers of Deployments, pods and Gateways: there is one pod, and it is ready.
 func (s *scene) work(t *testing.T) {
 	t.Helper()
+	s.acceptRoute(t)
 	var deployment appsv1.Deployment
 	if s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &deployment) != nil {
 		return // not yet
@@ -389,6 +415,30 @@ func (s *scene) work(t *testing.T) {
 	}
 }
 
+// acceptRoute accepts the newest HTTPRoute, as of long ago: what it replaces may go at once.
+func (s *scene) acceptRoute(t *testing.T) {
+	t.Helper()
+	route := httpRoute(s.namespace)
+	if s.client.Get(t.Context(), client.ObjectKeyFromObject(route), route) != nil || accepted(route) {
+		return
+	}
+	parent := gatewayv1.RouteParentStatus{ParentRef: route.Spec.ParentRefs[0], ControllerName: "example.com/gateway"}
+	for _, conditionType := range []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs} {
+		parent.Conditions = append(parent.Conditions, metav1.Condition{
+			Type: string(conditionType), Status: metav1.ConditionTrue, Reason: string(conditionType), ObservedGeneration: route.Generation,
+			LastTransitionTime: metav1.NewTime(time.Now().Add(-time.Hour)),
+		})
+	}
+	route.Status.Parents = []gatewayv1.RouteParentStatus{parent}
+	if err := s.client.Status().Update(t.Context(), route); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func accepted(route *gatewayv1.HTTPRoute) bool {
+	return len(route.Status.Parents) > 0 && route.Status.Parents[0].Conditions[0].ObservedGeneration == route.Generation
+}
+
 // wantHonest holds that a status which says Ready of the newest spec is right, and that what the console may hold is still
 // accepted.
 func (s *scene) wantHonest(t *testing.T) {
@@ -400,6 +450,12 @@ func (s *scene) wantHonest(t *testing.T) {
 	if missing == nil && err == nil && credentials.Pairs[len(credentials.Pairs)-1].Token != "a-fine-token" {
 		t.Errorf("the token that the console holds is lost: %d pairs", len(credentials.Pairs))
 	}
+	route := httpRoute(s.namespace)
+	routeErr := s.client.Get(t.Context(), client.ObjectKeyFromObject(route), route)
+	ingressErr := s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &networkingv1.Ingress{})
+	if s.moves && ingressErr != nil && (routeErr != nil || !accepted(route)) {
+		t.Errorf("no route leads to the endpoint while it moves: %v, %v", ingressErr, routeErr)
+	}
 	ready := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil || ready.Status != metav1.ConditionTrue || ready.ObservedGeneration != endpoint.Generation {
 		return
@@ -407,7 +463,9 @@ func (s *scene) wantHonest(t *testing.T) {
 	if missing != nil || err != nil {
 		t.Errorf("the status says Ready without credentials: %v, %v", missing, err)
 	}
-	ingressErr := s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &networkingv1.Ingress{})
+	if endpoint.Spec.URL.Exposure == v1alpha1.ExposureHTTPRoute && (routeErr != nil || !accepted(route)) {
+		t.Errorf("the status says Ready without an HTTPRoute that is accepted: %v", routeErr)
+	}
 	if endpoint.Spec.URL.Exposure == v1alpha1.ExposureIngress && ingressErr != nil && endpoint.Status.ObservedGeneration == endpoint.Generation && !s.deleted {
 		t.Errorf("the status says Ready without an Ingress: %v", ingressErr)
 	}
@@ -429,7 +487,7 @@ func (s *scene) objects(t *testing.T) []client.Object {
 	var found []client.Object
 	for _, object := range []client.Object{
 		newEndpoint(s.namespace), &corev1.ServiceAccount{}, &corev1.ConfigMap{}, &corev1.Secret{}, &appsv1.Deployment{},
-		&policyv1.PodDisruptionBudget{}, &corev1.Service{}, &networkingv1.Ingress{},
+		&policyv1.PodDisruptionBudget{}, &corev1.Service{}, &networkingv1.Ingress{}, &gatewayv1.HTTPRoute{},
 	} {
 		if object.GetName() == "" {
 			object.SetName("shop-sidecar")

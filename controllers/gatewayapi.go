@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
@@ -66,8 +68,13 @@ func (g *gatewayAPI) installed(mapper apimeta.RESTMapper) (bool, error) {
 // watchGatewayAPI begins the watches of the Gateway API's kinds.
 func (r *Reconciler) watchGatewayAPI(c controller.Controller, objects cache.Cache) error {
 	owned := handler.TypedEnqueueRequestForOwner[*gatewayv1.HTTPRoute](r.Scheme(), r.RESTMapper(), &v1alpha1.WeChatEndpoint{}, handler.OnlyControllerOwner())
-	if err := c.Watch(source.Kind(objects, &gatewayv1.HTTPRoute{}, owned)); err != nil {
-		return fmt.Errorf("watching HTTPRoutes: %w", err)
+	beside := handler.TypedEnqueueRequestsFromMapFunc(r.besideHTTPRoute)
+	if err := errors.Join(
+		c.Watch(source.Kind(objects, &gatewayv1.HTTPRoute{}, owned)),
+		c.Watch(source.Kind(objects, &gatewayv1.HTTPRoute{}, beside, predicate.TypedGenerationChangedPredicate[*gatewayv1.HTTPRoute]{})),
+		c.Watch(source.Kind(objects, &gatewayv1beta1.ReferenceGrant{}, handler.TypedEnqueueRequestsFromMapFunc(r.usingGrant))),
+	); err != nil {
+		return fmt.Errorf("watching HTTPRoutes and ReferenceGrants: %w", err)
 	}
 	err := c.Watch(source.Kind(objects, &gatewayv1.Gateway{},
 		handler.TypedEnqueueRequestsFromMapFunc(r.attachedTo), predicate.Or(predicate.TypedGenerationChangedPredicate[*gatewayv1.Gateway]{}, addressChanged)))

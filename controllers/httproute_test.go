@@ -17,48 +17,13 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
-
-// TestTheGatewayAPIAppearsLater: an endpoint that asks for an HTTPRoute waits for the kind, and has one soon after it is there.
-func TestTheGatewayAPIAppearsLater(t *testing.T) {
-	namespace := newNamespace(t)
-	endpoint := withHTTPRoute(newEndpoint(namespace), v1alpha1.ParentReference{Name: "edge", SectionName: "web"})
-	create(t, endpoint)
-	condition := awaitCondition(t, endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionFalse, v1alpha1.ReasonGatewayAPINotFound)
-	wantMessage(t, condition, "install the Gateway API, or set url.exposure to Ingress")
-
-	installGatewayAPI(t)
-	condition = awaitCondition(t, endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionFalse, v1alpha1.ReasonGatewayNotFound)
-	wantMessage(t, condition, "Gateway "+namespace+"/edge does not exist")
-
-	create(t, gateway(namespace, "edge"))
-	condition = awaitCondition(t, endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionFalse, v1alpha1.ReasonRouteNotAccepted)
-	wantMessage(t, condition, "ask the platform team whether the controller of GatewayClass any runs")
-
-	answer(t, namespace, gatewayv1.RouteConditionAccepted, metav1.ConditionFalse, "NotAllowedByListeners", "no listener allows this namespace")
-	condition = awaitCondition(t, endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionFalse, v1alpha1.ReasonRouteNotAccepted)
-	eventually(t, func() string {
-		condition = awaitCondition(t, endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionFalse, v1alpha1.ReasonRouteNotAccepted)
-		if !strings.Contains(condition.Message, "NotAllowedByListeners: no listener allows this namespace") {
-			return "message: " + condition.Message
-		}
-		return ""
-	})
-	answer(t, namespace, gatewayv1.RouteConditionAccepted, metav1.ConditionTrue, "Accepted", "")
-	awaitCondition(t, endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
-
-	// A changed URL is another generation of the route, for which the Gateway has not answered.
-	change(t, endpoint, func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL.Path = "/wechat" })
-	condition = awaitCondition(t, endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionFalse, v1alpha1.ReasonRouteNotAccepted)
-	wantMessage(t, condition, "has not answered for the newest HTTPRoute")
-	answer(t, namespace, gatewayv1.RouteConditionAccepted, metav1.ConditionTrue, "Accepted", "")
-	awaitCondition(t, endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
-}
 
 // TestHTTPRouteHasTheRoutesAndNothingElse also holds that a settled route is not written again: what the API server fills
 // in is no difference.
@@ -204,6 +169,11 @@ func withHTTPRoute(e *v1alpha1.WeChatEndpoint, parents ...v1alpha1.ParentReferen
 // installGatewayAPI installs the definitions of the Gateway API, unless they are there.
 func installGatewayAPI(t *testing.T) {
 	t.Helper()
+	installGatewayDefinitions(t, cluster.config)
+}
+
+func installGatewayDefinitions(t *testing.T, config *rest.Config) {
+	t.Helper()
 	folder, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +182,7 @@ func installGatewayAPI(t *testing.T) {
 	for _, kind := range []string{"gatewayclasses", "gateways", "httproutes", "referencegrants"} {
 		files = append(files, filepath.Join(strings.TrimSpace(string(folder)), "config/crd/standard/gateway.networking.k8s.io_"+kind+".yaml"))
 	}
-	if _, err := envtest.InstallCRDs(cluster.config, envtest.CRDInstallOptions{Paths: files, ErrorIfPathMissing: true}); err != nil {
+	if _, err := envtest.InstallCRDs(config, envtest.CRDInstallOptions{Paths: files, ErrorIfPathMissing: true}); err != nil {
 		t.Fatal(err)
 	}
 }

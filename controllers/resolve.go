@@ -240,7 +240,7 @@ func (r *Reconciler) resolveGatewayKey(ctx context.Context, endpoint *v1alpha1.W
 
 func (r *Reconciler) resolveBackend(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input *render.Input) (err error) {
 	spec := endpoint.Spec
-	if input.BackendURL, err = refs.BackendURL(ctx, r, endpoint.Namespace, "backend", spec.Backend.Service); err != nil {
+	if input.BackendURL, err = r.backendURL(ctx, endpoint.Namespace, "backend", &spec.Backend); err != nil {
 		return err
 	}
 	input.RuleURLs = make([]string, len(spec.Rules))
@@ -248,10 +248,21 @@ func (r *Reconciler) resolveBackend(ctx context.Context, endpoint *v1alpha1.WeCh
 		if rule.Backend == nil {
 			continue
 		}
-		field := fmt.Sprintf("rules[%d].backend", i)
-		if input.RuleURLs[i], err = refs.BackendURL(ctx, r, endpoint.Namespace, field, rule.Backend.Service); err != nil {
+		if input.RuleURLs[i], err = r.backendURL(ctx, endpoint.Namespace, fmt.Sprintf("rules[%d].backend", i), rule.Backend); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// backendURL returns the URL of an app, without path.
+func (r *Reconciler) backendURL(ctx context.Context, namespace, field string, backend *v1alpha1.Backend) (string, error) {
+	address, err := refs.BackendAddress(ctx, r, r, namespace, field, backend.Service)
+	if err != nil || backend.TLS == nil {
+		return "http://" + address, err
+	}
+	if _, err := config.ParseCA(backend.TLS.CABundle); err != nil {
+		return "", refs.Waitf(v1alpha1.ReasonTLSMalformed, "%s.tls.caBundle: %v", field, err)
+	}
+	return "https://" + address, nil
 }

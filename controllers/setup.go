@@ -5,8 +5,8 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
@@ -45,7 +46,7 @@ import (
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingressclasses,verbs=list;watch
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gateways,verbs=list;watch
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gateways;referencegrants,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
@@ -54,7 +55,7 @@ import (
 const (
 	indexHost    = "spec.url.host"
 	indexSecret  = "spec.credentials.secretName"
-	indexService = "spec.backend.service.name"
+	indexService = "spec.backend.service"
 	indexGateway = "spec.url.httpRoute.parentRefs"
 )
 
@@ -71,14 +72,15 @@ func Scheme() (*runtime.Scheme, error) {
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("adding WeChatEndpoint: %w", err)
 	}
-	if err := gatewayv1.Install(scheme); err != nil {
+	if err := errors.Join(gatewayv1.Install(scheme), gatewayv1beta1.Install(scheme)); err != nil {
 		return nil, fmt.Errorf("adding the kinds of the Gateway API: %w", err)
 	}
 	return scheme, nil
 }
 
 // CacheOptions keep the cache small: of the children's kinds only the children, of Secrets only the labelled ones. The
-// Services that endpoints name have no label of ours, so that all are kept, but without what is not read of them.
+// Services that endpoints name, and the routes that lead to them, have no label of ours, so that all are kept, but without
+// what is not read of them.
 func CacheOptions() cache.Options {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{render.LabelManagedBy: render.ManagedBy})}
 	labelled, err := labels.Parse(v1alpha1.LabelCredentials)
@@ -92,7 +94,7 @@ func CacheOptions() cache.Options {
 		&appsv1.Deployment{}:            ours,
 		&appsv1.ReplicaSet{}:            ours,
 		&policyv1.PodDisruptionBudget{}: ours,
-		&networkingv1.Ingress{}:         ours,
+		&networkingv1.Ingress{}:         {Transform: trimIngress},
 		&corev1.Secret{}:                {Label: labelled},
 		&corev1.Service{}:               {Transform: trimService},
 	}, DefaultTransform: trimGatewayAPI} // by object the cache would ask for the kinds before they are there
@@ -104,6 +106,14 @@ func trimService(object any) (any, error) {
 		service.ManagedFields = nil
 		service.Annotations = nil
 		service.Status = corev1.ServiceStatus{}
+	}
+	return object, nil
+}
+
+// trimIngress drops what is not read of an Ingress that is not a child. A child's managed fields say what was applied.
+func trimIngress(object any) (any, error) {
+	if ingress, ok := object.(*networkingv1.Ingress); ok && ingress.Labels[render.LabelManagedBy] != render.ManagedBy {
+		ingress.ManagedFields, ingress.Annotations, ingress.Spec.TLS, ingress.Status = nil, nil, nil, networkingv1.IngressStatus{}
 	}
 	return object, nil
 }
@@ -138,7 +148,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 	for field, values := range map[string]func(*v1alpha1.WeChatEndpoint) []string{
 		indexHost:    func(e *v1alpha1.WeChatEndpoint) []string { return []string{e.Spec.URL.Host} },
 		indexSecret:  func(e *v1alpha1.WeChatEndpoint) []string { return []string{e.Spec.Credentials.SecretName} },
-		indexService: backendServices,
+		indexService: serviceKeys,
 		indexGateway: parentGateways,
 	} {
 		index := func(o client.Object) []string { return values(o.(*v1alpha1.WeChatEndpoint)) }
@@ -157,7 +167,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		Owns(&networkingv1.Ingress{}).
 		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.sharingHost), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referring(indexSecret))).
-		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.referring(indexService))).
+		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.usingService)).
+		Watches(&networkingv1.Ingress{}, handler.EnqueueRequestsFromMapFunc(r.besideIngress), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(endpointOfPod)).
 		Watches(&networkingv1.IngressClass{}, handler.EnqueueRequestsFromMapFunc(r.all)).
 		WithOptions(controller.Options{
@@ -171,17 +182,6 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 	}
 	r.gateway.watch = func() error { return r.watchGatewayAPI(built, manager.GetCache()) }
 	return nil
-}
-
-// backendServices names every Service that messages may be sent to, each once.
-func backendServices(endpoint *v1alpha1.WeChatEndpoint) []string {
-	names := []string{endpoint.Spec.Backend.Service.Name}
-	for _, rule := range endpoint.Spec.Rules {
-		if rule.Backend != nil && !slices.Contains(names, rule.Backend.Service.Name) {
-			names = append(names, rule.Backend.Service.Name)
-		}
-	}
-	return names
 }
 
 // referring maps an object to the endpoints of its namespace that name it.

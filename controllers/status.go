@@ -154,7 +154,8 @@ func (r *Reconciler) storeStatus(ctx context.Context, before, after *v1alpha1.We
 	}
 	for _, condition := range turned {
 		eventType := corev1.EventTypeNormal
-		if condition.Status == metav1.ConditionFalse && condition.Reason != v1alpha1.ReasonProgressing {
+		warns := condition.Status == metav1.ConditionFalse || condition.Type == v1alpha1.ConditionBackendExposed
+		if warns && condition.Reason != v1alpha1.ReasonProgressing {
 			eventType = corev1.EventTypeWarning
 		}
 		r.Events.Eventf(after, nil, eventType, condition.Reason, "Reconcile", "%s", condition.Message)

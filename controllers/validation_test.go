@@ -73,6 +73,7 @@ func TestValidation(t *testing.T) {
 			edit(e)
 		}
 	}
+	const certificate = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----"
 	refusals := ""
 	for name, test := range map[string]struct {
 		edit    func(*endpoint)
@@ -136,11 +137,21 @@ func TestValidation(t *testing.T) {
 		"an annotation of 1025 characters": {func(e *endpoint) {
 			ingress(e, v1alpha1.IngressExposure{Annotations: map[string]string{"a": strings.Repeat("x", 1025)}})
 		}, "at most 1024"},
-		"a port by name":                     {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("web") }, ""},
-		"the highest port":                   {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65535) }, ""},
-		"a port too high":                    {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65536) }, "from 1 to 65535"},
-		"a port number in quotes":            {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("8080") }, "without quotes"},
-		"a Service with a dot":               {func(e *endpoint) { e.Spec.Backend.Service.Name = "app.other" }, "must be the name of a Service"},
+		"a port by name":                 {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("web") }, ""},
+		"the highest port":               {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65535) }, ""},
+		"a port too high":                {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65536) }, "from 1 to 65535"},
+		"a port number in quotes":        {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("8080") }, "without quotes"},
+		"a Service with a dot":           {func(e *endpoint) { e.Spec.Backend.Service.Name = "app.other" }, "must be the name of a Service"},
+		"a Service of another namespace": {func(e *endpoint) { e.Spec.Backend.Service.Namespace = "team-b" }, ""},
+		"a Service of no namespace":      {func(e *endpoint) { e.Spec.Backend.Service.Namespace = "team.b" }, "backend.service.namespace"},
+		"an app by HTTPS": {func(e *endpoint) {
+			e.Spec.Backend.TLS = &v1alpha1.BackendTLS{CABundle: certificate, ServerName: "app.team-a.svc"}
+		}, ""},
+		"an app known by nobody": {func(e *endpoint) { e.Spec.Backend.TLS = &v1alpha1.BackendTLS{ServerName: "app"} }, "caBundle"},
+		"an app known by a key":  {func(e *endpoint) { e.Spec.Backend.TLS = &v1alpha1.BackendTLS{CABundle: "-----BEGIN PRIVATE KEY-----"} }, "certificates in PEM"},
+		"an app with a port in its name": {func(e *endpoint) {
+			e.Spec.Backend.TLS = &v1alpha1.BackendTLS{CABundle: certificate, ServerName: "app:443"}
+		}, "backend.tls.serverName"},
 		"the app's root":                     {func(e *endpoint) { e.Spec.Backend.Path = "/" }, ""},
 		"the app's path, with a slash":       {func(e *endpoint) { e.Spec.Backend.Path = "/weixin/" }, ""},
 		"the app's path, with two":           {func(e *endpoint) { e.Spec.Backend.Path = "/weixin//" }, "backend.path must be like"},

@@ -108,7 +108,7 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 	}
 	again, exposureErr := r.observeExposure(ctx, endpoint, input, applied)
 	result.RequeueAfter = soonest(result.RequeueAfter, again)
-	return result, errors.Join(err, verifyErr, exposureErr,
+	return result, errors.Join(err, verifyErr, exposureErr, r.observeBypasses(ctx, endpoint),
 		record(endpoint, v1alpha1.ConditionCredentialsResolved, credentialsErr)) // again: the pods told who uses which
 }
 

@@ -32,6 +32,9 @@ func makeCall(served *served, key dedupe.Key, message gate.Message, fields wecha
 		URL: decision.Backend.URL + path, Body: message.Body, Deadline: deadline,
 		Header: describe(served.config, key, message, fields, deadline),
 	}
+	if secure := decision.Backend.TLS; secure != nil {
+		call.Identity = backend.Identity{CA: secure.CA, ServerName: secure.ServerName}
+	}
 	call.Header.Set("Content-Type", wechat.FormOf(message.Body).ContentType())
 	if decision.Replies {
 		call.Check = func(reply []byte) error { return wechat.CheckReply(reply, message.Form) }

@@ -23,6 +23,9 @@ const (
 	// ConditionReachable is true when the operator played WeChat through the address that the Ingress or the Gateway
 	// publishes. It is not a part of Ready: the operator may stand where that address does not lead.
 	ConditionReachable = "Reachable"
+	// ConditionBackendExposed is true when another Ingress or HTTPRoute leads to a backend's Service, past every check. It is
+	// a warning, and absent where there is none.
+	ConditionBackendExposed = "BackendExposed"
 	// ConditionReady is true when all before Reachable are.
 	ConditionReady = "Ready"
 )
@@ -68,6 +71,12 @@ const (
 	ReasonServiceNotAllowed = "ServiceNotAllowed"
 	// ReasonPortNotFound: the Service has no such port.
 	ReasonPortNotFound = "PortNotFound"
+	// ReasonReferenceNotGranted: the Service is in another namespace, which has no ReferenceGrant for it.
+	ReasonReferenceNotGranted = "ReferenceNotGranted"
+	// ReasonTLSMalformed: backend.tls.caBundle cannot be read.
+	ReasonTLSMalformed = "TLSMalformed"
+	// ReasonBackendExposed: another route leads to a backend's Service.
+	ReasonBackendExposed = "BackendExposed"
 
 	// ReasonSidecarAvailable: every wanted pod serves this configuration and these credentials.
 	ReasonSidecarAvailable = "SidecarAvailable"

@@ -369,9 +369,13 @@ type IngressExposure struct {
 
 // Backend is the app that receives the verified messages.
 type Backend struct {
-	// service is the app's Service, in the endpoint's namespace.
+	// service is the app's Service.
 	// +required
 	Service ServiceReference `json:"service,omitzero"`
+
+	// tls calls the app by HTTPS. Left out, it is called by plain HTTP.
+	// +optional
+	TLS *BackendTLS `json:"tls,omitempty"`
 
 	// path is the path that the app is called with. Left out, it is the path of the request: url.path, or its
 	// twin with a trailing slash, whichever was entered in the console.
@@ -401,6 +405,23 @@ type Backend struct {
 	// platform and the kind of message; for Pay it is always Fail.
 	// +optional
 	OnDeadline OnDeadline `json:"onDeadline,omitempty"`
+}
+
+// BackendTLS says how the app is known that is called by HTTPS.
+type BackendTLS struct {
+	// caBundle holds the certificates, in PEM, of who may issue the app's certificate: no other is trusted.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=16384
+	// +kubebuilder:validation:XValidation:rule="self.contains('-----BEGIN CERTIFICATE-----')",message="backend.tls.caBundle must be one or more certificates in PEM: copy ca.crt from who issued the app's certificate"
+	CABundle string `json:"caBundle,omitempty"`
+
+	// serverName is the name in the app's certificate. Left out, it is the Service's, such as shop-app.team-a.svc.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="backend.tls.serverName must be a host name in lower case, without port, such as shop-app.team-a.svc"
+	ServerName string `json:"serverName,omitempty"`
 }
 
 // Rule says what happens to the messages that match it.
@@ -465,7 +486,7 @@ type DomainFile struct {
 	Content string `json:"content,omitempty"`
 }
 
-// ServiceReference names a port of a Service in the endpoint's namespace.
+// ServiceReference names a port of a Service.
 type ServiceReference struct {
 	// name is the name of the Service. It must not be of type ExternalName.
 	// +required
@@ -473,6 +494,14 @@ type ServiceReference struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="!format.dns1035Label().validate(self).hasValue()",message="backend.service.name must be the name of a Service: lower-case letters, digits and -, starting with a letter"
 	Name string `json:"name,omitempty"`
+
+	// namespace is that of the Service. Left out, it is the endpoint's. Another one must allow it by a ReferenceGrant (Gateway
+	// API) from WeChatEndpoints of this namespace to its Services.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="backend.service.namespace must be the name of a namespace: lower-case letters, digits and -"
+	Namespace string `json:"namespace,omitempty"`
 
 	// port is a port of the Service, by number or by name.
 	// +required

@@ -54,8 +54,10 @@ type Config struct {
 
 // Backend is an app that receives verified messages.
 type Backend struct {
-	// URL is http://host:port, nothing more.
+	// URL is http://host:port, or https:// with TLS, nothing more.
 	URL string `json:"url"`
+	// TLS says how the app is known; nil for one that is called in clear.
+	TLS *BackendTLS `json:"tls,omitempty"`
 	// Path is the path that the app is called with; empty calls it with the request's own path.
 	Path string `json:"path,omitempty"`
 	// Payload is Decrypted or Original; empty is Decrypted.
@@ -65,6 +67,14 @@ type Backend struct {
 	Deadline Duration `json:"deadline,omitempty"`
 	// OnDeadline is one of the OnDeadline constants; empty is the default of the platform and the kind of message.
 	OnDeadline string `json:"onDeadline,omitempty"`
+}
+
+// BackendTLS says how an app is known that is called by HTTPS.
+type BackendTLS struct {
+	// CA holds the certificates, in PEM, of who may issue the app's.
+	CA string `json:"ca"`
+	// ServerName is the name in the app's certificate; empty is the host of the URL.
+	ServerName string `json:"serverName,omitempty"`
 }
 
 // Rule says what happens to the messages that match it.

@@ -64,30 +64,41 @@ func TestValidate(t *testing.T) {
 		"a payment that waits for a retry": {func(c *Config) {
 			c.Platform, c.MessageMode, c.Backend.OnDeadline = PlatformPay, "", OnDeadlineAwaitRetry
 		}, "onDeadline"},
-		"another end":                  {func(c *Config) { c.Backend.OnDeadline = "Wait" }, "backend.onDeadline"},
-		"a rule for everything":        {func(c *Config) { c.Rules = []Rule{{Action: ActionDiscard}} }, "match is empty"},
-		"a rule to nowhere":            {func(c *Config) { c.Rules = []Rule{{Match: Match{Event: "e"}, Action: "Drop"}} }, "rules[0].action"},
-		"a good rule":                  {func(c *Config) { c.Rules = []Rule{{Match: Match{Event: "e"}, Action: ActionForward}} }, ""},
-		"a rule with two ends":         {func(c *Config) { c.Rules = []Rule{{Match{Event: "e"}, ActionDiscard, &Backend{}}} }, "leave it out"},
-		"a rule to a bad app":          {func(c *Config) { c.Rules = []Rule{{Match{Event: "e"}, ActionForward, &Backend{}}} }, "rules[0].backend.url"},
-		"a domain file":                {func(c *Config) { c.DomainFiles = []DomainFile{{"MP_verify_a.txt", "a"}} }, ""},
-		"a domain file twice":          {func(c *Config) { c.DomainFiles = []DomainFile{{"a.txt", "a"}, {"a.txt", "a"}} }, "twice"},
-		"a file of the web":            {func(c *Config) { c.DomainFiles = []DomainFile{{"Robots.txt", "a"}} }, "none of"},
-		"a file in a folder":           {func(c *Config) { c.DomainFiles = []DomainFile{{"a/b.txt", "a"}} }, "must be like"},
-		"a domain file too long":       {func(c *Config) { c.DomainFiles = []DomainFile{{"a.txt", strings.Repeat("a", 4097)}} }, "at most 4096"},
-		"an appID with a space":        {func(c *Config) { c.AppID = "wx 1" }, "appID"},
-		"a host with a port":           {func(c *Config) { c.Host = "wx.example.com:80" }, "host must be"},
-		"a path with a slash behind":   {func(c *Config) { c.Path = "/weixin/" }, "without trailing slash"},
-		"the shortest freshness":       {func(c *Config) { c.Freshness = Duration(MinFreshness) }, ""},
-		"a freshness too short":        {func(c *Config) { c.Freshness = Duration(MinFreshness - 1) }, "freshness"},
-		"the longest freshness":        {func(c *Config) { c.Freshness = Duration(MaxFreshness) }, ""},
-		"a freshness too long":         {func(c *Config) { c.Freshness = Duration(MaxFreshness + 1) }, "freshness"},
-		"the shortest deadline":        {func(c *Config) { c.Backend.Deadline = Duration(MinDeadline) }, ""},
-		"the default deadline":         {func(c *Config) { c.Backend.Deadline = 0 }, ""},
-		"a deadline too short":         {func(c *Config) { c.Backend.Deadline = Duration(MinDeadline - 1) }, "backend.deadline"},
-		"the longest deadline":         {func(c *Config) { c.Backend.Deadline = Duration(MaxDeadline) }, ""},
-		"a deadline after WeChat's":    {func(c *Config) { c.Backend.Deadline = Duration(MaxDeadline + 1) }, "WeChat hangs up"},
-		"a backend by https":           {func(c *Config) { c.Backend.URL = "https://app:443" }, "backend.url"},
+		"another end":                {func(c *Config) { c.Backend.OnDeadline = "Wait" }, "backend.onDeadline"},
+		"a rule for everything":      {func(c *Config) { c.Rules = []Rule{{Action: ActionDiscard}} }, "match is empty"},
+		"a rule to nowhere":          {func(c *Config) { c.Rules = []Rule{{Match: Match{Event: "e"}, Action: "Drop"}} }, "rules[0].action"},
+		"a good rule":                {func(c *Config) { c.Rules = []Rule{{Match: Match{Event: "e"}, Action: ActionForward}} }, ""},
+		"a rule with two ends":       {func(c *Config) { c.Rules = []Rule{{Match{Event: "e"}, ActionDiscard, &Backend{}}} }, "leave it out"},
+		"a rule to a bad app":        {func(c *Config) { c.Rules = []Rule{{Match{Event: "e"}, ActionForward, &Backend{}}} }, "rules[0].backend.url"},
+		"a domain file":              {func(c *Config) { c.DomainFiles = []DomainFile{{"MP_verify_a.txt", "a"}} }, ""},
+		"a domain file twice":        {func(c *Config) { c.DomainFiles = []DomainFile{{"a.txt", "a"}, {"a.txt", "a"}} }, "twice"},
+		"a file of the web":          {func(c *Config) { c.DomainFiles = []DomainFile{{"Robots.txt", "a"}} }, "none of"},
+		"a file in a folder":         {func(c *Config) { c.DomainFiles = []DomainFile{{"a/b.txt", "a"}} }, "must be like"},
+		"a domain file too long":     {func(c *Config) { c.DomainFiles = []DomainFile{{"a.txt", strings.Repeat("a", 4097)}} }, "at most 4096"},
+		"an appID with a space":      {func(c *Config) { c.AppID = "wx 1" }, "appID"},
+		"a host with a port":         {func(c *Config) { c.Host = "wx.example.com:80" }, "host must be"},
+		"a path with a slash behind": {func(c *Config) { c.Path = "/weixin/" }, "without trailing slash"},
+		"the shortest freshness":     {func(c *Config) { c.Freshness = Duration(MinFreshness) }, ""},
+		"a freshness too short":      {func(c *Config) { c.Freshness = Duration(MinFreshness - 1) }, "freshness"},
+		"the longest freshness":      {func(c *Config) { c.Freshness = Duration(MaxFreshness) }, ""},
+		"a freshness too long":       {func(c *Config) { c.Freshness = Duration(MaxFreshness + 1) }, "freshness"},
+		"the shortest deadline":      {func(c *Config) { c.Backend.Deadline = Duration(MinDeadline) }, ""},
+		"the default deadline":       {func(c *Config) { c.Backend.Deadline = 0 }, ""},
+		"a deadline too short":       {func(c *Config) { c.Backend.Deadline = Duration(MinDeadline - 1) }, "backend.deadline"},
+		"the longest deadline":       {func(c *Config) { c.Backend.Deadline = Duration(MaxDeadline) }, ""},
+		"a deadline after WeChat's":  {func(c *Config) { c.Backend.Deadline = Duration(MaxDeadline + 1) }, "WeChat hangs up"},
+		"a backend by https":         {func(c *Config) { c.Backend.URL = "https://app:443" }, "backend.url"},
+		"TLS without https":          {func(c *Config) { c.Backend.TLS = &BackendTLS{CA: aCertificate} }, "backend.url"},
+		"TLS known by nobody":        {func(c *Config) { c.Backend = Backend{URL: "https://app:443", TLS: &BackendTLS{}} }, "backend.tls.ca"},
+		"TLS known by a key": {func(c *Config) {
+			c.Backend = Backend{URL: "https://app:443", TLS: &BackendTLS{CA: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"}}
+		}, "backend.tls.ca"},
+		"TLS known by much": {func(c *Config) {
+			c.Backend = Backend{URL: "https://app:443", TLS: &BackendTLS{CA: strings.Repeat(aCertificate, 60)}}
+		}, "backend.tls.ca"},
+		"TLS for a name with a port": {func(c *Config) {
+			c.Backend = Backend{URL: "https://app:443", TLS: &BackendTLS{CA: aCertificate, ServerName: "app:443"}}
+		}, "backend.tls.serverName"},
 		"a backend with a path":        {func(c *Config) { c.Backend.URL = "http://app/x" }, "backend.url"},
 		"a backend with a user":        {func(c *Config) { c.Backend.URL = "http://a:b@app" }, "backend.url"},
 		"a backend's path with query":  {func(c *Config) { c.Backend.Path = "/a?b" }, "backend.path"},
@@ -104,13 +115,46 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// aCertificate is some authority's.
+const aCertificate = `-----BEGIN CERTIFICATE-----
+MIIBiTCCAS+gAwIBAgIUSSgeLXDZ5QVki0i3/eAB8SN1llswCgYIKoZIzj0EAwIw
+GTEXMBUGA1UEAwwOdGVzdC1hdXRob3JpdHkwIBcNMjYxMTI0MDMxMDI0WhgPMjEy
+NjEwMzEwMzEwMjRaMBkxFzAVBgNVBAMMDnRlc3QtYXV0aG9yaXR5MFkwEwYHKoZI
+zj0CAQYIKoZIzj0DAQcDQgAETCFY0NvVimEQ3eh/Par4kozi52lDV7xyyLxfYqm/
+B0CwyfGbiIK33EDQp+a0DSCsWRJ9FjCnzUdOHkrYu46ewaNTMFEwHQYDVR0OBBYE
+FDOOfsv7wj1lwSUR4XXhKoRnMDGHMB8GA1UdIwQYMBaAFDOOfsv7wj1lwSUR4XXh
+KoRnMDGHMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhAOTSeOz3
+H3gTScV+wpglOhPELTM60z1EM0twpzK7ykEhAiAT0bBnv3b/09H6sTKDn6l7Gvki
+00T3s7gFI5gnjFkPHg==
+-----END CERTIFICATE-----
+`
+
+func TestTLSOfABackend(t *testing.T) {
+	for name, ca := range map[string]string{"one certificate": aCertificate, "two": aCertificate + "\n" + aCertificate} {
+		t.Run(name, func(t *testing.T) {
+			c := good()
+			c.Backend = Backend{URL: "https://app:443", TLS: &BackendTLS{CA: ca, ServerName: "app.team-a.svc"}}
+			if err := c.Validate(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for name, ca := range map[string]string{"something before": "x" + aCertificate, "something after": aCertificate + "x", "a broken one": strings.Replace(aCertificate, "MII", "AAA", 1)} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := ParseCA(ca); err == nil {
+				t.Error("taken")
+			}
+		})
+	}
+}
+
 func TestParseRefusesWhatItDoesNotKnow(t *testing.T) {
 	for name, text := range map[string]string{
 		"an unknown field":  `{"generation":"g","verification":"off"}`,
 		"more than one":     `{} {}`,
 		"nothing":           ``,
 		"another type":      `{"generation":1}`,
-		"more than 64 KiB":  `{"generation":"` + strings.Repeat("g", MaxFileSize) + `"}`,
+		"more than 1 MiB":   `{"generation":"` + strings.Repeat("g", MaxFileSize) + `"}`,
 		"a duration in ms":  `{"freshness":300000}`,
 		"a broken duration": `{"freshness":"5 minutes"}`,
 	} {

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// MaxFileSize bounds each file: 16 domain files of 4 KiB, four pairs with certificates, and room. Bytes.
-const MaxFileSize = 256 << 10
+// MaxFileSize bounds each file: no ConfigMap or Secret holds more. Bytes.
+const MaxFileSize = 1 << 20
 
 // Parse reads a config.json and validates it. An unknown field is an error: it is a typing mistake, or the file was
 // written for a newer sidecar whose checks this one does not have.

@@ -4,6 +4,9 @@
 package config
 
 import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/url"
@@ -22,9 +25,10 @@ const (
 	MaxReceiverIDs    = 32
 	MaxRules          = 32
 	MaxDomainFiles    = 16
-	MaxDomainFileSize = 4 << 10 // bytes
-	maxIDSize         = 128     // bytes
-	maxMatchSize      = 128     // bytes
+	MaxDomainFileSize = 4 << 10  // bytes
+	MaxCASize         = 16 << 10 // bytes
+	maxIDSize         = 128      // bytes
+	maxMatchSize      = 128      // bytes
 )
 
 var (
@@ -108,10 +112,16 @@ func (c Config) validateURL() error {
 }
 
 func (b Backend) validate(field, platform string) error {
+	if b.TLS != nil {
+		if err := b.TLS.validate(field); err != nil {
+			return err
+		}
+	}
+	scheme := map[bool]string{false: "http", true: "https"}[b.TLS != nil]
 	u, err := url.Parse(b.URL)
 	switch {
-	case err != nil || u.Scheme != "http" || u.Host == "" || b.URL != "http://"+u.Host:
-		return fmt.Errorf("%s.url %q must be http://host:port and nothing more", field, b.URL)
+	case err != nil || u.Scheme != scheme || u.Host == "" || b.URL != scheme+"://"+u.Host:
+		return fmt.Errorf("%s.url %q must be %s://host:port and nothing more", field, b.URL, scheme)
 	case b.Path != "" && (len(b.Path) > 256 || !backendPathPattern.MatchString(b.Path)):
 		return fmt.Errorf("%s.path %q must be like /weixin or /weixin/", field, b.Path)
 	case b.Payload != "" && b.Payload != PayloadDecrypted && b.Payload != PayloadOriginal:
@@ -129,6 +139,38 @@ func (b Backend) validate(field, platform string) error {
 		return nil
 	}
 	return fmt.Errorf("%s.onDeadline %q must be %s, %s or %s", field, b.OnDeadline, OnDeadlineAcknowledge, OnDeadlineFail, OnDeadlineAwaitRetry)
+}
+
+func (t BackendTLS) validate(field string) error {
+	if _, err := ParseCA(t.CA); err != nil {
+		return fmt.Errorf("%s.tls.ca: %w", field, err)
+	}
+	if len(t.ServerName) > 253 || strings.ContainsAny(t.ServerName, ":/ \t\r\n") {
+		return fmt.Errorf("%s.tls.serverName must be a host name without port", field)
+	}
+	return nil
+}
+
+// ParseCA reads the certificates of who may issue an app's: PEM, at most MaxCASize bytes, and nothing else in it.
+func ParseCA(text string) (*x509.CertPool, error) {
+	if len(text) > MaxCASize {
+		return nil, fmt.Errorf("it has %d bytes, at most %d are accepted", len(text), MaxCASize)
+	}
+	pool := x509.NewCertPool()
+	for rest := []byte(strings.TrimSpace(text)); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil || block.Type != "CERTIFICATE" {
+			return nil, errors.New("it must be one or more certificates in PEM (-----BEGIN CERTIFICATE-----)")
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, errors.New("a certificate in it cannot be read: copy it again from its issuer")
+		}
+		pool.AddCert(certificate)
+		if len(bytes.TrimSpace(rest)) == 0 {
+			return pool, nil
+		}
+	}
 }
 
 func (r Rule) validate(field, platform string) error {

@@ -48,10 +48,12 @@ func TestReach(t *testing.T) {
 		answer http.HandlerFunc
 		want   string // part of the error; empty for none
 	}{
-		"the URL check is answered":                    {"wx.example.com", false, echo, ""},
-		"by HTTPS, with a certificate for the host":    {"example.com", true, echo, ""}, // the test server's own
-		"a certificate for another host":               {"wx.example.org", true, echo, "the certificate is another host's"},
-		"a redirect is not followed":                   {"wx.example.com", false, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://wx.example.com/", 308) }, "308"},
+		"the URL check is answered":                 {"wx.example.com", false, echo, ""},
+		"by HTTPS, with a certificate for the host": {"example.com", true, echo, ""}, // the test server's own
+		"a certificate for another host":            {"wx.example.org", true, echo, "the certificate is another host's"},
+		"a redirect is not followed": {"wx.example.com", false, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://wx.example.com/", http.StatusPermanentRedirect)
+		}, "308"},
 		"the ingress controller's 404":                 {"wx.example.com", false, http.NotFound, "404"},
 		"an answer without an end":                     {"wx.example.com", false, endless, "too long"},
 		"an answer that never comes":                   {"wx.example.com", false, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "no answer came within"},

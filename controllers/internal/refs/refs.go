@@ -35,9 +35,28 @@ func Waitf(reason, format string, arguments ...any) *Wait {
 	return &Wait{Reason: reason, Message: fmt.Sprintf(format, arguments...)}
 }
 
-// BackendURL returns http://host:port of an app. The field, such as backend or rules[0].backend, is the reference's place
-// in the spec.
-func BackendURL(ctx context.Context, reader client.Reader, namespace, field string, reference v1alpha1.ServiceReference) (string, error) {
+// Grants knows what a namespace allows others to refer to.
+type Grants interface {
+	// Granted reports whether endpoints of namespace from may send messages to a Service of namespace to.
+	Granted(ctx context.Context, from, to, service string) (bool, error)
+}
+
+// BackendAddress returns host:port of an app. The field, such as backend or rules[0].backend, is the reference's place in the
+// spec.
+func BackendAddress(ctx context.Context, reader client.Reader, grants Grants, namespace, field string, reference v1alpha1.ServiceReference) (string, error) {
+	if reference.Namespace != "" && reference.Namespace != namespace {
+		// Before anything is said about the Service: without a grant it is nobody's business whether it exists.
+		granted, err := grants.Granted(ctx, namespace, reference.Namespace, reference.Name)
+		if err != nil {
+			return "", err
+		}
+		if !granted {
+			return "", Waitf(v1alpha1.ReasonReferenceNotGranted,
+				"Service %s is in namespace %s, which does not allow it to be used from here: ask its team for a ReferenceGrant from WeChatEndpoints of namespace %s to Services, or correct %s.service.namespace",
+				reference.Name, reference.Namespace, namespace, field)
+		}
+		namespace = reference.Namespace
+	}
 	var service corev1.Service
 	err := reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: reference.Name}, &service)
 	switch {
@@ -57,7 +76,7 @@ func BackendURL(ctx context.Context, reader client.Reader, namespace, field stri
 		return "", Waitf(v1alpha1.ReasonPortNotFound, "Service %s has no TCP port %s: set %s.service.port to one of %s",
 			reference.Name, reference.Port.String(), field, describePorts(service.Spec.Ports))
 	}
-	return fmt.Sprintf("http://%s.%s.svc:%d", reference.Name, namespace, port), nil
+	return fmt.Sprintf("%s.%s.svc:%d", reference.Name, namespace, port), nil
 }
 
 func findPort(ports []corev1.ServicePort, wanted intstr.IntOrString) (int32, bool) {

@@ -96,8 +96,13 @@ func makeConfig(in Input) config.Config {
 }
 
 func makeBackend(url string, backend v1alpha1.Backend) config.Backend {
+	var secure *config.BackendTLS
+	if backend.TLS != nil {
+		secure = &config.BackendTLS{CA: backend.TLS.CABundle, ServerName: backend.TLS.ServerName}
+	}
 	return config.Backend{
 		URL:        url,
+		TLS:        secure,
 		Path:       backend.Path,
 		Payload:    string(backend.Payload),
 		Deadline:   duration(backend.Deadline),

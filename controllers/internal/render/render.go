@@ -19,9 +19,9 @@ import (
 // Input is all that the children of an endpoint depend on.
 type Input struct {
 	Endpoint *v1alpha1.WeChatEndpoint
-	// BackendURL is http://host:port of the app.
+	// BackendURL is http://host:port of the app, or https://.
 	BackendURL string
-	// RuleURLs are http://host:port of the backends of spec.rules, in their order; empty where a rule has none.
+	// RuleURLs are those of the backends of spec.rules, in their order; empty where a rule has none.
 	RuleURLs []string
 	// Pairs are the accepted values of the user's Secret, newest first. The generation counts their changes, from 1.
 	Pairs []config.Pair

@@ -50,6 +50,10 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	authority, err := os.ReadFile("testdata/ca.pem") // likewise
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, edit := range map[string]func(*Input, *v1alpha1.WeChatEndpointSpec){
 		"minimal": func(*Input, *v1alpha1.WeChatEndpointSpec) {},
 		"everything": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
@@ -88,6 +92,11 @@ func TestGolden(t *testing.T) {
 				{Name: "edge", Namespace: "platform", SectionName: "secure"}, {Name: "local"},
 			}}
 			spec.DomainFiles = []v1alpha1.DomainFile{{Name: "MP_verify_abc.txt", Content: "abc"}}
+		},
+		"backend-tls": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			spec.Backend.Service.Namespace = "team-b"
+			spec.Backend.TLS = &v1alpha1.BackendTLS{CABundle: string(authority), ServerName: "shop.example.com"}
+			in.BackendURL = "https://shop-app.team-b.svc:8443"
 		},
 		"bare-address": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Host = "" },
 		"placed": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {

@@ -7,6 +7,7 @@ package backend
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -55,6 +56,7 @@ type Answer struct {
 // Call is one message for the app.
 type Call struct {
 	URL      string
+	Identity Identity // by which an app that is called by HTTPS is known
 	Header   http.Header
 	Body     []byte
 	Deadline time.Time
@@ -64,7 +66,8 @@ type Call struct {
 
 // Client calls the app. It keeps connections open and is safe for concurrent use.
 type Client struct {
-	http    *http.Client
+	plain   *http.Client
+	secure  secured
 	pending atomic.Int64
 	places  *semaphore.Weighted
 }
@@ -72,21 +75,25 @@ type Client struct {
 // New returns a Client that makes at most that many calls at once. One that finds no place waits for it until its
 // deadline.
 func New(places int64) *Client {
+	return &Client{places: semaphore.NewWeighted(places), plain: newHTTPClient(nil)}
+}
+
+// newHTTPClient speaks HTTP/1.1, over TLS where it is given.
+func newHTTPClient(secure *tls.Config) *http.Client {
 	dialer := &net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}
-	return &Client{
-		places: semaphore.NewWeighted(places),
-		http: &http.Client{
-			// A redirect is an answer of the app that is not 2xx; following it would send the message elsewhere.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport: &http.Transport{
-				Proxy:                  nil, // never by an environment variable
-				DialContext:            dialer.DialContext,
-				DisableCompression:     true,
-				MaxIdleConns:           128,
-				MaxIdleConnsPerHost:    128,
-				IdleConnTimeout:        30 * time.Second,
-				MaxResponseHeaderBytes: 16 << 10,
-			},
+	return &http.Client{
+		// A redirect is an answer of the app that is not 2xx; following it would send the message elsewhere.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			Proxy:                  nil, // never by an environment variable
+			DialContext:            dialer.DialContext,
+			TLSClientConfig:        secure,
+			TLSHandshakeTimeout:    2 * time.Second,
+			DisableCompression:     true,
+			MaxIdleConns:           128,
+			MaxIdleConnsPerHost:    128,
+			IdleConnTimeout:        30 * time.Second,
+			MaxResponseHeaderBytes: 16 << 10,
 		},
 	}
 }
@@ -222,7 +229,11 @@ func (c *Client) send(ctx context.Context, call Call) (*http.Response, error) {
 		return nil, fmt.Errorf("making the request to the app: %w", err)
 	}
 	request.Header = call.Header.Clone()
-	response, err := c.http.Do(request)
+	client, err := c.client(call.Identity)
+	if err != nil {
+		return nil, err
+	}
+	response, err := client.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("calling the app: %w", err)
 	}

@@ -185,7 +185,7 @@ func TestNoProxyOfTheEnvironment(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer app.Close()
 	url := strings.Replace(app.URL, "127.0.0.1", "localhost.localdomain", 1) // net/http never sends loopback to a proxy
-	transport := New(1).http.Transport.(*http.Transport)
+	transport := New(1).plain.Transport.(*http.Transport)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, http.NoBody)
 	if err != nil {
 		t.Fatal(err)

@@ -68,10 +68,10 @@ func TestCheck(t *testing.T) {
 		"an encrypted message": {func(r *request) {
 			r.more, r.body = "&encrypt_type=aes", "<xml><ToUserName>a</ToUserName><Encrypt>b</Encrypt></xml>"
 		}, wechat.ReasonWrongMode, 0},
-		"an unencrypted one that says so": {func(r *request) { r.more = "&encrypt_type=raw" }, "", 2},
+		"an unencrypted one that says so":       {func(r *request) { r.more = "&encrypt_type=raw" }, "", 2},
 		"the operator's URL check as a message": {func(r *request) { r.nonce = config.ProbeNoncePrefix + "7" }, wechat.ReasonReplayed, 0},
-		"a DOCTYPE":                       {func(r *request) { r.body = "<!DOCTYPE xml><xml/>" }, wechat.ReasonMalformed, 0},
-		"a doubled nonce":                 {func(r *request) { r.more = "&nonce=1" }, wechat.ReasonMalformed, 0},
+		"a DOCTYPE":                             {func(r *request) { r.body = "<!DOCTYPE xml><xml/>" }, wechat.ReasonMalformed, 0},
+		"a doubled nonce":                       {func(r *request) { r.more = "&nonce=1" }, wechat.ReasonMalformed, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", body: "<xml/>"}

@@ -5,8 +5,8 @@ package gate
 
 import (
 	"errors"
-	"strings"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"

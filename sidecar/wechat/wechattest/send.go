@@ -80,7 +80,9 @@ func (s *Sender) connect(ctx context.Context, target *url.URL) (net.Conn, error)
 	}
 	dial := s.Dial
 	if dial == nil {
-		dial = func(ctx context.Context, address string) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", address) }
+		dial = func(ctx context.Context, address string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", address)
+		}
 	}
 	conn, err := dial(ctx, address)
 	if err != nil {

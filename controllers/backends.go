@@ -1,0 +1,203 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+)
+
+// backendServices names every Service that messages may be sent to, each once.
+func backendServices(endpoint *v1alpha1.WeChatEndpoint) []types.NamespacedName {
+	var names []types.NamespacedName
+	add := func(reference v1alpha1.ServiceReference) {
+		name := types.NamespacedName{Namespace: cmp.Or(reference.Namespace, endpoint.Namespace), Name: reference.Name}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	add(endpoint.Spec.Backend.Service)
+	for _, rule := range endpoint.Spec.Rules {
+		if rule.Backend != nil {
+			add(rule.Backend.Service)
+		}
+	}
+	return names
+}
+
+// serviceKeys are the Services of backendServices, and for each namespace of theirs that is not the endpoint's a key that stands
+// for its grants.
+func serviceKeys(endpoint *v1alpha1.WeChatEndpoint) []string {
+	var keys []string
+	for _, name := range backendServices(endpoint) {
+		keys = append(keys, name.String())
+		if name.Namespace != endpoint.Namespace {
+			keys = append(keys, grantsOf(name.Namespace))
+		}
+	}
+	return keys
+}
+
+func grantsOf(namespace string) string { return namespace + "/*" }
+
+// usingService maps a Service to the endpoints that name it.
+func (r *Reconciler) usingService(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.requests(ctx, client.MatchingFields{indexService: client.ObjectKeyFromObject(object).String()})
+}
+
+// usingGrant maps a ReferenceGrant to the endpoints of other namespaces that name a Service of its own.
+func (r *Reconciler) usingGrant(ctx context.Context, grant *gatewayv1beta1.ReferenceGrant) []reconcile.Request {
+	return r.requests(ctx, client.MatchingFields{indexService: grantsOf(grant.Namespace)})
+}
+
+// Granted implements refs.Grants by the ReferenceGrants of the Gateway API.
+func (r *Reconciler) Granted(ctx context.Context, from, to, service string) (bool, error) {
+	if installed, err := r.gateway.installed(r.RESTMapper()); err != nil || !installed {
+		return false, err
+	}
+	var grants gatewayv1beta1.ReferenceGrantList
+	if err := r.List(ctx, &grants, client.InNamespace(to)); err != nil {
+		return false, fmt.Errorf("listing the ReferenceGrants of namespace %s: %w", to, err)
+	}
+	return slices.ContainsFunc(grants.Items, func(grant gatewayv1beta1.ReferenceGrant) bool {
+		return slices.ContainsFunc(grant.Spec.From, func(f gatewayv1beta1.ReferenceGrantFrom) bool {
+			return string(f.Group) == v1alpha1.GroupVersion.Group && f.Kind == "WeChatEndpoint" && string(f.Namespace) == from
+		}) && slices.ContainsFunc(grant.Spec.To, func(t gatewayv1beta1.ReferenceGrantTo) bool {
+			return t.Group == "" && t.Kind == "Service" && (t.Name == nil || *t.Name == "" || string(*t.Name) == service)
+		})
+	}), nil
+}
+
+// observeBypasses warns of routes that lead to a backend's Service past the sidecar: what comes by them is not verified.
+func (r *Reconciler) observeBypasses(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) error {
+	routes, err := r.bypasses(ctx, endpoint)
+	if err != nil {
+		return err
+	}
+	if len(routes) == 0 {
+		apimeta.RemoveStatusCondition(&endpoint.Status.Conditions, v1alpha1.ConditionBackendExposed)
+		return nil
+	}
+	set(endpoint, v1alpha1.ConditionBackendExposed, metav1.ConditionTrue, v1alpha1.ReasonBackendExposed, fmt.Sprintf(
+		"%s leads to a backend too, past every check: route only paths there that take no callbacks, or let the app check X-WeChat-Gateway-Signature",
+		strings.Join(routes, " and ")))
+	return nil
+}
+
+// maxBypasses is how many routes are named in a message.
+const maxBypasses = 3
+
+func (r *Reconciler) bypasses(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) ([]string, error) {
+	services := backendServices(endpoint)
+	var found []string
+	for _, service := range services {
+		var ingresses networkingv1.IngressList
+		if err := r.List(ctx, &ingresses, client.InNamespace(service.Namespace)); err != nil {
+			return nil, fmt.Errorf("listing Ingresses: %w", err)
+		}
+		for i := range ingresses.Items {
+			if slices.Contains(ingressServices(&ingresses.Items[i]), service) {
+				found = append(found, described("Ingress", &ingresses.Items[i], endpoint))
+			}
+		}
+	}
+	if installed, err := r.gateway.installed(r.RESTMapper()); err != nil || !installed {
+		return firstOf(found), err
+	}
+	var routes gatewayv1.HTTPRouteList
+	if err := r.List(ctx, &routes, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing HTTPRoutes: %w", err)
+	}
+	for i := range routes.Items {
+		leads := func(service types.NamespacedName) bool { return slices.Contains(services, service) }
+		if slices.ContainsFunc(routeServices(&routes.Items[i]), leads) {
+			found = append(found, described("HTTPRoute", &routes.Items[i], endpoint))
+		}
+	}
+	return firstOf(found), nil
+}
+
+// firstOf sorts the names, since caches have no order, and keeps some.
+func firstOf(names []string) []string {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	return names[:min(len(names), maxBypasses)]
+}
+
+// described names a route, unless it is another namespace's business.
+func described(kind string, route client.Object, endpoint *v1alpha1.WeChatEndpoint) string {
+	if route.GetNamespace() != endpoint.Namespace {
+		return kind + " of another namespace"
+	}
+	return kind + " " + route.GetName()
+}
+
+// ingressServices are the Services that an Ingress leads to.
+func ingressServices(ingress *networkingv1.Ingress) []types.NamespacedName {
+	var services []types.NamespacedName
+	add := func(backend *networkingv1.IngressBackend) {
+		if backend != nil && backend.Service != nil {
+			services = append(services, types.NamespacedName{Namespace: ingress.Namespace, Name: backend.Service.Name})
+		}
+	}
+	add(ingress.Spec.DefaultBackend)
+	for _, rule := range ingress.Spec.Rules {
+		if rule.HTTP != nil {
+			for i := range rule.HTTP.Paths {
+				add(&rule.HTTP.Paths[i].Backend)
+			}
+		}
+	}
+	return services
+}
+
+// routeServices are the Services that an HTTPRoute leads to.
+func routeServices(route *gatewayv1.HTTPRoute) []types.NamespacedName {
+	var services []types.NamespacedName
+	for _, rule := range route.Spec.Rules {
+		for _, backend := range rule.BackendRefs {
+			if value(backend.Group) == "" && cmp.Or(value(backend.Kind), "Service") == "Service" {
+				namespace := cmp.Or(string(value(backend.Namespace)), route.Namespace)
+				services = append(services, types.NamespacedName{Namespace: namespace, Name: string(backend.Name)})
+			}
+		}
+	}
+	return services
+}
+
+// besideIngress maps somebody's Ingress to the endpoints whose backends it leads to.
+func (r *Reconciler) besideIngress(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.usingAny(ctx, object, ingressServices(object.(*networkingv1.Ingress)))
+}
+
+// besideHTTPRoute maps somebody's HTTPRoute to the endpoints whose backends it leads to.
+func (r *Reconciler) besideHTTPRoute(ctx context.Context, route *gatewayv1.HTTPRoute) []reconcile.Request {
+	return r.usingAny(ctx, route, routeServices(route))
+}
+
+func (r *Reconciler) usingAny(ctx context.Context, route client.Object, services []types.NamespacedName) []reconcile.Request {
+	if route.GetLabels()[render.LabelManagedBy] == render.ManagedBy {
+		return nil // it leads to a sidecar, and is watched as a child
+	}
+	var requests []reconcile.Request
+	for _, service := range services {
+		requests = append(requests, r.requests(ctx, client.MatchingFields{indexService: service.String()})...)
+	}
+	return requests
+}

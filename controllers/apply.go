@@ -48,6 +48,7 @@ var childKinds = map[string]childKind{
 	"Deployment":          kindOf(func() *appsv1.Deployment { return &appsv1.Deployment{} }, apps.ExtractDeployment),
 	"PodDisruptionBudget": kindOf(func() *policyv1.PodDisruptionBudget { return &policyv1.PodDisruptionBudget{} }, policy.ExtractPodDisruptionBudget),
 	"Service":             kindOf(func() *corev1.Service { return &corev1.Service{} }, core.ExtractService),
+	"NetworkPolicy":       kindOf(func() *networkingv1.NetworkPolicy { return &networkingv1.NetworkPolicy{} }, networking.ExtractNetworkPolicy),
 	"Ingress":             kindOf(func() *networkingv1.Ingress { return &networkingv1.Ingress{} }, networking.ExtractIngress),
 	"HTTPRoute":           kindOf(func() *gatewayv1.HTTPRoute { return &gatewayv1.HTTPRoute{} }, gateway.ExtractHTTPRoute),
 }

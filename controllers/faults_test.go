@@ -40,6 +40,7 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
@@ -55,6 +56,7 @@ func TestEveryCallMayFail(t *testing.T) {
 		"the URL moves to an HTTPRoute":  func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.moveToHTTPRoute(t) },
 		"the HTTPRoute is accepted":      func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.moveToHTTPRoute(t); s.settleOnce(t) },
 		"children are deleted":           func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.deleteChildren(t) },
+		"NetworkPolicies are given up":   func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.openNetwork() },
 	}
 	var tried atomic.Int64
 	t.Run("while", func(t *testing.T) {
@@ -170,6 +172,7 @@ type scene struct {
 	*world
 	namespace string
 	deleted   bool // somebody deleted children, which no status knows before the next reconcile
+	options   controllers.Options
 	moves     bool // the URL is published, and moves from one kind of route to another: there must always be one
 }
 
@@ -179,7 +182,9 @@ func (w *world) newScene(t *testing.T) *scene {
 	w.create(t, namespace)
 	w.create(t, appService(namespace.Name))
 	w.create(t, tokenSecret(namespace.Name, "a-fine-token"))
-	return &scene{world: w, namespace: namespace.Name}
+	return &scene{world: w, namespace: namespace.Name, options: controllers.Options{
+		SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent", OperatorNamespace: "platform", NetworkPolicy: everyRule,
+	}}
 }
 
 func (s *scene) make(t *testing.T) {
@@ -216,6 +221,9 @@ func (s *scene) moveToHTTPRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// openNetwork lets the installation have no NetworkPolicies any more.
+func (s *scene) openNetwork() { s.options.NetworkPolicy = render.NetworkPolicy{} }
 
 // settleOnce is one undisturbed reconcile, after which the cluster works.
 func (s *scene) settleOnce(t *testing.T) {
@@ -304,7 +312,7 @@ func (s *scene) reconcileWith(t *testing.T, f *failure) (ctrl.Result, error) {
 	})
 	r := &controllers.Reconciler{
 		Client: calling, Live: calling, Events: events.NewFakeRecorder(1000), Probe: s,
-		Options: controllers.Options{SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent"},
+		Options: s.options,
 	}
 	return r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: s.namespace, Name: "shop"}})
 }
@@ -487,7 +495,7 @@ func (s *scene) objects(t *testing.T) []client.Object {
 	var found []client.Object
 	for _, object := range []client.Object{
 		newEndpoint(s.namespace), &corev1.ServiceAccount{}, &corev1.ConfigMap{}, &corev1.Secret{}, &appsv1.Deployment{},
-		&policyv1.PodDisruptionBudget{}, &corev1.Service{}, &networkingv1.Ingress{}, &gatewayv1.HTTPRoute{},
+		&policyv1.PodDisruptionBudget{}, &corev1.Service{}, &networkingv1.NetworkPolicy{}, &networkingv1.Ingress{}, &gatewayv1.HTTPRoute{},
 	} {
 		if object.GetName() == "" {
 			object.SetName("shop-sidecar")

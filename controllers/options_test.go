@@ -9,9 +9,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
 func TestParseOptions(t *testing.T) {
@@ -39,9 +41,17 @@ func TestParseOptions(t *testing.T) {
 		},
 		"a typing mistake in the defaults":             {text: "sidecarImage: a\nsidecar: {nodeSelectors: {}}", err: "nodeSelectors"},
 		"replicas have no default of the installation": {text: "sidecarImage: a\nsidecar: {replicas: 3}", err: "replicas"},
-		"an image is required":                         {text: "allowEmptyHost: true", err: "sidecarImage is required"},
-		"a typing mistake is no choice":                {text: "sidecarImage: a\nallowEmptyHosts: true", err: "allowEmptyHosts"},
-		"an unknown pull policy":                       {text: "sidecarImage: a\nsidecarImagePullPolicy: Sometimes", err: "set Always, IfNotPresent or Never"},
+		"who may read metrics": {
+			text: "sidecarImage: a\noperatorNamespace: platform\nnetworkPolicy: {enabled: true, egress: true, metricsFrom: [{matchLabels: {metrics: allowed}}]}",
+			want: controllers.Options{SidecarImage: "a", SidecarPullPolicy: "IfNotPresent", OperatorNamespace: "platform", NetworkPolicy: render.NetworkPolicy{
+				Enabled: true, Egress: true, MetricsFrom: []metav1.LabelSelector{{MatchLabels: map[string]string{"metrics": "allowed"}}},
+			}},
+		},
+		"a policy that would lock the operator out": {text: "sidecarImage: a\nnetworkPolicy: {enabled: true}", err: "operatorNamespace is required"},
+		"egress without a policy":                   {text: "sidecarImage: a\noperatorNamespace: b\nnetworkPolicy: {egress: true}", err: "without networkPolicy.enabled"},
+		"an image is required":                      {text: "allowEmptyHost: true", err: "sidecarImage is required"},
+		"a typing mistake is no choice":             {text: "sidecarImage: a\nallowEmptyHosts: true", err: "allowEmptyHosts"},
+		"an unknown pull policy":                    {text: "sidecarImage: a\nsidecarImagePullPolicy: Sometimes", err: "set Always, IfNotPresent or Never"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := controllers.ParseOptions([]byte(test.text))

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -114,6 +115,9 @@ func awaitObserved(t *testing.T, endpoint *v1alpha1.WeChatEndpoint) {
 func untouchedByPath(t *testing.T, namespace string) map[string]string {
 	t.Helper()
 	versions := resourceVersions(t, namespace)
+	policy := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar"}}
+	awaitChild(t, policy)
+	versions["NetworkPolicy"] = policy.ResourceVersion
 	for _, concerned := range []string{"*v1.ConfigMap", "*v1.Secret", "*v1alpha1.WeChatEndpoint"} {
 		delete(versions, concerned)
 	}

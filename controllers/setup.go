@@ -33,8 +33,8 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
-// What the operator may do. Applying an object takes patch, and create where there is none yet. Only an Ingress is ever
-// deleted; the garbage collector deletes the other children.
+// What the operator may do. Applying an object takes patch, and create where there is none yet. What an
+// endpoint may no longer ask for is deleted; the garbage collector deletes the other children.
 //
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints,verbs=get;list;watch
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/status,verbs=patch
@@ -43,7 +43,7 @@ import (
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=list;watch
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch
-// +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses;networkpolicies,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingressclasses,verbs=list;watch
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gateways;referencegrants,verbs=list;watch
@@ -94,6 +94,7 @@ func CacheOptions() cache.Options {
 		&appsv1.Deployment{}:            ours,
 		&appsv1.ReplicaSet{}:            ours,
 		&policyv1.PodDisruptionBudget{}: ours,
+		&networkingv1.NetworkPolicy{}:   ours,
 		&networkingv1.Ingress{}:         {Transform: trimIngress},
 		&corev1.Secret{}:                {Label: labelled},
 		&corev1.Service{}:               {Transform: trimService},
@@ -164,6 +165,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		Owns(&appsv1.Deployment{}).
 		Owns(&policyv1.PodDisruptionBudget{}).
 		Owns(&corev1.Service{}).
+		Owns(&networkingv1.NetworkPolicy{}).
 		Owns(&networkingv1.Ingress{}).
 		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.sharingHost), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referring(indexSecret))).

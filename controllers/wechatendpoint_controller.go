@@ -116,7 +116,7 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 func (r *Reconciler) newInput(endpoint *v1alpha1.WeChatEndpoint) render.Input {
 	return render.Input{
 		Endpoint: endpoint, Image: r.Options.SidecarImage, PullPolicy: r.Options.SidecarPullPolicy,
-		Defaults: r.Options.SidecarDefaults,
+		Defaults: r.Options.SidecarDefaults, NetworkPolicy: r.Options.NetworkPolicy, OperatorNamespace: r.Options.OperatorNamespace,
 	}
 }
 

@@ -33,6 +33,9 @@ allowEmptyHost: {{ .Values.allowEmptyHost }}
 allowedIngressAnnotations:
 {{- toYaml . | nindent 0 }}
 {{- end }}
+operatorNamespace: {{ .Release.Namespace | quote }}
+networkPolicy:
+  {{- toYaml .Values.sidecar.networkPolicy | nindent 2 }}
 {{- with .Values.sidecar.defaults }}
 sidecar:
   {{- toYaml . | nindent 2 }}

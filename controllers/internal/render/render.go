@@ -31,6 +31,9 @@ type Input struct {
 	Image, PullPolicy string
 	// Defaults are those of the installation, for what the endpoint leaves out.
 	Defaults v1alpha1.SidecarPod
+	// NetworkPolicy is the installation's, and OperatorNamespace where the operator runs.
+	NetworkPolicy     NetworkPolicy
+	OperatorNamespace string
 }
 
 // Objects are the children of an endpoint, in the order in which they are applied: what a pod needs comes before it, and
@@ -58,10 +61,15 @@ func Make(in Input) (Objects, error) {
 		makeConfigMap(in.Endpoint, files),
 		makeGatewayKey(in), // before the credentials, which repeat it: what is random must be kept first
 		makeSecret(in.Endpoint, files),
+	}
+	if in.NetworkPolicy.Enabled {
+		objects.Children = append(objects.Children, makeNetworkPolicy(in)) // before the pods: there is no moment without it
+	}
+	objects.Children = append(objects.Children,
 		deployment,
 		makePodDisruptionBudget(in.Endpoint),
 		makeService(in.Endpoint),
-	}
+	)
 	switch in.Endpoint.Spec.URL.Exposure {
 	case v1alpha1.ExposureIngress:
 		objects.Children = append(objects.Children, makeIngress(in.Endpoint))

@@ -537,6 +537,9 @@ type Verification struct {
 }
 
 // Sidecar sizes the pods that verify the callbacks.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.replicas) || self.replicas > 0",message="sidecar.replicas must be 1 or more with sidecar.autoscaling: remove sidecar.autoscaling to stop the pods"
+// +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.resources) || has(self.resources.requests) && 'cpu' in self.resources.requests || has(self.resources.limits) && 'cpu' in self.resources.limits",message="sidecar.autoscaling needs a CPU request to measure by: set sidecar.resources.requests.cpu"
 type Sidecar struct {
 	// replicas is the number of pods.
 	// +optional
@@ -545,7 +548,36 @@ type Sidecar struct {
 	// +kubebuilder:validation:Maximum=100
 	Replicas *int32 `json:"replicas,omitempty"`
 
+	// autoscaling lets a HorizontalPodAutoscaler choose the number of pods. Then replicas is only where it begins.
+	// +optional
+	Autoscaling *Autoscaling `json:"autoscaling,omitempty"`
+
 	SidecarPod `json:",inline"`
+}
+
+// Autoscaling bounds the number of pods, and says what it follows.
+//
+// +kubebuilder:validation:XValidation:rule="self.maxReplicas >= self.minReplicas",message="sidecar.autoscaling.maxReplicas must not be less than minReplicas"
+type Autoscaling struct {
+	// minReplicas is the least number of pods.
+	// +optional
+	// +default=2
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MinReplicas *int32 `json:"minReplicas,omitempty"`
+
+	// maxReplicas is the greatest number of pods.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MaxReplicas int32 `json:"maxReplicas,omitempty"`
+
+	// targetCPUUtilizationPercentage is what the pods' mean use of the CPU is kept near, in percent of what they request.
+	// +optional
+	// +default=70
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	TargetCPUUtilizationPercentage *int32 `json:"targetCPUUtilizationPercentage,omitempty"`
 }
 
 // SidecarPod is what a sidecar's pod may be asked to be. A field that is left out is the installation's default, one that

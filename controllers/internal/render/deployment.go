@@ -30,22 +30,17 @@ func makeDeployment(in Input) (*apps.DeploymentApplyConfiguration, error) {
 	}
 	deployment := apps.Deployment(Name(endpoint), endpoint.Namespace).
 		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint))
-	return deployment.WithSpec(apps.DeploymentSpec().
-		WithReplicas(Replicas(endpoint)).
+	spec := apps.DeploymentSpec()
+	if endpoint.Spec.Sidecar.Autoscaling == nil {
+		spec.WithReplicas(Replicas(endpoint)) // otherwise the HorizontalPodAutoscaler's
+	}
+	return deployment.WithSpec(spec.
 		WithRevisionHistoryLimit(3).
 		WithSelector(meta.LabelSelector().WithMatchLabels(selector(endpoint))).
 		WithStrategy(apps.DeploymentStrategy().WithType(appsv1.RollingUpdateDeploymentStrategyType).
 			WithRollingUpdate(apps.RollingUpdateDeployment().
 				WithMaxUnavailable(intstr.FromInt32(0)).WithMaxSurge(intstr.FromString("25%")))).
 		WithTemplate(core.PodTemplateSpec().WithLabels(Labels(endpoint)).WithSpec(pod))), nil
-}
-
-// Replicas is how many pods are wanted.
-func Replicas(endpoint *v1alpha1.WeChatEndpoint) int32 {
-	if endpoint.Spec.Sidecar.Replicas == nil {
-		return 2
-	}
-	return *endpoint.Spec.Sidecar.Replicas
 }
 
 func makePod(in Input, resources *corev1.ResourceRequirements) *core.PodSpecApplyConfiguration {

@@ -70,6 +70,9 @@ func Make(in Input) (Objects, error) {
 		makePodDisruptionBudget(in.Endpoint),
 		makeService(in.Endpoint),
 	)
+	if scaling := in.Endpoint.Spec.Sidecar.Autoscaling; scaling != nil {
+		objects.Children = append(objects.Children, makeAutoscaler(in.Endpoint, scaling))
+	}
 	switch in.Endpoint.Spec.URL.Exposure {
 	case v1alpha1.ExposureIngress:
 		objects.Children = append(objects.Children, makeIngress(in.Endpoint))

@@ -104,6 +104,9 @@ func TestGolden(t *testing.T) {
 			spec.Sidecar.Tolerations = []corev1.Toleration{} // none of the installation's
 			spec.Sidecar.NodeSelector = map[string]string{"disk": "ssd"}
 		},
+		"autoscaled": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			spec.Sidecar.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(int32(3)), MaxReplicas: 9, TargetCPUUtilizationPercentage: new(int32(50))}
+		},
 		"isolated": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
 			in.OperatorNamespace, in.NetworkPolicy = "platform", NetworkPolicy{Enabled: true}
 		},

@@ -43,6 +43,7 @@ func TestInstallation(t *testing.T) {
 	})
 	t.Run("an uninstall leaves the definition and nothing else", func(t *testing.T) {
 		stop := s.load(t)
+		rolesGone()
 		if err := kube.uninstall(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -68,6 +69,7 @@ func TestInstallation(t *testing.T) {
 		if err := kube.install(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		rolesBack()
 		s.token = "EndToEndToken2"
 		s.patchSecret(t, func(secret *corev1.Secret) { secret.Data[v1alpha1.KeyToken] = []byte(s.token) })
 		s.awaitPublished(t)

@@ -83,13 +83,18 @@ func (r Request) needs(verb string) Grant {
 	return Grant{Verb: verb, Group: r.ObjectRef.APIGroup, Resource: resource, Namespace: r.ObjectRef.Namespace, Names: []string{r.ObjectRef.Name}}
 }
 
-// verbs are those that the request needed: what is applied and was not there is created, which the API server asks for
-// besides and tells by its answer only.
+// verbs are those that the request needed. What is applied and was not there is created, which the API server asks for
+// besides and tells by its answer only. A cache that watches asks for the list by the same request, and by another where the
+// API server does not stream lists.
 func (r Request) verbs() []string {
-	if r.Verb == "patch" && r.ResponseStatus.Code == http.StatusCreated {
+	switch {
+	case r.Verb == "patch" && r.ResponseStatus.Code == http.StatusCreated:
 		return []string{"patch", "create"}
+	case r.Verb == "watch":
+		return []string{"watch", "list"}
+	default:
+		return []string{r.Verb}
 	}
-	return []string{r.Verb}
 }
 
 // ReadRequests reads an audit log, whose last line may still be in writing. What was not for an object, such as a question for

@@ -16,9 +16,11 @@ func TestCompare(t *testing.T) {
 	with := func(verb string) []rbacv1.PolicyRule {
 		return append([]rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{verb}}}, secrets...)
 	}
+	watching := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list", "watch"}}}
 	lease := []rbacv1.PolicyRule{{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{"mine"}, Verbs: []string{"update"}}}
 	const (
 		listed  = `{"verb":"list","objectRef":{"resource":"secrets"},"responseStatus":{"code":200}}` + "\n"
+		watched = `{"verb":"watch","objectRef":{"resource":"pods"},"responseStatus":{"code":200}}` + "\n"
 		patched = `{"verb":"patch","objectRef":{"resource":"secrets","namespace":"a","name":"b"},"responseStatus":{"code":200}}` + "\n"
 		made    = `{"verb":"patch","objectRef":{"resource":"secrets","namespace":"a","name":"b"},"responseStatus":{"code":201}}` + "\n"
 		denied  = `{"verb":"get","userAgent":"operator","objectRef":{"apiGroup":"apps","resource":"deployments","subresource":"scale"},"responseStatus":{"code":403,"message":"no"}}` + "\n"
@@ -39,6 +41,7 @@ func TestCompare(t *testing.T) {
 		"what is not found still used its grant":      {"", secrets, listed + strings.Replace(patched, "200", "404", 1), Findings{}},
 		"applying what is not there needs create":     {"", with("create"), listed + made, Findings{}},
 		"applying what is there does not":             {"", with("create"), listed + patched, Findings{Unused: []string{"create secrets"}}},
+		"watching needs to list":                      {"", watching, watched, Findings{}},
 		"what others granted strays":                  {"", secrets, listed + made, Findings{Stray: []string{"create secrets in a"}}},
 		"a role's grant is for its namespace":         {"b", lease, renewed, Findings{Unused: []string{"update leases.coordination.k8s.io in b"}, Stray: []string{"update leases.coordination.k8s.io in a"}}},
 		"a grant for a name is used by the name":      {"a", lease, renewed, Findings{}},

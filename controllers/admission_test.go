@@ -15,6 +15,7 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -61,9 +62,13 @@ func confine(config *rest.Config, c client.Client, variables map[string]string) 
 	for _, object := range []client.Object{&role, &binding, &policy, &policyBinding} {
 		errs = append(errs, c.Create(context.Background(), object))
 	}
+	return impersonate(config), errors.Join(errs...)
+}
+
+func impersonate(config *rest.Config) *rest.Config {
 	confined := rest.CopyConfig(config)
 	confined.Impersonate = rest.ImpersonationConfig{UserName: operatorUser, Groups: []string{"system:serviceaccounts", "system:authenticated"}}
-	return confined, errors.Join(errs...)
+	return confined
 }
 
 // TestPolicyRefusesEachDeviation takes the operator's own objects and changes one thing of each, with the operator's identity.
@@ -76,12 +81,7 @@ func TestPolicyRefusesEachDeviation(t *testing.T) {
 	endpoint.Spec.URL.Exposure, endpoint.Spec.URL.Ingress = v1alpha1.ExposureIngress, &v1alpha1.IngressExposure{ClassName: namespace}
 	create(t, endpoint)
 	awaitCondition(t, endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
-	confined := rest.CopyConfig(cluster.config)
-	confined.Impersonate = rest.ImpersonationConfig{UserName: operatorUser, Groups: []string{"system:serviceaccounts", "system:authenticated"}}
-	operator, err := client.New(confined, client.Options{Scheme: cluster.client.Scheme()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	operator := asOperator(t)
 	child := metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar"}
 	foreign := metav1.ObjectMeta{Namespace: namespace, Name: "other-sidecar"}
 	key := metav1.ObjectMeta{Namespace: namespace, Name: "shop-gateway-key"}
@@ -211,6 +211,67 @@ func TestPolicyRefusesEachDeviation(t *testing.T) {
 		wantRefusal(t, operator.Delete(t.Context(), victim, client.DryRunAll), "its endpoints own")
 		wantRefusal(t, operator.Delete(t.Context(), ingress.DeepCopy(), client.DryRunAll), "")
 	})
+}
+
+// TestPolicyConfinesKindsThatPointToPods gives the operator, in one namespace, the right to write kinds of which the
+// policy speaks already.
+func TestPolicyConfinesKindsThatPointToPods(t *testing.T) {
+	namespace := newNamespace(t)
+	operator := asOperator(t)
+	name := metav1.ObjectMeta{Namespace: namespace, Name: "more"}
+	create(t, &rbacv1.Role{ObjectMeta: name, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"networking.k8s.io", "autoscaling"}, Resources: []string{"networkpolicies", "horizontalpodautoscalers"}, Verbs: []string{"create"}},
+	}})
+	create(t, &rbacv1.RoleBinding{ObjectMeta: name, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "more"},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: operatorUser}}})
+	child := func(name string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{
+			Namespace: namespace, Name: name, OwnerReferences: childRoute(newEndpoint(namespace)).OwnerReferences,
+			Labels: map[string]string{"app.kubernetes.io/managed-by": "wechatendpoint", "wechatendpoint.io/endpoint": "other"},
+		}
+	}
+	policyFor := func(meta metav1.ObjectMeta, labels map[string]string) client.Object {
+		return &networkingv1.NetworkPolicy{ObjectMeta: meta, Spec: networkingv1.NetworkPolicySpec{PodSelector: metav1.LabelSelector{MatchLabels: labels}}}
+	}
+	scalerOf := func(meta metav1.ObjectMeta, kind, name string) client.Object {
+		return &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: meta, Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+			MaxReplicas: 2, ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: kind, Name: name},
+		}}
+	}
+	own := map[string]string{"app.kubernetes.io/name": "wechat-sidecar", "app.kubernetes.io/instance": "other", "app.kubernetes.io/managed-by": "wechatendpoint"}
+	for name, test := range map[string]struct {
+		object  client.Object
+		message string // empty: taken
+	}{
+		"a NetworkPolicy of the sidecar's pods":       {policyFor(child("other-sidecar"), own), ""},
+		"a NetworkPolicy of all pods":                 {policyFor(child("other-sidecar"), nil), "NetworkPolicies for the sidecar's pods only"},
+		"a NetworkPolicy that nobody owns":            {policyFor(metav1.ObjectMeta{Namespace: namespace, Name: "other-sidecar"}, own), "its endpoints own"},
+		"a NetworkPolicy by another name":             {policyFor(child("other"), own), "its endpoints own"},
+		"a HorizontalPodAutoscaler of the sidecar":    {scalerOf(child("other-sidecar"), "Deployment", "other-sidecar"), ""},
+		"a HorizontalPodAutoscaler of something else": {scalerOf(child("other-sidecar"), "Deployment", "app"), "the sidecar's Deployment only"},
+		"a HorizontalPodAutoscaler of another kind":   {scalerOf(child("other-sidecar"), "StatefulSet", "other-sidecar"), "the sidecar's Deployment only"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var err error
+			eventually(t, func() string { // the role takes a moment to be seen
+				if err = operator.Create(t.Context(), test.object, client.DryRunAll); err != nil && strings.Contains(err.Error(), "cannot create resource") {
+					return err.Error()
+				}
+				return ""
+			})
+			wantRefusal(t, err, test.message)
+		})
+	}
+}
+
+// asOperator is a client with the operator's identity, roles and policy.
+func asOperator(t *testing.T) client.Client {
+	t.Helper()
+	operator, err := client.New(impersonate(cluster.config), client.Options{Scheme: cluster.client.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return operator
 }
 
 // wantRefusal wants the policy's message in a refusal, or none if it is empty.

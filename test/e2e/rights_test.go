@@ -17,13 +17,18 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/test/e2e/rights"
 )
 
 // impliedRights are needed without a request of their own: an admission plugin asks for them while it looks at another one.
+// TestImpliedRights shows it.
 var impliedRights = map[string]string{
 	"update wechatendpoints/finalizers.wechatendpoint.io": "OwnerReferencesPermissionEnforcement, for blockOwnerDeletion of the children",
 }
@@ -149,4 +154,44 @@ func TestRights(t *testing.T) {
 		t.Error(finding)
 	}
 	t.Logf("not used so far: %v", found.Unused)
+}
+
+// TestImpliedRights shows that a right is needed of which the audit log knows nothing: without it the API server refuses a
+// child whose deletion its endpoint waits for.
+func TestImpliedRights(t *testing.T) {
+	if !kube.local {
+		t.Skip("other clusters may not ask for it")
+	}
+	t.Parallel()
+	s := newStage(t, "implied")
+	endpoint := s.endpoint(func(spec *v1alpha1.WeChatEndpointSpec) { spec.Paused = true })
+	services := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"create"}}
+	role := &rbacv1.Role{ObjectMeta: s.object("implied"), Rules: []rbacv1.PolicyRule{services}}
+	s.create(t, endpoint, role, &rbacv1.RoleBinding{
+		ObjectMeta: s.object("implied"),
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "implied"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "e2e-implied"}},
+	})
+	config := rest.CopyConfig(kube.config)
+	config.Impersonate.UserName = "e2e-implied"
+	lesser, err := client.New(config, client.Options{Scheme: kube.Scheme(), Mapper: kube.RESTMapper()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := &corev1.Service{ObjectMeta: s.object("child"), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}
+	child.OwnerReferences = []metav1.OwnerReference{{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "WeChatEndpoint", Name: endpoint.Name, UID: endpoint.UID, BlockOwnerDeletion: new(true),
+	}}
+	try := func(ctx context.Context) error { return lesser.Create(ctx, child.DeepCopy(), client.DryRunAll) }
+	eventually(t, patience, "a refusal without the right", func(ctx context.Context) error {
+		if err := try(ctx); err == nil || !strings.Contains(err.Error(), "cannot set blockOwnerDeletion") {
+			return fmt.Errorf("it was answered with %w", err)
+		}
+		return nil
+	})
+	role.Rules = append(role.Rules, rbacv1.PolicyRule{APIGroups: []string{"wechatendpoint.io"}, Resources: []string{"wechatendpoints/finalizers"}, Verbs: []string{"update"}})
+	if err := kube.Update(t.Context(), role); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "no refusal with the right", try)
 }

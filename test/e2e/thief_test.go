@@ -94,7 +94,7 @@ func TestStolenToken(t *testing.T) {
 	}{
 		"a pod with the node's disk and processes": {made(asChild(ofNode(evil))), byPolicy},
 		"another image in the sidecar":             {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"containers":[{"name":"sidecar","image":"`+kube.imagePrefix+`/example-app:`+kube.imageTag+`"}]}`)), byPolicy},
-		"the node's disk in the sidecar":           {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"volumes":[{"name":"disk","hostPath":{"path":"/"}}]}`)), byPolicy},
+		"the node's disk in the sidecar":           {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"volumes":[{"name":"disk","hostPath":{"path":"/nothing","type":"Directory"}}]}`)), byPolicy},
 		"the user's Secret in the sidecar":         {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"volumes":[{"name":"more","secret":{"secretName":"`+secretName+`"}}]}`)), byPolicy},
 		"a token in the sidecar":                   {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"automountServiceAccountToken":true}`)), byPolicy},
 		"another image in the app":                 {patched(&appsv1.Deployment{ObjectMeta: s.object(appName)}, template(`{"serviceAccountName":"admin"}`)), byPolicy},
@@ -147,7 +147,8 @@ func TestStolenToken(t *testing.T) {
 	})
 }
 
-// ofNode is a Deployment of which a pod owns its node. It is not privileged, which the local cluster knows for nobody.
+// ofNode is a Deployment of which a pod owns its node. It is not privileged, which the local cluster knows for nobody, and what
+// it wants of the disk is not there, so that no pod starts where this attack succeeds.
 func ofNode(meta metav1.ObjectMeta) *appsv1.Deployment {
 	labels := map[string]string{"app": "evil"}
 	return &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{
@@ -158,7 +159,7 @@ func ofNode(meta metav1.ObjectMeta) *appsv1.Deployment {
 				Name: "sidecar", Image: kube.imagePrefix + "/sidecar:" + kube.imageTag,
 				VolumeMounts: []corev1.VolumeMount{{Name: "disk", MountPath: "/disk"}},
 			}},
-			Volumes: []corev1.Volume{{Name: "disk", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}}},
+			Volumes: []corev1.Volume{{Name: "disk", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/nothing", Type: new(corev1.HostPathDirectory)}}}},
 		}},
 	}}
 }

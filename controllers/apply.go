@@ -61,6 +61,9 @@ var childKinds = map[string]childKind{
 // routeKinds are those that publish a URL. An endpoint has one, and while its exposure changes two.
 var routeKinds = []string{"Ingress", "HTTPRoute"}
 
+// seenWhole are the kinds of which the cache holds every object, foreign ones too.
+var seenWhole = []string{"Service", "Ingress", "HTTPRoute"}
+
 func kindOf[O client.Object, A any](empty func() O, extract func(O, string) (A, error)) childKind {
 	return childKind{
 		empty: func() client.Object { return empty() },
@@ -137,8 +140,8 @@ func (r *Reconciler) applyChild(ctx context.Context, endpoint *v1alpha1.WeChatEn
 	return v1alpha1.ReasonChildRestored, r.updateChild(ctx, wanted, live)
 }
 
-// createChild applies an object that the cache does not know. The cache holds labelled objects only, so that a foreign
-// object of that name would be invisible. A resource version that no object can have makes the API server refuse
+// createChild applies an object that the cache does not know. Of most kinds the cache holds labelled objects only, so that a
+// foreign object of that name would be invisible. A resource version that no object can have makes the API server refuse
 // the write if there is one, in the same request that would have made it.
 func (r *Reconciler) createChild(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, wanted *unstructured.Unstructured) error {
 	create := wanted.DeepCopy()
@@ -146,6 +149,9 @@ func (r *Reconciler) createChild(ctx context.Context, endpoint *v1alpha1.WeChatE
 	err := r.apply(ctx, create)
 	if !apierrors.IsConflict(err) {
 		return err
+	}
+	if slices.Contains(seenWhole, wanted.GetKind()) {
+		return notYetSeen(wanted)
 	}
 	var live metav1.PartialObjectMetadata
 	live.SetGroupVersionKind(wanted.GroupVersionKind())
@@ -156,9 +162,14 @@ func (r *Reconciler) createChild(ctx context.Context, endpoint *v1alpha1.WeChatE
 		return nameTaken(wanted)
 	}
 	if labels.SelectorFromSet(wanted.GetLabels()).Matches(labels.Set(live.Labels)) {
-		return fmt.Errorf("%s %s is not in the cache yet", wanted.GetKind(), wanted.GetName()) // what was rendered may rest on its absence
+		return notYetSeen(wanted)
 	}
 	return r.updateChild(ctx, wanted, &live) // ours, but somebody took a label away by which it is seen
+}
+
+// notYetSeen is tried again: what was rendered may rest on the object's absence.
+func notYetSeen(wanted *unstructured.Unstructured) error {
+	return fmt.Errorf("%s %s is not in the cache yet", wanted.GetKind(), wanted.GetName())
 }
 
 // updateChild applies to that very object and no other of its name. A Secret is only written over the version that was

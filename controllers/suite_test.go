@@ -59,6 +59,10 @@ func TestMain(m *testing.M) {
 
 func runSuite(m *testing.M) (int, error) {
 	ctrl.SetLogger(zap.New(zap.WriteTo(os.Stderr), zap.Level(zapcore.ErrorLevel)))
+	scheme, err := controllers.Scheme()
+	if err != nil {
+		return 0, err
+	}
 	environment := envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join("..", "config", "crd", "bases")},
 		ErrorIfCRDPathMissing: true,
@@ -68,12 +72,17 @@ func runSuite(m *testing.M) (int, error) {
 		return 0, fmt.Errorf("starting the API server: %w", err)
 	}
 	defer environment.Stop()
-	cluster.config = config
-	scheme, err := controllers.Scheme()
-	if err != nil {
-		return 0, err
+	if cluster.client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return 0, fmt.Errorf("making a client: %w", err)
 	}
-	manager, err := ctrl.NewManager(config, ctrl.Options{
+	cluster.config = config
+	confined, err := confine(config, cluster.client, map[string]string{
+		"sidecarRepository": "'example.com/sidecar'", "ingressAnnotations": "['cert-manager.io/issuer']",
+	})
+	if err != nil {
+		return 0, fmt.Errorf("confining the operator: %w", err)
+	}
+	manager, err := ctrl.NewManager(confined, ctrl.Options{
 		Scheme: scheme, Cache: controllers.CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
 	})
 	if err != nil {
@@ -99,9 +108,6 @@ func runSuite(m *testing.M) (int, error) {
 			fmt.Fprintln(os.Stderr, "manager:", err)
 		}
 	}()
-	if cluster.client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
-		return 0, fmt.Errorf("making a client: %w", err)
-	}
 	return m.Run(), nil
 }
 

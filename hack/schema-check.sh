@@ -17,7 +17,7 @@ check() { # name, files; none reads standard input
 }
 "$helm" template charts/wechat-endpoint | check "the chart"
 "$helm" template charts/wechat-endpoint --set replicaCount=2,metrics.service.enabled=true,allowEmptyHost=true --set-json 'hosts={"wx.example.com":["team-a"],"*":["*"]}' | check "the chart with more values"
-check "the kustomize bases" config/{manager,rbac}/[!k]*.yaml config/crd/bases/*.yaml
+check "the kustomize bases" config/{manager,rbac,admission}/[!k]*.yaml config/crd/bases/*.yaml
 check "the samples" config/samples/[!k]*.yaml
 if printf 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicass: 1}\n' | check "a typing mistake" >/dev/null; then
   echo "schema check: a typing mistake was not found" >&2

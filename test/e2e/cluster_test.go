@@ -48,7 +48,8 @@ const (
 // cluster is what the tests need of the world.
 type cluster struct {
 	client.Client
-	typed kubernetes.Interface // for what client.Client has not: logs, proxies, discovery
+	typed  kubernetes.Interface // for what client.Client has not: logs, proxies, discovery
+	config *rest.Config
 
 	local                     bool
 	helm, kubectl             string
@@ -90,6 +91,7 @@ func connect() (*cluster, error) {
 	if c.Client, err = client.New(config, client.Options{Scheme: types}); err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
+	c.config = config
 	c.typed, err = kubernetes.NewForConfig(config)
 	return c, err
 }

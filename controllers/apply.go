@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	apps "k8s.io/client-go/applyconfigurations/apps/v1"
 	autoscaling "k8s.io/client-go/applyconfigurations/autoscaling/v2"
 	core "k8s.io/client-go/applyconfigurations/core/v1"
@@ -167,7 +169,29 @@ func (r *Reconciler) updateChild(ctx context.Context, wanted *unstructured.Unstr
 	if wanted.GetKind() == "Secret" {
 		update.SetResourceVersion(live.GetResourceVersion())
 	}
-	return r.apply(ctx, update)
+	err := r.apply(ctx, update)
+	if apierrors.IsInvalid(err) && r.overwrite(ctx, wanted, live) == nil {
+		return r.apply(ctx, update)
+	}
+	return err
+}
+
+// overwrite replaces the lists that the operator applies, with what others put in them: an entry of theirs may be what makes
+// the API server refuse ours, such as a port of another number with the same name.
+func (r *Reconciler) overwrite(ctx context.Context, wanted *unstructured.Unstructured, live client.Object) error {
+	spec, there := wanted.Object["spec"]
+	if !there {
+		return errors.New("there is nothing to overwrite")
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": live.GetUID()}, "spec": spec})
+	if err != nil {
+		return fmt.Errorf("making the patch: %w", err)
+	}
+	target := &unstructured.Unstructured{}
+	target.SetGroupVersionKind(wanted.GroupVersionKind())
+	target.SetNamespace(wanted.GetNamespace())
+	target.SetName(wanted.GetName())
+	return r.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(render.FieldManager))
 }
 
 func (r *Reconciler) apply(ctx context.Context, object *unstructured.Unstructured) error {

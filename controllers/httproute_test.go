@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -85,6 +86,30 @@ func TestHTTPRouteHasTheRoutesAndNothingElse(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// TestAChildThatSomebodyChangesIsRestored, what others added to it stays, and an event tells of it.
+func TestAChildThatSomebodyChangesIsRestored(t *testing.T) {
+	const address = "198.51.100.25"
+	namespace := newNamespace(t)
+	endpoint := newEndpoint(namespace)
+	endpoint.Spec.Sidecar.Replicas = new(int32(1))
+	create(t, endpoint)
+	served, _ := awaitFiles(t, namespace, "a-fine-token")
+	cluster.pods.serve(address, served.Generation)
+	playPod(t, namespace, address)
+	awaitCondition(t, endpoint, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar"}}
+	awaitChild(t, service)
+	edit(t, service, func() {
+		service.Labels["team"], service.Annotations = "a", map[string]string{"team": "a"}
+		service.Spec.Ports[0].Port = 81
+	})
+	awaitEvent(t, namespace, v1alpha1.ReasonChildRestored)
+	awaitChild(t, service)
+	if service.Spec.Ports[0].Port != 80 || service.Labels["team"] != "a" || service.Annotations["team"] != "a" {
+		t.Errorf("port %d, labels %v, annotations %v", service.Spec.Ports[0].Port, service.Labels, service.Annotations)
+	}
 }
 
 // TestExposureSwitches: the old route goes only when the new one is taken up.

@@ -26,6 +26,10 @@ type Options struct {
 	// AllowedIngressAnnotations are the keys that url.ingress.annotations may hold. Others could change what an ingress
 	// controller does for everybody.
 	AllowedIngressAnnotations []string `json:"allowedIngressAnnotations,omitempty"`
+	// AllowedIngressClasses are the classes that url.ingress.className may name; empty allows all, and the cluster's default.
+	AllowedIngressClasses []string `json:"allowedIngressClasses,omitempty"`
+	// Hosts says which namespaces may use which hosts; empty lets a host belong to whichever namespace publishes it first.
+	Hosts Hosts `json:"hosts,omitempty"`
 	// SidecarDefaults are for what endpoints leave out of spec.sidecar.
 	SidecarDefaults v1alpha1.SidecarPod `json:"sidecar,omitempty"`
 	// NetworkPolicy says who may reach the sidecars' pods, and whom they may.
@@ -77,5 +81,5 @@ func (o Options) validate() error {
 	if o.NetworkPolicy.Egress && !o.NetworkPolicy.Enabled {
 		return errors.New("networkPolicy.egress does nothing without networkPolicy.enabled: set it, or remove egress")
 	}
-	return nil
+	return o.Hosts.validate()
 }

@@ -7,6 +7,7 @@ package controllers_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -95,5 +96,49 @@ func TestReachable(t *testing.T) {
 	awaitCondition(t, endpoint, v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable)
 	if !cluster.pods.reachedByHTTPS(address) {
 		t.Error("the Ingress ends TLS, and was called without")
+	}
+}
+
+// TestPodsThatDoNotStart: the status quotes what the kubelet or the scheduler says.
+func TestPodsThatDoNotStart(t *testing.T) {
+	const address = "198.51.100.24"
+	namespace := newNamespace(t)
+	endpoint := newEndpoint(namespace)
+	endpoint.Spec.Sidecar.Replicas = new(int32(1))
+	create(t, endpoint)
+	served, _ := awaitFiles(t, namespace, "a-fine-token")
+	cluster.pods.serve(address, served.Generation)
+	playPod(t, namespace, address)
+	awaitCondition(t, endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionTrue, v1alpha1.ReasonSidecarAvailable)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar-0"}}
+	for _, trouble := range []struct {
+		status corev1.PodStatus
+		want   string
+	}{
+		{
+			corev1.PodStatus{Conditions: []corev1.PodCondition{{
+				Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: "0/3 nodes are available",
+			}}},
+			"pod shop-sidecar-0: it cannot be scheduled: 0/3 nodes are available; see kubectl -n " + namespace + " describe pod shop-sidecar-0",
+		},
+		{
+			corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+				Name: "sidecar", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "no such image"}},
+			}}},
+			"pod shop-sidecar-0: ImagePullBackOff: no such image",
+		},
+	} {
+		awaitChild(t, pod)
+		pod.Status = trouble.status
+		if err := cluster.client.Status().Update(t.Context(), pod); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() string {
+			condition := awaitCondition(t, endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonPodsFailing)
+			if !strings.Contains(condition.Message, trouble.want) {
+				return condition.Message
+			}
+			return ""
+		})
 	}
 }

@@ -74,3 +74,36 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		t.Error("no document has a link")
 	}
 }
+
+var reasonConstant = regexp.MustCompile(`(?m)^\t(Reason\w+)\s+= "(\w+)"`)
+
+// TestEveryReasonIsDocumentedAndTested: a reason that a user may meet stands in status.md with what to do, and a test produces
+// it.
+func TestEveryReasonIsDocumentedAndTested(t *testing.T) {
+	constants, err := os.ReadFile("../api/v1alpha1/conditions.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented, err := os.ReadFile("status.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	for path, source := range read(t, "_test.go") {
+		if strings.HasPrefix(path, "../controllers/") || strings.HasPrefix(path, "../test/e2e/") {
+			tests.WriteString(source)
+		}
+	}
+	reasons := reasonConstant.FindAllSubmatch(constants, -1)
+	for _, reason := range reasons {
+		if !strings.Contains(string(documented), "`"+string(reason[2])+"`") {
+			t.Errorf("status.md does not say what reason %s means and what to do", reason[2])
+		}
+		if !regexp.MustCompile(`v1alpha1\.` + string(reason[1]) + `\b`).MatchString(tests.String()) {
+			t.Errorf("no test of the operator produces reason %s", reason[2])
+		}
+	}
+	if len(reasons) < 20 {
+		t.Errorf("only %d reasons were found", len(reasons))
+	}
+}

@@ -1,0 +1,207 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+)
+
+// step is what a cluster costs that has grown to so many endpoints.
+type step struct {
+	endpoints   int
+	took        time.Duration // until all new ones were Ready
+	firstStatus float64       // requests of a new endpoint until its first status, and with it
+	untilReady  float64       // and until it was Ready
+	rss         float64       // of the operator, MiB
+	cpuEach     float64       // of the operator, ms for each new endpoint
+}
+
+func selectorOf(match client.MatchingLabels) labels.Selector {
+	return labels.SelectorFromSet(labels.Set(match))
+}
+
+// grow adds endpoints step by step.
+func (b *bench) grow(ctx context.Context) ([]step, error) {
+	if err := b.startOperator(ctx); err != nil {
+		return nil, err
+	}
+	var steps []step
+	from := 0
+	for _, to := range b.settings.steps {
+		if err := b.makeGround(ctx, "grow", from, to); err != nil {
+			return nil, err
+		}
+		before, err := b.operator.cpu()
+		if err != nil {
+			return nil, err
+		}
+		began := time.Now()
+		if err := b.makeEndpoints(ctx, "grow", from, to); err != nil {
+			return nil, err
+		}
+		if err := b.awaitReady(ctx, to); err != nil {
+			return nil, err
+		}
+		s := step{endpoints: to, took: time.Since(began)}
+		after, err := b.operator.cpu()
+		if err != nil {
+			return nil, err
+		}
+		if s.rss, err = b.operator.rss(); err != nil {
+			return nil, err
+		}
+		s.cpuEach = float64((after - before).Milliseconds()) / float64(to-from)
+		if err := b.countRequests(&s, began, to-from); err != nil {
+			return nil, err
+		}
+		say("%d endpoints: %d new ones Ready after %.1f s, %.2f requests each", to, to-from, s.took.Seconds(), s.untilReady)
+		steps, from = append(steps, s), to
+	}
+	return steps, nil
+}
+
+// countRequests divides the operator's requests among the endpoints.
+func (b *bench) countRequests(s *step, began time.Time, endpoints int) error {
+	requests, err := b.requests(began)
+	if err != nil {
+		return err
+	}
+	first := map[string]time.Time{}
+	for _, r := range requests {
+		if key := r.ObjectRef.Namespace + "/" + r.ObjectRef.Name; r.setsStatus() && first[key].IsZero() {
+			first[key] = r.At
+		}
+	}
+	early := 0
+	for _, r := range requests {
+		if at, found := first[ownerOf(r)]; found && !r.At.After(at) {
+			early++
+		}
+	}
+	s.firstStatus, s.untilReady = float64(early)/float64(endpoints), float64(len(requests))/float64(endpoints)
+	return nil
+}
+
+// ownerOf is the endpoint that a request was made for, by the name of its object.
+func ownerOf(r request) string {
+	name := r.ObjectRef.Name
+	if len(name) > len("shop-0000") {
+		name = name[:len("shop-0000")]
+	}
+	return r.ObjectRef.Namespace + "/" + name
+}
+
+func (b *bench) awaitReady(ctx context.Context, n int) error {
+	return await(ctx, fmt.Sprintf("%d endpoints to be Ready", n), func() (bool, error) {
+		time.Sleep(500 * time.Millisecond) // listing a thousand costs the API server something, too
+		var list v1alpha1.WeChatEndpointList
+		if err := b.client.List(ctx, &list); err != nil {
+			return false, err
+		}
+		ready := 0
+		for i := range list.Items {
+			if apimeta.IsStatusConditionTrue(list.Items[i].Status.Conditions, v1alpha1.ConditionReady) {
+				ready++
+			}
+		}
+		return ready >= n, nil
+	})
+}
+
+// rotate changes users' Secrets, half of them one after the other and half of them many at once, and returns how long each
+// took to stand in the sidecars' Secret, sorted.
+func (b *bench) rotate(ctx context.Context) ([]time.Duration, error) {
+	endpoints := b.settings.steps[len(b.settings.steps)-1]
+	chosen := rand.Perm(endpoints)[:min(endpoints, b.settings.rotations)] //nolint:gosec // any will do
+	latencies := make([]time.Duration, len(chosen))
+	half := len(chosen) / 2
+	for i := range half {
+		if err := b.rotateOne(ctx, chosen[i], &latencies[i]); err != nil {
+			return nil, err
+		}
+	}
+	err := each(ctx, busy, len(chosen)-half, func(ctx context.Context, i int) error { return b.rotateOne(ctx, chosen[half+i], &latencies[half+i]) })
+	slices.Sort(latencies)
+	return latencies, err
+}
+
+func (b *bench) rotateOne(ctx context.Context, i int, took *time.Duration) error {
+	at := place("grow", i)
+	written, err := b.client.Watch(ctx, &corev1.SecretList{}, client.InNamespace(at.Namespace), client.MatchingLabels{
+		v1alpha1.LabelCredentials: v1alpha1.CredentialsGenerated, v1alpha1.LabelEndpoint: at.Name,
+	})
+	if err != nil {
+		return err
+	}
+	defer written.Stop()
+	began := time.Now()
+	if err := b.client.Update(ctx, userSecret(at, "BenchToken2")); err != nil {
+		return err
+	}
+	for {
+		select {
+		case event := <-written.ResultChan():
+			if event.Type == watch.Modified {
+				*took = time.Since(began)
+				return nil
+			}
+		case <-time.After(time.Minute):
+			return fmt.Errorf("the change of endpoint %s's Secret is not served after a minute", at)
+		}
+	}
+}
+
+// resync starts the operator anew beside settled endpoints, so that it looks at every one, and returns how much it writes.
+func (b *bench) resync(ctx context.Context) (int, error) {
+	if err := b.awaitQuiet(ctx); err != nil {
+		return 0, err
+	}
+	if err := b.operator.stop(); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	if err := b.startOperator(ctx); err != nil {
+		return 0, err
+	}
+	if err := b.awaitQuiet(ctx); err != nil {
+		return 0, err
+	}
+	requests, err := b.requests(began)
+	if err != nil {
+		return 0, err
+	}
+	writes := 0
+	for _, r := range requests {
+		if r.writes() {
+			writes++
+			say("a resync wrote: %s %s %s %s/%s", r.Verb, r.ObjectRef.Resource, r.ObjectRef.Subresource, r.ObjectRef.Namespace, r.ObjectRef.Name)
+		}
+	}
+	return writes, nil
+}
+
+// awaitQuiet waits until the operator has used no CPU to speak of for some seconds: it has looked at everything.
+func (b *bench) awaitQuiet(ctx context.Context) error {
+	const calm = 3 * time.Second
+	last, since := time.Duration(0), time.Now()
+	return await(ctx, "the operator to be idle", func() (bool, error) {
+		now, err := b.operator.cpu()
+		if now-last > 30*time.Millisecond {
+			last, since = now, time.Now()
+		}
+		return time.Since(since) > calm, err
+	})
+}

@@ -1,0 +1,145 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command operator measures what the operator costs, against a real kube-apiserver and etcd.
+//
+// The operator runs as its own binary, so that its memory and CPU can be read from the kernel, and its requests from the API
+// server's audit log by their user agent. There is no kubelet: a player in this process makes the pods of each Deployment, with
+// loopback addresses, and answers on them as sidecars do. So the operator makes every call that it makes in a cluster, asks
+// every pod, and endpoints become Ready. Ten thousand Secrets that are none of its business are there, too.
+//
+// Time is compared side by side, in rounds: the operator makes the children of 500 endpoints, and then a bare client writes the
+// very same objects to other namespaces with the same concurrency.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// settings are how much is measured.
+type settings struct {
+	binary      string
+	endpoints   int
+	rounds      int
+	concurrency int
+	secrets     int
+	steps       []int
+	rotations   int
+	profile     string
+}
+
+func run(ctx context.Context, args []string) error {
+	s := settings{steps: []int{100, 500, 1000}}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.StringVar(&s.binary, "operator", "bin/operator", "the operator's binary")
+	flags.IntVar(&s.endpoints, "endpoints", 500, "endpoints of a round")
+	flags.IntVar(&s.rounds, "rounds", 3, "rounds of each side")
+	flags.IntVar(&s.concurrency, "concurrency", 4, "writers of each side: the operator's --concurrency, and the bare client's")
+	flags.IntVar(&s.secrets, "secrets", 10000, "Secrets in the cluster that are not the operator's business")
+	flags.IntVar(&s.rotations, "rotations", 200, "changes of a user's Secret")
+	flags.StringVar(&s.profile, "cpuprofile", "", "file for a CPU profile of the operator while it makes the first round's endpoints")
+	quick := flags.Bool("quick", false, "a few of everything, to see that it works")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *quick {
+		s.endpoints, s.rounds, s.secrets, s.rotations, s.steps = 20, 1, 100, 10, []int{10, 20}
+	}
+	ctrl.SetLogger(logr.Discard())
+	b, err := start(ctx, s)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.measure(ctx), b.stop())
+}
+
+// measure runs everything, one after the other, and prints what it found.
+func (b *bench) measure(ctx context.Context) error {
+	say("writing %d Secrets that are none of the operator's business", b.settings.secrets)
+	if err := b.makeForeignSecrets(ctx); err != nil {
+		return err
+	}
+	ratio, err := b.compare(ctx)
+	if err != nil {
+		return err
+	}
+	player, err := b.play(ctx)
+	if err != nil {
+		return err
+	}
+	defer player.stop()
+	steps, err := b.grow(ctx)
+	if err != nil {
+		return err
+	}
+	latencies, err := b.rotate(ctx)
+	if err != nil {
+		return err
+	}
+	writes, err := b.resync(ctx)
+	if err != nil {
+		return err
+	}
+	last := steps[len(steps)-1]
+	fmt.Printf("\n%-10s %12s %14s %14s %10s %12s\n", "endpoints", "s to Ready", "first status", "until Ready", "RSS MiB", "CPU ms each")
+	for _, step := range steps {
+		fmt.Printf("%-10d %12.1f %14.2f %14.2f %10.0f %12.1f\n", step.endpoints, step.took.Seconds(), step.firstStatus, step.untilReady, step.rss, step.cpuEach)
+	}
+	fmt.Println()
+	fmt.Printf("bench: apply-%d operator/raw %.2f\n", b.settings.endpoints, ratio)
+	fmt.Printf("bench: requests-per-endpoint %.2f\n", last.untilReady)
+	fmt.Printf("bench: resync-writes %d\n", writes)
+	fmt.Printf("bench: rss-mib %.0f\n", last.rss)
+	fmt.Printf("bench: rotate-p50-s %.3f\n", percentile(latencies, 50).Seconds())
+	fmt.Printf("bench: rotate-p99-s %.3f\n", percentile(latencies, 99).Seconds())
+	return nil
+}
+
+// compare returns the median of the ratios of the rounds.
+func (b *bench) compare(ctx context.Context) (float64, error) {
+	var ratios []float64
+	for round := range b.settings.rounds {
+		ours, err := b.operatorRound(ctx, round)
+		if err != nil {
+			return 0, err
+		}
+		bare, err := b.bareRound(ctx, round)
+		if err != nil {
+			return 0, err
+		}
+		ratios = append(ratios, ours.Seconds()/bare.Seconds())
+		say("round %d: %d endpoints, operator %.2f s, bare client %.2f s, ratio %.2f", round+1, b.settings.endpoints, ours.Seconds(), bare.Seconds(), ratios[round])
+		if err := b.clear(ctx); err != nil {
+			return 0, err
+		}
+	}
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2], nil
+}
+
+func percentile(sorted []time.Duration, p int) time.Duration {
+	return sorted[min(len(sorted)-1, len(sorted)*p/100)]
+}
+
+func say(format string, arguments ...any) {
+	fmt.Fprintf(os.Stderr, "%s "+format+"\n", append([]any{time.Now().Format(time.TimeOnly)}, arguments...)...)
+}

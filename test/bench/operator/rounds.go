@@ -1,0 +1,171 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+)
+
+// object is a child as the operator applied it.
+type object = *unstructured.Unstructured
+
+// fieldManager is the operator's.
+const fieldManager = "wechatendpoint-operator"
+
+// ours selects the children.
+var ours = client.MatchingLabels{"app.kubernetes.io/managed-by": "wechatendpoint"}
+
+// kinds are those of the children. The Ingress is the last one that the operator applies.
+var kinds = []schema.GroupVersionKind{
+	{Version: "v1", Kind: "ServiceAccount"}, {Version: "v1", Kind: "ConfigMap"}, {Version: "v1", Kind: "Secret"},
+	{Group: "apps", Version: "v1", Kind: "Deployment"}, {Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"},
+	{Version: "v1", Kind: "Service"}, {Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy"},
+	{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"},
+}
+
+// operatorRound is how long the operator takes from the first endpoint until the last child of the last one exists.
+func (b *bench) operatorRound(ctx context.Context, round int) (time.Duration, error) {
+	set := fmt.Sprintf("ours-%d", round)
+	if err := b.makeGround(ctx, set, 0, b.settings.endpoints); err != nil {
+		return 0, err
+	}
+	if err := b.startOperator(ctx); err != nil {
+		return 0, err
+	}
+	defer func() { _ = b.operator.stop() }()
+	ingresses, err := b.client.Watch(ctx, &networkingv1.IngressList{}, ours)
+	if err != nil {
+		return 0, err
+	}
+	defer ingresses.Stop()
+	began := time.Now()
+	if err := b.makeEndpoints(ctx, set, 0, b.settings.endpoints); err != nil {
+		return 0, err
+	}
+	for added := 0; added < b.settings.endpoints; {
+		select {
+		case event := <-ingresses.ResultChan():
+			if event.Type == watch.Added && strings.HasPrefix(event.Object.(*networkingv1.Ingress).Namespace, set) {
+				added++
+			}
+		case <-time.After(patience):
+			return 0, errors.New("the operator does not make all Ingresses")
+		}
+	}
+	took := time.Since(began)
+	if b.templates == nil {
+		b.templates, err = b.childrenOf(ctx, place(set, 0))
+	}
+	return took, err
+}
+
+// childrenOf reads the children of an endpoint, without what the API server adds.
+func (b *bench) childrenOf(ctx context.Context, at client.ObjectKey) ([]object, error) {
+	var children []object
+	for _, kind := range kinds {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(kind)
+		if err := b.client.List(ctx, list, client.InNamespace(at.Namespace), ours, client.MatchingLabels{v1alpha1.LabelEndpoint: at.Name}); err != nil {
+			return nil, err
+		}
+		for i := range list.Items {
+			child := list.Items[i].DeepCopy()
+			for _, field := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"} {
+				unstructured.RemoveNestedField(child.Object, "metadata", field)
+			}
+			unstructured.RemoveNestedField(child.Object, "status")
+			for _, field := range []string{"clusterIP", "clusterIPs", "ipFamilies"} {
+				unstructured.RemoveNestedField(child.Object, "spec", field)
+			}
+			children = append(children, child)
+		}
+	}
+	if len(children) < len(kinds)-1 {
+		return nil, fmt.Errorf("endpoint %s has only %d children", at, len(children))
+	}
+	return children, nil
+}
+
+// bareRound is how long a client takes that knows what to write, and does nothing else.
+func (b *bench) bareRound(ctx context.Context, round int) (time.Duration, error) {
+	set := fmt.Sprintf("bare-%d", round)
+	for i := 0; i < b.settings.endpoints; i += perNamespace {
+		if err := b.makeNamespace(ctx, place(set, i).Namespace); err != nil {
+			return 0, err
+		}
+	}
+	model := place("ours-0", 0).Name
+	began := time.Now()
+	err := each(ctx, b.settings.concurrency, b.settings.endpoints, func(ctx context.Context, i int) error {
+		at := place(set, i)
+		for _, template := range b.templates {
+			child := template.DeepCopy()
+			child.SetNamespace(at.Namespace)
+			child.SetName(at.Name + strings.TrimPrefix(template.GetName(), model))
+			err := b.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(child), client.FieldOwner(fieldManager), client.ForceOwnership)
+			if err != nil {
+				return fmt.Errorf("writing %s %s: %w", child.GetKind(), child.GetName(), err)
+			}
+		}
+		return nil
+	})
+	return time.Since(began), err
+}
+
+// clear deletes what the rounds made: nothing collects garbage here.
+func (b *bench) clear(ctx context.Context) error {
+	var namespaces metav1.PartialObjectMetadataList
+	namespaces.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "NamespaceList"})
+	if err := b.client.List(ctx, &namespaces); err != nil {
+		return err
+	}
+	all := append([]schema.GroupVersionKind{v1alpha1.GroupVersion.WithKind("WeChatEndpoint")}, kinds...)
+	return each(ctx, busy, len(namespaces.Items), func(ctx context.Context, i int) error {
+		namespace := namespaces.Items[i].Name
+		if !strings.HasPrefix(namespace, "ours-") && !strings.HasPrefix(namespace, "bare-") {
+			return nil
+		}
+		for _, kind := range all {
+			one := &unstructured.Unstructured{}
+			one.SetGroupVersionKind(kind)
+			if kind.Kind == "Service" { // has no deletecollection worth the name
+				if err := b.deleteServices(ctx, namespace); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := b.client.DeleteAllOf(ctx, one, client.InNamespace(namespace)); err != nil {
+				return fmt.Errorf("deleting every %s of %s: %w", kind.Kind, namespace, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (b *bench) deleteServices(ctx context.Context, namespace string) error {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "ServiceList"})
+	if err := b.client.List(ctx, list, client.InNamespace(namespace)); err != nil {
+		return err
+	}
+	for i := range list.Items {
+		if err := client.IgnoreNotFound(b.client.Delete(ctx, &list.Items[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}

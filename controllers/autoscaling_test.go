@@ -83,10 +83,13 @@ func TestAutoscalingFromTheStart(t *testing.T) {
 	create(t, endpoint)
 	awaitOwned(t, namespace, false)
 
-	before := untouchedByPath(t, namespace)
+	scaler := autoscaler(namespace)
+	awaitChild(t, scaler)
+	before, version := untouchedByPath(t, namespace), scaler.ResourceVersion
 	change(t, endpoint, func(e *v1alpha1.WeChatEndpoint) { e.Spec.Backend.Path = "/again" })
 	awaitObserved(t, endpoint)
-	if diff := cmp.Diff(before, untouchedByPath(t, namespace)); diff != "" {
+	awaitChild(t, scaler)
+	if diff := cmp.Diff(before, untouchedByPath(t, namespace)); diff != "" || scaler.ResourceVersion != version {
 		t.Errorf("a settled endpoint was written again (-before +after):\n%s", diff)
 	}
 

@@ -57,8 +57,13 @@ func TestEveryCallMayFail(t *testing.T) {
 		"the URL moves to an HTTPRoute":  func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.moveToHTTPRoute(t) },
 		"the HTTPRoute is accepted":      func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.moveToHTTPRoute(t); s.settleOnce(t) },
 		"children are deleted":           func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.deleteChildren(t) },
-		"autoscaling comes":              func(t *testing.T, s *scene) { s.make(t); s.scaleTo(t, 3); s.settle(t); s.autoscale(t) },
-		"NetworkPolicies are given up":   func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.openNetwork() },
+		"autoscaling comes, and NetworkPolicies go": func(t *testing.T, s *scene) {
+			s.make(t)
+			s.scaleTo(t, 3)
+			s.settle(t)
+			s.autoscale(t)
+			s.openNetwork()
+		},
 	}
 	var tried atomic.Int64
 	t.Run("while", func(t *testing.T) {

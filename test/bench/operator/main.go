@@ -44,7 +44,7 @@ type settings struct {
 	secrets     int
 	steps       []int
 	rotations   int
-	profile     string
+	profiles    string
 }
 
 func run(ctx context.Context, args []string) error {
@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&s.concurrency, "concurrency", 4, "writers of each side: the operator's --concurrency, and the bare client's")
 	flags.IntVar(&s.secrets, "secrets", 10000, "Secrets in the cluster that are not the operator's business")
 	flags.IntVar(&s.rotations, "rotations", 200, "changes of a user's Secret")
-	flags.StringVar(&s.profile, "cpuprofile", "", "file for a CPU profile of the operator while it makes the first round's endpoints")
+	flags.StringVar(&s.profiles, "profiles", "", "folder for profiles of the operator while it makes endpoints; none by default")
 	quick := flags.Bool("quick", false, "a few of everything, to see that it works")
 	if err := flags.Parse(args); err != nil {
 		return err

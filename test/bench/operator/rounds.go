@@ -52,6 +52,8 @@ func (b *bench) operatorRound(ctx context.Context, round int) (time.Duration, er
 		return 0, err
 	}
 	defer ingresses.Stop()
+	profiled := make(chan error, 1)
+	go func() { profiled <- b.saveProfiles(ctx, set) }()
 	began := time.Now()
 	if err := b.makeEndpoints(ctx, set, 0, b.settings.endpoints); err != nil {
 		return 0, err
@@ -67,6 +69,9 @@ func (b *bench) operatorRound(ctx context.Context, round int) (time.Duration, er
 		}
 	}
 	took := time.Since(began)
+	if err := <-profiled; err != nil {
+		return 0, err
+	}
 	if b.templates == nil {
 		b.templates, err = b.childrenOf(ctx, place(set, 0))
 	}

@@ -116,27 +116,8 @@ func (o *operator) rss() (float64, error) {
 	return 0, fmt.Errorf("the kernel tells no VmRSS")
 }
 
-// ticksPerSecond is that of /proc on every Linux.
-const ticksPerSecond = 100
-
 // cpu is the operator's CPU time, in user and in kernel mode, since it began.
-func (o *operator) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", o.command.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ") // the name before it may hold anything
-	fields := strings.Fields(rest)
-	var ticks int
-	for _, field := range fields[11:13] { // utime and stime
-		n, err := strconv.Atoi(field)
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
-}
+func (o *operator) cpu() (time.Duration, error) { return cpuOf(o.command.Process.Pid) }
 
 // patience bounds every wait.
 const patience = 10 * time.Minute

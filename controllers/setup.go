@@ -104,7 +104,7 @@ func CacheOptions() cache.Options {
 		&networkingv1.Ingress{}:                  {Transform: trimIngress},
 		&corev1.Secret{}:                         {Label: labelled},
 		&corev1.Service{}:                        {Transform: trimService},
-	}, DefaultTransform: trimGatewayAPI} // by object the cache would ask for the kinds before they are there
+	}, DefaultTransform: trim} // by object the cache would ask for the kinds before they are there
 }
 
 // trimService drops what is not read of a Service that is not a child. A child's managed fields say what was applied.

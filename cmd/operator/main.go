@@ -36,6 +36,7 @@ func run(ctx context.Context, args []string) error {
 	electIn := flags.String("leader-election-namespace", "", "namespace of the Lease; default: the operator's own")
 	metrics := flags.String("metrics-bind-address", ":8080", "address of the metrics, 0 for none")
 	probes := flags.String("health-probe-bind-address", ":8081", "address of /healthz and /readyz")
+	profiles := flags.String("pprof-bind-address", "0", "address of Go's profiles, for who measures the operator; 0 for none")
 	concurrency := flags.Int("concurrency", 4, "endpoints that are reconciled at once")
 	var level slog.Level
 	flags.TextVar(&level, "log-level", slog.LevelInfo, "debug, info, warn or error")
@@ -58,7 +59,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	manager, err := ctrl.NewManager(rest, ctrl.Options{
 		Scheme: scheme, Cache: controllers.CacheOptions(),
-		Metrics: metricsserver.Options{BindAddress: *metrics}, HealthProbeBindAddress: *probes,
+		Metrics: metricsserver.Options{BindAddress: *metrics}, HealthProbeBindAddress: *probes, PprofBindAddress: *profiles,
 		LeaderElection: *elect, LeaderElectionID: "wechatendpoint-operator", LeaderElectionNamespace: *electIn, LeaderElectionReleaseOnCancel: true,
 	})
 	if err != nil {

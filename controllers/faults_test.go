@@ -169,6 +169,7 @@ func (w *world) create(t *testing.T, object client.Object) {
 type scene struct {
 	*world
 	namespace string
+	options   controllers.Options
 	deleted   bool // somebody deleted children, which no status knows before the next reconcile
 	moves     bool // the URL is published, and moves from one kind of route to another: there must always be one
 }
@@ -179,7 +180,7 @@ func (w *world) newScene(t *testing.T) *scene {
 	w.create(t, namespace)
 	w.create(t, appService(namespace.Name))
 	w.create(t, tokenSecret(namespace.Name, "a-fine-token"))
-	return &scene{world: w, namespace: namespace.Name}
+	return &scene{world: w, namespace: namespace.Name, options: controllers.Options{SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent"}}
 }
 
 func (s *scene) make(t *testing.T) {
@@ -304,7 +305,7 @@ func (s *scene) reconcileWith(t *testing.T, f *failure) (ctrl.Result, error) {
 	})
 	r := &controllers.Reconciler{
 		Client: calling, Live: calling, Events: events.NewFakeRecorder(1000), Probe: s,
-		Options: controllers.Options{SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent"},
+		Options: s.options,
 	}
 	return r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: s.namespace, Name: "shop"}})
 }

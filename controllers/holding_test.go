@@ -55,10 +55,10 @@ func TestPublishedURLIsNotTakenByAnOlderEndpointThatMovesThere(t *testing.T) {
 			awaitCondition(t, holder, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
 
 			change(t, older, func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL = to })
-			awaitCondition(t, older, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonURLConflict)
+			awaitCondition(t, older, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonHostNotAllowed)
 			change(t, older, func(e *v1alpha1.WeChatEndpoint) { e.Spec.Backend.Path = "/again" }) // another reconcile, with the status of the first
 			time.Sleep(settling)
-			awaitCondition(t, older, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonURLConflict)
+			awaitCondition(t, older, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonHostNotAllowed)
 			awaitCondition(t, holder, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted)
 		})
 	}

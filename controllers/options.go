@@ -23,6 +23,10 @@ type Options struct {
 	// AllowedIngressAnnotations are the keys that url.ingress.annotations may hold. Others could change what an ingress
 	// controller does for everybody.
 	AllowedIngressAnnotations []string `json:"allowedIngressAnnotations,omitempty"`
+	// AllowedIngressClasses are the classes that url.ingress.className may name; empty allows all, and the cluster's default.
+	AllowedIngressClasses []string `json:"allowedIngressClasses,omitempty"`
+	// Hosts says which namespaces may use which hosts; empty lets a host belong to whichever namespace publishes it first.
+	Hosts Hosts `json:"hosts,omitempty"`
 	// Concurrency is how many endpoints are reconciled at once; zero is 1.
 	Concurrency int `json:"-"`
 }
@@ -62,5 +66,5 @@ func (o Options) validate() error {
 	default:
 		return fmt.Errorf("sidecarImagePullPolicy is %q: set Always, IfNotPresent or Never", o.SidecarPullPolicy)
 	}
-	return nil
+	return o.Hosts.validate()
 }

@@ -115,8 +115,8 @@ func TestOverlappingRoutesAreAConflict(t *testing.T) {
 			create(t, first)
 			awaitCondition(t, first, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted)
 			time.Sleep(time.Until(first.CreationTimestamp.Add(1100 * time.Millisecond))) // ages are told in seconds
-			second := newEndpoint(newNamespace(t))
-			second.Spec.URL = first.Spec.URL
+			second := newEndpoint(first.Namespace)
+			second.Name, second.Spec.URL = "second", first.Spec.URL
 			second.Spec.URL.Path, second.Spec.DomainFiles = test.second, test.files
 			create(t, second)
 			if test.message == "" {
@@ -139,8 +139,8 @@ func TestPublishedDomainFileIsNotTakenByAnOlderEndpoint(t *testing.T) {
 	awaitCondition(t, older, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
 	time.Sleep(time.Until(older.CreationTimestamp.Add(1100 * time.Millisecond))) // ages are told in seconds
 	file := []v1alpha1.DomainFile{{Name: "MP_verify_abc.txt", Content: "abc"}}
-	holder := newEndpoint(newNamespace(t))
-	holder.Spec.URL, holder.Spec.DomainFiles = url, file
+	holder := newEndpoint(older.Namespace)
+	holder.Name, holder.Spec.URL, holder.Spec.DomainFiles = "second", url, file
 	holder.Spec.URL.Path = "/b"
 	create(t, holder)
 	awaitCondition(t, holder, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)

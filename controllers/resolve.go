@@ -9,12 +9,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,6 +27,9 @@ func (r *Reconciler) accept(ctx context.Context, endpoint *v1alpha1.WeChatEndpoi
 	if endpoint.Spec.URL.Host == "" && endpoint.Spec.URL.Exposure != v1alpha1.ExposureNone && !r.Options.AllowEmptyHost {
 		return refs.Waitf(v1alpha1.ReasonHostRequired,
 			"url.host is left out, which would answer on every host of the cluster: set url.host, or ask the platform team to install the operator with allowEmptyHost")
+	}
+	if err := r.checkClass(endpoint); err != nil {
+		return err
 	}
 	if key := r.forbiddenAnnotation(endpoint); key != "" {
 		return refs.Waitf(v1alpha1.ReasonAnnotationNotAllowed,
@@ -83,100 +83,6 @@ func (r *Reconciler) forbiddenAnnotation(endpoint *v1alpha1.WeChatEndpoint) stri
 		}
 	}
 	return ""
-}
-
-// checkClaim refuses an endpoint that asks for a route which another one holds: the one whose route is published, and among
-// unpublished ones the older.
-func (r *Reconciler) checkClaim(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) error {
-	if endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone {
-		return nil
-	}
-	var others v1alpha1.WeChatEndpointList
-	if err := r.List(ctx, &others, client.MatchingFields{indexHost: endpoint.Spec.URL.Host}); err != nil {
-		return fmt.Errorf("listing the endpoints of the host: %w", err)
-	}
-	for i := range others.Items {
-		other := &others.Items[i]
-		if other.UID == endpoint.UID || !other.DeletionTimestamp.IsZero() || other.Spec.URL.Exposure == v1alpha1.ExposureNone {
-			continue
-		}
-		lost, err := r.lostRoute(ctx, endpoint, other)
-		if err != nil {
-			return err
-		}
-		if lost != nil {
-			return conflict(endpoint, other, *lost)
-		}
-	}
-	return nil
-}
-
-func conflict(endpoint, holder *v1alpha1.WeChatEndpoint, lost render.Route) error {
-	name := "an endpoint in another namespace"
-	if holder.Namespace == endpoint.Namespace {
-		name = "WeChatEndpoint " + holder.Name
-	}
-	what := ""
-	if lost.Prefix {
-		what = "a path below "
-	}
-	return refs.Waitf(v1alpha1.ReasonURLConflict, "%s%s%s is held by %s: choose another host, path or domain file, or delete the other endpoint",
-		what, endpoint.Spec.URL.Host, lost.Path, name)
-}
-
-// lostRoute returns a route of the endpoint that the other holds rather than the endpoint, or nil.
-func (r *Reconciler) lostRoute(ctx context.Context, endpoint, other *v1alpha1.WeChatEndpoint) (*render.Route, error) {
-	for _, mine := range render.Routes(endpoint) {
-		for _, theirs := range render.Routes(other) {
-			if !mine.Overlaps(theirs) {
-				continue
-			}
-			holding, err := r.holds(ctx, endpoint, mine)
-			if err != nil {
-				return nil, err
-			}
-			otherHolding, err := r.holds(ctx, other, theirs)
-			if err != nil {
-				return nil, err
-			}
-			if holding == otherHolding && older(other, endpoint) || otherHolding && !holding {
-				return &mine, nil
-			}
-		}
-	}
-	return nil, nil
-}
-
-// holds reports whether the route is published. That of the URL stands in the status; that of a domain file, which may have
-// been added since, in the Ingress alone.
-func (r *Reconciler) holds(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, route render.Route) (bool, error) {
-	isFile := func(f v1alpha1.DomainFile) bool { return "/"+f.Name == route.Path }
-	if !published(endpoint) || !slices.ContainsFunc(endpoint.Spec.DomainFiles, isFile) {
-		return published(endpoint), nil
-	}
-	var ingress networkingv1.Ingress
-	err := r.Get(ctx, client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}, &ingress)
-	if client.IgnoreNotFound(err) != nil {
-		return false, fmt.Errorf("reading Ingress %s: %w", render.Name(endpoint), err)
-	}
-	return err == nil && metav1.IsControlledBy(&ingress, endpoint) && publishesRoute(&ingress, endpoint.Spec.URL.Host, route), nil
-}
-
-// older reports whether a was made before b; of two that were made in the same second, the name decides.
-func older(a, b *v1alpha1.WeChatEndpoint) bool {
-	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
-		return a.CreationTimestamp.Before(&b.CreationTimestamp)
-	}
-	return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name) < 0
-}
-
-// published reports whether an Ingress leads from the claim to the endpoint. A status that speaks of another URL, or of
-// none that is published, is that of an earlier spec: it lends no right to the new claim.
-func published(e *v1alpha1.WeChatEndpoint) bool {
-	route := apimeta.FindStatusCondition(e.Status.Conditions, v1alpha1.ConditionRouteProgrammed)
-	_, claim, _ := strings.Cut(e.Status.URL, "://")
-	return route != nil && route.Status == metav1.ConditionTrue && route.Reason == v1alpha1.ReasonRouteProgrammed &&
-		claim == shownHost(e)+e.Spec.URL.Path
 }
 
 // credentials are what the sidecar was last given.

@@ -152,13 +152,17 @@ func (r *Reconciler) observeHTTPRoute(ctx context.Context, endpoint *v1alpha1.We
 
 // routeServes reports whether the HTTPRoute has all routes of the endpoint and hangs on all its Gateways.
 func routeServes(live *gatewayv1.HTTPRoute, endpoint *v1alpha1.WeChatEndpoint) bool {
-	var hosts []gatewayv1.Hostname
-	if host := endpoint.Spec.URL.Host; host != "" {
-		hosts = append(hosts, gatewayv1.Hostname(host))
-	}
-	return slices.Equal(live.Spec.Hostnames, hosts) &&
+	return slices.Equal(live.Spec.Hostnames, hostnames(endpoint)) &&
 		equality.Semantic.DeepEqual(live.Spec.ParentRefs, render.ParentRefs(endpoint)) &&
 		!slices.ContainsFunc(render.Routes(endpoint), func(route render.Route) bool { return !routeHas(live, route) })
+}
+
+// hostnames are those of the endpoint's HTTPRoute.
+func hostnames(endpoint *v1alpha1.WeChatEndpoint) []gatewayv1.Hostname {
+	if endpoint.Spec.URL.Host == "" {
+		return nil
+	}
+	return []gatewayv1.Hostname{gatewayv1.Hostname(endpoint.Spec.URL.Host)}
 }
 
 func routeHas(live *gatewayv1.HTTPRoute, route render.Route) bool {

@@ -318,8 +318,8 @@ func TestOneURLHasOneHolderAndIsHandedOver(t *testing.T) {
 	rival := newEndpoint(second)
 	rival.Spec.URL = holder.Spec.URL
 	create(t, rival)
-	condition := awaitCondition(t, rival, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonURLConflict)
-	wantMessage(t, condition, "an endpoint in another namespace")
+	condition := awaitCondition(t, rival, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonHostNotAllowed)
+	wantMessage(t, condition, "belongs to another namespace")
 	if strings.Contains(strings.ReplaceAll(condition.Message, holder.Spec.URL.Host, ""), first) {
 		t.Errorf("the message tells of another namespace: %s", condition.Message)
 	}

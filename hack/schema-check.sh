@@ -16,7 +16,7 @@ check() { # name, files; none reads standard input
   "$kubeconform" -strict -summary -schema-location "$work/schemas/{{.ResourceKind}}{{.KindSuffix}}.json" "${@:2}"
 }
 "$helm" template charts/wechat-endpoint | check "the chart"
-"$helm" template charts/wechat-endpoint --set replicaCount=2,metrics.service.enabled=true,allowEmptyHost=true | check "the chart with more values"
+"$helm" template charts/wechat-endpoint --set replicaCount=2,metrics.service.enabled=true,allowEmptyHost=true --set-json 'hosts={"wx.example.com":["team-a"],"*":["*"]}' | check "the chart with more values"
 check "the kustomize bases" config/{manager,rbac}/[!k]*.yaml config/crd/bases/*.yaml
 check "the samples" config/samples/[!k]*.yaml
 if printf 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicass: 1}\n' | check "a typing mistake" >/dev/null; then

@@ -17,6 +17,8 @@ type Status struct {
 	Ready bool `json:"ready"`
 	// Used says when WeChat was seen with each accepted generation of the credentials.
 	Used map[int64]Use `json:"used,omitempty"`
+	// Serials are those of WeChat Pay's keys that notifications may be signed with now.
+	Serials []string `json:"serials,omitempty"`
 }
 
 // opsHandler serves what the route never reaches: health, readiness, status and metrics.
@@ -30,7 +32,11 @@ func (s *Sidecar) opsHandler() http.Handler {
 }
 
 func (s *Sidecar) status() Status {
-	return Status{Status: s.files.Status(), Ready: s.served.Load() != nil && !s.draining.Load(), Used: s.uses.all()}
+	status := Status{Status: s.files.Status(), Used: s.uses.all()}
+	if served := s.served.Load(); served != nil {
+		status.Ready, status.Serials = !s.draining.Load(), served.gate.Serials(s.now())
+	}
+	return status
 }
 
 func (s *Sidecar) serveReadiness(w http.ResponseWriter, r *http.Request) {

@@ -44,6 +44,10 @@ const (
 	ReasonAuditTooLong = "AuditTooLong"
 	// ReasonAuditEnded: verification.auditUntil is past, and the sidecar enforces again.
 	ReasonAuditEnded = "AuditEnded"
+	// ReasonHostNotAllowed: url.host belongs to another namespace, or the installation does not give it to this one.
+	ReasonHostNotAllowed = "HostNotAllowed"
+	// ReasonIngressClassNotAllowed: the installation does not allow the IngressClass.
+	ReasonIngressClassNotAllowed = "IngressClassNotAllowed"
 	// ReasonURLConflict: another endpoint holds the host and path, or the domain file.
 	ReasonURLConflict = "URLConflict"
 	// ReasonNameTaken: an object that this endpoint does not control has the name of one of its children.

@@ -29,6 +29,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "wechat-endpoint.config" -}}
 sidecarImage: {{ include "wechat-endpoint.image" (list .Values.sidecar.image .Chart.AppVersion) | quote }}
 allowEmptyHost: {{ .Values.allowEmptyHost }}
+{{- with .Values.allowedIngressClasses }}
+allowedIngressClasses:
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- with .Values.hosts }}
+hosts:
+{{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .Values.allowedIngressAnnotations }}
 allowedIngressAnnotations:
 {{- toYaml . | nindent 0 }}

@@ -40,6 +40,9 @@ func (p *Prober) Play(ctx context.Context, addresses []string, port int, s Subje
 			places <- struct{}{}
 			defer func() { <-places }()
 			results[i] = s.play(ctx, net.JoinHostPort(address, strconv.Itoa(port)))
+			if results[i] == nil && s.Platform == config.PlatformPay {
+				results[i] = p.compareSerials(ctx, address, s)
+			}
 		})
 	}
 	wait.Wait()
@@ -74,6 +77,21 @@ func (s Subject) playPay(ctx context.Context, sender *wechattest.Sender) error {
 		return fmt.Errorf("no answer: %w", err)
 	case answer.Status != http.StatusForbidden:
 		return fmt.Errorf("a forged notification is answered with %d, not refused", answer.Status)
+	}
+	return nil
+}
+
+// compareSerials holds that the pod takes the signatures of every key that the Secret has: a forgery is refused by a pod without
+// keys, too.
+func (p *Prober) compareSerials(ctx context.Context, address string, s Subject) error {
+	status, err := p.ask(ctx, address)
+	if err != nil {
+		return err
+	}
+	for _, serial := range slices.Sorted(maps.Keys(s.Pair.PlatformKeys)) {
+		if !slices.Contains(status.Serials, serial) {
+			return fmt.Errorf("it does not know the key with serial %s", serial)
+		}
 	}
 	return nil
 }

@@ -84,7 +84,11 @@ func (p played) play(t *testing.T, s Subject) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(0).Play(t.Context(), []string{"127.0.0.1"}, port, s)[0]
+	ops, err := strconv.Atoi(p.ops[strings.LastIndex(p.ops, ":")+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(ops).Play(t.Context(), []string{"127.0.0.1"}, port, s)[0]
 }
 
 // status is what the sidecar says of itself.
@@ -146,6 +150,13 @@ func TestPlay(t *testing.T) {
 			if err := running.play(t, other); err == nil && subject.Platform != "Pay" {
 				t.Error("another token is no matter")
 			}
+			if len(subject.Pair.PlatformKeys) > 0 {
+				other = subject
+				other.Pair.PlatformKeys = map[string]string{"PUB_KEY_ID_1": "", "PUB_KEY_ID_2": ""}
+				if err := running.play(t, other); err == nil || !strings.Contains(err.Error(), "does not know the key with serial PUB_KEY_ID_2") {
+					t.Errorf("a key that the pod has not got is no matter: %v", err)
+				}
+			}
 			other = subject
 			other.Path = "/elsewhere"
 			if err := running.play(t, other); err == nil {
@@ -171,7 +182,7 @@ func TestPlayNamesWhatIsWrong(t *testing.T) {
 			server := httptest.NewServer(test.answer)
 			defer server.Close()
 			_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
-			if err := (played{port: port}).play(t, subject); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), token) {
+			if err := (played{port: port, ops: ":0"}).play(t, subject); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), token) {
 				t.Errorf("error %v, want %q in it and no token", err, test.want)
 			}
 		})

@@ -31,6 +31,8 @@ type Status struct {
 	Ready      bool   `json:"ready"`
 	// Used says when WeChat was seen with each accepted generation of the credentials.
 	Used map[int64]Use `json:"used"`
+	// Serials are those of WeChat Pay's keys that notifications may be signed with.
+	Serials []string `json:"serials"`
 }
 
 // Use is of one generation, since the pod began.

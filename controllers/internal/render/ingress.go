@@ -24,15 +24,20 @@ type Route struct {
 // and each domain file. With a placeholder in the path it is all below the part before it, where the sidecar answers 404
 // for what does not match.
 func Routes(endpoint *v1alpha1.WeChatEndpoint) []Route {
-	path := endpoint.Spec.URL.Path
-	routes := []Route{{Path: path}, {Path: path + "/"}}
-	if before, _, found := strings.Cut(path, "/$"); found {
-		routes = []Route{{Path: before, Prefix: true}}
-	}
+	routes := URLRoutes(endpoint)
 	for _, file := range endpoint.Spec.DomainFiles {
 		routes = append(routes, Route{Path: "/" + file.Name})
 	}
 	return routes
+}
+
+// URLRoutes are the Routes without those of domain files.
+func URLRoutes(endpoint *v1alpha1.WeChatEndpoint) []Route {
+	path := endpoint.Spec.URL.Path
+	if before, _, found := strings.Cut(path, "/$"); found {
+		return []Route{{Path: before, Prefix: true}}
+	}
+	return []Route{{Path: path}, {Path: path + "/"}}
 }
 
 // Overlaps reports whether a request could be led to both.

@@ -4,12 +4,27 @@
 package gate
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // checkNotification verifies a notification of WeChat Pay. Its age is checked before the signature, as its documentation
+// Serials are those of the keys of Pay that are accepted now, sorted. They are public.
+func (g *Gate) Serials(now time.Time) []string {
+	known := map[string]bool{}
+	for i := range g.pairs {
+		if g.pairs[i].Accepted(now) {
+			for serial := range g.pairs[i].platformKeys {
+				known[serial] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(known))
+}
+
 // asks; the query is not signed and not read.
 func (g *Gate) checkNotification(r Request, _ string, now time.Time) (Message, error) {
 	header, err := wechat.ParsePayHeader(r.Header)

@@ -1,0 +1,94 @@
+//go:build integration
+
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers"
+)
+
+// TestAHostBelongsToOneNamespace: a team cannot publish a path beside another team's, until that team has left the host.
+func TestAHostBelongsToOneNamespace(t *testing.T) {
+	owner := newEndpoint(newNamespace(t))
+	owner.Spec.URL.Exposure = v1alpha1.ExposureIngress
+	create(t, owner)
+	awaitCondition(t, owner, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted)
+	time.Sleep(time.Until(owner.CreationTimestamp.Add(1100 * time.Millisecond))) // ages are told in seconds
+	stranger := newEndpoint(newNamespace(t))
+	stranger.Spec.URL = owner.Spec.URL
+	stranger.Spec.URL.Path = "/elsewhere"
+	create(t, stranger)
+	condition := awaitCondition(t, stranger, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonHostNotAllowed)
+	wantMessage(t, condition, "ask the platform team to give it to namespace "+stranger.Namespace)
+	if strings.Contains(strings.ReplaceAll(condition.Message, owner.Spec.URL.Host, ""), owner.Namespace) {
+		t.Errorf("the message tells of another namespace: %s", condition.Message)
+	}
+	sibling := newEndpoint(owner.Namespace)
+	sibling.Name, sibling.Spec.URL = "sibling", stranger.Spec.URL
+	create(t, sibling)
+	awaitCondition(t, sibling, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted)
+
+	for _, endpoint := range []*v1alpha1.WeChatEndpoint{owner, sibling} {
+		change(t, endpoint, func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL.Exposure = v1alpha1.ExposureNone })
+	}
+	awaitCondition(t, stranger, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted)
+}
+
+// TestTheInstallationGivesHostsAndClasses lets an operator with choices reconcile an endpoint once.
+func TestTheInstallationGivesHostsAndClasses(t *testing.T) {
+	w := newWorld(t)
+	for name, test := range map[string]struct {
+		options func(namespace string) controllers.Options
+		reason  string
+		message string
+	}{
+		"a host that the map gives to this namespace": {func(namespace string) controllers.Options {
+			return controllers.Options{Hosts: controllers.Hosts{"*.example.com": {"another", namespace}}}
+		}, v1alpha1.ReasonAccepted, ""},
+		"a host that it gives to everybody": {func(string) controllers.Options {
+			return controllers.Options{Hosts: controllers.Hosts{"*": {"*"}}}
+		}, v1alpha1.ReasonAccepted, ""},
+		"a host that it gives to another": {func(string) controllers.Options {
+			return controllers.Options{Hosts: controllers.Hosts{"*.example.com": {"another"}, "*": {"*"}}}
+		}, v1alpha1.ReasonHostNotAllowed, "ask the platform team to add it to hosts"},
+		"a host that it does not name": {func(namespace string) controllers.Options {
+			return controllers.Options{Hosts: controllers.Hosts{"wx.example.org": {namespace}}}
+		}, v1alpha1.ReasonHostNotAllowed, "is not given to namespace"},
+		"a class that is allowed": {func(string) controllers.Options {
+			return controllers.Options{AllowedIngressClasses: []string{"other", "any"}}
+		}, v1alpha1.ReasonAccepted, ""},
+		"a class that is not": {func(string) controllers.Options {
+			return controllers.Options{AllowedIngressClasses: []string{"other", "third"}}
+		}, v1alpha1.ReasonIngressClassNotAllowed, "set it to one that this installation allows: other, third"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := w.newScene(t)
+			s.make(t)
+			s.options = test.options(s.namespace)
+			s.options.SidecarImage = "example.com/sidecar:1"
+			if _, err := s.reconcileWith(t, nil); err != nil {
+				t.Fatal(err)
+			}
+			endpoint := s.endpoint(t)
+			condition := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionAccepted)
+			if condition == nil || condition.Reason != test.reason || !strings.Contains(condition.Message, test.message) {
+				t.Errorf("got %+v, want %s: %s", condition, test.reason, test.message)
+			}
+			published := s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, children(s.namespace)[0]) == nil
+			if published != (test.reason == v1alpha1.ReasonAccepted) {
+				t.Errorf("children were made: %v", published)
+			}
+		})
+	}
+}

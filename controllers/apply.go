@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -23,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	apps "k8s.io/client-go/applyconfigurations/apps/v1"
+	autoscaling "k8s.io/client-go/applyconfigurations/autoscaling/v2"
 	core "k8s.io/client-go/applyconfigurations/core/v1"
 	networking "k8s.io/client-go/applyconfigurations/networking/v1"
 	policy "k8s.io/client-go/applyconfigurations/policy/v1"
@@ -44,14 +46,16 @@ type childKind struct {
 
 // childKinds are all kinds that the operator writes, by name.
 var childKinds = map[string]childKind{
-	"ServiceAccount":      kindOf(func() *corev1.ServiceAccount { return &corev1.ServiceAccount{} }, core.ExtractServiceAccount),
-	"ConfigMap":           kindOf(func() *corev1.ConfigMap { return &corev1.ConfigMap{} }, core.ExtractConfigMap),
-	"Secret":              kindOf(func() *corev1.Secret { return &corev1.Secret{} }, core.ExtractSecret),
-	"Deployment":          kindOf(func() *appsv1.Deployment { return &appsv1.Deployment{} }, apps.ExtractDeployment),
-	"PodDisruptionBudget": kindOf(func() *policyv1.PodDisruptionBudget { return &policyv1.PodDisruptionBudget{} }, policy.ExtractPodDisruptionBudget),
-	"Service":             kindOf(func() *corev1.Service { return &corev1.Service{} }, core.ExtractService),
-	"Ingress":             kindOf(func() *networkingv1.Ingress { return &networkingv1.Ingress{} }, networking.ExtractIngress),
-	"HTTPRoute":           kindOf(func() *gatewayv1.HTTPRoute { return &gatewayv1.HTTPRoute{} }, gateway.ExtractHTTPRoute),
+	"ServiceAccount":          kindOf(func() *corev1.ServiceAccount { return &corev1.ServiceAccount{} }, core.ExtractServiceAccount),
+	"ConfigMap":               kindOf(func() *corev1.ConfigMap { return &corev1.ConfigMap{} }, core.ExtractConfigMap),
+	"Secret":                  kindOf(func() *corev1.Secret { return &corev1.Secret{} }, core.ExtractSecret),
+	"Deployment":              kindOf(func() *appsv1.Deployment { return &appsv1.Deployment{} }, apps.ExtractDeployment),
+	"PodDisruptionBudget":     kindOf(func() *policyv1.PodDisruptionBudget { return &policyv1.PodDisruptionBudget{} }, policy.ExtractPodDisruptionBudget),
+	"HorizontalPodAutoscaler": kindOf(func() *autoscalingv2.HorizontalPodAutoscaler { return &autoscalingv2.HorizontalPodAutoscaler{} }, autoscaling.ExtractHorizontalPodAutoscaler),
+	"Service":                 kindOf(func() *corev1.Service { return &corev1.Service{} }, core.ExtractService),
+	"NetworkPolicy":           kindOf(func() *networkingv1.NetworkPolicy { return &networkingv1.NetworkPolicy{} }, networking.ExtractNetworkPolicy),
+	"Ingress":                 kindOf(func() *networkingv1.Ingress { return &networkingv1.Ingress{} }, networking.ExtractIngress),
+	"HTTPRoute":               kindOf(func() *gatewayv1.HTTPRoute { return &gatewayv1.HTTPRoute{} }, gateway.ExtractHTTPRoute),
 }
 
 // routeKinds are those that publish a URL. An endpoint has one, and while its exposure changes two.
@@ -105,6 +109,9 @@ func (r *Reconciler) applyChild(ctx context.Context, endpoint *v1alpha1.WeChatEn
 	live := kind.empty()
 	err := r.Get(ctx, client.ObjectKeyFromObject(wanted), live)
 	if apierrors.IsNotFound(err) {
+		if wanted, err = r.sized(ctx, endpoint, wanted); err != nil {
+			return "", err
+		}
 		return v1alpha1.ReasonChildRecreated, r.createChild(ctx, endpoint, wanted)
 	}
 	if err != nil {
@@ -119,6 +126,9 @@ func (r *Reconciler) applyChild(ctx context.Context, endpoint *v1alpha1.WeChatEn
 	}
 	applied, err := toUnstructured(owned)
 	if err != nil {
+		return "", err
+	}
+	if err := r.letGoOfReplicas(ctx, endpoint, applied, live); err != nil {
 		return "", err
 	}
 	if equality.Semantic.DeepEqual(applied.Object, wanted.Object) {
@@ -185,7 +195,11 @@ func (r *Reconciler) overwrite(ctx context.Context, wanted *unstructured.Unstruc
 }
 
 func (r *Reconciler) apply(ctx context.Context, object *unstructured.Unstructured) error {
-	err := r.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(render.FieldManager), client.ForceOwnership)
+	return r.applyAs(ctx, render.FieldManager, object)
+}
+
+func (r *Reconciler) applyAs(ctx context.Context, manager client.FieldOwner, object *unstructured.Unstructured) error {
+	err := r.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), manager, client.ForceOwnership)
 	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
 		return &refusedError{kind: object.GetKind(), err: err}
 	}
@@ -221,7 +235,7 @@ func refusal(endpoint *v1alpha1.WeChatEndpoint, err error) error {
 			refused.Error()+"; correct url, or ask the platform team")
 	default:
 		set(endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonPodsNotCreated,
-			refused.Error()+"; correct sidecar.resources, or ask the platform team")
+			refused.Error()+"; correct what sidecar asks for, or ask the platform team")
 	}
 	return err
 }

@@ -68,7 +68,7 @@ func success(endpoint *v1alpha1.WeChatEndpoint, condition string) (reason, messa
 		}
 		return v1alpha1.ReasonBackendResolved, message
 	case v1alpha1.ConditionSidecarAvailable:
-		return v1alpha1.ReasonSidecarAvailable, fmt.Sprintf("%d pods serve this configuration and these credentials", render.Replicas(endpoint))
+		return v1alpha1.ReasonSidecarAvailable, "every wanted pod serves this configuration and these credentials"
 	}
 	if condition == v1alpha1.ConditionVerified {
 		return v1alpha1.ReasonVerified, "the operator played WeChat against every pod with the newest credentials, and each answered as WeChat needs it"

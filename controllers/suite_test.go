@@ -29,7 +29,15 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
+
+// everyRule is a NetworkPolicy with all that one may have.
+var everyRule = render.NetworkPolicy{Enabled: true, Egress: true, MetricsFrom: []metav1.LabelSelector{
+	{}, // every namespace
+	{MatchLabels: map[string]string{"kubernetes.io/metadata.name": "monitoring"}},
+	{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "metrics", Operator: metav1.LabelSelectorOpExists}}},
+}}
 
 const patience = 20 * time.Second
 
@@ -80,6 +88,7 @@ func runSuite(m *testing.M) (int, error) {
 		Options: controllers.Options{
 			SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent", Concurrency: 2,
 			AllowedIngressAnnotations: []string{"cert-manager.io/issuer"},
+			OperatorNamespace:         "wechatendpoint-system", NetworkPolicy: everyRule,
 		},
 	}
 	if err := reconciler.SetupWithManager(ctx, manager); err != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -79,6 +80,14 @@ func TestValidation(t *testing.T) {
 		}
 	}
 	const certificate = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----"
+	autoscaling := func(least, most int32) func(*endpoint) {
+		return func(e *endpoint) {
+			e.Spec.Sidecar.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: &least, MaxReplicas: most}
+		}
+	}
+	cpu := func(name corev1.ResourceName) *corev1.ResourceRequirements {
+		return &corev1.ResourceRequirements{Requests: corev1.ResourceList{name: resource.MustParse("1")}}
+	}
 	refusals := ""
 	for name, test := range map[string]struct {
 		edit    func(*endpoint)
@@ -172,27 +181,56 @@ func TestValidation(t *testing.T) {
 		"an app with a port in its name": {func(e *endpoint) {
 			e.Spec.Backend.TLS = &v1alpha1.BackendTLS{CABundle: certificate, ServerName: "app:443"}
 		}, "backend.tls.serverName"},
-		"the app's root":                     {func(e *endpoint) { e.Spec.Backend.Path = "/" }, ""},
-		"the app's path, with a slash":       {func(e *endpoint) { e.Spec.Backend.Path = "/weixin/" }, ""},
-		"the app's path, with two":           {func(e *endpoint) { e.Spec.Backend.Path = "/weixin//" }, "backend.path must be like"},
-		"the app's path, dotted":             {func(e *endpoint) { e.Spec.Backend.Path = "/a/.." }, "must not hold a . or .. segment"},
-		"the shortest deadline":              {deadline(100 * time.Millisecond), ""},
-		"a deadline too short":               {deadline(99 * time.Millisecond), "from 100ms to 4900ms"},
-		"the longest deadline":               {deadline(4900 * time.Millisecond), ""},
-		"a deadline after WeChat's own":      {deadline(5 * time.Second), "WeChat hangs up after 5s"},
-		"no overlap":                         {overlap(0), ""},
-		"the longest overlap":                {overlap(720 * time.Hour), ""},
-		"an overlap too long":                {overlap(720*time.Hour + time.Second), "credentials.overlap must be from 0s to 720h"},
-		"an overlap before now":              {overlap(-time.Second), "credentials.overlap must be from 0s to 720h"},
-		"a revocation of nothing":            {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = 0 }, ""},
-		"a revocation":                       {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = 2 }, ""},
-		"a revocation that counts backwards": {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = -1 }, "revokeBefore"},
-		"the shortest freshness":             {freshness(30 * time.Second), ""},
-		"a freshness too short":              {freshness(29 * time.Second), "from 30s to 25h"},
-		"the longest freshness":              {freshness(25 * time.Hour), ""},
-		"a freshness too long":               {freshness(25*time.Hour + time.Second), "from 30s to 25h"},
-		"no replicas":                        {func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(0)) }, ""},
-		"too many replicas":                  {func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(101)) }, "less than or equal to 100"},
+		"the app's root":                      {func(e *endpoint) { e.Spec.Backend.Path = "/" }, ""},
+		"the app's path, with a slash":        {func(e *endpoint) { e.Spec.Backend.Path = "/weixin/" }, ""},
+		"the app's path, with two":            {func(e *endpoint) { e.Spec.Backend.Path = "/weixin//" }, "backend.path must be like"},
+		"the app's path, dotted":              {func(e *endpoint) { e.Spec.Backend.Path = "/a/.." }, "must not hold a . or .. segment"},
+		"the shortest deadline":               {deadline(100 * time.Millisecond), ""},
+		"a deadline too short":                {deadline(99 * time.Millisecond), "from 100ms to 4900ms"},
+		"the longest deadline":                {deadline(4900 * time.Millisecond), ""},
+		"a deadline after WeChat's own":       {deadline(5 * time.Second), "WeChat hangs up after 5s"},
+		"no overlap":                          {overlap(0), ""},
+		"the longest overlap":                 {overlap(720 * time.Hour), ""},
+		"an overlap too long":                 {overlap(720*time.Hour + time.Second), "credentials.overlap must be from 0s to 720h"},
+		"an overlap before now":               {overlap(-time.Second), "credentials.overlap must be from 0s to 720h"},
+		"a revocation of nothing":             {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = 0 }, ""},
+		"a revocation":                        {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = 2 }, ""},
+		"a revocation that counts backwards":  {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = -1 }, "revokeBefore"},
+		"the shortest freshness":              {freshness(30 * time.Second), ""},
+		"a freshness too short":               {freshness(29 * time.Second), "from 30s to 25h"},
+		"the longest freshness":               {freshness(25 * time.Hour), ""},
+		"a freshness too long":                {freshness(25*time.Hour + time.Second), "from 30s to 25h"},
+		"no replicas":                         {func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(0)) }, ""},
+		"too many replicas":                   {func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(101)) }, "less than or equal to 100"},
+		"autoscaling":                         {autoscaling(2, 2), ""},
+		"autoscaling of one pod":              {autoscaling(1, 100), ""},
+		"autoscaling from nothing":            {autoscaling(0, 2), "greater than or equal to 1"},
+		"autoscaling to too much":             {autoscaling(2, 101), "less than or equal to 100"},
+		"autoscaling to less than its least":  {autoscaling(3, 2), "maxReplicas must not be less than minReplicas"},
+		"autoscaling to one, without a least": {func(e *endpoint) { e.Spec.Sidecar.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 1} }, "maxReplicas must not be less than minReplicas"},
+		"autoscaling without a bound":         {func(e *endpoint) { e.Spec.Sidecar.Autoscaling = &v1alpha1.Autoscaling{} }, "maxReplicas"},
+		"autoscaling to all of the CPU": {func(e *endpoint) {
+			autoscaling(1, 2)(e)
+			e.Spec.Sidecar.Autoscaling.TargetCPUUtilizationPercentage = new(int32(100))
+		}, ""},
+		"autoscaling to more than all of the CPU": {func(e *endpoint) {
+			autoscaling(1, 2)(e)
+			e.Spec.Sidecar.Autoscaling.TargetCPUUtilizationPercentage = new(int32(101))
+		}, "less than or equal to 100"},
+		"autoscaling to no CPU": {func(e *endpoint) {
+			autoscaling(1, 2)(e)
+			e.Spec.Sidecar.Autoscaling.TargetCPUUtilizationPercentage = new(int32(0))
+		}, "greater than or equal to 1"},
+		"autoscaling of no replicas":         {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Replicas = new(int32(0)) }, "remove sidecar.autoscaling to stop the pods"},
+		"autoscaling with a CPU request":     {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Resources = cpu(corev1.ResourceCPU) }, ""},
+		"autoscaling without a CPU request":  {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Resources = cpu(corev1.ResourceMemory) }, "set sidecar.resources.requests.cpu"},
+		"a pull Secret":                      {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "regcred"}} }, ""},
+		"a pull Secret's bad name":           {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "a b"}} }, "imagePullSecrets: name must be the name of a Secret"},
+		"a pull Secret twice":                {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "a"}, {Name: "a"}} }, "Duplicate value"},
+		"32 tolerations":                     {func(e *endpoint) { e.Spec.Sidecar.Tolerations = make([]corev1.Toleration, 32) }, ""},
+		"33 tolerations":                     {func(e *endpoint) { e.Spec.Sidecar.Tolerations = make([]corev1.Toleration, 33) }, "at most 32 items"},
+		"a priority":                         {func(e *endpoint) { e.Spec.Sidecar.PriorityClassName = "system-cluster-critical" }, ""},
+		"a priority's bad name":              {func(e *endpoint) { e.Spec.Sidecar.PriorityClassName = "High" }, "must be the name of a PriorityClass"},
 		"an Official Account without a mode": {func(e *endpoint) { e.Spec.MessageMode = "" }, "as 消息加解密方式 in the console"},
 		"a Mini Program without a mode":      {platform(v1alpha1.PlatformMiniProgram, ""), "as 消息加解密方式 in the console"},
 		"a Mini Program in mode Compatible":  {platform(v1alpha1.PlatformMiniProgram, v1alpha1.MessageModeCompatible), ""},

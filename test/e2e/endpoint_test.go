@@ -68,7 +68,7 @@ func TestDeletedEndpointLeavesNothing(t *testing.T) {
 	s.create(t, s.endpoint())
 	s.awaitReady(t)
 	s.awaitPublished(t)
-	for _, kind := range []string{"Deployment", "Service", "ServiceAccount", "ConfigMap", "Secret", "Ingress", "PodDisruptionBudget"} {
+	for _, kind := range []string{"Deployment", "Service", "ServiceAccount", "ConfigMap", "Secret", "Ingress", "PodDisruptionBudget", "NetworkPolicy"} {
 		if name := kind + " " + s.namespace + "/" + childName; !slices.Contains(s.inventory(t), name) {
 			t.Errorf("there is no %s", name)
 		}

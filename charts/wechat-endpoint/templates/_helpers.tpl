@@ -41,4 +41,11 @@ hosts:
 allowedIngressAnnotations:
 {{- toYaml . | nindent 0 }}
 {{- end }}
+operatorNamespace: {{ .Release.Namespace | quote }}
+networkPolicy:
+  {{- toYaml .Values.sidecar.networkPolicy | nindent 2 }}
+{{- with .Values.sidecar.defaults }}
+sidecar:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}

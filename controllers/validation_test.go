@@ -35,6 +35,11 @@ func TestValidation(t *testing.T) {
 	ingress := func(e *endpoint, tuning v1alpha1.IngressExposure) {
 		e.Spec.URL.Exposure, e.Spec.URL.Ingress = v1alpha1.ExposureIngress, &tuning
 	}
+	annotation := func(key, value string) func(*endpoint) {
+		return func(e *endpoint) {
+			ingress(e, v1alpha1.IngressExposure{Annotations: map[string]v1alpha1.AnnotationValue{key: v1alpha1.AnnotationValue(value)}})
+		}
+	}
 	deadline := func(d time.Duration) func(*endpoint) {
 		return func(e *endpoint) { e.Spec.Backend.Deadline = &metav1.Duration{Duration: d} }
 	}
@@ -141,18 +146,33 @@ func TestValidation(t *testing.T) {
 		"a certificate without host":  {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{TLSSecretName: "tls"}); e.Spec.URL.Host = "" }, "needs url.host"},
 		"a certificate's bad name":    {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{TLSSecretName: "T"}) }, "name of a Secret"},
 		"an annotation of 1024 characters": {func(e *endpoint) {
-			ingress(e, v1alpha1.IngressExposure{Annotations: map[string]string{"a": strings.Repeat("x", 1024)}})
+			ingress(e, v1alpha1.IngressExposure{Annotations: map[string]v1alpha1.AnnotationValue{"a": v1alpha1.AnnotationValue(strings.Repeat("x", 1024))}})
 		}, ""},
 		"an annotation of 1025 characters": {func(e *endpoint) {
-			ingress(e, v1alpha1.IngressExposure{Annotations: map[string]string{"a": strings.Repeat("x", 1025)}})
-		}, "at most 1024"},
-		"a port by name":                 {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("web") }, ""},
-		"the highest port":               {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65535) }, ""},
-		"a port too high":                {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65536) }, "from 1 to 65535"},
-		"a port number in quotes":        {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("8080") }, "without quotes"},
-		"a Service with a dot":           {func(e *endpoint) { e.Spec.Backend.Service.Name = "app.other" }, "must be the name of a Service"},
-		"a Service of another namespace": {func(e *endpoint) { e.Spec.Backend.Service.Namespace = "team-b" }, ""},
-		"a Service of no namespace":      {func(e *endpoint) { e.Spec.Backend.Service.Namespace = "team.b" }, "backend.service.namespace"},
+			ingress(e, v1alpha1.IngressExposure{Annotations: map[string]v1alpha1.AnnotationValue{"a": v1alpha1.AnnotationValue(strings.Repeat("x", 1025))}})
+		}, "may not be more than 1024"},
+		"an annotation's usual key":              {annotation("cert-manager.io/Cluster-Issuer_1.x", "x"), ""},
+		"an annotation's key with a line break":  {annotation("a\nb", "x"), "a key must be like cert-manager.io/issuer"},
+		"an annotation's longest key":            {annotation(strings.Repeat("a.", 126)+"a/"+strings.Repeat("b", 63), "x"), ""},
+		"an annotation's key too long":           {annotation(strings.Repeat("b", 64), "x"), "a key must be like cert-manager.io/issuer"},
+		"an annotation's key with two slashes":   {annotation("a/b/c", "x"), "a key must be like cert-manager.io/issuer"},
+		"an annotation with spaces and Chinese":  {annotation("a", "a b, 微信 1.0; \"q\" \\ {}"), ""},
+		"an annotation of nothing":               {annotation("a", ""), ""},
+		"an annotation with a line break":        {annotation("a", "x\r\nX-Evil: 1"), "a value must be one line"},
+		"an annotation that ends in a newline":   {annotation("a", "x\n"), "a value must be one line"},
+		"an annotation with a tab":               {annotation("a", "a\tb"), "a value must be one line"},
+		"an annotation with a zero byte":         {annotation("a", "a\x00b"), "a value must be one line"},
+		"an annotation with a delete":            {annotation("a", "a\x7fb"), "a value must be one line"},
+		"an annotation with a next line, U+0085": {annotation("a", "a\u0085b"), "a value must be one line"},
+		"an annotation with a line separator":    {annotation("a", "a\u2028b"), "a value must be one line"},
+		"an annotation that reads backwards":     {annotation("a", "a\u202eb"), "a value must be one line"},
+		"a port by name":                         {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("web") }, ""},
+		"the highest port":                       {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65535) }, ""},
+		"a port too high":                        {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65536) }, "from 1 to 65535"},
+		"a port number in quotes":                {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("8080") }, "without quotes"},
+		"a Service with a dot":                   {func(e *endpoint) { e.Spec.Backend.Service.Name = "app.other" }, "must be the name of a Service"},
+		"a Service of another namespace":         {func(e *endpoint) { e.Spec.Backend.Service.Namespace = "team-b" }, ""},
+		"a Service of no namespace":              {func(e *endpoint) { e.Spec.Backend.Service.Namespace = "team.b" }, "backend.service.namespace"},
 		"an app by HTTPS": {func(e *endpoint) {
 			e.Spec.Backend.TLS = &v1alpha1.BackendTLS{CABundle: certificate, ServerName: "app.team-a.svc"}
 		}, ""},

@@ -355,8 +355,8 @@ type IngressExposure struct {
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
-	// +kubebuilder:validation:XValidation:rule="self.all(key, size(key) <= 253 && size(self[key]) <= 1024)",message="url.ingress.annotations: a key has at most 253 characters and a value at most 1024"
-	Annotations map[string]string `json:"annotations,omitempty"`
+	// +kubebuilder:validation:XValidation:rule="self.all(key, !format.qualifiedName().validate(key).hasValue())",message="url.ingress.annotations: a key must be like cert-manager.io/issuer: copy it from the documentation of what reads it"
+	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 
 	// tlsSecretName is the Secret with the certificate of the host. Left out, the Ingress serves plain HTTP, or what the
 	// ingress controller serves by default.
@@ -366,6 +366,13 @@ type IngressExposure struct {
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="url.ingress.tlsSecretName must be the name of a Secret: lower-case letters, digits, - and ."
 	TLSSecretName string `json:"tlsSecretName,omitempty"`
 }
+
+// AnnotationValue is one line: some ingress controllers copy it into a configuration of their own, where a line break would begin
+// another directive.
+//
+// +kubebuilder:validation:MaxLength=1024
+// +kubebuilder:validation:XValidation:rule="self.matches('^[^\\\\p{Cc}\\\\p{Cf}\\\\p{Zl}\\\\p{Zp}]*$')",message="url.ingress.annotations: a value must be one line of visible characters: remove line breaks, tabs and other control characters"
+type AnnotationValue string
 
 // Backend is the app that receives the verified messages.
 type Backend struct {

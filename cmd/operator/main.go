@@ -48,7 +48,12 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	options.Concurrency = *concurrency
-	ctrl.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
+	log := slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})
+	ctrl.SetLogger(logr.FromSlogHandler(log))
+	if keys := options.RiskyAnnotations(); len(keys) > 0 {
+		slog.New(log).Warn("endpoints may reconfigure the ingress controller: remove these keys from allowedIngressAnnotations, "+
+			"unless everybody who may write WeChatEndpoints is trusted that far", "keys", keys)
+	}
 	scheme, err := controllers.Scheme()
 	if err != nil {
 		return err

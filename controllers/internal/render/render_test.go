@@ -60,7 +60,7 @@ func TestGolden(t *testing.T) {
 			spec.MessageMode = v1alpha1.MessageModeCompatible
 			spec.ReceiverIDs = []string{"wx5823bf96d3bd56c7", ""}
 			spec.URL.Ingress = &v1alpha1.IngressExposure{
-				ClassName: "traefik", TLSSecretName: "wx-tls", Annotations: map[string]string{"cert-manager.io/issuer": "le"},
+				ClassName: "traefik", TLSSecretName: "wx-tls", Annotations: map[string]v1alpha1.AnnotationValue{"cert-manager.io/issuer": "le"},
 			}
 			spec.Backend.Path = "/callback/"
 			spec.Backend.Payload = v1alpha1.PayloadOriginal

@@ -15,6 +15,7 @@ cluster  := test/cluster/cluster
 tool      = "$$(tools/install $(1))"
 # A machine without kubectl gets the one that was built for the local cluster.
 find_kubectl = command -v kubectl >/dev/null || ln -sf "$$($(cluster) assets)/kubectl" bin/kubectl
+integration := go test -count=1 -timeout 20m -tags integration
 go_build := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 export IMAGE_PREFIX := $(REGISTRY)
 export IMAGE_TAG := $(VERSION)
@@ -83,8 +84,11 @@ fuzz: ## Look for inputs that break a property, FUZZTIME for each
 mutation: ## Weaken each security check, one after the other, and fail unless a test notices
 	go run ./test/mutation
 
-integration: ## Run the tests that need an API server
-	KUBEBUILDER_ASSETS="$$($(cluster) assets)" go test -count=1 -timeout 20m -tags integration ./controllers/...
+integration: ## Run the tests that need an API server, on the newest Kubernetes and on the oldest that is supported
+	@newest="$$($(cluster) assets)"; oldest="$$($(cluster) assets oldest)"; \
+	KUBEBUILDER_ASSETS="$$oldest" $(integration) -skip '^Test(EveryCallMayFail|TwoOperatorsAtOnce)$$' ./controllers/... & \
+	KUBEBUILDER_ASSETS="$$newest" $(integration) ./controllers/...; \
+	wait $$!
 
 e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images ## Run the end-to-end tests on the cluster
 	@[ "$(CLUSTER)" != local ] || $(cluster) load bin/images/*.tar

@@ -510,11 +510,12 @@ type ServiceReference struct {
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="backend.service.namespace must be the name of a namespace: lower-case letters, digits and -"
 	Namespace string `json:"namespace,omitempty"`
 
-	// port is a port of the Service, by number or by name.
+	// port is a port of the Service, by number (without quotes) or by name.
 	// +required
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=15
-	// +kubebuilder:validation:XValidation:rule="type(self) == string ? size(self) <= 15 && self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.matches('[a-z]') : self >= 1 && self <= 65535",message="backend.service.port must be a port number from 1 to 65535, or the name of a port of the Service (a number is written without quotes)"
+	// +kubebuilder:validation:Pattern=`^([0-9]+-?)*[a-z]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="uint(self) <= 65535u || size(self) <= 15",message="backend.service.port must be a port number from 1 to 65535, or the name of a port of the Service"
 	Port intstr.IntOrString `json:"port,omitempty,omitzero"` //nolint:kubeapilinter // its zero value, port 0, is refused: no pointer is needed to tell it from a missing one
 }
 

@@ -21,6 +21,7 @@ const help = `cluster runs a real Kubernetes of one node on this machine.
   exec -- COMMAND   run a command in the cluster's network
   load FILE…        give the node the images of archives
   assets            build etcd, kube-apiserver and kubectl; print their folder, for KUBEBUILDER_ASSETS
+  assets oldest     likewise, with the kube-apiserver of the oldest Kubernetes that is supported, and no kubectl
   kubeconfig        print the path of the admin's kubeconfig
   logs              print the folder of the components' logs
   audit             print the path of the audit log: what the operator asked of the apiserver
@@ -51,7 +52,7 @@ func run(ctx context.Context, args []string) error {
 	case "load":
 		return loadAll(ctx, rest)
 	case "assets":
-		return assets(ctx)
+		return assets(ctx, rest)
 	case "kubeconfig":
 		return printPath(adminConfig)
 	case "logs":

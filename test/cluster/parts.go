@@ -33,6 +33,9 @@ var (
 		"k8s.io/kubernetes/cmd/kubelet",
 	}, "4 minutes"}
 
+	// oldestKubernetes is the oldest release that the chart installs on. The cluster has no use for it; assets does.
+	oldestKubernetes = part{"kubernetes-1.33", []string{"k8s.io/kubernetes/cmd/kube-apiserver"}, "3 minutes"}
+
 	containerd = part{"containerd", []string{
 		"github.com/containerd/containerd/v2/cmd/containerd",
 		"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
@@ -43,7 +46,7 @@ var (
 	coredns = part{"coredns", []string{"."}, "a minute"}
 	traefik = part{"traefik", []string{"github.com/traefik/traefik/v3/cmd/traefik"}, "4 minutes"}
 
-	// allParts are in the order of building: what the control plane needs comes first.
+	// allParts are those of the cluster, in the order of building: what the control plane needs comes first.
 	allParts = []part{etcd, kubernetes, containerd, pause, coredns, traefik}
 )
 
@@ -135,7 +138,7 @@ func (p part) collect(from string) error {
 // ldflags strip the binaries; those of Kubernetes learn their version, which they compare with each other.
 func (p part) ldflags() string {
 	const strip = "-s -w"
-	if p.name != kubernetes.name {
+	if p.name != kubernetes.name && p.name != oldestKubernetes.name {
 		return strip
 	}
 	gomod, err := os.ReadFile(filepath.Join(p.source(), "go.mod"))

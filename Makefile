@@ -97,6 +97,11 @@ e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images ## Run the end-to-end te
 	HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
 	  go test -count=1 -timeout 25m -parallel 6 -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/...
 
+bench-operator: ## Measure what the operator costs an API server, side by side with a bare client (not a part of test)
+	@go build -o bin/operator ./cmd/operator
+	@go build -o bin/bench-operator ./test/bench/operator
+	@KUBEBUILDER_ASSETS="$$($(cluster) assets)" bin/bench-operator $(BENCH)
+
 ##@ A cluster to try it on
 
 demo: $(if $(filter local,$(CLUSTER)),cluster-up) images ## Show the main job, end to end, on the cluster
@@ -114,4 +119,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: help build images generate manifests verify test lint unit interop fuzz mutation integration e2e demo demo-down cluster-up cluster-down
+.PHONY: help build images generate manifests verify test lint unit interop fuzz mutation integration e2e bench-operator demo demo-down cluster-up cluster-down

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 // step is what a cluster costs that has grown to so many endpoints.
@@ -121,24 +122,32 @@ func (b *bench) awaitReady(ctx context.Context, n int) error {
 	})
 }
 
-// rotate changes users' Secrets, half of them one after the other and half of them many at once, and returns how long each
-// took to stand in the sidecars' Secret, sorted.
-func (b *bench) rotate(ctx context.Context) ([]time.Duration, error) {
-	endpoints := b.settings.steps[len(b.settings.steps)-1]
-	chosen := rand.Perm(endpoints)[:min(endpoints, b.settings.rotations)] //nolint:gosec // any will do
-	latencies := make([]time.Duration, len(chosen))
-	half := len(chosen) / 2
-	for i := range half {
-		if err := b.rotateOne(ctx, chosen[i], &latencies[i]); err != nil {
-			return nil, err
+// many is how many users' Secrets change at once.
+const many = 20
+
+// rotate changes users' Secrets, first one after the other and then many at once, and returns how long each took to stand in
+// the sidecars' Secret, sorted.
+func (b *bench) rotate(ctx context.Context) (single, crowded []time.Duration, err error) {
+	for _, of := range []struct {
+		latencies   *[]time.Duration
+		concurrency int
+		token       string
+	}{{&single, 1, "BenchToken2"}, {&crowded, many, "BenchToken3"}} {
+		chosen := rand.Perm(b.settings.steps[len(b.settings.steps)-1]) //nolint:gosec // any will do
+		latencies := make([]time.Duration, min(len(chosen), b.settings.rotations))
+		err := each(ctx, of.concurrency, len(latencies), func(ctx context.Context, i int) error {
+			return b.rotateOne(ctx, chosen[i], of.token, &latencies[i])
+		})
+		if err != nil {
+			return nil, nil, err
 		}
+		slices.Sort(latencies)
+		*of.latencies = latencies
 	}
-	err := each(ctx, busy, len(chosen)-half, func(ctx context.Context, i int) error { return b.rotateOne(ctx, chosen[half+i], &latencies[half+i]) })
-	slices.Sort(latencies)
-	return latencies, err
+	return single, crowded, nil
 }
 
-func (b *bench) rotateOne(ctx context.Context, i int, took *time.Duration) error {
+func (b *bench) rotateOne(ctx context.Context, i int, token string, took *time.Duration) error {
 	at := place("grow", i)
 	written, err := b.client.Watch(ctx, &corev1.SecretList{}, client.InNamespace(at.Namespace), client.MatchingLabels{
 		v1alpha1.LabelCredentials: v1alpha1.CredentialsGenerated, v1alpha1.LabelEndpoint: at.Name,
@@ -148,20 +157,30 @@ func (b *bench) rotateOne(ctx context.Context, i int, took *time.Duration) error
 	}
 	defer written.Stop()
 	began := time.Now()
-	if err := b.client.Update(ctx, userSecret(at, "BenchToken2")); err != nil {
+	if err := b.client.Update(ctx, userSecret(at, token)); err != nil {
 		return err
 	}
+	timeout := time.After(time.Minute)
 	for {
 		select {
-		case event := <-written.ResultChan():
-			if event.Type == watch.Modified {
+		case event, open := <-written.ResultChan():
+			if !open {
+				return fmt.Errorf("the watch of endpoint %s's credentials ended", at)
+			}
+			if event.Type == watch.Modified && serves(event.Object.(*corev1.Secret), token) {
 				*took = time.Since(began)
 				return nil
 			}
-		case <-time.After(time.Minute):
+		case <-timeout:
 			return fmt.Errorf("the change of endpoint %s's Secret is not served after a minute", at)
 		}
 	}
+}
+
+// serves reports whether the sidecar is given the token as the newest.
+func serves(secret *corev1.Secret, token string) bool {
+	credentials, err := config.ParseCredentials(secret.Data[config.CredentialsFile])
+	return err == nil && len(credentials.Pairs) > 0 && credentials.Pairs[0].Token == token
 }
 
 // resync starts the operator anew beside settled endpoints, so that it looks at every one, and returns how much it writes.

@@ -48,7 +48,7 @@ func (b *bench) startOperator(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	o.command = exec.Command(b.settings.binary,
+	o.command = exec.CommandContext(ctx, b.settings.binary,
 		"--config="+filepath.Join(b.folder, "config.yaml"),
 		"--metrics-bind-address=0", "--health-probe-bind-address="+health, "--pprof-bind-address="+profiles,
 		"--concurrency="+strconv.Itoa(b.settings.concurrency))
@@ -64,9 +64,13 @@ func (b *bench) startOperator(ctx context.Context) error {
 			said, err := os.ReadFile(o.log)
 			return false, errors.Join(fmt.Errorf("the operator ended at once:\n%s", said), err)
 		}
-		response, err := http.Get("http://" + health + "/readyz")
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+health+"/readyz", http.NoBody)
 		if err != nil {
-			return false, nil
+			return false, err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return false, ctx.Err() // it does not listen yet
 		}
 		return response.StatusCode == http.StatusOK, response.Body.Close()
 	})

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
@@ -33,7 +34,7 @@ func (b *bench) saveProfiles(ctx context.Context, name string) error {
 	operator := "http://" + b.operator.profiles
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return saveProfile(ctx, privileged, b.config.Host+cpu, filepath.Join(b.settings.profiles, name+".apiserver.cpu"))
+		return saveProfile(ctx, privileged, strings.TrimSuffix(b.config.Host, "/")+cpu, filepath.Join(b.settings.profiles, name+".apiserver.cpu"))
 	})
 	group.Go(func() error {
 		err := saveProfile(ctx, http.DefaultClient, operator+cpu, filepath.Join(b.settings.profiles, name+".cpu"))

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -151,6 +152,24 @@ func (b *bench) bareRound(ctx context.Context, round int) (cost, error) {
 	return end()
 }
 
+// askedRound is what it costs that users write the endpoints, with no operator to answer them.
+func (b *bench) askedRound(ctx context.Context, round int) (cost, error) {
+	set := fmt.Sprintf("asked-%d", round)
+	for i := 0; i < b.settings.endpoints; i += perNamespace {
+		if err := b.makeNamespace(ctx, place(set, i).Namespace); err != nil {
+			return cost{}, err
+		}
+	}
+	end, err := beginRound()
+	if err != nil {
+		return cost{}, err
+	}
+	if err := b.makeEndpoints(ctx, set, 0, b.settings.endpoints); err != nil {
+		return cost{}, err
+	}
+	return end()
+}
+
 // clear deletes what the rounds made: nothing collects garbage here.
 func (b *bench) clear(ctx context.Context) error {
 	var namespaces metav1.PartialObjectMetadataList
@@ -161,7 +180,8 @@ func (b *bench) clear(ctx context.Context) error {
 	all := append([]schema.GroupVersionKind{v1alpha1.GroupVersion.WithKind("WeChatEndpoint")}, kinds...)
 	return each(ctx, busy, len(namespaces.Items), func(ctx context.Context, i int) error {
 		namespace := namespaces.Items[i].Name
-		if !strings.HasPrefix(namespace, "ours-") && !strings.HasPrefix(namespace, "bare-") {
+		set, _, _ := strings.Cut(namespace, "-")
+		if !slices.Contains([]string{"ours", "bare", "asked"}, set) {
 			return nil
 		}
 		for _, kind := range all {

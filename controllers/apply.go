@@ -228,7 +228,7 @@ type refusedError struct {
 }
 
 func (e *refusedError) Error() string {
-	return "the API server refuses the " + e.kind + ": " + e.err.Error()
+	return "the API server refuses the " + e.kind + ": " + shortened(e.err.Error())
 }
 func (e *refusedError) Unwrap() error { return e.err }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -93,8 +94,22 @@ func waitForOthers(endpoint *v1alpha1.WeChatEndpoint) {
 
 func set(endpoint *v1alpha1.WeChatEndpoint, condition string, status metav1.ConditionStatus, reason, message string) {
 	apimeta.SetStatusCondition(&endpoint.Status.Conditions, metav1.Condition{
-		Type: condition, Status: status, Reason: reason, Message: message, ObservedGeneration: endpoint.Generation,
+		Type: condition, Status: status, Reason: reason, Message: shortened(message), ObservedGeneration: endpoint.Generation,
 	})
+}
+
+// maxMessage is the most that the API server takes of an event's note (NoteLengthLimit of events.k8s.io/v1); of a condition it takes
+// more. Bytes.
+const maxMessage = 1024
+
+// shortened leaves out the middle of a message that is too long, which quotes what somebody wrote: the beginning says what is
+// wrong, and the end what to do. Without it one long value in the spec would keep the whole status from being stored.
+func shortened(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	const gap, end = " … ", 300
+	return strings.ToValidUTF8(message[:maxMessage-end-len(gap)], "") + gap + strings.ToValidUTF8(message[len(message)-end:], "")
 }
 
 // describe fills what the status repeats of the spec.

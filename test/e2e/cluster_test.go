@@ -97,12 +97,15 @@ func connect() (*cluster, error) {
 }
 
 // install installs or upgrades the chart and waits until the operator is there.
-func (c *cluster) install(ctx context.Context) error {
+func (c *cluster) install(ctx context.Context, values ...string) error {
 	arguments := []string{
 		"upgrade", "--install", release, chart, "--namespace", operatorNamespace, "--create-namespace", "--wait", "--timeout", "2m",
 		"--set", "operator.image.repository=" + c.imagePrefix + "/operator", "--set-string", "operator.image.tag=" + c.imageTag,
 		"--set", "sidecar.image.repository=" + c.imagePrefix + "/sidecar", "--set-string", "sidecar.image.tag=" + c.imageTag,
 		"--set-string", `podAnnotations.wechatendpoint\.io/build=` + operatorBuild(),
+	}
+	for _, value := range values {
+		arguments = append(arguments, "--set", value)
 	}
 	if _, err := call(ctx, c.helm, arguments...); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -74,6 +75,23 @@ func TestInstallation(t *testing.T) {
 		s.token = "EndToEndToken2"
 		s.patchSecret(t, func(secret *corev1.Secret) { secret.Data[v1alpha1.KeyToken] = []byte(s.token) })
 		s.awaitPublished(t)
+		s.awaitReady(t)
+	})
+	t.Run("a choice of the installation reaches what is there", func(t *testing.T) {
+		policy := &networkingv1.NetworkPolicy{ObjectMeta: s.object(childName)}
+		if err := kube.Get(t.Context(), client.ObjectKeyFromObject(policy), policy); err != nil {
+			t.Fatal(err)
+		}
+		if err := kube.install(t.Context(), "sidecar.networkPolicy.enabled=false"); err != nil {
+			t.Fatal(err)
+		}
+		s.awaitGone(t, policy)
+		if err := kube.install(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, patience, "the NetworkPolicy", func(ctx context.Context) error {
+			return kube.Get(ctx, client.ObjectKeyFromObject(policy), policy)
+		})
 		s.awaitReady(t)
 	})
 }

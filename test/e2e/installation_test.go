@@ -7,11 +7,13 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
 	"testing"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,6 +34,7 @@ func TestInstallation(t *testing.T) {
 	s.serve(t)
 
 	t.Run("an upgrade to the same changes nothing", func(t *testing.T) {
+		awaitTypeChecked(t)
 		before := chartObjects(t)
 		if len(before) < 5 {
 			t.Fatalf("the chart has only %v", before.names())
@@ -94,6 +97,23 @@ func TestInstallation(t *testing.T) {
 		})
 		s.awaitReady(t)
 	})
+}
+
+// awaitTypeChecked waits until the cluster has written into the admission policy's status what it thinks of its expressions:
+// nothing, or the policy would not confine what it should.
+func awaitTypeChecked(t *testing.T) {
+	t.Helper()
+	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: operatorName}}
+	eventually(t, patience, "the admission policy to be checked", func(ctx context.Context) error {
+		err := kube.Get(ctx, client.ObjectKeyFromObject(policy), policy)
+		if err == nil && (policy.Status.ObservedGeneration != policy.Generation || policy.Status.TypeChecking == nil) {
+			err = errors.New("it is not yet")
+		}
+		return err
+	})
+	for _, warning := range policy.Status.TypeChecking.ExpressionWarnings {
+		t.Errorf("%s: %s", warning.FieldRef, warning.Warning)
+	}
 }
 
 // chartObjects lists what the chart has, but the Lease, which the operator renews.

@@ -93,11 +93,11 @@ func (b *bench) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	single, crowded, err := b.rotate(ctx)
+	writes, err := b.resync(ctx) // before the rotations, which are looked at again and again until WeChat uses them
 	if err != nil {
 		return err
 	}
-	writes, err := b.resync(ctx)
+	single, crowded, err := b.rotate(ctx)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,8 @@ type Options struct {
 	AllowedIngressClasses []string `json:"allowedIngressClasses,omitempty"`
 	// Hosts says which namespaces may use which hosts; empty lets a host belong to whichever namespace publishes it first.
 	Hosts Hosts `json:"hosts,omitempty"`
+	// Namespaces are those whose endpoints are served; nothing else is read then. Empty is the whole cluster.
+	Namespaces []string `json:"-"`
 	// Concurrency is how many endpoints are reconciled at once; zero is 1.
 	Concurrency int `json:"-"`
 }

@@ -84,7 +84,7 @@ mutation: ## Weaken each security check, one after the other, and fail unless a 
 	go run ./test/mutation
 
 integration: ## Run the tests that need an API server
-	KUBEBUILDER_ASSETS="$$($(cluster) assets)" go test -count=1 -tags integration ./controllers/...
+	KUBEBUILDER_ASSETS="$$($(cluster) assets)" go test -count=1 -timeout 20m -tags integration ./controllers/...
 
 e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images ## Run the end-to-end tests on the cluster
 	@[ "$(CLUSTER)" != local ] || $(cluster) load bin/images/*.tar

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -23,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	apps "k8s.io/client-go/applyconfigurations/apps/v1"
+	autoscaling "k8s.io/client-go/applyconfigurations/autoscaling/v2"
 	core "k8s.io/client-go/applyconfigurations/core/v1"
 	networking "k8s.io/client-go/applyconfigurations/networking/v1"
 	policy "k8s.io/client-go/applyconfigurations/policy/v1"
@@ -44,18 +46,23 @@ type childKind struct {
 
 // childKinds are all kinds that the operator writes, by name.
 var childKinds = map[string]childKind{
-	"ServiceAccount":      kindOf(func() *corev1.ServiceAccount { return &corev1.ServiceAccount{} }, core.ExtractServiceAccount),
-	"ConfigMap":           kindOf(func() *corev1.ConfigMap { return &corev1.ConfigMap{} }, core.ExtractConfigMap),
-	"Secret":              kindOf(func() *corev1.Secret { return &corev1.Secret{} }, core.ExtractSecret),
-	"Deployment":          kindOf(func() *appsv1.Deployment { return &appsv1.Deployment{} }, apps.ExtractDeployment),
-	"PodDisruptionBudget": kindOf(func() *policyv1.PodDisruptionBudget { return &policyv1.PodDisruptionBudget{} }, policy.ExtractPodDisruptionBudget),
-	"Service":             kindOf(func() *corev1.Service { return &corev1.Service{} }, core.ExtractService),
-	"Ingress":             kindOf(func() *networkingv1.Ingress { return &networkingv1.Ingress{} }, networking.ExtractIngress),
-	"HTTPRoute":           kindOf(func() *gatewayv1.HTTPRoute { return &gatewayv1.HTTPRoute{} }, gateway.ExtractHTTPRoute),
+	"ServiceAccount":          kindOf(func() *corev1.ServiceAccount { return &corev1.ServiceAccount{} }, core.ExtractServiceAccount),
+	"ConfigMap":               kindOf(func() *corev1.ConfigMap { return &corev1.ConfigMap{} }, core.ExtractConfigMap),
+	"Secret":                  kindOf(func() *corev1.Secret { return &corev1.Secret{} }, core.ExtractSecret),
+	"Deployment":              kindOf(func() *appsv1.Deployment { return &appsv1.Deployment{} }, apps.ExtractDeployment),
+	"PodDisruptionBudget":     kindOf(func() *policyv1.PodDisruptionBudget { return &policyv1.PodDisruptionBudget{} }, policy.ExtractPodDisruptionBudget),
+	"HorizontalPodAutoscaler": kindOf(func() *autoscalingv2.HorizontalPodAutoscaler { return &autoscalingv2.HorizontalPodAutoscaler{} }, autoscaling.ExtractHorizontalPodAutoscaler),
+	"Service":                 kindOf(func() *corev1.Service { return &corev1.Service{} }, core.ExtractService),
+	"NetworkPolicy":           kindOf(func() *networkingv1.NetworkPolicy { return &networkingv1.NetworkPolicy{} }, networking.ExtractNetworkPolicy),
+	"Ingress":                 kindOf(func() *networkingv1.Ingress { return &networkingv1.Ingress{} }, networking.ExtractIngress),
+	"HTTPRoute":               kindOf(func() *gatewayv1.HTTPRoute { return &gatewayv1.HTTPRoute{} }, gateway.ExtractHTTPRoute),
 }
 
 // routeKinds are those that publish a URL. An endpoint has one, and while its exposure changes two.
 var routeKinds = []string{"Ingress", "HTTPRoute"}
+
+// seenWhole are the kinds of which the cache holds every object, foreign ones too.
+var seenWhole = []string{"Service", "Ingress", "HTTPRoute"}
 
 func kindOf[O client.Object, A any](empty func() O, extract func(O, string) (A, error)) childKind {
 	return childKind{
@@ -105,6 +112,9 @@ func (r *Reconciler) applyChild(ctx context.Context, endpoint *v1alpha1.WeChatEn
 	live := kind.empty()
 	err := r.Get(ctx, client.ObjectKeyFromObject(wanted), live)
 	if apierrors.IsNotFound(err) {
+		if wanted, err = r.sized(ctx, endpoint, wanted); err != nil {
+			return "", err
+		}
 		return v1alpha1.ReasonChildRecreated, r.createChild(ctx, endpoint, wanted)
 	}
 	if err != nil {
@@ -121,14 +131,17 @@ func (r *Reconciler) applyChild(ctx context.Context, endpoint *v1alpha1.WeChatEn
 	if err != nil {
 		return "", err
 	}
+	if err := r.letGoOfReplicas(ctx, endpoint, applied, live); err != nil {
+		return "", err
+	}
 	if equality.Semantic.DeepEqual(applied.Object, wanted.Object) {
 		return "", nil
 	}
 	return v1alpha1.ReasonChildRestored, r.updateChild(ctx, wanted, live)
 }
 
-// createChild applies an object that the cache does not know. The cache holds labelled objects only, so that a foreign
-// object of that name would be invisible. A resource version that no object can have makes the API server refuse
+// createChild applies an object that the cache does not know. Of most kinds the cache holds labelled objects only, so that a
+// foreign object of that name would be invisible. A resource version that no object can have makes the API server refuse
 // the write if there is one, in the same request that would have made it.
 func (r *Reconciler) createChild(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, wanted *unstructured.Unstructured) error {
 	create := wanted.DeepCopy()
@@ -136,6 +149,9 @@ func (r *Reconciler) createChild(ctx context.Context, endpoint *v1alpha1.WeChatE
 	err := r.apply(ctx, create)
 	if !apierrors.IsConflict(err) {
 		return err
+	}
+	if slices.Contains(seenWhole, wanted.GetKind()) {
+		return notYetSeen(wanted)
 	}
 	var live metav1.PartialObjectMetadata
 	live.SetGroupVersionKind(wanted.GroupVersionKind())
@@ -146,9 +162,14 @@ func (r *Reconciler) createChild(ctx context.Context, endpoint *v1alpha1.WeChatE
 		return nameTaken(wanted)
 	}
 	if labels.SelectorFromSet(wanted.GetLabels()).Matches(labels.Set(live.Labels)) {
-		return fmt.Errorf("%s %s is not in the cache yet", wanted.GetKind(), wanted.GetName()) // what was rendered may rest on its absence
+		return notYetSeen(wanted)
 	}
 	return r.updateChild(ctx, wanted, &live) // ours, but somebody took a label away by which it is seen
+}
+
+// notYetSeen is tried again: what was rendered may rest on the object's absence.
+func notYetSeen(wanted *unstructured.Unstructured) error {
+	return fmt.Errorf("%s %s is not in the cache yet", wanted.GetKind(), wanted.GetName())
 }
 
 // updateChild applies to that very object and no other of its name. A Secret is only written over the version that was
@@ -185,7 +206,11 @@ func (r *Reconciler) overwrite(ctx context.Context, wanted *unstructured.Unstruc
 }
 
 func (r *Reconciler) apply(ctx context.Context, object *unstructured.Unstructured) error {
-	err := r.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(render.FieldManager), client.ForceOwnership)
+	return r.applyAs(ctx, render.FieldManager, object)
+}
+
+func (r *Reconciler) applyAs(ctx context.Context, manager client.FieldOwner, object *unstructured.Unstructured) error {
+	err := r.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), manager, client.ForceOwnership)
 	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
 		return &refusedError{kind: object.GetKind(), err: err}
 	}
@@ -221,7 +246,7 @@ func refusal(endpoint *v1alpha1.WeChatEndpoint, err error) error {
 			refused.Error()+"; correct url, or ask the platform team")
 	default:
 		set(endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonPodsNotCreated,
-			refused.Error()+"; correct sidecar.resources, or ask the platform team")
+			refused.Error()+"; correct what sidecar asks for, or ask the platform team")
 	}
 	return err
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -40,6 +41,7 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
@@ -55,6 +57,13 @@ func TestEveryCallMayFail(t *testing.T) {
 		"the URL moves to an HTTPRoute":  func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.moveToHTTPRoute(t) },
 		"the HTTPRoute is accepted":      func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.moveToHTTPRoute(t); s.settleOnce(t) },
 		"children are deleted":           func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.deleteChildren(t) },
+		"autoscaling comes, and NetworkPolicies go": func(t *testing.T, s *scene) {
+			s.make(t)
+			s.scaleTo(t, 3)
+			s.settle(t)
+			s.autoscale(t)
+			s.openNetwork()
+		},
 	}
 	var tried atomic.Int64
 	t.Run("while", func(t *testing.T) {
@@ -169,9 +178,10 @@ func (w *world) create(t *testing.T, object client.Object) {
 type scene struct {
 	*world
 	namespace string
-	options   controllers.Options
 	deleted   bool // somebody deleted children, which no status knows before the next reconcile
-	moves     bool // the URL is published, and moves from one kind of route to another: there must always be one
+	options   controllers.Options
+	pods      int32 // there must always be as many
+	moves     bool  // the URL is published, and moves from one kind of route to another: there must always be one
 }
 
 func (w *world) newScene(t *testing.T) *scene {
@@ -180,7 +190,9 @@ func (w *world) newScene(t *testing.T) *scene {
 	w.create(t, namespace)
 	w.create(t, appService(namespace.Name))
 	w.create(t, tokenSecret(namespace.Name, "a-fine-token"))
-	return &scene{world: w, namespace: namespace.Name, options: controllers.Options{SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent"}}
+	return &scene{world: w, namespace: namespace.Name, options: controllers.Options{
+		SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent", OperatorNamespace: "platform", NetworkPolicy: everyRule,
+	}}
 }
 
 func (s *scene) make(t *testing.T) {
@@ -217,6 +229,28 @@ func (s *scene) moveToHTTPRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// scaleTo asks for as many pods, below which nothing goes from then on.
+func (s *scene) scaleTo(t *testing.T, replicas int32) {
+	t.Helper()
+	endpoint := s.endpoint(t)
+	endpoint.Spec.Sidecar.Replicas, s.pods = &replicas, replicas
+	if err := s.client.Update(t.Context(), endpoint); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *scene) autoscale(t *testing.T) {
+	t.Helper()
+	endpoint := s.endpoint(t)
+	endpoint.Spec.Sidecar.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(int32(1)), MaxReplicas: 9}
+	if err := s.client.Update(t.Context(), endpoint); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// openNetwork lets the installation have no NetworkPolicies any more.
+func (s *scene) openNetwork() { s.options.NetworkPolicy = render.NetworkPolicy{} }
 
 // settleOnce is one undisturbed reconcile, after which the cluster works.
 func (s *scene) settleOnce(t *testing.T) {
@@ -457,6 +491,10 @@ func (s *scene) wantHonest(t *testing.T) {
 	if s.moves && ingressErr != nil && (routeErr != nil || !accepted(route)) {
 		t.Errorf("no route leads to the endpoint while it moves: %v, %v", ingressErr, routeErr)
 	}
+	var deployment appsv1.Deployment
+	if s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &deployment) == nil && *deployment.Spec.Replicas < s.pods {
+		t.Errorf("there are to be %d pods, which must be %d or more", *deployment.Spec.Replicas, s.pods)
+	}
 	ready := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil || ready.Status != metav1.ConditionTrue || ready.ObservedGeneration != endpoint.Generation {
 		return
@@ -488,7 +526,7 @@ func (s *scene) objects(t *testing.T) []client.Object {
 	var found []client.Object
 	for _, object := range []client.Object{
 		newEndpoint(s.namespace), &corev1.ServiceAccount{}, &corev1.ConfigMap{}, &corev1.Secret{}, &appsv1.Deployment{},
-		&policyv1.PodDisruptionBudget{}, &corev1.Service{}, &networkingv1.Ingress{}, &gatewayv1.HTTPRoute{},
+		&policyv1.PodDisruptionBudget{}, &corev1.Service{}, &networkingv1.NetworkPolicy{}, &autoscalingv2.HorizontalPodAutoscaler{}, &networkingv1.Ingress{}, &gatewayv1.HTTPRoute{},
 	} {
 		if object.GetName() == "" {
 			object.SetName("shop-sidecar")

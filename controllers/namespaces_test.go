@@ -35,11 +35,8 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers"
 )
 
-// Where the chart of these tests is installed, and the identity that it gives the operator.
-const (
-	systemNamespace  = "wechatendpoint-system"
-	operatorIdentity = "system:serviceaccount:" + systemNamespace + ":wechatendpoint-operator"
-)
+// systemNamespace is where the chart of these tests is installed.
+const systemNamespace = "wechatendpoint-system"
 
 // TestOperatorOfSomeNamespaces runs an operator that has the rights of the chart with watchNamespaces and no others, as the API
 // server enforces them: it serves these namespaces, and never asks for what it may not have.
@@ -217,7 +214,7 @@ func renderChart(t *testing.T, values ...string) []*unstructured.Unstructured {
 // startOperator runs an operator with the identity of the chart's ServiceAccount until the test ends.
 func (n *narrowWorld) startOperator(t *testing.T, namespaces ...string) *refusals {
 	t.Helper()
-	user, err := n.environment.AddUser(envtest.User{Name: operatorIdentity, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + systemNamespace}}, nil)
+	user, err := n.environment.AddUser(envtest.User{Name: operatorUser, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + systemNamespace}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

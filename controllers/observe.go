@@ -46,32 +46,54 @@ func askDelay(endpoint *v1alpha1.WeChatEndpoint) time.Duration {
 // observeSidecar asks every pod what it serves, and wakes the kubelets of those that are behind. It reports whether to ask
 // again soon: no watch tells when a pod has caught up.
 func (r *Reconciler) observeSidecar(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, generation string) (bool, error) {
+	deployment, err := r.ownDeployment(ctx, endpoint)
+	if err != nil {
+		return false, err
+	}
 	pods, err := r.listPods(ctx, endpoint)
 	if err != nil {
 		return false, err
 	}
+	wanted := wantedPods(endpoint, deployment)
 	serving, behind, err := r.askPods(ctx, endpoint, pods, generation)
 	if err == nil {
-		err = r.judgeDeployment(ctx, endpoint, pods)
+		err = judgeDeployment(endpoint, deployment, pods)
 	}
-	if err == nil && serving < int(render.Replicas(endpoint)) {
+	if err == nil && serving < int(wanted) {
 		err = refs.Waitf(v1alpha1.ReasonProgressing, "%d of %d pods serve this configuration; the others are starting or about to load it",
-			serving, render.Replicas(endpoint))
+			serving, wanted)
 	}
 	progressing := waitReason(err) == v1alpha1.ReasonProgressing
 	return behind > 0 || progressing, record(endpoint, v1alpha1.ConditionSidecarAvailable, err)
 }
 
-// listPods returns the pods that the endpoint's Deployment made, by the UIDs of their owners: a label alone can be on
-// anybody's pod, which could then say that it serves.
-func (r *Reconciler) listPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) ([]corev1.Pod, error) {
-	deployment := appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}}
-	err := r.Get(ctx, client.ObjectKeyFromObject(&deployment), &deployment)
+// ownDeployment returns the endpoint's Deployment, or nil.
+func (r *Reconciler) ownDeployment(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) (*appsv1.Deployment, error) {
+	var deployment appsv1.Deployment
+	err := r.Get(ctx, client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}, &deployment)
 	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("reading Deployment %s: %w", deployment.Name, err)
+		return nil, fmt.Errorf("reading Deployment %s: %w", render.Name(endpoint), err)
 	}
 	if err != nil || !metav1.IsControlledBy(&deployment, endpoint) {
 		return nil, nil
+	}
+	return &deployment, nil
+}
+
+// wantedPods is how many there should be: with autoscaling what the Deployment was scaled to.
+func wantedPods(endpoint *v1alpha1.WeChatEndpoint, deployment *appsv1.Deployment) int32 {
+	if endpoint.Spec.Sidecar.Autoscaling != nil && deployment != nil {
+		return sizeOf(deployment)
+	}
+	return render.Replicas(endpoint)
+}
+
+// listPods returns the pods that the endpoint's Deployment made, by the UIDs of their owners: a label alone can be on
+// anybody's pod, which could then say that it serves.
+func (r *Reconciler) listPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) ([]corev1.Pod, error) {
+	deployment, err := r.ownDeployment(ctx, endpoint)
+	if deployment == nil || err != nil {
+		return nil, err
 	}
 	sets := metav1.PartialObjectMetadataList{}
 	sets.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ReplicaSetList"))
@@ -82,7 +104,7 @@ func (r *Reconciler) listPods(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 	}
 	made := map[types.UID]bool{}
 	for i := range sets.Items {
-		made[sets.Items[i].UID] = metav1.IsControlledBy(&sets.Items[i], &deployment)
+		made[sets.Items[i].UID] = metav1.IsControlledBy(&sets.Items[i], deployment)
 	}
 	return slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool {
 		owner := metav1.GetControllerOf(&pod)
@@ -143,17 +165,13 @@ func (r *Reconciler) wake(ctx context.Context, pod *corev1.Pod, generation strin
 }
 
 // judgeDeployment says why pods are missing, as far as the API server tells.
-func (r *Reconciler) judgeDeployment(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, pods []corev1.Pod) error {
-	if render.Replicas(endpoint) == 0 {
+func judgeDeployment(endpoint *v1alpha1.WeChatEndpoint, deployment *appsv1.Deployment, pods []corev1.Pod) error {
+	wanted := wantedPods(endpoint, deployment)
+	if wanted == 0 {
 		return refs.Waitf(v1alpha1.ReasonScaledToZero, "sidecar.replicas is 0, so nothing answers WeChat: set it to 1 or more")
 	}
-	var deployment appsv1.Deployment
-	key := client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}
-	if err := r.Get(ctx, key, &deployment); err != nil {
-		if client.IgnoreNotFound(err) == nil {
-			return refs.Waitf(v1alpha1.ReasonProgressing, "the Deployment is being made")
-		}
-		return fmt.Errorf("reading Deployment %s: %w", key.Name, err)
+	if deployment == nil {
+		return refs.Waitf(v1alpha1.ReasonProgressing, "the Deployment is being made")
 	}
 	for _, condition := range deployment.Status.Conditions {
 		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
@@ -165,10 +183,10 @@ func (r *Reconciler) judgeDeployment(ctx context.Context, endpoint *v1alpha1.WeC
 			return refs.Waitf(v1alpha1.ReasonPodsFailing, "pod %s: %s; see kubectl -n %s describe pod %s", pods[i].Name, trouble, endpoint.Namespace, pods[i].Name)
 		}
 	}
-	if deployment.Status.ObservedGeneration < deployment.Generation || deployment.Status.UpdatedReplicas < render.Replicas(endpoint) ||
-		deployment.Status.AvailableReplicas < render.Replicas(endpoint) {
+	if deployment.Status.ObservedGeneration < deployment.Generation || deployment.Status.UpdatedReplicas < wanted ||
+		deployment.Status.AvailableReplicas < wanted {
 		return refs.Waitf(v1alpha1.ReasonProgressing, "%d of %d pods are ready; wait some seconds",
-			deployment.Status.AvailableReplicas, render.Replicas(endpoint))
+			deployment.Status.AvailableReplicas, wanted)
 	}
 	return nil
 }

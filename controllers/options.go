@@ -9,10 +9,13 @@ import (
 	"os"
 
 	"sigs.k8s.io/yaml"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
 // Options are the choices of an installation: what its platform team sets for every endpoint, and what it lets endpoints
-// ask for. The zero value of each field but SidecarImage is the strict one.
+// ask for. The zero value of each field but SidecarImage and NetworkPolicy is the strict one.
 type Options struct {
 	// SidecarImage is the image of the sidecar's pods. It is required.
 	SidecarImage string `json:"sidecarImage"`
@@ -27,6 +30,12 @@ type Options struct {
 	AllowedIngressClasses []string `json:"allowedIngressClasses,omitempty"`
 	// Hosts says which namespaces may use which hosts; empty lets a host belong to whichever namespace publishes it first.
 	Hosts Hosts `json:"hosts,omitempty"`
+	// SidecarDefaults are for what endpoints leave out of spec.sidecar.
+	SidecarDefaults v1alpha1.SidecarPod `json:"sidecar,omitempty"`
+	// NetworkPolicy says who may reach the sidecars' pods, and whom they may.
+	NetworkPolicy render.NetworkPolicy `json:"networkPolicy,omitempty"`
+	// OperatorNamespace is where the operator runs. NetworkPolicy needs it.
+	OperatorNamespace string `json:"operatorNamespace,omitempty"`
 	// Namespaces are those whose endpoints are served; nothing else is read then. Empty is the whole cluster.
 	Namespaces []string `json:"-"`
 	// Concurrency is how many endpoints are reconciled at once; zero is 1.
@@ -67,6 +76,12 @@ func (o Options) validate() error {
 	case "Always", "IfNotPresent", "Never":
 	default:
 		return fmt.Errorf("sidecarImagePullPolicy is %q: set Always, IfNotPresent or Never", o.SidecarPullPolicy)
+	}
+	if o.NetworkPolicy.Enabled && o.OperatorNamespace == "" {
+		return errors.New("operatorNamespace is required with networkPolicy.enabled: the operator would lock itself out")
+	}
+	if o.NetworkPolicy.Egress && !o.NetworkPolicy.Enabled {
+		return errors.New("networkPolicy.egress does nothing without networkPolicy.enabled: set it, or remove egress")
 	}
 	return o.Hosts.validate()
 }

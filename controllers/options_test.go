@@ -8,8 +8,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
 func TestParseOptions(t *testing.T) {
@@ -28,9 +32,26 @@ func TestParseOptions(t *testing.T) {
 				SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "Never", AllowEmptyHost: true, AllowedIngressAnnotations: []string{"a.example.com/b"},
 			},
 		},
-		"an image is required":          {text: "allowEmptyHost: true", err: "sidecarImage is required"},
-		"a typing mistake is no choice": {text: "sidecarImage: a\nallowEmptyHosts: true", err: "allowEmptyHosts"},
-		"an unknown pull policy":        {text: "sidecarImage: a\nsidecarImagePullPolicy: Sometimes", err: "set Always, IfNotPresent or Never"},
+		"defaults of the sidecar's pods are read": {
+			text: "sidecarImage: a\nsidecar: {nodeSelector: {disk: ssd}, imagePullSecrets: [{name: regcred}], tolerations: [{operator: Exists}], priorityClassName: high}",
+			want: controllers.Options{SidecarImage: "a", SidecarPullPolicy: "IfNotPresent", SidecarDefaults: v1alpha1.SidecarPod{
+				NodeSelector: map[string]string{"disk": "ssd"}, ImagePullSecrets: []v1alpha1.PullSecret{{Name: "regcred"}},
+				Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}}, PriorityClassName: "high",
+			}},
+		},
+		"a typing mistake in the defaults":             {text: "sidecarImage: a\nsidecar: {nodeSelectors: {}}", err: "nodeSelectors"},
+		"replicas have no default of the installation": {text: "sidecarImage: a\nsidecar: {replicas: 3}", err: "replicas"},
+		"who may read metrics": {
+			text: "sidecarImage: a\noperatorNamespace: platform\nnetworkPolicy: {enabled: true, egress: true, metricsFrom: [{matchLabels: {metrics: allowed}}]}",
+			want: controllers.Options{SidecarImage: "a", SidecarPullPolicy: "IfNotPresent", OperatorNamespace: "platform", NetworkPolicy: render.NetworkPolicy{
+				Enabled: true, Egress: true, MetricsFrom: []metav1.LabelSelector{{MatchLabels: map[string]string{"metrics": "allowed"}}},
+			}},
+		},
+		"a policy that would lock the operator out": {text: "sidecarImage: a\nnetworkPolicy: {enabled: true}", err: "operatorNamespace is required"},
+		"egress without a policy":                   {text: "sidecarImage: a\noperatorNamespace: b\nnetworkPolicy: {egress: true}", err: "without networkPolicy.enabled"},
+		"an image is required":                      {text: "allowEmptyHost: true", err: "sidecarImage is required"},
+		"a typing mistake is no choice":             {text: "sidecarImage: a\nallowEmptyHosts: true", err: "allowEmptyHosts"},
+		"an unknown pull policy":                    {text: "sidecarImage: a\nsidecarImagePullPolicy: Sometimes", err: "set Always, IfNotPresent or Never"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := controllers.ParseOptions([]byte(test.text))

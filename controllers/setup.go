@@ -10,6 +10,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -33,19 +34,23 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
-// What the operator may do. Applying an object takes patch, and create where there is none yet. Only an Ingress is ever
-// deleted; the garbage collector deletes the other children.
+// What the operator may do: nothing that the end-to-end tests do not see it do. Applying an object takes patch, and create
+// where there is none yet. Reading goes through the cache, by list and watch; get is for what the cache does not hold. What
+// an endpoint may no longer ask for is deleted; the garbage collector deletes the other children.
 //
-// +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints,verbs=get;list;watch
+// +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints,verbs=list;watch
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/status,verbs=patch
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/finalizers,verbs=update
-// +kubebuilder:rbac:groups="",resources=secrets;configmaps;serviceaccounts;services,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",resources=secrets;configmaps;serviceaccounts,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",resources=services,verbs=list;watch;create;patch
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=list;watch
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch
-// +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses,verbs=list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingressclasses,verbs=list;watch
-// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gateways;referencegrants,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
@@ -93,16 +98,18 @@ func CacheOptions(namespaces ...string) cache.Options {
 		panic(err) // a constant
 	}
 	return cache.Options{DefaultNamespaces: cachedNamespaces(namespaces), ByObject: map[client.Object]cache.ByObject{
-		&corev1.ServiceAccount{}:        ours,
-		&corev1.ConfigMap{}:             ours,
-		&corev1.Pod{}:                   ours,
-		&appsv1.Deployment{}:            ours,
-		&appsv1.ReplicaSet{}:            ours,
-		&policyv1.PodDisruptionBudget{}: ours,
-		&networkingv1.Ingress{}:         {Transform: trimIngress},
-		&corev1.Secret{}:                {Label: labelled},
-		&corev1.Service{}:               {Transform: trimService},
-	}, DefaultTransform: trimGatewayAPI} // by object the cache would ask for the kinds before they are there
+		&corev1.ServiceAccount{}:                 ours,
+		&corev1.ConfigMap{}:                      ours,
+		&corev1.Pod{}:                            ours,
+		&appsv1.Deployment{}:                     ours,
+		&appsv1.ReplicaSet{}:                     ours,
+		&policyv1.PodDisruptionBudget{}:          ours,
+		&autoscalingv2.HorizontalPodAutoscaler{}: ours,
+		&networkingv1.NetworkPolicy{}:            ours,
+		&networkingv1.Ingress{}:                  {Transform: trimIngress},
+		&corev1.Secret{}:                         {Label: labelled},
+		&corev1.Service{}:                        {Transform: trimService},
+	}, DefaultTransform: trim} // by object the cache would ask for the kinds before they are there
 }
 
 // trimService drops what is not read of a Service that is not a child. A child's managed fields say what was applied.
@@ -169,6 +176,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		Owns(&appsv1.Deployment{}).
 		Owns(&policyv1.PodDisruptionBudget{}).
 		Owns(&corev1.Service{}).
+		Owns(&networkingv1.NetworkPolicy{}).
+		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(autoscalerChanged)).
 		Owns(&networkingv1.Ingress{}).
 		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.sharingHost), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referring(indexSecret))).

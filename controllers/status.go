@@ -68,7 +68,7 @@ func success(endpoint *v1alpha1.WeChatEndpoint, condition string) (reason, messa
 		}
 		return v1alpha1.ReasonBackendResolved, message
 	case v1alpha1.ConditionSidecarAvailable:
-		return v1alpha1.ReasonSidecarAvailable, fmt.Sprintf("%d pods serve this configuration and these credentials", render.Replicas(endpoint))
+		return v1alpha1.ReasonSidecarAvailable, "every wanted pod serves this configuration and these credentials"
 	}
 	if condition == v1alpha1.ConditionVerified {
 		return v1alpha1.ReasonVerified, "the operator played WeChat against every pod with the newest credentials, and each answered as WeChat needs it"
@@ -154,8 +154,7 @@ func (r *Reconciler) storeStatus(ctx context.Context, before, after *v1alpha1.We
 	}
 	for _, condition := range turned {
 		eventType := corev1.EventTypeNormal
-		warns := condition.Status == metav1.ConditionFalse || condition.Type == v1alpha1.ConditionBackendExposed
-		if warns && condition.Reason != v1alpha1.ReasonProgressing {
+		if warns(condition) {
 			eventType = corev1.EventTypeWarning
 		}
 		r.Events.Eventf(after, nil, eventType, condition.Reason, "Reconcile", "%s", condition.Message)
@@ -163,16 +162,27 @@ func (r *Reconciler) storeStatus(ctx context.Context, before, after *v1alpha1.We
 	return nil
 }
 
-// turnedConditions returns the conditions whose status or reason changed. Ready only repeats another one, unless it holds.
+// turnedConditions returns the conditions whose status or reason changed. Ready only repeats another one, unless it holds;
+// and what is as it should be when an endpoint is first looked at has not turned. With hundreds of endpoints applied at once,
+// events of that would be most of what the operator asks of the API server.
 func turnedConditions(before, after *v1alpha1.WeChatEndpoint) []metav1.Condition {
 	var turned []metav1.Condition
+	isNew := len(before.Status.Conditions) == 0
 	for _, now := range after.Status.Conditions {
 		was := apimeta.FindStatusCondition(before.Status.Conditions, now.Type)
 		same := was != nil && was.Status == now.Status && was.Reason == now.Reason
-		repeats := now.Type == v1alpha1.ConditionReady && now.Status != metav1.ConditionTrue
-		if !same && !repeats && now.Status != metav1.ConditionUnknown {
+		isReady := now.Type == v1alpha1.ConditionReady
+		repeats := isReady && now.Status != metav1.ConditionTrue
+		expected := isNew && !isReady && !warns(now)
+		if !same && !repeats && !expected && now.Status != metav1.ConditionUnknown {
 			turned = append(turned, now)
 		}
 	}
 	return turned
+}
+
+// warns reports whether somebody may have to act.
+func warns(condition metav1.Condition) bool {
+	return (condition.Status == metav1.ConditionFalse || condition.Type == v1alpha1.ConditionBackendExposed) &&
+		condition.Reason != v1alpha1.ReasonProgressing
 }

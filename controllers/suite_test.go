@@ -29,7 +29,15 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
+
+// everyRule is a NetworkPolicy with all that one may have.
+var everyRule = render.NetworkPolicy{Enabled: true, Egress: true, MetricsFrom: []metav1.LabelSelector{
+	{}, // every namespace
+	{MatchLabels: map[string]string{"kubernetes.io/metadata.name": "monitoring"}},
+	{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "metrics", Operator: metav1.LabelSelectorOpExists}}},
+}}
 
 const patience = 20 * time.Second
 
@@ -51,6 +59,10 @@ func TestMain(m *testing.M) {
 
 func runSuite(m *testing.M) (int, error) {
 	ctrl.SetLogger(zap.New(zap.WriteTo(os.Stderr), zap.Level(zapcore.ErrorLevel)))
+	scheme, err := controllers.Scheme()
+	if err != nil {
+		return 0, err
+	}
 	environment := envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join("..", "config", "crd", "bases")},
 		ErrorIfCRDPathMissing: true,
@@ -60,12 +72,17 @@ func runSuite(m *testing.M) (int, error) {
 		return 0, fmt.Errorf("starting the API server: %w", err)
 	}
 	defer environment.Stop()
-	cluster.config = config
-	scheme, err := controllers.Scheme()
-	if err != nil {
-		return 0, err
+	if cluster.client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return 0, fmt.Errorf("making a client: %w", err)
 	}
-	manager, err := ctrl.NewManager(config, ctrl.Options{
+	cluster.config = config
+	confined, err := confine(config, cluster.client, map[string]string{
+		"sidecarRepository": "'example.com/sidecar'", "ingressAnnotations": "['cert-manager.io/issuer']",
+	})
+	if err != nil {
+		return 0, fmt.Errorf("confining the operator: %w", err)
+	}
+	manager, err := ctrl.NewManager(confined, ctrl.Options{
 		Scheme: scheme, Cache: controllers.CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
 	})
 	if err != nil {
@@ -80,6 +97,7 @@ func runSuite(m *testing.M) (int, error) {
 		Options: controllers.Options{
 			SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent", Concurrency: 2,
 			AllowedIngressAnnotations: []string{"cert-manager.io/issuer"},
+			OperatorNamespace:         "wechatendpoint-system", NetworkPolicy: everyRule,
 		},
 	}
 	if err := reconciler.SetupWithManager(ctx, manager); err != nil {
@@ -90,9 +108,6 @@ func runSuite(m *testing.M) (int, error) {
 			fmt.Fprintln(os.Stderr, "manager:", err)
 		}
 	}()
-	if cluster.client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
-		return 0, fmt.Errorf("making a client: %w", err)
-	}
 	return m.Run(), nil
 }
 

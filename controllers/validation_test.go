@@ -15,6 +15,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -33,6 +34,11 @@ func TestValidation(t *testing.T) {
 	type endpoint = v1alpha1.WeChatEndpoint
 	ingress := func(e *endpoint, tuning v1alpha1.IngressExposure) {
 		e.Spec.URL.Exposure, e.Spec.URL.Ingress = v1alpha1.ExposureIngress, &tuning
+	}
+	annotation := func(key, value string) func(*endpoint) {
+		return func(e *endpoint) {
+			ingress(e, v1alpha1.IngressExposure{Annotations: map[string]v1alpha1.AnnotationValue{key: v1alpha1.AnnotationValue(value)}})
+		}
 	}
 	deadline := func(d time.Duration) func(*endpoint) {
 		return func(e *endpoint) { e.Spec.Backend.Deadline = &metav1.Duration{Duration: d} }
@@ -74,6 +80,14 @@ func TestValidation(t *testing.T) {
 		}
 	}
 	const certificate = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----"
+	autoscaling := func(least, most int32) func(*endpoint) {
+		return func(e *endpoint) {
+			e.Spec.Sidecar.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: &least, MaxReplicas: most}
+		}
+	}
+	cpu := func(name corev1.ResourceName) *corev1.ResourceRequirements {
+		return &corev1.ResourceRequirements{Requests: corev1.ResourceList{name: resource.MustParse("1")}}
+	}
 	refusals := ""
 	for name, test := range map[string]struct {
 		edit    func(*endpoint)
@@ -132,18 +146,33 @@ func TestValidation(t *testing.T) {
 		"a certificate without host":  {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{TLSSecretName: "tls"}); e.Spec.URL.Host = "" }, "needs url.host"},
 		"a certificate's bad name":    {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{TLSSecretName: "T"}) }, "name of a Secret"},
 		"an annotation of 1024 characters": {func(e *endpoint) {
-			ingress(e, v1alpha1.IngressExposure{Annotations: map[string]string{"a": strings.Repeat("x", 1024)}})
+			ingress(e, v1alpha1.IngressExposure{Annotations: map[string]v1alpha1.AnnotationValue{"a": v1alpha1.AnnotationValue(strings.Repeat("x", 1024))}})
 		}, ""},
 		"an annotation of 1025 characters": {func(e *endpoint) {
-			ingress(e, v1alpha1.IngressExposure{Annotations: map[string]string{"a": strings.Repeat("x", 1025)}})
-		}, "at most 1024"},
-		"a port by name":                 {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("web") }, ""},
-		"the highest port":               {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65535) }, ""},
-		"a port too high":                {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65536) }, "from 1 to 65535"},
-		"a port number in quotes":        {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("8080") }, "without quotes"},
-		"a Service with a dot":           {func(e *endpoint) { e.Spec.Backend.Service.Name = "app.other" }, "must be the name of a Service"},
-		"a Service of another namespace": {func(e *endpoint) { e.Spec.Backend.Service.Namespace = "team-b" }, ""},
-		"a Service of no namespace":      {func(e *endpoint) { e.Spec.Backend.Service.Namespace = "team.b" }, "backend.service.namespace"},
+			ingress(e, v1alpha1.IngressExposure{Annotations: map[string]v1alpha1.AnnotationValue{"a": v1alpha1.AnnotationValue(strings.Repeat("x", 1025))}})
+		}, "may not be more than 1024"},
+		"an annotation's usual key":              {annotation("cert-manager.io/Cluster-Issuer_1.x", "x"), ""},
+		"an annotation's key with a line break":  {annotation("a\nb", "x"), "a key must be like cert-manager.io/issuer"},
+		"an annotation's longest key":            {annotation(strings.Repeat("a.", 126)+"a/"+strings.Repeat("b", 63), "x"), ""},
+		"an annotation's key too long":           {annotation(strings.Repeat("b", 64), "x"), "a key must be like cert-manager.io/issuer"},
+		"an annotation's key with two slashes":   {annotation("a/b/c", "x"), "a key must be like cert-manager.io/issuer"},
+		"an annotation with spaces and Chinese":  {annotation("a", "a b, 微信 1.0; \"q\" \\ {}"), ""},
+		"an annotation of nothing":               {annotation("a", ""), ""},
+		"an annotation with a line break":        {annotation("a", "x\r\nX-Evil: 1"), "a value must be one line"},
+		"an annotation that ends in a newline":   {annotation("a", "x\n"), "a value must be one line"},
+		"an annotation with a tab":               {annotation("a", "a\tb"), "a value must be one line"},
+		"an annotation with a zero byte":         {annotation("a", "a\x00b"), "a value must be one line"},
+		"an annotation with a delete":            {annotation("a", "a\x7fb"), "a value must be one line"},
+		"an annotation with a next line, U+0085": {annotation("a", "a\u0085b"), "a value must be one line"},
+		"an annotation with a line separator":    {annotation("a", "a\u2028b"), "a value must be one line"},
+		"an annotation that reads backwards":     {annotation("a", "a\u202eb"), "a value must be one line"},
+		"a port by name":                         {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("web") }, ""},
+		"the highest port":                       {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65535) }, ""},
+		"a port too high":                        {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65536) }, "from 1 to 65535"},
+		"a port number in quotes":                {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("8080") }, "without quotes"},
+		"a Service with a dot":                   {func(e *endpoint) { e.Spec.Backend.Service.Name = "app.other" }, "must be the name of a Service"},
+		"a Service of another namespace":         {func(e *endpoint) { e.Spec.Backend.Service.Namespace = "team-b" }, ""},
+		"a Service of no namespace":              {func(e *endpoint) { e.Spec.Backend.Service.Namespace = "team.b" }, "backend.service.namespace"},
 		"an app by HTTPS": {func(e *endpoint) {
 			e.Spec.Backend.TLS = &v1alpha1.BackendTLS{CABundle: certificate, ServerName: "app.team-a.svc"}
 		}, ""},
@@ -152,27 +181,56 @@ func TestValidation(t *testing.T) {
 		"an app with a port in its name": {func(e *endpoint) {
 			e.Spec.Backend.TLS = &v1alpha1.BackendTLS{CABundle: certificate, ServerName: "app:443"}
 		}, "backend.tls.serverName"},
-		"the app's root":                     {func(e *endpoint) { e.Spec.Backend.Path = "/" }, ""},
-		"the app's path, with a slash":       {func(e *endpoint) { e.Spec.Backend.Path = "/weixin/" }, ""},
-		"the app's path, with two":           {func(e *endpoint) { e.Spec.Backend.Path = "/weixin//" }, "backend.path must be like"},
-		"the app's path, dotted":             {func(e *endpoint) { e.Spec.Backend.Path = "/a/.." }, "must not hold a . or .. segment"},
-		"the shortest deadline":              {deadline(100 * time.Millisecond), ""},
-		"a deadline too short":               {deadline(99 * time.Millisecond), "from 100ms to 4900ms"},
-		"the longest deadline":               {deadline(4900 * time.Millisecond), ""},
-		"a deadline after WeChat's own":      {deadline(5 * time.Second), "WeChat hangs up after 5s"},
-		"no overlap":                         {overlap(0), ""},
-		"the longest overlap":                {overlap(720 * time.Hour), ""},
-		"an overlap too long":                {overlap(720*time.Hour + time.Second), "credentials.overlap must be from 0s to 720h"},
-		"an overlap before now":              {overlap(-time.Second), "credentials.overlap must be from 0s to 720h"},
-		"a revocation of nothing":            {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = 0 }, ""},
-		"a revocation":                       {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = 2 }, ""},
-		"a revocation that counts backwards": {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = -1 }, "revokeBefore"},
-		"the shortest freshness":             {freshness(30 * time.Second), ""},
-		"a freshness too short":              {freshness(29 * time.Second), "from 30s to 25h"},
-		"the longest freshness":              {freshness(25 * time.Hour), ""},
-		"a freshness too long":               {freshness(25*time.Hour + time.Second), "from 30s to 25h"},
-		"no replicas":                        {func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(0)) }, ""},
-		"too many replicas":                  {func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(101)) }, "less than or equal to 100"},
+		"the app's root":                      {func(e *endpoint) { e.Spec.Backend.Path = "/" }, ""},
+		"the app's path, with a slash":        {func(e *endpoint) { e.Spec.Backend.Path = "/weixin/" }, ""},
+		"the app's path, with two":            {func(e *endpoint) { e.Spec.Backend.Path = "/weixin//" }, "backend.path must be like"},
+		"the app's path, dotted":              {func(e *endpoint) { e.Spec.Backend.Path = "/a/.." }, "must not hold a . or .. segment"},
+		"the shortest deadline":               {deadline(100 * time.Millisecond), ""},
+		"a deadline too short":                {deadline(99 * time.Millisecond), "from 100ms to 4900ms"},
+		"the longest deadline":                {deadline(4900 * time.Millisecond), ""},
+		"a deadline after WeChat's own":       {deadline(5 * time.Second), "WeChat hangs up after 5s"},
+		"no overlap":                          {overlap(0), ""},
+		"the longest overlap":                 {overlap(720 * time.Hour), ""},
+		"an overlap too long":                 {overlap(720*time.Hour + time.Second), "credentials.overlap must be from 0s to 720h"},
+		"an overlap before now":               {overlap(-time.Second), "credentials.overlap must be from 0s to 720h"},
+		"a revocation of nothing":             {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = 0 }, ""},
+		"a revocation":                        {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = 2 }, ""},
+		"a revocation that counts backwards":  {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = -1 }, "revokeBefore"},
+		"the shortest freshness":              {freshness(30 * time.Second), ""},
+		"a freshness too short":               {freshness(29 * time.Second), "from 30s to 25h"},
+		"the longest freshness":               {freshness(25 * time.Hour), ""},
+		"a freshness too long":                {freshness(25*time.Hour + time.Second), "from 30s to 25h"},
+		"no replicas":                         {func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(0)) }, ""},
+		"too many replicas":                   {func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(101)) }, "less than or equal to 100"},
+		"autoscaling":                         {autoscaling(2, 2), ""},
+		"autoscaling of one pod":              {autoscaling(1, 100), ""},
+		"autoscaling from nothing":            {autoscaling(0, 2), "greater than or equal to 1"},
+		"autoscaling to too much":             {autoscaling(2, 101), "less than or equal to 100"},
+		"autoscaling to less than its least":  {autoscaling(3, 2), "maxReplicas must not be less than minReplicas"},
+		"autoscaling to one, without a least": {func(e *endpoint) { e.Spec.Sidecar.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 1} }, "maxReplicas must not be less than minReplicas"},
+		"autoscaling without a bound":         {func(e *endpoint) { e.Spec.Sidecar.Autoscaling = &v1alpha1.Autoscaling{} }, "maxReplicas"},
+		"autoscaling to all of the CPU": {func(e *endpoint) {
+			autoscaling(1, 2)(e)
+			e.Spec.Sidecar.Autoscaling.TargetCPUUtilizationPercentage = new(int32(100))
+		}, ""},
+		"autoscaling to more than all of the CPU": {func(e *endpoint) {
+			autoscaling(1, 2)(e)
+			e.Spec.Sidecar.Autoscaling.TargetCPUUtilizationPercentage = new(int32(101))
+		}, "less than or equal to 100"},
+		"autoscaling to no CPU": {func(e *endpoint) {
+			autoscaling(1, 2)(e)
+			e.Spec.Sidecar.Autoscaling.TargetCPUUtilizationPercentage = new(int32(0))
+		}, "greater than or equal to 1"},
+		"autoscaling of no replicas":         {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Replicas = new(int32(0)) }, "remove sidecar.autoscaling to stop the pods"},
+		"autoscaling with a CPU request":     {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Resources = cpu(corev1.ResourceCPU) }, ""},
+		"autoscaling without a CPU request":  {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Resources = cpu(corev1.ResourceMemory) }, "set sidecar.resources.requests.cpu"},
+		"a pull Secret":                      {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "regcred"}} }, ""},
+		"a pull Secret's bad name":           {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "a b"}} }, "imagePullSecrets: name must be the name of a Secret"},
+		"a pull Secret twice":                {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "a"}, {Name: "a"}} }, "Duplicate value"},
+		"32 tolerations":                     {func(e *endpoint) { e.Spec.Sidecar.Tolerations = make([]corev1.Toleration, 32) }, ""},
+		"33 tolerations":                     {func(e *endpoint) { e.Spec.Sidecar.Tolerations = make([]corev1.Toleration, 33) }, "at most 32 items"},
+		"a priority":                         {func(e *endpoint) { e.Spec.Sidecar.PriorityClassName = "system-cluster-critical" }, ""},
+		"a priority's bad name":              {func(e *endpoint) { e.Spec.Sidecar.PriorityClassName = "High" }, "must be the name of a PriorityClass"},
 		"an Official Account without a mode": {func(e *endpoint) { e.Spec.MessageMode = "" }, "as 消息加解密方式 in the console"},
 		"a Mini Program without a mode":      {platform(v1alpha1.PlatformMiniProgram, ""), "as 消息加解密方式 in the console"},
 		"a Mini Program in mode Compatible":  {platform(v1alpha1.PlatformMiniProgram, v1alpha1.MessageModeCompatible), ""},

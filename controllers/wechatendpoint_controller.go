@@ -68,7 +68,7 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	input := render.Input{Endpoint: endpoint, Image: r.Options.SidecarImage, PullPolicy: r.Options.SidecarPullPolicy}
+	input := r.newInput(endpoint)
 	accepted := r.accept(ctx, endpoint) // before describe: the status still says which URL was published
 	credentialsErr := r.resolveCredentials(ctx, endpoint, current, &input)
 	keyErr := r.resolveGatewayKey(ctx, endpoint, current, &input)
@@ -110,6 +110,14 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 	result.RequeueAfter = soonest(result.RequeueAfter, again)
 	return result, errors.Join(err, verifyErr, exposureErr, r.observeBypasses(ctx, endpoint),
 		record(endpoint, v1alpha1.ConditionCredentialsResolved, credentialsErr)) // again: the pods told who uses which
+}
+
+// newInput is what the children depend on before anything is read.
+func (r *Reconciler) newInput(endpoint *v1alpha1.WeChatEndpoint) render.Input {
+	return render.Input{
+		Endpoint: endpoint, Image: r.Options.SidecarImage, PullPolicy: r.Options.SidecarPullPolicy,
+		Defaults: r.Options.SidecarDefaults, NetworkPolicy: r.Options.NetworkPolicy, OperatorNamespace: r.Options.OperatorNamespace,
+	}
 }
 
 // unseen returns when to look again for a change that no watch tells of: a foreign object with a child's name, which the

@@ -165,7 +165,7 @@ func TestBrokenReferencesSayWhatToDo(t *testing.T) {
 		"an annotation that could reconfigure the controller": {
 			breakIt: func(_ *testing.T, _ string, e *v1alpha1.WeChatEndpoint) {
 				e.Spec.URL.Exposure = v1alpha1.ExposureIngress
-				e.Spec.URL.Ingress = &v1alpha1.IngressExposure{Annotations: map[string]string{"nginx.ingress.kubernetes.io/server-snippet": "x"}}
+				e.Spec.URL.Ingress = &v1alpha1.IngressExposure{Annotations: map[string]v1alpha1.AnnotationValue{"nginx.ingress.kubernetes.io/server-snippet": "x"}}
 			},
 			condition: v1alpha1.ConditionAccepted, reason: v1alpha1.ReasonAnnotationNotAllowed, message: "server-snippet is not allowed",
 		},

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Copies what controller-gen generated into the chart: the CustomResourceDefinition and the operator's rules. The chart's templates
-# read the copies, so that config/ stays their only source. With --check nothing is written and a stale copy is an error.
+# Copies into the chart what controller-gen generated, the CustomResourceDefinition and the operator's rules, and the admission policy.
+# The chart's templates read the copies, so that config/ stays their only source. With --check nothing is written and a stale copy is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,3 +23,4 @@ copy() {
 
 copy config/crd/bases/wechatendpoint.io_wechatendpoints.yaml charts/wechat-endpoint/files/crd.yaml
 copy config/rbac/role.yaml charts/wechat-endpoint/files/role.yaml
+copy config/admission/policy.yaml charts/wechat-endpoint/files/admission-policy.yaml

@@ -355,8 +355,8 @@ type IngressExposure struct {
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
-	// +kubebuilder:validation:XValidation:rule="self.all(key, size(key) <= 253 && size(self[key]) <= 1024)",message="url.ingress.annotations: a key has at most 253 characters and a value at most 1024"
-	Annotations map[string]string `json:"annotations,omitempty"`
+	// +kubebuilder:validation:XValidation:rule="self.all(key, !format.qualifiedName().validate(key).hasValue())",message="url.ingress.annotations: a key must be like cert-manager.io/issuer: copy it from the documentation of what reads it"
+	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 
 	// tlsSecretName is the Secret with the certificate of the host. Left out, the Ingress serves plain HTTP, or what the
 	// ingress controller serves by default.
@@ -366,6 +366,13 @@ type IngressExposure struct {
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="url.ingress.tlsSecretName must be the name of a Secret: lower-case letters, digits, - and ."
 	TLSSecretName string `json:"tlsSecretName,omitempty"`
 }
+
+// AnnotationValue is one line: some ingress controllers copy it into a configuration of their own, where a line break would begin
+// another directive.
+//
+// +kubebuilder:validation:MaxLength=1024
+// +kubebuilder:validation:XValidation:rule="self.matches('^[^\\\\p{Cc}\\\\p{Cf}\\\\p{Zl}\\\\p{Zp}]*$')",message="url.ingress.annotations: a value must be one line of visible characters: remove line breaks, tabs and other control characters"
+type AnnotationValue string
 
 // Backend is the app that receives the verified messages.
 type Backend struct {
@@ -537,6 +544,9 @@ type Verification struct {
 }
 
 // Sidecar sizes the pods that verify the callbacks.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.replicas) || self.replicas > 0",message="sidecar.replicas must be 1 or more with sidecar.autoscaling: remove sidecar.autoscaling to stop the pods"
+// +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.resources) || has(self.resources.requests) && 'cpu' in self.resources.requests || has(self.resources.limits) && 'cpu' in self.resources.limits",message="sidecar.autoscaling needs a CPU request to measure by: set sidecar.resources.requests.cpu"
 type Sidecar struct {
 	// replicas is the number of pods.
 	// +optional
@@ -545,9 +555,84 @@ type Sidecar struct {
 	// +kubebuilder:validation:Maximum=100
 	Replicas *int32 `json:"replicas,omitempty"`
 
+	// autoscaling lets a HorizontalPodAutoscaler choose the number of pods. Then replicas is only where it begins.
+	// +optional
+	Autoscaling *Autoscaling `json:"autoscaling,omitempty"`
+
+	SidecarPod `json:",inline"`
+}
+
+// Autoscaling bounds the number of pods, and says what it follows.
+//
+// +kubebuilder:validation:XValidation:rule="self.maxReplicas >= self.minReplicas",message="sidecar.autoscaling.maxReplicas must not be less than minReplicas"
+type Autoscaling struct {
+	// minReplicas is the least number of pods.
+	// +optional
+	// +default=2
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MinReplicas *int32 `json:"minReplicas,omitempty"`
+
+	// maxReplicas is the greatest number of pods.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MaxReplicas int32 `json:"maxReplicas,omitempty"`
+
+	// targetCPUUtilizationPercentage is what the pods' mean use of the CPU is kept near, in percent of what they request.
+	// +optional
+	// +default=70
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	TargetCPUUtilizationPercentage *int32 `json:"targetCPUUtilizationPercentage,omitempty"`
+}
+
+// SidecarPod is what a sidecar's pod may be asked to be. A field that is left out is the installation's default, one that
+// is there replaces it, and an empty list, map or section asks for none.
+type SidecarPod struct {
 	// resources of the sidecar container. Default: requests of 10m CPU and 16Mi memory, and a limit of 64Mi memory.
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
+
+	// nodeSelector names labels of the nodes that the pods may run on.
+	// +optional
+	// +mapType=atomic
+	// +kubebuilder:validation:MaxProperties=32
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// tolerations let the pods run on nodes with taints.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+
+	// affinity says near what the pods run. They are spread over the nodes without it too.
+	// +optional
+	Affinity *corev1.Affinity `json:"affinity,omitempty"`
+
+	// imagePullSecrets name Secrets of the endpoint's namespace with which the sidecar's image is pulled.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	ImagePullSecrets []PullSecret `json:"imagePullSecrets,omitempty"`
+
+	// priorityClassName is the PriorityClass of the pods. Left out, it is the cluster's default.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="sidecar.priorityClassName must be the name of a PriorityClass: see kubectl get priorityclasses"
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+}
+
+// PullSecret names a Secret with the credentials of a registry.
+type PullSecret struct {
+	// name is the name of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="sidecar.imagePullSecrets: name must be the name of a Secret: lower-case letters, digits, - and ."
+	Name string `json:"name,omitempty"`
 }
 
 // WeChatEndpointStatus is what the operator saw.

@@ -36,6 +36,7 @@ func run(ctx context.Context, args []string) error {
 	watch := flags.String("watch-namespaces", "", "the only namespaces to serve, such as team-a,team-b; default: the whole cluster")
 	metrics := metricsFlags(flags)
 	probes := flags.String("health-probe-bind-address", ":8081", "address of /healthz and /readyz")
+	profiles := flags.String("pprof-bind-address", "0", "address of Go's profiles, for who measures the operator; 0 for none")
 	concurrency := flags.Int("concurrency", 4, "endpoints that are reconciled at once")
 	var level slog.Level
 	flags.TextVar(&level, "log-level", slog.LevelInfo, "debug, info, warn or error")
@@ -49,7 +50,12 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	options.Concurrency, options.Namespaces = *concurrency, namespaces
-	ctrl.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
+	log := slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})
+	ctrl.SetLogger(logr.FromSlogHandler(log))
+	if keys := options.RiskyAnnotations(); len(keys) > 0 {
+		slog.New(log).Warn("endpoints may reconfigure the ingress controller: remove these keys from allowedIngressAnnotations, "+
+			"unless everybody who may write WeChatEndpoints is trusted that far", "keys", keys)
+	}
 	scheme, err := controllers.Scheme()
 	if err != nil {
 		return err
@@ -60,7 +66,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	manager, err := ctrl.NewManager(rest, ctrl.Options{
 		Scheme: scheme, Cache: controllers.CacheOptions(options.Namespaces...),
-		Metrics: metricsOptions, HealthProbeBindAddress: *probes,
+		Metrics: metricsOptions, HealthProbeBindAddress: *probes, PprofBindAddress: *profiles,
 		LeaderElection: *elect, LeaderElectionID: "wechatendpoint-operator", LeaderElectionNamespace: *electIn, LeaderElectionReleaseOnCancel: true,
 	})
 	if err != nil {

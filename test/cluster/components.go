@@ -58,25 +58,25 @@ func etcdFlags() []string {
 }
 
 func apiserverFlags() []string {
-	return []string{
-		"--etcd-servers=" + etcdAddress,
-		"--advertise-address=" + nodeIP,
+	return append(auditFlags(),
+		"--etcd-servers="+etcdAddress,
+		"--advertise-address="+nodeIP,
 		"--bind-address=0.0.0.0",
 		fmt.Sprintf("--secure-port=%d", apiPort),
-		"--service-cluster-ip-range=" + serviceRange,
-		"--client-ca-file=" + pki + "/ca.crt",
-		"--tls-cert-file=" + pki + "/apiserver.crt",
-		"--tls-private-key-file=" + pki + "/apiserver.key",
+		"--service-cluster-ip-range="+serviceRange,
+		"--client-ca-file="+pki+"/ca.crt",
+		"--tls-cert-file="+pki+"/apiserver.crt",
+		"--tls-private-key-file="+pki+"/apiserver.key",
 		"--authorization-mode=Node,RBAC",
-		"--enable-admission-plugins=NodeRestriction",
+		"--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement", // the second as on OpenShift
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-		"--service-account-key-file=" + pki + "/service-accounts.key",
-		"--service-account-signing-key-file=" + pki + "/service-accounts.key",
-		"--kubelet-client-certificate=" + pki + "/apiserver-kubelet.crt",
-		"--kubelet-client-key=" + pki + "/apiserver-kubelet.key",
-		"--kubelet-certificate-authority=" + pki + "/ca.crt",
+		"--service-account-key-file="+pki+"/service-accounts.key",
+		"--service-account-signing-key-file="+pki+"/service-accounts.key",
+		"--kubelet-client-certificate="+pki+"/apiserver-kubelet.crt",
+		"--kubelet-client-key="+pki+"/apiserver-kubelet.key",
+		"--kubelet-certificate-authority="+pki+"/ca.crt",
 		"--kubelet-preferred-address-types=InternalIP", // no DNS knows the node's name
-	}
+	)
 }
 
 func controllerManagerFlags() []string {
@@ -174,6 +174,7 @@ func writeConfig() error {
 		containerdConfigFile: containerdConfig(),
 		kubeletConfigFile:    kubeletConfig(),
 		proxyConfigFile:      proxyConfig(),
+		auditPolicyFile:      auditPolicy,
 	} {
 		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
 			return err

@@ -23,6 +23,7 @@ const help = `cluster runs a real Kubernetes of one node on this machine.
   assets            build etcd, kube-apiserver and kubectl; print their folder, for KUBEBUILDER_ASSETS
   kubeconfig        print the path of the admin's kubeconfig
   logs              print the folder of the components' logs
+  audit             print the path of the audit log: what the operator asked of the apiserver
 `
 
 func main() {
@@ -55,6 +56,8 @@ func run(ctx context.Context, args []string) error {
 		return printPath(adminConfig)
 	case "logs":
 		return printPath(logs)
+	case "audit":
+		return printPath(auditLog)
 	case "supervise": // by up
 		return supervise()
 	case "init": // by supervise

@@ -48,7 +48,8 @@ const (
 // cluster is what the tests need of the world.
 type cluster struct {
 	client.Client
-	typed kubernetes.Interface // for what client.Client has not: logs, proxies, discovery
+	typed  kubernetes.Interface // for what client.Client has not: logs, proxies, discovery
+	config *rest.Config
 
 	local                     bool
 	helm, kubectl             string
@@ -90,17 +91,21 @@ func connect() (*cluster, error) {
 	if c.Client, err = client.New(config, client.Options{Scheme: types}); err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
+	c.config = config
 	c.typed, err = kubernetes.NewForConfig(config)
 	return c, err
 }
 
-// install installs or upgrades the chart and waits until the operator is there.
-func (c *cluster) install(ctx context.Context) error {
+// install installs or upgrades the chart, with values as of helm --set, and waits until the operator is there.
+func (c *cluster) install(ctx context.Context, values ...string) error {
 	arguments := []string{
 		"upgrade", "--install", release, chart, "--namespace", operatorNamespace, "--create-namespace", "--wait", "--timeout", "2m",
 		"--set", "operator.image.repository=" + c.imagePrefix + "/operator", "--set-string", "operator.image.tag=" + c.imageTag,
 		"--set", "sidecar.image.repository=" + c.imagePrefix + "/sidecar", "--set-string", "sidecar.image.tag=" + c.imageTag,
 		"--set-string", `podAnnotations.wechatendpoint\.io/build=` + operatorBuild(),
+	}
+	for _, value := range values {
+		arguments = append(arguments, "--set", value)
 	}
 	if _, err := call(ctx, c.helm, arguments...); err != nil {
 		return err

@@ -78,7 +78,7 @@ func TestConditionsSayWhatToDo(t *testing.T) {
 	})
 	t.Run("the installation does not allow an annotation", func(t *testing.T) {
 		s.change(t, func(spec *v1alpha1.WeChatEndpointSpec) {
-			spec.URL.Ingress.Annotations = map[string]string{"example.com/run": "code"}
+			spec.URL.Ingress.Annotations = map[string]v1alpha1.AnnotationValue{"example.com/run": "code"}
 		})
 		s.says(t, v1alpha1.ConditionAccepted, v1alpha1.ReasonAnnotationNotAllowed, "example.com/run")
 		s.change(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Ingress.Annotations = nil })

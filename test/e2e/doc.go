@@ -14,6 +14,8 @@
 //	INGRESS_CLASS    default traefik
 //	INGRESS_ADDRESS  host:port of the ingress controller's plain HTTP; default: port 80 of the local cluster's node
 //
+// On the local cluster a run of all tests ends by comparing the operator's roles with what it asked of the API server.
+//
 // The operator is installed before the tests and removed after them. On another cluster than the local one that is
 // refused where an operator is installed already.
 package e2e

@@ -14,7 +14,10 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -68,7 +71,7 @@ func TestDeletedEndpointLeavesNothing(t *testing.T) {
 	s.create(t, s.endpoint())
 	s.awaitReady(t)
 	s.awaitPublished(t)
-	for _, kind := range []string{"Deployment", "Service", "ServiceAccount", "ConfigMap", "Secret", "Ingress", "PodDisruptionBudget"} {
+	for _, kind := range []string{"Deployment", "Service", "ServiceAccount", "ConfigMap", "Secret", "Ingress", "PodDisruptionBudget", "NetworkPolicy"} {
 		if name := kind + " " + s.namespace + "/" + childName; !slices.Contains(s.inventory(t), name) {
 			t.Errorf("there is no %s", name)
 		}
@@ -128,6 +131,54 @@ func TestForeignObjectIsNotTouched(t *testing.T) {
 	}
 	s.awaitReady(t)
 	s.awaitPublished(t)
+}
+
+// TestForeignObjectsOfEveryKindAreSeen gives a foreign object of each kind the name of a child, each of another endpoint. Those
+// that the operator's cache does not hold it reads past it.
+func TestForeignObjectsOfEveryKindAreSeen(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "foreign-kinds")
+	s.create(t, s.secret())
+	labels := map[string]string{"app": "theirs"}
+	selector := &metav1.LabelSelector{MatchLabels: labels}
+	for kind, foreign := range map[string]client.Object{
+		"NetworkPolicy": &networkingv1.NetworkPolicy{},
+		"HorizontalPodAutoscaler": &autoscalingv2.HorizontalPodAutoscaler{Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "theirs"}, MaxReplicas: 1,
+		}},
+		"ServiceAccount": &corev1.ServiceAccount{},
+		"Secret":         &corev1.Secret{},
+		"Deployment": &appsv1.Deployment{Spec: appsv1.DeploymentSpec{Replicas: new(int32(0)), Selector: selector, Template: corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "theirs", Image: "theirs"}}},
+		}}},
+		"PodDisruptionBudget": &policyv1.PodDisruptionBudget{Spec: policyv1.PodDisruptionBudgetSpec{Selector: selector}},
+		"Service":             &corev1.Service{Spec: corev1.ServiceSpec{Selector: labels, Ports: []corev1.ServicePort{{Port: 80}}}},
+		"Ingress": &networkingv1.Ingress{Spec: networkingv1.IngressSpec{DefaultBackend: &networkingv1.IngressBackend{
+			Service: &networkingv1.IngressServiceBackend{Name: appName, Port: networkingv1.ServiceBackendPort{Number: 8080}},
+		}}},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			one := *s
+			one.name = strings.ToLower(kind)
+			one.host = one.name + "." + s.host
+			foreign.SetNamespace(s.namespace)
+			foreign.SetName(one.name + "-sidecar")
+			size := withReplicas(0)
+			if kind == "HorizontalPodAutoscaler" {
+				size = func(spec *v1alpha1.WeChatEndpointSpec) {
+					spec.Sidecar.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3}
+				}
+			}
+			one.create(t, foreign, one.endpoint(size))
+			message := one.await(t, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonNameTaken)
+			if !strings.Contains(message, kind+" "+foreign.GetName()) {
+				t.Errorf("the message does not name the object: %s", message)
+			}
+			if err := kube.Get(t.Context(), client.ObjectKeyFromObject(foreign), foreign); err != nil || len(foreign.GetOwnerReferences()) > 0 {
+				t.Errorf("the object was changed: %+v, %v", foreign, err)
+			}
+		})
+	}
 }
 
 // TestURLConflict lets two endpoints ask for one URL: the one that holds it goes on, and the other says why it does not.

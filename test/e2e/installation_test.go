@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/google/go-cmp/cmp"
@@ -43,6 +44,7 @@ func TestInstallation(t *testing.T) {
 	})
 	t.Run("an uninstall leaves the definition and nothing else", func(t *testing.T) {
 		stop := s.load(t)
+		rolesGone()
 		if err := kube.uninstall(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -68,6 +70,7 @@ func TestInstallation(t *testing.T) {
 		if err := kube.install(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		rolesBack()
 		s.token = "EndToEndToken2"
 		s.patchSecret(t, func(secret *corev1.Secret) { secret.Data[v1alpha1.KeyToken] = []byte(s.token) })
 		s.awaitPublished(t)
@@ -117,6 +120,7 @@ func onlyDefinition(ctx context.Context) error {
 func TestOperatorRestart(t *testing.T) {
 	s := newStage(t, "operator-restart")
 	s.serve(t)
+	s.await(t, v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable) // the last to settle
 	before, endpoint := s.everything(t), s.withoutUses(t)
 
 	stop := s.load(t)

@@ -47,7 +47,16 @@ func run(m *testing.M) (int, error) {
 		return 0, err
 	}
 	code := m.Run()
-	return code, cleanUp()
+	if code == 0 && auditable() {
+		err = checkOperatorRights()
+	}
+	return code, errors.Join(err, cleanUp())
+}
+
+func checkOperatorRights() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return kube.checkRights(ctx)
 }
 
 func cleanUp() error {

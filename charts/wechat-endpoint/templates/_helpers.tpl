@@ -41,6 +41,13 @@ hosts:
 allowedIngressAnnotations:
 {{- toYaml . | nindent 0 }}
 {{- end }}
+operatorNamespace: {{ .Release.Namespace | quote }}
+networkPolicy:
+  {{- toYaml .Values.sidecar.networkPolicy | nindent 2 }}
+{{- with .Values.sidecar.defaults }}
+sidecar:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- /* wechat-endpoint.guarded is "true" where readers of the metrics are asked who they are, which takes rights in the whole cluster. */ -}}

@@ -21,29 +21,29 @@ const terminationSeconds = 40
 
 // makeDeployment renders the pods. Their template does not depend on the configuration or the credentials, which are
 // reloaded without a restart.
-func makeDeployment(in Input) *apps.DeploymentApplyConfiguration {
+func makeDeployment(in Input) (*apps.DeploymentApplyConfiguration, error) {
 	endpoint := in.Endpoint
+	asked := choose(endpoint.Spec.Sidecar.SidecarPod, in.Defaults)
+	pod := makePod(in, asked.Resources)
+	if err := place(pod, asked); err != nil {
+		return nil, err
+	}
 	deployment := apps.Deployment(Name(endpoint), endpoint.Namespace).
 		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint))
-	return deployment.WithSpec(apps.DeploymentSpec().
-		WithReplicas(Replicas(endpoint)).
+	spec := apps.DeploymentSpec()
+	if endpoint.Spec.Sidecar.Autoscaling == nil {
+		spec.WithReplicas(Replicas(endpoint)) // otherwise the HorizontalPodAutoscaler's
+	}
+	return deployment.WithSpec(spec.
 		WithRevisionHistoryLimit(3).
 		WithSelector(meta.LabelSelector().WithMatchLabels(selector(endpoint))).
 		WithStrategy(apps.DeploymentStrategy().WithType(appsv1.RollingUpdateDeploymentStrategyType).
 			WithRollingUpdate(apps.RollingUpdateDeployment().
 				WithMaxUnavailable(intstr.FromInt32(0)).WithMaxSurge(intstr.FromString("25%")))).
-		WithTemplate(core.PodTemplateSpec().WithLabels(Labels(endpoint)).WithSpec(makePod(in))))
+		WithTemplate(core.PodTemplateSpec().WithLabels(Labels(endpoint)).WithSpec(pod))), nil
 }
 
-// Replicas is how many pods are wanted.
-func Replicas(endpoint *v1alpha1.WeChatEndpoint) int32 {
-	if endpoint.Spec.Sidecar.Replicas == nil {
-		return 2
-	}
-	return *endpoint.Spec.Sidecar.Replicas
-}
-
-func makePod(in Input) *core.PodSpecApplyConfiguration {
+func makePod(in Input, resources *corev1.ResourceRequirements) *core.PodSpecApplyConfiguration {
 	return core.PodSpec().
 		WithServiceAccountName(Name(in.Endpoint)).
 		WithAutomountServiceAccountToken(false).
@@ -57,10 +57,10 @@ func makePod(in Input) *core.PodSpecApplyConfiguration {
 			WithWhenUnsatisfiable(corev1.ScheduleAnyway).
 			WithLabelSelector(meta.LabelSelector().WithMatchLabels(selector(in.Endpoint)))).
 		WithVolumes(makeVolume(in.Endpoint)).
-		WithContainers(makeContainer(in))
+		WithContainers(makeContainer(in, resources))
 }
 
-func makeContainer(in Input) *core.ContainerApplyConfiguration {
+func makeContainer(in Input, resources *corev1.ResourceRequirements) *core.ContainerApplyConfiguration {
 	return core.Container().
 		WithName(container).
 		WithImage(in.Image).
@@ -72,7 +72,7 @@ func makeContainer(in Input) *core.ContainerApplyConfiguration {
 		WithStartupProbe(probe("/readyz").WithPeriodSeconds(1).WithFailureThreshold(60)).
 		WithReadinessProbe(probe("/readyz").WithPeriodSeconds(2).WithFailureThreshold(1)).
 		WithLivenessProbe(probe("/healthz").WithPeriodSeconds(10).WithFailureThreshold(3)).
-		WithResources(makeResources(in.Endpoint.Spec.Sidecar.Resources)).
+		WithResources(makeResources(resources)).
 		WithSecurityContext(core.SecurityContext().
 			WithAllowPrivilegeEscalation(false).WithReadOnlyRootFilesystem(true).
 			WithCapabilities(core.Capabilities().WithDrop("ALL"))).
@@ -95,7 +95,7 @@ func makeVolume(endpoint *v1alpha1.WeChatEndpoint) *core.VolumeApplyConfiguratio
 				WithItems(core.KeyToPath().WithKey(config.CredentialsFile).WithPath(config.CredentialsFile)))))
 }
 
-// makeResources takes the user's resources as they are, or the defaults: a sidecar that serves 128 connections holds less
+// makeResources takes the given resources as they are, or our own: a sidecar that serves 128 connections holds less
 // than 20 MiB, and one that is flooded to its bounds less than 64 MiB.
 func makeResources(given *corev1.ResourceRequirements) *core.ResourceRequirementsApplyConfiguration {
 	if given != nil {

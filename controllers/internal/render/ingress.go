@@ -70,8 +70,8 @@ func makeIngress(endpoint *v1alpha1.WeChatEndpoint) *networking.IngressApplyConf
 		if tuning.TLSSecretName != "" {
 			spec.WithTLS(networking.IngressTLS().WithHosts(url.Host).WithSecretName(tuning.TLSSecretName))
 		}
-		if len(tuning.Annotations) > 0 {
-			ingress.WithAnnotations(tuning.Annotations)
+		for key, value := range tuning.Annotations {
+			ingress.WithAnnotations(map[string]string{key: string(value)})
 		}
 	}
 	return ingress.WithSpec(spec)

@@ -8,6 +8,10 @@ import v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 // FieldManager owns the fields of every object that the operator applies.
 const FieldManager = "wechatendpoint-operator"
 
+// HandoverManager owns spec.replicas of a Deployment from when the operator lets go of it until a HorizontalPodAutoscaler
+// takes it up.
+const HandoverManager = FieldManager + "-handover"
+
 // ManagedBy is the value of app.kubernetes.io/managed-by on every child.
 const ManagedBy = "wechatendpoint"
 

@@ -29,6 +29,11 @@ type Input struct {
 	GatewayKey []byte
 	// Image and PullPolicy are those of the sidecar.
 	Image, PullPolicy string
+	// Defaults are those of the installation, for what the endpoint leaves out.
+	Defaults v1alpha1.SidecarPod
+	// NetworkPolicy is the installation's, and OperatorNamespace where the operator runs.
+	NetworkPolicy     NetworkPolicy
+	OperatorNamespace string
 }
 
 // Objects are the children of an endpoint, in the order in which they are applied: what a pod needs comes before it, and
@@ -46,15 +51,27 @@ func Make(in Input) (Objects, error) {
 	if err != nil {
 		return Objects{}, fmt.Errorf("rendering the configuration: %w", err)
 	}
+	deployment, err := makeDeployment(in)
+	if err != nil {
+		return Objects{}, fmt.Errorf("rendering the Deployment: %w", err)
+	}
 	objects := Objects{Generation: files.generation}
 	objects.Children = []runtime.ApplyConfiguration{
 		makeServiceAccount(in.Endpoint),
 		makeConfigMap(in.Endpoint, files),
 		makeGatewayKey(in), // before the credentials, which repeat it: what is random must be kept first
 		makeSecret(in.Endpoint, files),
-		makeDeployment(in),
+	}
+	if in.NetworkPolicy.Enabled {
+		objects.Children = append(objects.Children, makeNetworkPolicy(in)) // before the pods: there is no moment without it
+	}
+	objects.Children = append(objects.Children,
+		deployment,
 		makePodDisruptionBudget(in.Endpoint),
 		makeService(in.Endpoint),
+	)
+	if scaling := in.Endpoint.Spec.Sidecar.Autoscaling; scaling != nil {
+		objects.Children = append(objects.Children, makeAutoscaler(in.Endpoint, scaling))
 	}
 	switch in.Endpoint.Spec.URL.Exposure {
 	case v1alpha1.ExposureIngress:

@@ -60,7 +60,7 @@ func TestGolden(t *testing.T) {
 			spec.MessageMode = v1alpha1.MessageModeCompatible
 			spec.ReceiverIDs = []string{"wx5823bf96d3bd56c7", ""}
 			spec.URL.Ingress = &v1alpha1.IngressExposure{
-				ClassName: "traefik", TLSSecretName: "wx-tls", Annotations: map[string]string{"cert-manager.io/issuer": "le"},
+				ClassName: "traefik", TLSSecretName: "wx-tls", Annotations: map[string]v1alpha1.AnnotationValue{"cert-manager.io/issuer": "le"},
 			}
 			spec.Backend.Path = "/callback/"
 			spec.Backend.Payload = v1alpha1.PayloadOriginal
@@ -99,6 +99,31 @@ func TestGolden(t *testing.T) {
 			in.BackendURL = "https://shop-app.team-b.svc:8443"
 		},
 		"bare-address": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Host = "" },
+		"placed": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			in.Defaults = placed()
+			spec.Sidecar.Tolerations = []corev1.Toleration{} // none of the installation's
+			spec.Sidecar.NodeSelector = map[string]string{"disk": "ssd"}
+		},
+		"autoscaled": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			spec.Sidecar.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(int32(3)), MaxReplicas: 9, TargetCPUUtilizationPercentage: new(int32(50))}
+		},
+		"isolated": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			in.OperatorNamespace, in.NetworkPolicy = "platform", NetworkPolicy{Enabled: true}
+		},
+		"isolated-both-ways": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			in.OperatorNamespace = "platform"
+			in.NetworkPolicy = NetworkPolicy{Enabled: true, Egress: true, MetricsFrom: []metav1.LabelSelector{
+				{MatchLabels: map[string]string{"kubernetes.io/metadata.name": "monitoring"}},
+				{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "metrics", Operator: metav1.LabelSelectorOpExists}}},
+			}}
+			forward := func(namespace string) v1alpha1.Rule {
+				return v1alpha1.Rule{Match: v1alpha1.RuleMatch{MsgType: "text"}, Action: v1alpha1.RuleActionForward, Backend: &v1alpha1.Backend{
+					Service: v1alpha1.ServiceReference{Name: "chat", Namespace: namespace, Port: intstr.FromInt32(80)},
+				}}
+			}
+			spec.Rules = []v1alpha1.Rule{forward("team-b"), forward(""), forward("team-b")}
+			in.RuleURLs = []string{"http://chat.team-b.svc:80", "http://chat.team-a.svc:80", "http://chat.team-b.svc:80"}
+		},
 		"placeholder": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
 			spec.Platform, spec.MessageMode = v1alpha1.PlatformOpenPlatform, v1alpha1.MessageModeEncrypted
 			spec.URL.Path = "/platform/messages/$APPID$/callback"

@@ -21,6 +21,7 @@ func makeService(endpoint *v1alpha1.WeChatEndpoint) *core.ServiceApplyConfigurat
 		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint)).
 		WithSpec(core.ServiceSpec().
 			WithType(corev1.ServiceTypeClusterIP).
+			WithIPFamilyPolicy(corev1.IPFamilyPolicyPreferDualStack). // where there is one family, it gives that one
 			WithSelector(selector(endpoint)).
 			WithPorts(core.ServicePort().WithName(portCallback).WithProtocol(corev1.ProtocolTCP).
 				WithPort(ServicePort).WithTargetPort(intstr.FromString(portCallback))))

@@ -56,7 +56,8 @@ func start(ctx context.Context, s settings) (_ *bench, err error) {
 	b.environment.ControlPlane.GetAPIServer().Configure().
 		Set("audit-policy-file", policy).Set("audit-log-path", b.auditLog()).Set("audit-log-mode", "batch").
 		Set("audit-log-batch-max-wait", "500ms").Set("audit-log-batch-throttle-enable", "false").
-		Set("audit-log-batch-buffer-size", "1000000").Set("service-cluster-ip-range", "10.0.0.0/12")
+		Set("audit-log-batch-buffer-size", "1000000").Set("profiling", "true").
+		Set("service-cluster-ip-range", "10.0.0.0/12")
 	if b.config, err = b.environment.Start(); err != nil {
 		return nil, fmt.Errorf("starting the API server (is KUBEBUILDER_ASSETS set?): %w", err)
 	}

@@ -51,7 +51,7 @@ func (b *bench) play(ctx context.Context) (*player, error) {
 		return nil, err
 	}
 	p := &player{Client: manager.GetClient(), bare: b.client}
-	err = ctrl.NewControllerManagedBy(manager).For(&appsv1.Deployment{}).WithOptions(controller.Options{MaxConcurrentReconciles: 2}).Complete(p)
+	err = ctrl.NewControllerManagedBy(manager).For(&appsv1.Deployment{}).WithOptions(controller.Options{MaxConcurrentReconciles: 8}).Complete(p)
 	if err != nil {
 		return nil, err
 	}

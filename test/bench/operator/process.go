@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,13 +20,11 @@ import (
 
 // operator is a running operator.
 type operator struct {
-	command *exec.Cmd
-	log     string
-	ended   chan struct{}
+	command  *exec.Cmd
+	log      string
+	profiles string // address of its profiles
+	ended    chan struct{}
 }
-
-// operatorHealth is where it says that it works.
-const operatorHealth = "127.0.0.1:18081"
 
 // startOperator starts the operator as a process of its own and waits until its caches are filled.
 func (b *bench) startOperator(ctx context.Context) error {
@@ -35,7 +34,15 @@ func (b *bench) startOperator(ctx context.Context) error {
 			return err
 		}
 	}
-	o := &operator{log: filepath.Join(b.folder, "operator.log"), ended: make(chan struct{})}
+	health, err := freeAddress(ctx)
+	if err != nil {
+		return err
+	}
+	profiles, err := freeAddress(ctx)
+	if err != nil {
+		return err
+	}
+	o := &operator{log: filepath.Join(b.folder, "operator.log"), profiles: profiles, ended: make(chan struct{})}
 	log, err := os.Create(o.log)
 	if err != nil {
 		return err
@@ -43,7 +50,8 @@ func (b *bench) startOperator(ctx context.Context) error {
 	defer log.Close()
 	o.command = exec.Command(b.settings.binary,
 		"--config="+filepath.Join(b.folder, "config.yaml"),
-		"--metrics-bind-address=0", "--health-probe-bind-address="+operatorHealth, "--concurrency="+strconv.Itoa(b.settings.concurrency))
+		"--metrics-bind-address=0", "--health-probe-bind-address="+health, "--pprof-bind-address="+profiles,
+		"--concurrency="+strconv.Itoa(b.settings.concurrency))
 	o.command.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(b.folder, "kubeconfig"))
 	o.command.Stdout, o.command.Stderr = log, log
 	if err := o.command.Start(); err != nil {
@@ -56,12 +64,21 @@ func (b *bench) startOperator(ctx context.Context) error {
 			said, err := os.ReadFile(o.log)
 			return false, errors.Join(fmt.Errorf("the operator ended at once:\n%s", said), err)
 		}
-		response, err := http.Get("http://" + operatorHealth + "/readyz")
+		response, err := http.Get("http://" + health + "/readyz")
 		if err != nil {
 			return false, nil
 		}
 		return response.StatusCode == http.StatusOK, response.Body.Close()
 	})
+}
+
+// freeAddress is one on which nobody listens now.
+func freeAddress(ctx context.Context) (string, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
 }
 
 func (o *operator) hasEnded() bool {
@@ -99,27 +116,8 @@ func (o *operator) rss() (float64, error) {
 	return 0, fmt.Errorf("the kernel tells no VmRSS")
 }
 
-// ticksPerSecond is that of /proc on every Linux.
-const ticksPerSecond = 100
-
 // cpu is the operator's CPU time, in user and in kernel mode, since it began.
-func (o *operator) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", o.command.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ") // the name before it may hold anything
-	fields := strings.Fields(rest)
-	var ticks int
-	for _, field := range fields[11:13] { // utime and stime
-		n, err := strconv.Atoi(field)
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
-}
+func (o *operator) cpu() (time.Duration, error) { return cpuOf(o.command.Process.Pid) }
 
 // patience bounds every wait.
 const patience = 10 * time.Minute

@@ -37,40 +37,59 @@ var kinds = []schema.GroupVersionKind{
 	{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"},
 }
 
-// operatorRound is how long the operator takes from the first endpoint until the last child of the last one exists.
-func (b *bench) operatorRound(ctx context.Context, round int) (time.Duration, error) {
+// operatorRound is what it costs from the first endpoint until the last child of the last one exists.
+func (b *bench) operatorRound(ctx context.Context, round int) (cost, error) {
 	set := fmt.Sprintf("ours-%d", round)
 	if err := b.makeGround(ctx, set, 0, b.settings.endpoints); err != nil {
-		return 0, err
+		return cost{}, err
 	}
 	if err := b.startOperator(ctx); err != nil {
-		return 0, err
+		return cost{}, err
 	}
 	defer func() { _ = b.operator.stop() }()
 	ingresses, err := b.client.Watch(ctx, &networkingv1.IngressList{}, ours)
 	if err != nil {
-		return 0, err
+		return cost{}, err
 	}
 	defer ingresses.Stop()
-	began := time.Now()
+	profiled := make(chan error, 1)
+	go func() { profiled <- b.saveProfiles(ctx, set) }()
+	end, err := beginRound()
+	if err != nil {
+		return cost{}, err
+	}
 	if err := b.makeEndpoints(ctx, set, 0, b.settings.endpoints); err != nil {
-		return 0, err
+		return cost{}, err
 	}
-	for added := 0; added < b.settings.endpoints; {
-		select {
-		case event := <-ingresses.ResultChan():
-			if event.Type == watch.Added && strings.HasPrefix(event.Object.(*networkingv1.Ingress).Namespace, set) {
-				added++
-			}
-		case <-time.After(patience):
-			return 0, errors.New("the operator does not make all Ingresses")
-		}
+	if err := awaitIngresses(ingresses, set, b.settings.endpoints); err != nil {
+		return cost{}, err
 	}
-	took := time.Since(began)
+	took, err := end()
+	if err := errors.Join(err, <-profiled); err != nil {
+		return cost{}, err
+	}
 	if b.templates == nil {
 		b.templates, err = b.childrenOf(ctx, place(set, 0))
 	}
 	return took, err
+}
+
+func awaitIngresses(ingresses watch.Interface, set string, n int) error {
+	timeout := time.After(patience)
+	for added := 0; added < n; {
+		select {
+		case event, open := <-ingresses.ResultChan():
+			if !open {
+				return errors.New("the watch of the Ingresses ended")
+			}
+			if event.Type == watch.Added && strings.HasPrefix(event.Object.(*networkingv1.Ingress).Namespace, set) {
+				added++
+			}
+		case <-timeout:
+			return fmt.Errorf("after %v the operator has made %d Ingresses of %d", patience, added, n)
+		}
+	}
+	return nil
 }
 
 // childrenOf reads the children of an endpoint, without what the API server adds.
@@ -100,17 +119,20 @@ func (b *bench) childrenOf(ctx context.Context, at client.ObjectKey) ([]object, 
 	return children, nil
 }
 
-// bareRound is how long a client takes that knows what to write, and does nothing else.
-func (b *bench) bareRound(ctx context.Context, round int) (time.Duration, error) {
+// bareRound is what it costs when a client knows what to write, and does nothing else.
+func (b *bench) bareRound(ctx context.Context, round int) (cost, error) {
 	set := fmt.Sprintf("bare-%d", round)
 	for i := 0; i < b.settings.endpoints; i += perNamespace {
 		if err := b.makeNamespace(ctx, place(set, i).Namespace); err != nil {
-			return 0, err
+			return cost{}, err
 		}
 	}
 	model := place("ours-0", 0).Name
-	began := time.Now()
-	err := each(ctx, b.settings.concurrency, b.settings.endpoints, func(ctx context.Context, i int) error {
+	end, err := beginRound()
+	if err != nil {
+		return cost{}, err
+	}
+	err = each(ctx, b.settings.concurrency, b.settings.endpoints, func(ctx context.Context, i int) error {
 		at := place(set, i)
 		for _, template := range b.templates {
 			child := template.DeepCopy()
@@ -123,7 +145,10 @@ func (b *bench) bareRound(ctx context.Context, round int) (time.Duration, error)
 		}
 		return nil
 	})
-	return time.Since(began), err
+	if err != nil {
+		return cost{}, err
+	}
+	return end()
 }
 
 // clear deletes what the rounds made: nothing collects garbage here.

@@ -1,0 +1,197 @@
+//go:build e2e
+
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/test/e2e/rights"
+)
+
+// impliedRights are needed without a request of their own: an admission plugin asks for them while it looks at another one.
+// TestImpliedRights shows it.
+var impliedRights = map[string]string{
+	"update wechatendpoints/finalizers.wechatendpoint.io": "OwnerReferencesPermissionEnforcement, for blockOwnerDeletion of the children",
+}
+
+// absences are the times in which the tests took the operator's roles away, under its feet.
+var absences struct {
+	sync.Mutex
+	begin, end []time.Time
+}
+
+// rolesGone says that the operator loses its roles now, and rolesBack that it has them again.
+func rolesGone() {
+	absences.Lock()
+	defer absences.Unlock()
+	absences.begin = append(absences.begin, time.Now())
+}
+
+func rolesBack() {
+	absences.Lock()
+	defer absences.Unlock()
+	absences.end = append(absences.end, time.Now())
+}
+
+func whileRolesWereGone(at time.Time) bool {
+	absences.Lock()
+	defer absences.Unlock()
+	for i, begin := range absences.begin {
+		if at.After(begin) && (i >= len(absences.end) || at.Before(absences.end[i])) {
+			return true
+		}
+	}
+	return false
+}
+
+// auditable reports whether this run shows what the operator needs: on the local cluster, with all tests.
+func auditable() bool {
+	filter := flag.Lookup("test.run").Value.String()
+	return kube.local && (filter == "" || filter == ".") && flag.Lookup("test.skip").Value.String() == ""
+}
+
+// checkRights fails if the operator's roles allow what it never did in all the tests, or forbid what it tried.
+func (c *cluster) checkRights(ctx context.Context) error {
+	found, err := c.compareRights(ctx)
+	if err != nil {
+		return err
+	}
+	found.Unused = slices.DeleteFunc(found.Unused, func(grant string) bool { return impliedRights[grant] != "" })
+	var errs []error
+	for what, list := range map[string][]string{
+		"it may, and never did": found.Unused, "it tried, and was refused": found.Refused, "it did, and not by its own roles": found.Stray,
+	} {
+		if len(list) > 0 {
+			errs = append(errs, fmt.Errorf("the operator's rights: %s:\n  %s", what, strings.Join(list, "\n  ")))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// compareRights compares the roles as they are installed with all that the operator did since the cluster's start.
+func (c *cluster) compareRights(ctx context.Context) (rights.Findings, error) {
+	grants, err := c.grants(ctx)
+	if err != nil {
+		return rights.Findings{}, err
+	}
+	requests, err := c.operatorRequests(ctx)
+	if err != nil {
+		return rights.Findings{}, err
+	}
+	return rights.Compare(grants, requests), nil
+}
+
+// grants are those of every role that the chart has for the operator.
+func (c *cluster) grants(ctx context.Context) ([]rights.Grant, error) {
+	var wide rbacv1.ClusterRole
+	var roles rbacv1.RoleList
+	err := errors.Join(
+		c.Get(ctx, client.ObjectKey{Name: operatorName}, &wide),
+		c.List(ctx, &roles, client.InNamespace(operatorNamespace), ofRelease))
+	if err != nil {
+		return nil, fmt.Errorf("reading the operator's roles: %w", err)
+	}
+	grants := rights.Grants("", wide.Rules)
+	for _, role := range roles.Items {
+		grants = append(grants, rights.Grants(role.Namespace, role.Rules)...)
+	}
+	return grants, nil
+}
+
+// operatorRequests are those of the operator itself: neither those of a thief that a test plays, nor those that were answered
+// otherwise because a test had removed the operator's roles.
+func (c *cluster) operatorRequests(ctx context.Context) ([]rights.Request, error) {
+	path, err := call(ctx, "../cluster/cluster", "audit")
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.Open(strings.TrimSpace(path))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	requests, err := rights.ReadRequests(log)
+	if err == nil && len(requests) == 0 {
+		err = errors.New("the audit log has no request of the operator: does its policy name another identity?")
+	}
+	return slices.DeleteFunc(requests, func(r rights.Request) bool {
+		return r.UserAgent == thief || whileRolesWereGone(r.RequestReceived) || strings.Contains(r.ResponseStatus.Message, "because it is being terminated")
+	}), err
+}
+
+// TestRights looks at what the operator did so far: that nothing was refused, and that it needs no more than its roles. What
+// it never did shows only at the end of all tests, where TestMain looks for it.
+func TestRights(t *testing.T) {
+	if !kube.local {
+		t.Skip("only the local cluster keeps an audit log")
+	}
+	s := newStage(t, "rights")
+	s.serve(t)
+	found, err := kube.compareRights(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, finding := range append(found.Refused, found.Stray...) {
+		t.Error(finding)
+	}
+	t.Logf("not used so far: %v", found.Unused)
+}
+
+// TestImpliedRights shows that a right is needed of which the audit log knows nothing: without it the API server refuses a
+// child whose deletion its endpoint waits for.
+func TestImpliedRights(t *testing.T) {
+	if !kube.local {
+		t.Skip("other clusters may not ask for it")
+	}
+	t.Parallel()
+	s := newStage(t, "implied")
+	endpoint := s.endpoint(func(spec *v1alpha1.WeChatEndpointSpec) { spec.Paused = true })
+	services := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"create"}}
+	role := &rbacv1.Role{ObjectMeta: s.object("implied"), Rules: []rbacv1.PolicyRule{services}}
+	s.create(t, endpoint, role, &rbacv1.RoleBinding{
+		ObjectMeta: s.object("implied"),
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "implied"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "e2e-implied"}},
+	})
+	config := rest.CopyConfig(kube.config)
+	config.Impersonate.UserName = "e2e-implied"
+	lesser, err := client.New(config, client.Options{Scheme: kube.Scheme(), Mapper: kube.RESTMapper()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := &corev1.Service{ObjectMeta: s.object("child"), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}
+	child.OwnerReferences = []metav1.OwnerReference{{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "WeChatEndpoint", Name: endpoint.Name, UID: endpoint.UID, BlockOwnerDeletion: new(true),
+	}}
+	try := func(ctx context.Context) error { return lesser.Create(ctx, child.DeepCopy(), client.DryRunAll) }
+	eventually(t, patience, "a refusal without the right", func(ctx context.Context) error {
+		if err := try(ctx); err == nil || !strings.Contains(err.Error(), "cannot set blockOwnerDeletion") {
+			return fmt.Errorf("it was answered with %w", err)
+		}
+		return nil
+	})
+	role.Rules = append(role.Rules, rbacv1.PolicyRule{APIGroups: []string{"wechatendpoint.io"}, Resources: []string{"wechatendpoints/finalizers"}, Verbs: []string{"update"}})
+	if err := kube.Update(t.Context(), role); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "no refusal with the right", try)
+}

@@ -1,0 +1,202 @@
+//go:build e2e
+
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+)
+
+// thief is the user agent of a test that plays with the operator's stolen token.
+const thief = "e2e-thief"
+
+// steal returns a client with a token of the operator.
+func (c *cluster) steal(t *testing.T) client.Client {
+	t.Helper()
+	token, err := c.typed.CoreV1().ServiceAccounts(operatorNamespace).CreateToken(t.Context(), operatorName,
+		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(600))}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := rest.AnonymousClientConfig(c.config)
+	config.BearerToken, config.UserAgent = token.Status.Token, thief
+	stolen, err := client.New(config, client.Options{Scheme: c.Scheme(), Mapper: c.RESTMapper()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stolen
+}
+
+// TestStolenToken tries with the operator's token what its roles alone would allow, and some that they do not. Each must be
+// refused, and leave everything as it is; and the operator goes on.
+func TestStolenToken(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "thief")
+	ingress := &networkingv1.Ingress{ObjectMeta: s.object("theirs"), Spec: networkingv1.IngressSpec{DefaultBackend: &networkingv1.IngressBackend{
+		Service: &networkingv1.IngressServiceBackend{Name: appName, Port: networkingv1.ServiceBackendPort{Number: 8080}},
+	}}}
+	config := &corev1.ConfigMap{ObjectMeta: s.object("theirs-sidecar"), Data: map[string]string{"config.json": "theirs"}} // named like a child
+	s.create(t, ingress, config)
+	s.serve(t)
+	pods, err := s.pods(t.Context(), client.MatchingLabels{"app": appName})
+	if err != nil || len(pods) == 0 {
+		t.Fatalf("the app has pods %v, %v", pods, err)
+	}
+	stolen := kube.steal(t)
+	dns := metav1.ObjectMeta{Namespace: "kube-system", Name: "coredns"}
+	asChild := func(object client.Object) client.Object { // as alike as the thief can make it
+		object.SetLabels(map[string]string{
+			"app.kubernetes.io/managed-by": "wechatendpoint", v1alpha1.LabelEndpoint: "evil", v1alpha1.LabelCredentials: "generated",
+		})
+		object.SetOwnerReferences([]metav1.OwnerReference{{
+			APIVersion: v1alpha1.GroupVersion.String(), Kind: "WeChatEndpoint", Name: "evil", UID: "1", Controller: new(true),
+		}})
+		return object
+	}
+	evil := metav1.ObjectMeta{Namespace: "kube-system", Name: "evil-sidecar"}
+	made := func(object client.Object) func(context.Context) error {
+		return func(ctx context.Context) error { return stolen.Create(ctx, object) }
+	}
+	patched := func(object client.Object, patch string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			return stolen.Patch(ctx, object, client.RawPatch(types.StrategicMergePatchType, []byte(patch)))
+		}
+	}
+	template := func(spec string) string { return fmt.Sprintf(`{"spec":{"template":{"spec":%s}}}`, spec) }
+
+	const byPolicy, byRoles = "ValidatingAdmissionPolicy", "cannot "
+	before := objectsIn(t, s.namespace, "kube-system")
+	for name, test := range map[string]struct {
+		attack func(context.Context) error
+		by     string
+	}{
+		"a pod with the node's disk and processes": {made(asChild(ofNode(evil))), byPolicy},
+		"another image in the sidecar":             {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"containers":[{"name":"sidecar","image":"`+kube.imagePrefix+`/example-app:`+kube.imageTag+`"}]}`)), byPolicy},
+		"the node's disk in the sidecar":           {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"volumes":[{"name":"disk","hostPath":{"path":"/nothing","type":"Directory"}}]}`)), byPolicy},
+		"the user's Secret in the sidecar":         {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"volumes":[{"name":"more","secret":{"secretName":"`+secretName+`"}}]}`)), byPolicy},
+		"a token in the sidecar":                   {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"automountServiceAccountToken":true}`)), byPolicy},
+		"another image in the app":                 {patched(&appsv1.Deployment{ObjectMeta: s.object(appName)}, template(`{"serviceAccountName":"admin"}`)), byPolicy},
+		"another Deployment of kube-system":        {patched(&appsv1.Deployment{ObjectMeta: dns}, `{"spec":{"replicas":0}}`), byPolicy},
+		"a Secret that is filled with a token": {made(asChild(&corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: evil.Namespace, Name: evil.Name, Annotations: map[string]string{corev1.ServiceAccountNameKey: "default"}},
+			Type:       corev1.SecretTypeServiceAccountToken,
+		})), byPolicy},
+		"the user's Secret":                           {patched(&corev1.Secret{ObjectMeta: s.object(secretName)}, `{"stringData":{"token":"Forged"}}`), byPolicy},
+		"another's ConfigMap, named like a child":     {patched(config, `{"data":{"config.json":"evil"}}`), byPolicy},
+		"another's ConfigMap is adopted":              {patched(config, `{"metadata":{"labels":{"app.kubernetes.io/managed-by":"wechatendpoint","wechatendpoint.io/endpoint":"theirs"},"ownerReferences":[{"apiVersion":"wechatendpoint.io/v1alpha1","kind":"WeChatEndpoint","name":"theirs","uid":"1","controller":true}]}}`), byRoles},
+		"the cluster's DNS":                           {patched(&corev1.ConfigMap{ObjectMeta: dns}, `{"data":{"Corefile":""}}`), byPolicy},
+		"another's Service":                           {patched(&corev1.Service{ObjectMeta: s.object(appName)}, `{"spec":{"selector":{"app":"evil"}}}`), byPolicy},
+		"the sidecar's Service, to another's pods":    {patched(&corev1.Service{ObjectMeta: s.object(childName)}, `{"spec":{"selector":{"app":"`+appName+`"}}}`), byPolicy},
+		"the sidecar's Ingress, to another's Service": {patched(&networkingv1.Ingress{ObjectMeta: s.object(childName)}, `{"spec":{"defaultBackend":{"service":{"name":"`+appName+`","port":{"number":8080}}}}}`), byPolicy},
+		"another's Ingress is deleted":                {func(ctx context.Context) error { return stolen.Delete(ctx, ingress) }, byPolicy},
+		"another's ServiceAccount":                    {patched(&corev1.ServiceAccount{ObjectMeta: s.object("default")}, `{"imagePullSecrets":[{"name":"evil"}]}`), byPolicy},
+		"another's pod is not ready": {func(ctx context.Context) error {
+			return stolen.Status().Patch(ctx, &pods[0], client.RawPatch(types.StrategicMergePatchType, []byte(`{"status":{"conditions":[{"type":"Ready","status":"False"}]}}`)))
+		}, byPolicy},
+		"a role": {made(&rbacv1.RoleBinding{ObjectMeta: evil, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "admin"}}), byRoles},
+		"a pod":  {made(&corev1.Pod{ObjectMeta: evil, Spec: ofNode(evil).Spec.Template.Spec}), byRoles},
+		"the policy itself is deleted": {func(ctx context.Context) error {
+			return stolen.Delete(ctx, &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: operatorName}})
+		}, byRoles},
+		"an endpoint's spec":  {patched(s.endpoint(), `{"spec":{"paused":true}}`), byRoles},
+		"a Secret is deleted": {func(ctx context.Context) error { return stolen.Delete(ctx, s.secret()) }, byRoles},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := test.attack(t.Context()); err == nil || !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), test.by) {
+				t.Errorf("it is not refused by %q: %v", test.by, err)
+			}
+		})
+	}
+	if diff := cmp.Diff(before, objectsIn(t, s.namespace, "kube-system")); diff != "" {
+		t.Errorf("objects came or went (-before +after):\n%s", diff)
+	}
+
+	t.Run("every Secret can be read, as docs/threat-model.md says", func(t *testing.T) {
+		var secrets corev1.SecretList
+		if err := stolen.List(t.Context(), &secrets, client.InNamespace(s.namespace)); err != nil || len(secrets.Items) < 3 {
+			t.Errorf("%d Secrets were read, %v", len(secrets.Items), err)
+		}
+	})
+	t.Run("the operator goes on", func(t *testing.T) {
+		s.token = "EndToEndToken2"
+		s.patchSecret(t, func(secret *corev1.Secret) { secret.Data[v1alpha1.KeyToken] = []byte(s.token) })
+		s.awaitPublished(t)
+		s.awaitReady(t)
+	})
+}
+
+// ofNode is a Deployment of which a pod owns its node. It is not privileged, which the local cluster knows for nobody, and what
+// it wants of the disk is not there, so that no pod starts where this attack succeeds.
+func ofNode(meta metav1.ObjectMeta) *appsv1.Deployment {
+	labels := map[string]string{"app": "evil"}
+	return &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: labels},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
+			HostPID: true,
+			Containers: []corev1.Container{{
+				Name: "sidecar", Image: kube.imagePrefix + "/sidecar:" + kube.imageTag,
+				VolumeMounts: []corev1.VolumeMount{{Name: "disk", MountPath: "/disk"}},
+			}},
+			Volumes: []corev1.Volume{{Name: "disk", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/nothing", Type: new(corev1.HostPathDirectory)}}}},
+		}},
+	}}
+}
+
+// objectsIn names the objects of namespaces, and those that the thief has written.
+func objectsIn(t *testing.T, namespaces ...string) []string {
+	t.Helper()
+	var names []string
+	for _, namespace := range namespaces {
+		found, err := kube.inventory(t.Context(), client.InNamespace(namespace))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, found.without(restless...).names()...)
+		names = append(names, writtenByThief(t, namespace)...)
+	}
+	return names
+}
+
+// writtenByThief goes by the marks that the API server puts on what is written.
+func writtenByThief(t *testing.T, namespace string) []string {
+	t.Helper()
+	var names []string
+	for _, kind := range []string{
+		"v1 Secret", "v1 ConfigMap", "v1 Service", "v1 ServiceAccount", "v1 Pod", "apps/v1 Deployment", "networking.k8s.io/v1 Ingress",
+	} {
+		version, kind, _ := strings.Cut(kind, " ")
+		var list metav1.PartialObjectMetadataList
+		list.SetGroupVersionKind(schema.FromAPIVersionAndKind(version, kind+"List"))
+		if err := kube.List(t.Context(), &list, client.InNamespace(namespace)); err != nil {
+			t.Fatal(err)
+		}
+		for _, item := range list.Items {
+			if slices.ContainsFunc(item.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool { return entry.Manager == thief }) {
+				names = append(names, fmt.Sprintf("%s %s/%s, written by the thief", kind, namespace, item.Name))
+			}
+		}
+	}
+	return names
+}

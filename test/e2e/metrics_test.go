@@ -26,6 +26,7 @@ import (
 
 // TestOperatorMetrics reads the operator's metrics as a Prometheus would, with and without what it takes.
 func TestOperatorMetrics(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, "metrics")
 	s.serve(t) // there is something to measure
 	page := "https://" + forwardMetrics(t) + "/metrics"

@@ -61,14 +61,14 @@ func TestSecondReplica(t *testing.T) {
 	}
 	second := awaitLeader(t, first)
 	t.Logf("%s leads %v after %s was deleted", second, time.Since(before).Round(100*time.Millisecond), first)
+	stop()
 	s.token = "EndToEndToken2"
 	s.patchSecret(t, func(secret *corev1.Secret) { secret.Data[v1alpha1.KeyToken] = []byte(s.token) })
 	s.awaitPublished(t)
-	stop()
 	s.awaitReady(t)
 }
 
-// awaitLeader returns the pod that holds the Lease, and lives: another than the one that is gone.
+// awaitLeader returns the pod that holds the Lease and is to stay: another than the one that is gone.
 func awaitLeader(t *testing.T, gone string) string {
 	t.Helper()
 	leader := ""
@@ -84,7 +84,12 @@ func awaitLeader(t *testing.T, gone string) string {
 		if leader == "" || leader == gone {
 			return fmt.Errorf("the Lease is held by %q", *lease.Spec.HolderIdentity)
 		}
-		return kube.Get(ctx, client.ObjectKey{Namespace: operatorNamespace, Name: leader}, &corev1.Pod{})
+		var pod corev1.Pod
+		err := kube.Get(ctx, client.ObjectKey{Namespace: operatorNamespace, Name: leader}, &pod)
+		if err == nil && !pod.DeletionTimestamp.IsZero() {
+			err = fmt.Errorf("the Lease is held by %s, which is on its way out", leader)
+		}
+		return err
 	})
 	return leader
 }

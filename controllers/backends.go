@@ -107,6 +107,9 @@ func (r *Reconciler) bypasses(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 	services := backendServices(endpoint)
 	var found []string
 	for _, service := range services {
+		if !r.sees(service.Namespace) {
+			continue
+		}
 		var ingresses networkingv1.IngressList
 		if err := r.List(ctx, &ingresses, client.InNamespace(service.Namespace)); err != nil {
 			return nil, fmt.Errorf("listing Ingresses: %w", err)

@@ -36,6 +36,8 @@ type Options struct {
 	NetworkPolicy render.NetworkPolicy `json:"networkPolicy,omitempty"`
 	// OperatorNamespace is where the operator runs. NetworkPolicy needs it.
 	OperatorNamespace string `json:"operatorNamespace,omitempty"`
+	// Namespaces are those whose endpoints are served; nothing else is read then. Empty is the whole cluster.
+	Namespaces []string `json:"-"`
 	// Concurrency is how many endpoints are reconciled at once; zero is 1.
 	Concurrency int `json:"-"`
 }

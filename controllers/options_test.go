@@ -70,3 +70,29 @@ func TestParseOptions(t *testing.T) {
 		})
 	}
 }
+
+func TestParseNamespaces(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want []string
+		err  string // part of it; empty for none
+	}{
+		"nothing is the whole cluster":    {text: "", want: nil},
+		"one":                             {text: "team-a", want: []string{"team-a"}},
+		"several":                         {text: "team-a,team-b", want: []string{"team-a", "team-b"}},
+		"an empty name is no namespace":   {text: "team-a,", err: `"" is not the name of a namespace`},
+		"a space is no part of a name":    {text: "team-a, team-b", err: `" team-b" is not the name of a namespace`},
+		"a wildcard is no namespace":      {text: "*", err: `"*" is not the name of a namespace`},
+		"the same one twice is a mistake": {text: "team-a,team-a", err: "namespace team-a is listed twice"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := controllers.ParseNamespaces(test.text)
+			if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+				t.Fatalf("the error is %v and not %q", err, test.err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}

@@ -163,6 +163,9 @@ func (r *Reconciler) resolveBackend(ctx context.Context, endpoint *v1alpha1.WeCh
 
 // backendURL returns the URL of an app, without path.
 func (r *Reconciler) backendURL(ctx context.Context, namespace, field string, backend *v1alpha1.Backend) (string, error) {
+	if err := r.checkSeen(field, backend.Service); err != nil {
+		return "", err
+	}
 	address, err := refs.BackendAddress(ctx, r, r, namespace, field, backend.Service)
 	if err != nil || backend.TLS == nil {
 		return "http://" + address, err

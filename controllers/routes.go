@@ -52,6 +52,9 @@ func (r *Reconciler) observeExposure(ctx context.Context, endpoint *v1alpha1.WeC
 	if err := record(endpoint, v1alpha1.ConditionRouteProgrammed, err); err != nil {
 		return 0, err
 	}
+	if err == nil {
+		r.limitClaim(endpoint)
+	}
 	r.reach(ctx, endpoint, input, applied, found)
 	return soonest(again, reachDelay(endpoint)), nil
 }
@@ -71,7 +74,7 @@ func (r *Reconciler) observeRoute(ctx context.Context, endpoint *v1alpha1.WeChat
 
 // observeIngress has no status to go by but the address, which many controllers do not report.
 func (r *Reconciler) observeIngress(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, applied bool) (route, error) {
-	if err := refs.IngressClass(ctx, r, endpoint); err != nil {
+	if err := r.checkClassExists(ctx, endpoint); err != nil {
 		return route{}, err
 	}
 	var ingress networkingv1.Ingress
@@ -180,6 +183,11 @@ func (r *Reconciler) observeParent(ctx context.Context, live *gatewayv1.HTTPRout
 	i := slices.IndexFunc(live.Status.Parents, func(status gatewayv1.RouteParentStatus) bool {
 		return sameParent(status.ParentRef, parent, live.Namespace)
 	})
+	if i < 0 && !r.sees(string(*parent.Namespace)) {
+		return time.Time{}, refs.Waitf(v1alpha1.ReasonRouteNotAccepted,
+			"Gateway %s has not answered for HTTPRoute %s, and this installation cannot see whether it exists: correct url.httpRoute.parentRefs, or ask the platform team",
+			name, live.Name)
+	}
 	if i < 0 {
 		var gateway gatewayv1.Gateway
 		err := r.Get(ctx, client.ObjectKey{Namespace: string(*parent.Namespace), Name: string(parent.Name)}, &gateway)
@@ -268,6 +276,9 @@ func (r *Reconciler) listenerOf(ctx context.Context, endpoint *v1alpha1.WeChatEn
 		return "", false, err
 	}
 	for _, parent := range render.ParentRefs(endpoint) {
+		if !r.sees(string(*parent.Namespace)) {
+			continue // url.scheme must say it
+		}
 		var gateway gatewayv1.Gateway
 		err := r.Get(ctx, client.ObjectKey{Namespace: string(*parent.Namespace), Name: string(parent.Name)}, &gateway)
 		if client.IgnoreNotFound(err) != nil {

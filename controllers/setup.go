@@ -55,6 +55,11 @@ import (
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+//
+// To ask who reads the metrics (cmd/operator/internal/guard):
+//
+// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
+// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
 // Indexes of the cache, by the field whose value they look up.
 const (
@@ -85,14 +90,14 @@ func Scheme() (*runtime.Scheme, error) {
 
 // CacheOptions keep the cache small: of the children's kinds only the children, of Secrets only the labelled ones. The
 // Services that endpoints name, and the routes that lead to them, have no label of ours, so that all are kept, but without
-// what is not read of them.
-func CacheOptions() cache.Options {
+// what is not read of them. Namespaces limit it to these; without any it is for the whole cluster.
+func CacheOptions(namespaces ...string) cache.Options {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{render.LabelManagedBy: render.ManagedBy})}
 	labelled, err := labels.Parse(v1alpha1.LabelCredentials)
 	if err != nil {
 		panic(err) // a constant
 	}
-	return cache.Options{ByObject: map[client.Object]cache.ByObject{
+	return cache.Options{DefaultNamespaces: cachedNamespaces(namespaces), ByObject: map[client.Object]cache.ByObject{
 		&corev1.ServiceAccount{}:                 ours,
 		&corev1.ConfigMap{}:                      ours,
 		&corev1.Pod{}:                            ours,
@@ -138,7 +143,7 @@ func trimGatewayAPI(object any) (any, error) {
 	return object, nil
 }
 
-// Setup adds the reconciler to a manager whose cache was made with CacheOptions.
+// Setup adds the reconciler to a manager whose cache was made with CacheOptions, for options.Namespaces.
 func Setup(ctx context.Context, manager ctrl.Manager, options Options) error {
 	r := &Reconciler{
 		Client:  manager.GetClient(),
@@ -163,7 +168,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 			return fmt.Errorf("indexing %s: %w", field, err)
 		}
 	}
-	built, err := ctrl.NewControllerManagedBy(manager).
+	blueprint := ctrl.NewControllerManagedBy(manager).
 		For(&v1alpha1.WeChatEndpoint{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Owns(&corev1.ServiceAccount{}).
 		Owns(&corev1.ConfigMap{}).
@@ -179,13 +184,15 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.usingService)).
 		Watches(&networkingv1.Ingress{}, handler.EnqueueRequestsFromMapFunc(r.besideIngress), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(endpointOfPod)).
-		Watches(&networkingv1.IngressClass{}, handler.EnqueueRequestsFromMapFunc(r.all)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: max(1, r.Options.Concurrency),
 			ReconciliationTimeout:   reconcileTimeout,
 			UsePriorityQueue:        new(false),
-		}).
-		Build(r)
+		})
+	if r.seesCluster() {
+		blueprint = blueprint.Watches(&networkingv1.IngressClass{}, handler.EnqueueRequestsFromMapFunc(r.all))
+	}
+	built, err := blueprint.Build(r)
 	if err != nil {
 		return fmt.Errorf("building the controller: %w", err)
 	}

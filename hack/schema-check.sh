@@ -17,6 +17,18 @@ check() { # name, files; none reads standard input
 }
 "$helm" template charts/wechat-endpoint | check "the chart"
 "$helm" template charts/wechat-endpoint --set replicaCount=2,metrics.service.enabled=true,allowEmptyHost=true --set-json 'hosts={"wx.example.com":["team-a"],"*":["*"]}' | check "the chart with more values"
+narrow=("$helm" template charts/wechat-endpoint --namespace wechat --set 'watchNamespaces={team-a,team-b}')
+"${narrow[@]}" | check "the chart for some namespaces"
+if "${narrow[@]}" --set crds.install=false | grep '^kind:' | grep -Ev '^kind: (ConfigMap|Deployment|Lease|Role|RoleBinding|ServiceAccount)$' >&2; then
+  echo "schema check: the chart for some namespaces has objects of another kind, which may be the whole cluster's" >&2
+  exit 1
+fi
+"$helm" template charts/wechat-endpoint --set metrics.service.enabled=true,metrics.certSecretName=operator-metrics | check "the chart with its own certificate"
+"$helm" template charts/wechat-endpoint --set metrics.service.enabled=true,metrics.secure=false | check "the chart with plain metrics"
+if "${narrow[@]}" --set metrics.service.enabled=true >/dev/null 2>&1; then
+  echo "schema check: a Service for metrics that only the pod itself reaches was not refused" >&2
+  exit 1
+fi
 check "the kustomize bases" config/{manager,rbac,admission}/[!k]*.yaml config/crd/bases/*.yaml
 check "the samples" config/samples/[!k]*.yaml
 if printf 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicass: 1}\n' | check "a typing mistake" >/dev/null; then

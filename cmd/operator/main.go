@@ -17,7 +17,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager/signals"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/wechatendpoint/wechatendpoint/controllers"
 )
@@ -38,7 +37,8 @@ func run(ctx context.Context, args []string) error {
 	config := flags.String("config", "", "file with the choices of the installation, see controllers.Options (required)")
 	elect := flags.Bool("leader-elect", false, "let only one of several replicas work")
 	electIn := flags.String("leader-election-namespace", "", "namespace of the Lease; default: the operator's own")
-	metrics := flags.String("metrics-bind-address", ":8080", "address of the metrics, 0 for none")
+	watch := flags.String("watch-namespaces", "", "the only namespaces to serve, such as team-a,team-b; default: the whole cluster")
+	metrics := metricsFlags(flags)
 	probes := flags.String("health-probe-bind-address", ":8081", "address of /healthz and /readyz")
 	profiles := flags.String("pprof-bind-address", "0", "address of Go's profiles, for who measures the operator; 0 for none")
 	concurrency := flags.Int("concurrency", 4, "endpoints that are reconciled at once")
@@ -47,11 +47,13 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	options, err := controllers.ReadOptions(*config)
-	if err != nil {
+	options, optionsErr := controllers.ReadOptions(*config)
+	namespaces, namespacesErr := controllers.ParseNamespaces(*watch)
+	metricsOptions, metricsErr := metrics.options()
+	if err := errors.Join(optionsErr, namespacesErr, metricsErr); err != nil {
 		return err
 	}
-	options.Concurrency = *concurrency
+	options.Concurrency, options.Namespaces = *concurrency, namespaces
 	log := slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})
 	ctrl.SetLogger(logr.FromSlogHandler(log))
 	if keys := options.RiskyAnnotations(); len(keys) > 0 {
@@ -67,8 +69,8 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("finding the cluster: %w", err)
 	}
 	manager, err := ctrl.NewManager(rest, ctrl.Options{
-		Scheme: scheme, Cache: controllers.CacheOptions(),
-		Metrics: metricsserver.Options{BindAddress: *metrics}, HealthProbeBindAddress: *probes, PprofBindAddress: *profiles,
+		Scheme: scheme, Cache: controllers.CacheOptions(options.Namespaces...),
+		Metrics: metricsOptions, HealthProbeBindAddress: *probes, PprofBindAddress: *profiles,
 		LeaderElection: *elect, LeaderElectionID: "wechatendpoint-operator", LeaderElectionNamespace: *electIn, LeaderElectionReleaseOnCancel: true,
 	})
 	if err != nil {

@@ -96,7 +96,7 @@ func connect() (*cluster, error) {
 	return c, err
 }
 
-// install installs or upgrades the chart and waits until the operator is there.
+// install installs or upgrades the chart, with values as of helm --set, and waits until the operator is there.
 func (c *cluster) install(ctx context.Context, values ...string) error {
 	arguments := []string{
 		"upgrade", "--install", release, chart, "--namespace", operatorNamespace, "--create-namespace", "--wait", "--timeout", "2m",

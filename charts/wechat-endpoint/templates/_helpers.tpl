@@ -49,3 +49,23 @@ sidecar:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
+
+{{- /* wechat-endpoint.guarded is "true" where readers of the metrics are asked who they are, which takes rights in the whole cluster. */ -}}
+{{- define "wechat-endpoint.guarded" -}}
+{{- if and .Values.metrics.secure (not .Values.watchNamespaces) }}true{{ end }}
+{{- end }}
+
+{{- /* wechat-endpoint.rules are the operator's rules, without those for what belongs to no namespace, or that it does not need. */ -}}
+{{- define "wechat-endpoint.rules" -}}
+{{- $role := .Files.Get "files/role.yaml" | fromYaml }}
+{{- $without := list }}
+{{- if not (include "wechat-endpoint.guarded" .) }}{{ $without = concat $without (list "tokenreviews" "subjectaccessreviews") }}{{ end }}
+{{- if .Values.watchNamespaces }}{{ $without = append $without "ingressclasses" }}{{ end }}
+{{- $rules := list }}
+{{- range required "files/role.yaml is missing: run hack/chart-crd.sh" $role.rules }}
+{{- $kept := list }}
+{{- range .resources }}{{ if not (has . $without) }}{{ $kept = append $kept . }}{{ end }}{{ end }}
+{{- if $kept }}{{ $rules = append $rules (set . "resources" $kept) }}{{ end }}
+{{- end }}
+{{- toYaml $rules }}
+{{- end }}

@@ -1,0 +1,68 @@
+//go:build e2e
+
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+)
+
+// TestSomeNamespaces narrows the installation to one namespace while messages come, and widens it again. It is not parallel: the
+// others need an operator of the whole cluster.
+func TestSomeNamespaces(t *testing.T) {
+	inside, outside := newStage(t, "inside"), newStage(t, "outside")
+	inside.serve(t)
+	t.Cleanup(func() { // if it fails midway
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+		defer cancel()
+		if err := kube.install(ctx); err != nil {
+			t.Errorf("widening the installation: %v", err)
+		}
+		rolesBack()
+	})
+
+	stop := inside.load(t)
+	rolesGone()
+	if err := kube.install(t.Context(), "watchNamespaces={"+inside.namespace+"}"); err != nil {
+		t.Fatal(err)
+	}
+	if err := kube.Get(t.Context(), client.ObjectKey{Name: operatorName}, &rbacv1.ClusterRole{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the ClusterRole is left: %v", err)
+	}
+	stop()
+	outside.create(t, outside.secret(), outside.endpoint())
+	inside.token = "EndToEndToken2"
+	inside.patchSecret(t, func(secret *corev1.Secret) { secret.Data[v1alpha1.KeyToken] = []byte(inside.token) })
+	inside.awaitPublished(t)
+	inside.awaitReady(t)
+	message := inside.await(t, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
+	if !strings.Contains(message, "the class was not looked up") {
+		t.Errorf("it claims what it cannot know: %s", message)
+	}
+	untouched, err := outside.current(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(untouched.Status.Conditions) > 0 {
+		t.Errorf("the operator of another namespace judges it: %v", untouched.Status.Conditions)
+	}
+
+	if err := kube.install(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	outside.awaitPublished(t)
+	outside.awaitReady(t)
+}

@@ -31,6 +31,7 @@ func TestAPIServerRestart(t *testing.T) {
 	pods := s.sidecars(t)
 
 	stop := s.load(t)
+	rolesGone() // an API server that has just started refuses for a moment what it has not read the roles for
 	killAPIServer(t)
 	eventually(t, patience, "the API server to be back", func(ctx context.Context) error {
 		_, err := s.current(ctx)
@@ -40,6 +41,7 @@ func TestAPIServerRestart(t *testing.T) {
 		spec.DomainFiles = []v1alpha1.DomainFile{{Name: "MP_verify_abc.txt", Content: "abc"}}
 	})
 	s.awaitReady(t)
+	rolesBack()
 	stop()
 
 	s.token = "EndToEndToken2"

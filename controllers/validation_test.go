@@ -168,7 +168,7 @@ func TestValidation(t *testing.T) {
 		"an annotation that reads backwards":     {annotation("a", "a\u202eb"), "a value must be one line"},
 		"a port by name":                         {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("web") }, ""},
 		"the highest port":                       {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65535) }, ""},
-		"a port below nothing":               {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(-1) }, "from 1 to 65535"},
+		"a port below nothing":                   {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(-1) }, "from 1 to 65535"},
 		"a port too high":                        {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65536) }, "from 1 to 65535"},
 		"a port number in quotes":                {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("8080") }, "should match"},
 		"a Service with a dot":                   {func(e *endpoint) { e.Spec.Backend.Service.Name = "app.other" }, "must be the name of a Service"},

@@ -500,12 +500,12 @@ func completed(schema, object map[string]any) map[string]any {
 
 // anyOf returns some value of the schema.
 func anyOf(schema map[string]any) any {
-	switch {
-	case schema["type"] == "integer":
+	switch schema["type"] {
+	case "integer":
 		return int64(1)
-	case schema["type"] == "array":
+	case "array":
 		return []any{anyOf(mapOf(schema["items"]))}
-	case schema["type"] == "object":
+	case "object":
 		return completed(schema, map[string]any{})
 	}
 	if allowed, _ := schema["enum"].([]any); len(allowed) > 0 {

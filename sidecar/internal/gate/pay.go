@@ -11,7 +11,6 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
-// checkNotification verifies a notification of WeChat Pay. Its age is checked before the signature, as its documentation
 // Serials are those of the keys of Pay that are accepted now, sorted. They are public.
 func (g *Gate) Serials(now time.Time) []string {
 	known := map[string]bool{}
@@ -25,6 +24,7 @@ func (g *Gate) Serials(now time.Time) []string {
 	return slices.Sorted(maps.Keys(known))
 }
 
+// checkNotification verifies a notification of WeChat Pay. Its age is checked before the signature, as its documentation
 // asks; the query is not signed and not read.
 func (g *Gate) checkNotification(r Request, _ string, now time.Time) (Message, error) {
 	header, err := wechat.ParsePayHeader(r.Header)

@@ -21,6 +21,8 @@ const (
 
 // Config says what one sidecar serves. What is left out of the file has the default of its platform.
 type Config struct {
+	// Version is the lowest version of the contract that knows all that the two files say; zero is VersionFirst.
+	Version int `json:"version,omitempty"`
 	// Generation names this configuration together with its credentials. The sidecar reports it on /status.
 	Generation string `json:"generation"`
 	// Endpoint is namespace/name of the WeChatEndpoint; it is told to the app.

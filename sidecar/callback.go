@@ -74,8 +74,13 @@ func (s *Sidecar) serveCallback(w http.ResponseWriter, r *http.Request) {
 // probes reports whether a verified callback is the operator's. Only who holds the token can make one: it may be answered
 // without the app, and is no sign that WeChat was here.
 func probes(message gate.Message) bool {
-	return strings.HasPrefix(message.Query.Nonce, config.ProbeNoncePrefix) &&
+	return strings.HasPrefix(message.Nonce(), config.ProbeNoncePrefix) &&
 		(message.URLCheck() || message.Fields().InfoType == config.ProbeInfoType)
+}
+
+// played reports whether the nonce of a verified callback says that it is not WeChat's.
+func played(nonce string) bool {
+	return strings.HasPrefix(nonce, config.ProbeNoncePrefix) || strings.HasPrefix(nonce, config.TrialNoncePrefix)
 }
 
 func probeAnswer(message gate.Message) []byte {
@@ -85,7 +90,12 @@ func probeAnswer(message gate.Message) []byte {
 	return []byte(wechat.Success)
 }
 
+// noteVerified remembers that WeChat was here. What is played is no sign of that: it is signed with the token of the Secret, and
+// the earlier credentials would end before the console holds the new ones.
 func (s *Sidecar) noteVerified(message gate.Message, now time.Time) {
+	if played(message.Nonce()) {
+		return
+	}
 	s.metrics.LastVerified.Set(float64(now.Unix()))
 	s.uses.note(message.Generation, now)
 }

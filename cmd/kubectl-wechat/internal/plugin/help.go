@@ -20,7 +20,8 @@ const verifyHelp = `Do the URL check (服务器配置) of WeChat's console, and 
 
 The check is made from this computer. It cannot show whether the console holds the same token, and whether
 WeChat's servers reach the URL from the internet: submitting the form in the console does. OpenPlatform and Pay
-have no such check: see kubectl wechat send.
+have no such check: see kubectl wechat send. It does not count as WeChat's use of new credentials: try it before
+you press Save.
 
 Usage:
   kubectl wechat verify NAME [flags]         the URL and the token of a WeChatEndpoint
@@ -41,8 +42,9 @@ Flags:
 
 const sendHelp = `Send what WeChat sends to an account of that platform, signed and encrypted as it does, and judge the reply.
 
-Each message is sent once; WeChat would send it up to three times. The app cannot tell it from a real one, and
-does with it whatever it does with messages: a ticket is a wrong one, until WeChat sends the next.
+Each message is sent once; WeChat would send it up to three times. The app takes it for a real one, and does with
+it whatever it does with messages: a ticket is a wrong one, until WeChat sends the next. The sidecar does not count
+it as WeChat's use of new credentials: try it before you press Save.
 
 Usage:
   kubectl wechat send NAME [--scenario SCENARIO] [flags]

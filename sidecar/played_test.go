@@ -5,9 +5,11 @@ package sidecar_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"testing"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -80,5 +82,47 @@ func TestOnlyPaysOwnUseCounts(t *testing.T) {
 			v.expectPayment(t, true, v.payRequest(header, body), payment)
 			v.expectUse(t, row.counts)
 		})
+	}
+}
+
+// TestTheProbesInfoTypeReachesNobody, with whatever nonce: it is verified, answered, and leaves no trace but in its count.
+func TestTheProbesInfoTypeReachesNobody(t *testing.T) {
+	t.Parallel()
+	message := []byte("<xml><InfoType>" + config.ProbeInfoType + "</InfoType></xml>")
+	for _, kind := range []string{"a third-party platform's tickets", "a third-party platform's authorizer", "a suite's commands", "a WeCom app"} {
+		for sender, nonce := range map[string]string{"the operator": config.ProbeNoncePrefix + "7", "a trial": config.TrialNoncePrefix + "7", "anybody": "7"} {
+			t.Run(kind+", from "+sender, func(t *testing.T) {
+				t.Parallel()
+				v := newVictim(t, kind, func(c *config.Config) {
+					c.Rules = []config.Rule{{Match: config.Match{InfoType: config.ProbeInfoType}, Action: config.ActionDiscard}}
+				})
+				v.serve(t, config.Credentials{Pairs: []config.Pair{{Generation: 2, Token: token, EncodingAESKey: aesKey}}})
+				forged := whole(v.sender.Post(t.Context(), message, wechattest.WithNonce(nonce), wechattest.WithToken("forged-token")))
+				if forged.Status != http.StatusForbidden {
+					t.Errorf("a forged one was answered with %d", forged.Status)
+				}
+				request, err := v.sender.NewPost(message, wechattest.WithNonce(nonce))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for range 2 {
+					if answer := whole(v.sender.Send(t.Context(), request)); answer.Status != http.StatusOK || string(answer.Body) != wechat.Success {
+						t.Errorf("answered %d %q", answer.Status, answer.Body)
+					}
+				}
+				v.expectSeen(t, false, "")
+				v.expectUse(t, false)
+				for series, want := range map[string]float64{
+					`wechat_sidecar_callbacks_total{outcome="probe"}`:     2,
+					`wechat_sidecar_callbacks_total{outcome="discarded"}`: 0,
+					`wechat_sidecar_backend_duration_seconds_count`:       0,
+					`wechat_sidecar_repeats_total`:                        0,
+				} {
+					if got := v.metric(t, series); got != want {
+						t.Errorf("%s is %v, want %v", series, got, want)
+					}
+				}
+			})
+		}
 	}
 }

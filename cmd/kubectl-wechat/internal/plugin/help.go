@@ -116,7 +116,8 @@ Exit status:
 const rotateHelp = `Put a new token, and where messages are encrypted a new EncodingAESKey, into the Secret of an endpoint. When every
 sidecar accepts them beside the earlier ones, say what to enter in the console. Nothing is lost until Save is
 pressed, however long that takes, nor afterwards: the earlier values end credentials.overlap after WeChat was
-first seen using the new ones.
+first seen using the new ones. Where the sidecars would not get new values, as while spec.paused is true, nothing
+is changed.
 
 Usage:
   kubectl wechat rotate NAME [flags]
@@ -132,13 +133,13 @@ Flags of rotate:
   --compromised        after Save, refuse the earlier values at once (spec.credentials.revokeBefore)
   --yes                with --compromised, do not ask whether Save was pressed
   --show               print the new values, in place of the commands that print them
-  --timeout DURATION   how long to wait for the sidecars (default 1m0s)
+  --timeout DURATION   how long to wait for the sidecars, each time (default 1m0s)
 
 Flags:
 ` + clusterFlags + `
 Exit status:
-  0  the new values are served
-  1  the earlier values are still accepted, although they should not be
+  0  the new values are served, and with --compromised every sidecar refuses the earlier ones
+  1  the earlier values are still accepted, or may be, although they should not
   2  nothing is known: wrong arguments, no such endpoint, the sidecars do not serve the new values yet
 `
 

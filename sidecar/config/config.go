@@ -143,11 +143,15 @@ func (p Pair) Equal(q Pair) bool {
 		maps.Equal(p.PlatformKeys, q.PlatformKeys)
 }
 
-// What marks a request of the operator's, which plays WeChat to see whether a sidecar answers. It is verified like any
-// other; what is signed with a nonce like that tells nothing of the console, and a message of this InfoType reaches no app.
+// What marks a request that is played: by the operator, to see whether a sidecar answers, or by kubectl wechat. It is verified
+// like any other; what is signed with a nonce like that tells nothing of the console.
 const (
+	// ProbeNoncePrefix is for URL checks, and for messages of ProbeInfoType. Other messages in plaintext mode are refused with it.
 	ProbeNoncePrefix = "wechatendpoint-probe-"
-	ProbeInfoType    = "wechatendpoint_probe"
+	// TrialNoncePrefix is for messages that are to reach the app.
+	TrialNoncePrefix = "wechatendpoint-trial-"
+	// ProbeInfoType is the InfoType of a message that reaches no app.
+	ProbeInfoType = "wechatendpoint_probe"
 )
 
 // Platforms that the sidecar speaks.

@@ -26,6 +26,11 @@ func TestTurnedConditions(t *testing.T) {
 	unready := condition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
 	exposed := condition(v1alpha1.ConditionBackendExposed, metav1.ConditionTrue, v1alpha1.ReasonBackendExposed)
 
+	current := condition(v1alpha1.ConditionSidecarCurrent, metav1.ConditionTrue, v1alpha1.ReasonSidecarCurrent)
+	queued := condition(v1alpha1.ConditionSidecarCurrent, metav1.ConditionFalse, v1alpha1.ReasonRolloutQueued)
+	rolling := condition(v1alpha1.ConditionSidecarCurrent, metav1.ConditionFalse, v1alpha1.ReasonRollingOut)
+	failed := condition(v1alpha1.ConditionSidecarCurrent, metav1.ConditionFalse, v1alpha1.ReasonRolloutFailed)
+
 	for name, test := range map[string]struct{ before, after, want conditions }{
 		"nothing turned": {conditions{accepted, ready}, conditions{accepted, ready}, nil},
 		"of a new endpoint, what is as it should be":        {nil, conditions{accepted, starting, waiting, unready}, nil},
@@ -37,6 +42,11 @@ func TestTurnedConditions(t *testing.T) {
 		"the pods came":                                     {conditions{starting, unready}, conditions{available, ready}, conditions{available, ready}},
 		"the pods of an endpoint that was known go again":   {conditions{available, ready}, conditions{starting, unready}, conditions{starting}},
 		"a condition that an endpoint did not have earlier": {conditions{accepted}, conditions{accepted, available}, conditions{available}},
+		"of an older operator's endpoint, pods as wanted":   {conditions{accepted}, conditions{accepted, current}, nil},
+		"that an endpoint waits for its turn":               {conditions{current}, conditions{queued}, nil},
+		"that it is its turn":                               {conditions{queued}, conditions{rolling}, conditions{rolling}},
+		"that its turn has ended":                           {conditions{rolling}, conditions{current}, conditions{current}},
+		"that its pods fail":                                {conditions{rolling}, conditions{failed}, conditions{failed}},
 		"what is not known any more":                        {conditions{available}, conditions{waiting}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -46,5 +56,8 @@ func TestTurnedConditions(t *testing.T) {
 				t.Errorf("other conditions turned than wanted (-want +got):\n%s", diff)
 			}
 		})
+	}
+	if !warns(failed) || warns(rolling) {
+		t.Error("pods that fail are not worth a warning, or pods that are replaced are")
 	}
 }

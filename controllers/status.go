@@ -178,8 +178,8 @@ func (r *Reconciler) storeStatus(ctx context.Context, before, after *v1alpha1.We
 }
 
 // turnedConditions returns the conditions whose status or reason changed. Ready only repeats another one, unless it holds;
-// and what is as it should be when an endpoint is first looked at has not turned. With hundreds of endpoints applied at once,
-// events of that would be most of what the operator asks of the API server.
+// and what is as it should be when it is first looked at has not turned. With hundreds of endpoints applied at once, or waiting
+// for their turn in a rollout, events of that would be most of what the operator asks of the API server.
 func turnedConditions(before, after *v1alpha1.WeChatEndpoint) []metav1.Condition {
 	var turned []metav1.Condition
 	isNew := len(before.Status.Conditions) == 0
@@ -188,8 +188,8 @@ func turnedConditions(before, after *v1alpha1.WeChatEndpoint) []metav1.Condition
 		same := was != nil && was.Status == now.Status && was.Reason == now.Reason
 		isReady := now.Type == v1alpha1.ConditionReady
 		repeats := isReady && now.Status != metav1.ConditionTrue
-		expected := isNew && !isReady && !warns(now)
-		if !same && !repeats && !expected && now.Status != metav1.ConditionUnknown {
+		expected := isNew && !isReady && !warns(now) || was == nil && now.Reason == v1alpha1.ReasonSidecarCurrent
+		if !same && !repeats && !expected && now.Status != metav1.ConditionUnknown && !waitsForTurn(now.Reason) {
 			turned = append(turned, now)
 		}
 	}
@@ -199,5 +199,5 @@ func turnedConditions(before, after *v1alpha1.WeChatEndpoint) []metav1.Condition
 // warns reports whether somebody may have to act.
 func warns(condition metav1.Condition) bool {
 	return (condition.Status == metav1.ConditionFalse || condition.Type == v1alpha1.ConditionBackendExposed) &&
-		condition.Reason != v1alpha1.ReasonProgressing
+		condition.Reason != v1alpha1.ReasonProgressing && condition.Reason != v1alpha1.ReasonRollingOut
 }

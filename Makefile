@@ -15,7 +15,9 @@ cluster  := test/cluster/cluster
 tool      = "$$(tools/install $(1))"
 # A machine without kubectl gets the one that was built for the local cluster.
 find_kubectl = command -v kubectl >/dev/null || ln -sf "$$($(cluster) assets)/kubectl" bin/kubectl
-integration := go test -count=1 -timeout 20m -tags integration
+integration := go test -v -count=1 -timeout 20m -tags integration
+# Figures that passing tests tell stay in the output of -v, and what goes well is left out.
+figures := grep --line-buffered -vE '^ *(=== (RUN|PAUSE|CONT|NAME)|--- PASS)'
 go_build := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 export IMAGE_PREFIX := $(REGISTRY)
 export IMAGE_TAG := $(VERSION)
@@ -37,12 +39,18 @@ build: ## Build the operator, the sidecar, the kubectl plugin and the example ap
 	$(go_build) -o bin/kubectl-wechat ./cmd/kubectl-wechat
 	$(go_build) -o bin/example-app ./test/apps/example
 
+image = $(call tool,image) -binary bin/$(1) -name /$(2) -tag $(REGISTRY)/$(2):$(3) \
+  $(if $(filter local,$(CLUSTER)),-out bin/images/$(1).tar,-push)
+
 images: build ## Make the images, as tarballs in bin/images; with CLUSTER=current push them to REGISTRY
 	@mkdir -p bin/images
-	@for name in $(IMAGES); do \
-	  where="-out bin/images/$$name.tar"; [ "$(CLUSTER)" = local ] || where=-push; \
-	  $(call tool,image) -binary bin/$$name -name /$$name -tag $(REGISTRY)/$$name:$(VERSION) $$where; \
-	done
+	@$(foreach name,$(IMAGES),$(call image,$(name),$(name),$(VERSION));)
+
+# A sidecar that knows only the version before the newest of its configuration, with which the upgrade tests begin.
+previous: build
+	@mkdir -p bin/images
+	@$(go_build) -tags previous -o bin/sidecar-previous ./cmd/sidecar
+	@$(call image,sidecar-previous,sidecar,$(VERSION)-previous)
 
 generate: ## Write the generated Go code
 	$(call tool,controller-gen) object:headerFile=hack/boilerplate.go.txt paths=./api/...
@@ -86,16 +94,16 @@ mutation: ## Weaken each security check, one after the other, and fail unless a 
 
 integration: ## Run the tests that need an API server, on the newest Kubernetes and on the oldest that is supported
 	@newest="$$($(cluster) assets)"; oldest="$$($(cluster) assets oldest)"; \
-	KUBEBUILDER_ASSETS="$$oldest" $(integration) -skip '^Test(EveryCallMayFail|TwoOperatorsAtOnce)$$' ./controllers/... & \
-	KUBEBUILDER_ASSETS="$$newest" $(integration) ./controllers/...; \
+	(KUBEBUILDER_ASSETS="$$oldest" $(integration) -skip '^Test(EveryCallMayFail|TwoOperatorsAtOnce)$$' ./controllers/... | $(figures)) & \
+	KUBEBUILDER_ASSETS="$$newest" $(integration) ./controllers/... | $(figures); \
 	wait $$!
 
-e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images ## Run the end-to-end tests on the cluster
+e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images previous ## Run the end-to-end tests on the cluster
 	@[ "$(CLUSTER)" != local ] || $(cluster) load bin/images/*.tar
 	@$(find_kubectl)
 	test/interop/setup
 	HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
-	  go test -count=1 -timeout 25m -parallel 6 -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/...
+	  go test -v -count=1 -timeout 25m -parallel 6 -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/... | $(figures)
 
 bench-operator: ## Measure what the operator costs an API server, side by side with a bare client (not a part of test)
 	@go build -o bin/operator ./cmd/operator
@@ -119,4 +127,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: help build images generate manifests verify test lint unit interop fuzz mutation integration e2e bench-operator demo demo-down cluster-up cluster-down
+.PHONY: help build images previous generate manifests verify test lint unit interop fuzz mutation integration e2e bench-operator demo demo-down cluster-up cluster-down

@@ -71,43 +71,67 @@ func kindOf[O client.Object, A any](empty func() O, extract func(O, string) (A, 
 	}
 }
 
-// applyChildren writes what differs from what is rendered, deletes what is no longer rendered, and returns the generation
-// that the pods should serve: after an error still the current one.
-func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input render.Input, current credentials) (string, error) {
+// applyChildren writes what differs from what is rendered, deletes what is no longer rendered, and says in done which
+// generation the pods should serve: after an error still the one before.
+func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input render.Input, live served, done *outcome) (err error) {
+	if done.turn, err = r.takeTurn(ctx, endpoint, input); err != nil {
+		return err
+	}
+	input.Image = done.turn.image
 	objects, err := render.Make(input)
 	if err != nil {
-		return current.generation, err
+		return err
 	}
 	settled := apimeta.IsStatusConditionTrue(endpoint.Status.Conditions, v1alpha1.ConditionReady) &&
-		endpoint.Status.ObservedGeneration == endpoint.Generation && current.generation == objects.Generation
+		endpoint.Status.ObservedGeneration == endpoint.Generation && live.generation == objects.Generation
 	rendered := make(map[string]bool, len(objects.Children))
 	for _, child := range objects.Children {
 		wanted, err := toUnstructured(child)
 		if err != nil {
-			return current.generation, err
+			return err
 		}
 		rendered[wanted.GetKind()] = true
 		if known, err := r.knows(wanted.GetKind()); err != nil || !known {
 			if err != nil {
-				return current.generation, err
+				return err
 			}
 			continue // the status tells
 		}
-		written, err := r.applyChild(ctx, endpoint, wanted)
+		written, err := r.applyChild(ctx, endpoint, wanted, done.turn)
 		if err != nil {
-			return current.generation, err
+			return err
 		}
 		if settled && written != "" {
 			r.Events.Eventf(endpoint, nil, corev1.EventTypeNormal, written, "Apply",
 				"%s %s was not as this endpoint asks for: applied again", wanted.GetKind(), wanted.GetName())
 		}
 	}
-	showCredentials(endpoint, input.Pairs)
-	return objects.Generation, r.prune(ctx, endpoint, rendered)
+	done.generation, done.pairs = objects.Generation, input.Pairs
+	return r.prune(ctx, endpoint, rendered)
+}
+
+// applyCredentials gives the pods the credentials that are accepted now, with the configuration that they serve: while the spec
+// cannot be served, what leaked must still be revoked.
+func (r *Reconciler) applyCredentials(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input render.Input, live served, done *outcome) error {
+	generation, files, err := render.MakeFiles(input)
+	if err != nil || generation == live.generation {
+		return nil // credentials that do not fit what is served wait for the spec that they are for
+	}
+	for _, child := range files {
+		wanted, err := toUnstructured(child)
+		if err != nil {
+			return err
+		}
+		if _, err := r.applyChild(ctx, endpoint, wanted, turn{}); err != nil {
+			return err
+		}
+	}
+	done.generation, done.pairs = generation, input.Pairs
+	return nil
 }
 
 // applyChild writes one object if it differs, and returns which event tells of it, or "" if nothing was written.
-func (r *Reconciler) applyChild(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, wanted *unstructured.Unstructured) (string, error) {
+func (r *Reconciler) applyChild(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, wanted *unstructured.Unstructured, turn turn) (string, error) {
 	kind := childKinds[wanted.GetKind()]
 	live := kind.empty()
 	err := r.Get(ctx, client.ObjectKeyFromObject(wanted), live)
@@ -134,10 +158,21 @@ func (r *Reconciler) applyChild(ctx context.Context, endpoint *v1alpha1.WeChatEn
 	if err := r.letGoOfReplicas(ctx, endpoint, applied, live); err != nil {
 		return "", err
 	}
+	if turn.keep && wanted.GetKind() == "Deployment" {
+		keepTemplate(wanted, applied)
+	}
 	if equality.Semantic.DeepEqual(applied.Object, wanted.Object) {
 		return "", nil
 	}
 	return v1alpha1.ReasonChildRestored, r.updateChild(ctx, wanted, live)
+}
+
+// keepTemplate lets a Deployment's pods stay what was applied last, and everything else of it be what is wanted.
+func keepTemplate(wanted, applied *unstructured.Unstructured) {
+	wanted.SetAnnotations(applied.GetAnnotations())
+	if template, found, err := unstructured.NestedFieldCopy(applied.Object, "spec", "template"); err == nil && found {
+		wanted.Object["spec"].(map[string]any)["template"] = template
+	}
 }
 
 // createChild applies an object that the cache does not know. Of most kinds the cache holds labelled objects only, so that a

@@ -162,19 +162,28 @@ func older(a, b *v1alpha1.WeChatEndpoint) bool {
 }
 
 // published reports whether a route leads from the claim to the endpoint: by its status, or, while its exposure changes, by an
-// object of either kind. A status that speaks of another URL, or of none that is published, is that of an earlier spec: it lends
-// no right to the new claim.
+// object of either kind.
 func (r *Reconciler) published(ctx context.Context, e *v1alpha1.WeChatEndpoint) (bool, error) {
 	route := apimeta.FindStatusCondition(e.Status.Conditions, v1alpha1.ConditionRouteProgrammed)
-	_, claim, _ := strings.Cut(e.Status.URL, "://")
-	if route != nil && route.Status == metav1.ConditionTrue && route.Reason == v1alpha1.ReasonRouteProgrammed && claim == shownHost(e)+e.Spec.URL.Path {
+	if route != nil && route.Status == metav1.ConditionTrue && route.Reason == v1alpha1.ReasonRouteProgrammed && speaksOfClaim(e) {
 		return true, nil
 	}
 	return r.publishesAll(ctx, e, render.URLRoutes(e))
 }
 
-// publishesAll reports whether one of the endpoint's route objects has all these routes.
+// speaksOfClaim reports whether the status is of the URL that the spec asks for. One that speaks of another URL, or of none that
+// is published, is that of an earlier spec: it lends no right to the new claim.
+func speaksOfClaim(e *v1alpha1.WeChatEndpoint) bool {
+	_, claim, _ := strings.Cut(e.Status.URL, "://")
+	return claim == shownHost(e)+e.Spec.URL.Path
+}
+
+// publishesAll reports whether one of the endpoint's route objects has all these routes. It is believed only where the claim was
+// accepted: a tenant may be allowed to write Ingresses, and could make a refused endpoint's own one publish what was refused.
 func (r *Reconciler) publishesAll(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, routes []render.Route) (bool, error) {
+	if !apimeta.IsStatusConditionTrue(endpoint.Status.Conditions, v1alpha1.ConditionAccepted) || !speaksOfClaim(endpoint) {
+		return false, nil
+	}
 	for _, kind := range routeKinds {
 		live, err := r.ownedChild(ctx, endpoint, kind)
 		if err != nil {

@@ -64,6 +64,19 @@ func TestEveryCallMayFail(t *testing.T) {
 			s.autoscale(t)
 			s.openNetwork()
 		},
+		"the token is changed back": func(t *testing.T, s *scene) {
+			s.make(t)
+			s.settle(t)
+			s.changeToken(t)
+			s.settle(t)
+			s.setToken(t, "a-fine-token")
+		},
+		"what leaked is revoked":                func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.changeToken(t); s.settle(t); s.revoke(t) },
+		"WeChat is seen using the newer token":  func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.changeToken(t); s.settle(t); s.use() },
+		"the user's Secret is deleted":          func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.deleteSecret(t); s.rename(t) },
+		"the app's Service goes, and the token": func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.deleteService(t); s.changeToken(t) },
+		"the installation has another image":    func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.options.SidecarImage = "example.com/sidecar:2" },
+		"somebody's port is in the way":         func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.occupyPort(t) },
 	}
 	var tried atomic.Int64
 	t.Run("while", func(t *testing.T) {
@@ -75,7 +88,7 @@ func TestEveryCallMayFail(t *testing.T) {
 		}
 	})
 	t.Logf("faults: %d calls × faults tried", tried.Load())
-	if tried.Load() < 100 {
+	if tried.Load() < 500 {
 		t.Errorf("only %d calls were disturbed", tried.Load())
 	}
 }
@@ -90,8 +103,8 @@ func (w *world) disturb(t *testing.T, story func(*testing.T, *scene), tried *ato
 	for call, writes := range calls {
 		for fault, err := range faults {
 			for _, tookEffect := range []bool{false, true} {
-				if !writes && (fault != "500" || tookEffect) {
-					continue // one way to fail is like the others for what only reads
+				if !writes && tookEffect {
+					continue // what only reads has no effect
 				}
 				tried.Add(1)
 				s := w.newScene(t)
@@ -182,6 +195,11 @@ type scene struct {
 	options   controllers.Options
 	pods      int32 // there must always be as many
 	moves     bool  // the URL is published, and moves from one kind of route to another: there must always be one
+	revoked   bool  // the first token may be refused
+	used      map[int64]probe.Use
+
+	mu     sync.Mutex
+	loaded string // the generation of the files that the pod serves
 }
 
 func (w *world) newScene(t *testing.T) *scene {
@@ -192,6 +210,7 @@ func (w *world) newScene(t *testing.T) *scene {
 	w.create(t, tokenSecret(namespace.Name, "a-fine-token"))
 	return &scene{world: w, namespace: namespace.Name, options: controllers.Options{
 		SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent", OperatorNamespace: "platform", NetworkPolicy: everyRule,
+		Rollout: controllers.Rollout{MaxEndpoints: 1000}, // all scenes have one API server
 	}}
 }
 
@@ -206,8 +225,57 @@ func (s *scene) make(t *testing.T) {
 
 func (s *scene) changeToken(t *testing.T) {
 	t.Helper()
-	secret := tokenSecret(s.namespace, "a-newer-token")
-	if err := s.client.Update(t.Context(), secret); err != nil {
+	s.setToken(t, "a-newer-token")
+}
+
+func (s *scene) setToken(t *testing.T, token string) {
+	t.Helper()
+	if err := s.client.Update(t.Context(), tokenSecret(s.namespace, token)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *scene) revoke(t *testing.T) {
+	t.Helper()
+	s.revoked = true
+	s.edit(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.Credentials.RevokeBefore = 2 })
+}
+
+// use lets the pod say that WeChat was seen with the newer token.
+func (s *scene) use() {
+	at := time.Now().Add(-time.Minute).Truncate(time.Second)
+	s.used = map[int64]probe.Use{2: {First: at, Last: at}}
+}
+
+func (s *scene) deleteSecret(t *testing.T) {
+	t.Helper()
+	if err := s.client.Delete(t.Context(), tokenSecret(s.namespace, "")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *scene) deleteService(t *testing.T) {
+	t.Helper()
+	if err := s.client.Delete(t.Context(), appService(s.namespace)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rename changes what the pods are given, and not the credentials.
+func (s *scene) rename(t *testing.T) {
+	t.Helper()
+	s.edit(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.AppID = "wx0000000000000000" })
+}
+
+// occupyPort gives the sidecar's Service a port of the same name, as somebody might by hand, so that the operator's own is refused.
+func (s *scene) occupyPort(t *testing.T) {
+	t.Helper()
+	var service corev1.Service
+	if err := s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &service); err != nil {
+		t.Fatal(err)
+	}
+	service.Spec.Ports[0].Port = 8888
+	if err := s.client.Update(t.Context(), &service); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -330,6 +398,9 @@ func (s *scene) reconcileWith(t *testing.T, f *failure) (ctrl.Result, error) {
 		Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
 			return f.around(true, func() error { return c.Apply(ctx, object, options...) })
 		},
+		Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
+			return f.around(true, func() error { return c.Patch(ctx, object, patch, options...) })
+		},
 		Delete: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.DeleteOption) error {
 			return f.around(true, func() error { return c.Delete(ctx, object, options...) })
 		},
@@ -348,8 +419,8 @@ func (s *scene) reconcileWith(t *testing.T, f *failure) (ctrl.Result, error) {
 func listWithoutIndex(ctx context.Context, c client.Client, list client.ObjectList, options []client.ListOption) error {
 	var asked client.ListOptions
 	asked.ApplyOptions(options)
-	endpoints, indexed := list.(*v1alpha1.WeChatEndpointList)
-	if !indexed {
+	endpoints, ours := list.(*v1alpha1.WeChatEndpointList)
+	if !ours || asked.FieldSelector == nil {
 		return c.List(ctx, list, options...)
 	}
 	host, _ := asked.FieldSelector.RequiresExactMatch("spec.url.host")
@@ -358,16 +429,40 @@ func listWithoutIndex(ctx context.Context, c client.Client, list client.ObjectLi
 	return err
 }
 
-// Ask answers for the pod: it serves what stands in its files.
-func (s *scene) Ask(ctx context.Context, addresses []string) []probe.Result {
+// Ask answers for the pod: it serves what its kubelet gave it last.
+func (s *scene) Ask(_ context.Context, addresses []string) []probe.Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	results := make([]probe.Result, len(addresses))
-	var secret corev1.Secret
-	err := s.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &secret)
-	credentials, parseErr := config.ParseCredentials(secret.Data[config.CredentialsFile])
 	for i := range results {
-		results[i] = probe.Result{Status: probe.Status{Generation: credentials.Generation, Ready: true}, Err: errors.Join(err, parseErr)}
+		results[i] = probe.Result{Status: probe.Status{Generation: s.loaded, Ready: true, Used: s.used}}
 	}
 	return results
+}
+
+// load plays the kubelet, which gives the pod its files when it starts and when it is woken, as the annotation says that it was.
+func (s *scene) load(t *testing.T) {
+	t.Helper()
+	var secret corev1.Secret
+	var pods corev1.PodList
+	if s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &secret) != nil {
+		return // not yet
+	}
+	if err := s.client.List(t.Context(), &pods, client.InNamespace(s.namespace)); err != nil {
+		t.Fatal(err)
+	}
+	credentials, err := config.ParseCredentials(secret.Data[config.CredentialsFile])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range pods.Items {
+		woken, _, _ := strings.Cut(pods.Items[i].Annotations[v1alpha1.AnnotationGeneration], " ")
+		if s.loaded == "" || woken == credentials.Generation {
+			s.loaded = credentials.Generation
+		}
+	}
 }
 
 // Play answers for the pod as WeChat needs it.
@@ -420,6 +515,7 @@ func (s *scene) race(t *testing.T) {
 func (s *scene) work(t *testing.T) {
 	t.Helper()
 	s.acceptRoute(t)
+	defer s.load(t)
 	var deployment appsv1.Deployment
 	if s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &deployment) != nil {
 		return // not yet
@@ -482,7 +578,8 @@ func (s *scene) wantHonest(t *testing.T) {
 	var secret corev1.Secret
 	missing := s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &secret)
 	credentials, err := config.ParseCredentials(secret.Data[config.CredentialsFile])
-	if missing == nil && err == nil && credentials.Pairs[len(credentials.Pairs)-1].Token != "a-fine-token" {
+	holds := func(pair config.Pair) bool { return pair.Token == "a-fine-token" }
+	if missing == nil && err == nil && !s.revoked && !slices.ContainsFunc(credentials.Pairs, holds) {
 		t.Errorf("the token that the console holds is lost: %d pairs", len(credentials.Pairs))
 	}
 	route := httpRoute(s.namespace)
@@ -501,6 +598,9 @@ func (s *scene) wantHonest(t *testing.T) {
 	}
 	if missing != nil || err != nil {
 		t.Errorf("the status says Ready without credentials: %v, %v", missing, err)
+	}
+	if told := fmt.Sprintf("-%d", endpoint.Status.Credentials.Generation); !strings.HasSuffix(s.loaded, told) && !s.deleted {
+		t.Errorf("the status says Ready with credentials %s, and the pod serves %s", told, s.loaded)
 	}
 	if endpoint.Spec.URL.Exposure == v1alpha1.ExposureHTTPRoute && (routeErr != nil || !accepted(route)) {
 		t.Errorf("the status says Ready without an HTTPRoute that is accepted: %v", routeErr)

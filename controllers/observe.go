@@ -25,13 +25,15 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
-// How often pods are asked again that do not serve what they should, how often their kubelet is woken, and how often is
-// looked for what no watch tells of.
+// How often pods are asked again that do not serve what they should, how often their kubelet is woken, how often is looked for
+// what no watch tells of, and how often at an endpoint that is as it should be.
 const (
 	askAgain  = time.Second
 	wakeAgain = 3 * time.Second
 	lookAgain = 15 * time.Second
-	askSeldom = 5 * time.Second // of a pod that has been silent or behind for long: each question may cost a second
+	askSeldom = 5 * time.Second // of a pod that has been behind or answered wrongly for long
+	askRarely = time.Minute     // of one that has been so for longer: each question may cost seconds
+	resync    = 10 * time.Minute
 )
 
 // askDelay grows with the time for which the pods have not served what they should.
@@ -40,12 +42,12 @@ func askDelay(endpoint *v1alpha1.WeChatEndpoint) time.Duration {
 	if available == nil || available.Status == metav1.ConditionTrue {
 		return askAgain
 	}
-	return min(max(time.Since(available.LastTransitionTime.Time)/4, askAgain), askSeldom)
+	return min(max(time.Since(available.LastTransitionTime.Time)/4, askAgain), askRarely)
 }
 
-// observeSidecar asks every pod what it serves, and wakes the kubelets of those that are behind. It reports whether to ask
-// again soon: no watch tells when a pod has caught up.
-func (r *Reconciler) observeSidecar(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, generation string) (bool, error) {
+// observeSidecar asks every pod what it serves, and wakes the kubelets of those that are behind. Lag says why they were not
+// given what the spec asks for, or is nil. It reports whether to ask again soon: no watch tells when a pod has caught up.
+func (r *Reconciler) observeSidecar(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, generation string, lag error) (bool, error) {
 	deployment, err := r.ownDeployment(ctx, endpoint)
 	if err != nil {
 		return false, err
@@ -56,15 +58,22 @@ func (r *Reconciler) observeSidecar(ctx context.Context, endpoint *v1alpha1.WeCh
 	}
 	wanted := wantedPods(endpoint, deployment)
 	serving, behind, err := r.askPods(ctx, endpoint, pods, generation)
+	failed := realError(err)
+	if failed != nil {
+		err = nil // the pod that could not be woken is behind
+	}
 	if err == nil {
 		err = judgeDeployment(endpoint, deployment, pods)
 	}
-	if err == nil && serving < int(wanted) {
+	if err == nil && (serving < int(wanted) || behind > 0) {
 		err = refs.Waitf(v1alpha1.ReasonProgressing, "%d of %d pods serve this configuration; the others are starting or about to load it",
-			serving, wanted)
+			serving, max(int(wanted), serving+behind))
+	}
+	if err == nil {
+		err = lag
 	}
 	progressing := waitReason(err) == v1alpha1.ReasonProgressing
-	return behind > 0 || progressing, record(endpoint, v1alpha1.ConditionSidecarAvailable, err)
+	return behind > 0 || progressing, errors.Join(failed, record(endpoint, v1alpha1.ConditionSidecarAvailable, err))
 }
 
 // ownDeployment returns the endpoint's Deployment, or nil.
@@ -116,11 +125,7 @@ func (r *Reconciler) listPods(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 // an error for the status, since it may serve what was revoked.
 func (r *Reconciler) askPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, pods []corev1.Pod, generation string) (serving, behind int, err error) {
 	ready := readyPods(pods)
-	addresses := make([]string, len(ready))
-	for i := range ready {
-		addresses[i] = ready[i].Status.PodIP
-	}
-	for i, answer := range r.Probe.Ask(ctx, addresses) {
+	for i, answer := range r.Probe.Ask(ctx, addressesOf(ready)) {
 		noteUses(endpoint, answer.Status.Used)
 		switch {
 		case answer.Err != nil:

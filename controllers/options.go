@@ -32,6 +32,8 @@ type Options struct {
 	Hosts Hosts `json:"hosts,omitempty"`
 	// SidecarDefaults are for what endpoints leave out of spec.sidecar.
 	SidecarDefaults v1alpha1.SidecarPod `json:"sidecar,omitempty"`
+	// Rollout bounds how a change of the sidecars' pods reaches the endpoints.
+	Rollout Rollout `json:"rollout,omitzero"`
 	// NetworkPolicy says who may reach the sidecars' pods, and whom they may.
 	NetworkPolicy render.NetworkPolicy `json:"networkPolicy,omitempty"`
 	// OperatorNamespace is where the operator runs. NetworkPolicy needs it.
@@ -76,6 +78,9 @@ func (o Options) validate() error {
 	case "Always", "IfNotPresent", "Never":
 	default:
 		return fmt.Errorf("sidecarImagePullPolicy is %q: set Always, IfNotPresent or Never", o.SidecarPullPolicy)
+	}
+	if o.Rollout.MaxEndpoints < 0 || o.Rollout.ProgressDeadline.Duration < 0 {
+		return errors.New("rollout: maxEndpoints and progressDeadline must be more than nothing; left out, they are 3 and 5m")
 	}
 	if o.NetworkPolicy.Enabled && o.OperatorNamespace == "" {
 		return errors.New("operatorNamespace is required with networkPolicy.enabled: the operator would lock itself out")

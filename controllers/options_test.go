@@ -6,6 +6,7 @@ package controllers_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -47,6 +48,13 @@ func TestParseOptions(t *testing.T) {
 				Enabled: true, Egress: true, MetricsFrom: []metav1.LabelSelector{{MatchLabels: map[string]string{"metrics": "allowed"}}},
 			}},
 		},
+		"how changes reach the endpoints": {
+			text: "sidecarImage: a\nrollout: {maxEndpoints: 10, progressDeadline: 90s}",
+			want: controllers.Options{SidecarImage: "a", SidecarPullPolicy: "IfNotPresent", Rollout: controllers.Rollout{
+				MaxEndpoints: 10, ProgressDeadline: metav1.Duration{Duration: 90 * time.Second},
+			}},
+		},
+		"a rollout to nobody":                       {text: "sidecarImage: a\nrollout: {maxEndpoints: -1}", err: "must be more than nothing"},
 		"a policy that would lock the operator out": {text: "sidecarImage: a\nnetworkPolicy: {enabled: true}", err: "operatorNamespace is required"},
 		"egress without a policy":                   {text: "sidecarImage: a\noperatorNamespace: b\nnetworkPolicy: {egress: true}", err: "without networkPolicy.enabled"},
 		"an image is required":                      {text: "allowEmptyHost: true", err: "sidecarImage is required"},

@@ -8,6 +8,7 @@ package controllers_test
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -75,6 +76,10 @@ func TestEveryReason(t *testing.T) {
 		return func(e *endpoint) {
 			e.Spec.Backend.Service = v1alpha1.ServiceReference{Namespace: namespace, Name: name, Port: port}
 		}
+	}
+	authority, err := os.ReadFile("internal/render/testdata/ca.pem")
+	if err != nil {
+		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
 		cause     func(*testing.T, *play)
@@ -157,21 +162,25 @@ func TestEveryReason(t *testing.T) {
 			asked(anything),
 			v1alpha1.ConditionCredentialsResolved, yes, v1alpha1.ReasonCredentialsResolved, "Secret shop-wechat holds well-formed values",
 		},
-		"a newer token that nobody uses": {
+		"a newer token that the pods do not serve yet": {
 			serving(func(t *testing.T, p *play) { p.changeToken(t) }),
+			v1alpha1.ConditionCredentialsResolved, yes, v1alpha1.ReasonRotationStarting, "wait, and do not press Save (提交) in the console before",
+		},
+		"a newer token that nobody uses": {
+			serving(func(t *testing.T, p *play) { p.changeToken(t); p.round(t) }),
 			v1alpha1.ConditionCredentialsResolved, yes, v1alpha1.ReasonRotationPending, "enter them in the console and press Save (提交) now",
 		},
 		"a newer token that WeChat begins to use": {
 			serving(func(t *testing.T, p *play) {
 				p.changeToken(t)
-				p.used = map[int64]probe.Use{2: {First: time.Now(), Last: time.Now()}}
+				p.use()
 			}),
 			v1alpha1.ConditionCredentialsResolved, yes, v1alpha1.ReasonRotationEnding, "WeChat uses them; the earlier ones are about to end",
 		},
 		"a newer token that WeChat uses": {
 			serving(func(t *testing.T, p *play) {
 				p.changeToken(t)
-				p.used = map[int64]probe.Use{2: {First: time.Now(), Last: time.Now()}}
+				p.use()
 				p.round(t)
 			}),
 			v1alpha1.ConditionCredentialsResolved, yes, v1alpha1.ReasonRotationEnding, "WeChat uses them; the earlier ones are accepted until 2",
@@ -296,6 +305,18 @@ func TestEveryReason(t *testing.T) {
 			}),
 			v1alpha1.ConditionSidecarAvailable, no, v1alpha1.ReasonPodsFailing, "ImagePullBackOff: no such image; see kubectl -n fault-",
 		},
+		"pods whose image does not know what is asked for": {
+			serving(func(t *testing.T, p *play) {
+				p.change(t, func(e *endpoint) { e.Spec.Backend.TLS = &v1alpha1.BackendTLS{CABundle: string(authority)} })
+			}),
+			v1alpha1.ConditionSidecarAvailable, no, v1alpha1.ReasonSidecarOutdated, "Wait until the endpoint has got the installation's image (SidecarCurrent), or choose a newer sidecar.imageVersion",
+		},
+		"pods that a paused endpoint does not give what came since": {
+			serving(func(t *testing.T, p *play) {
+				p.change(t, func(e *endpoint) { e.Spec.Paused, e.Spec.AppID = true, "wx0000000000000000" })
+			}),
+			v1alpha1.ConditionSidecarAvailable, no, v1alpha1.ReasonPaused, "the pods go on with what was there before. Set it to false when the operator may work on",
+		},
 		"no pods asked for": {
 			asked(func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(0)) }),
 			v1alpha1.ConditionSidecarAvailable, no, v1alpha1.ReasonScaledToZero, "nothing answers WeChat: set it to 1 or more",
@@ -303,6 +324,51 @@ func TestEveryReason(t *testing.T) {
 		"pods of credentials that are not there": {
 			asked(func(e *endpoint) { e.Spec.Credentials.SecretName = "missing" }),
 			v1alpha1.ConditionSidecarAvailable, unknown, v1alpha1.ReasonWaiting, "nothing runs yet: first see to the conditions before this one",
+		},
+
+		"pods of the installation's image": {
+			serving(nothing),
+			v1alpha1.ConditionSidecarCurrent, yes, v1alpha1.ReasonSidecarCurrent, "the pods are what the installation asks for: image example.com/sidecar:1",
+		},
+		"pods of an image that the endpoint chose": {
+			asked(func(e *endpoint) { e.Spec.Sidecar.ImageVersion = "canary" }),
+			v1alpha1.ConditionSidecarCurrent, yes, v1alpha1.ReasonSidecarCurrent, "the pods have the image that sidecar.imageVersion asks for: example.com/sidecar:canary",
+		},
+		"another image of the installation": {
+			serving(func(_ *testing.T, p *play) { p.install() }),
+			v1alpha1.ConditionSidecarCurrent, no, v1alpha1.ReasonRollingOut, "the pods are being replaced by those that the installation asks for, none of them before the next one serves: wait",
+		},
+		"another image, while another endpoint gets it": {
+			serving(func(t *testing.T, p *play) { p.other(t, v1alpha1.ReasonRollingOut); p.install() }),
+			v1alpha1.ConditionSidecarCurrent, no, v1alpha1.ReasonRolloutQueued, "until it is this endpoint's turn to get those that the installation asks for: wait",
+		},
+		"another image, with which another endpoint's pods failed": {
+			serving(func(t *testing.T, p *play) { p.other(t, v1alpha1.ReasonRolloutFailed); p.install() }),
+			v1alpha1.ConditionSidecarCurrent, no, v1alpha1.ReasonRolloutStopped, "The platform team finds it by the reason RolloutFailed; sidecar.imageVersion chooses an image for this endpoint alone",
+		},
+		"another image, with which the pods do not come to serve": {
+			serving(func(t *testing.T, p *play) {
+				p.install()
+				p.reconcileTwice(t)
+				p.options.Rollout.ProgressDeadline.Duration = time.Nanosecond
+			}),
+			v1alpha1.ConditionSidecarCurrent, no, v1alpha1.ReasonRolloutFailed, "See SidecarAvailable; then give the installation another image, or set sidecar.imageVersion or paused here",
+		},
+		"another image, and then the endpoint is paused": {
+			serving(func(t *testing.T, p *play) {
+				p.install()
+				p.reconcileTwice(t)
+				p.change(t, func(e *endpoint) { e.Spec.Paused = true })
+			}),
+			v1alpha1.ConditionSidecarCurrent, unknown, v1alpha1.ReasonPaused, "the pods go on as they are: set it to false when the operator may work on",
+		},
+		"another image, and then the app's Service is gone": {
+			serving(func(t *testing.T, p *play) {
+				p.install()
+				p.reconcileTwice(t)
+				p.deleteService(t)
+			}),
+			v1alpha1.ConditionSidecarCurrent, unknown, v1alpha1.ReasonWaiting, "the pods go on as they are: first see to the conditions that are not True",
 		},
 
 		"an Ingress of a class that exists": {
@@ -466,10 +532,9 @@ func TestEveryReason(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			p := w.newPlay(t)
 			test.cause(t, p)
-			err := p.reconcile(t, "shop")
+			err := p.reconcile(t)
 			if test.condition == anEvent {
 				p.wantEvent(t, test.reason, test.message)
 				return
@@ -499,13 +564,19 @@ type play struct {
 	behind              bool  // the pods serve what was
 	broken              error // of reading a Secret
 	bare                bool  // the cluster has no Gateway API
-	used                map[int64]probe.Use
 	events              *events.FakeRecorder
 }
 
+// newPlay is of a namespace whose endpoints go when it is over: they would have a part in the next one's rollout.
 func (w *world) newPlay(t *testing.T) *play {
 	t.Helper()
-	return &play{scene: w.newScene(t), events: events.NewFakeRecorder(100)}
+	p := &play{scene: w.newScene(t), events: events.NewFakeRecorder(100)}
+	t.Cleanup(func() {
+		if err := w.client.DeleteAllOf(context.Background(), &v1alpha1.WeChatEndpoint{}, client.InNamespace(p.namespace)); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
 }
 
 // ask makes the endpoint, which is published by an Ingress unless it is asked otherwise.
@@ -538,13 +609,13 @@ func (p *play) serve(t *testing.T, edit func(*v1alpha1.WeChatEndpoint)) {
 // round is one reconcile that succeeds, after which the cluster works.
 func (p *play) round(t *testing.T) {
 	t.Helper()
-	if err := p.reconcile(t, "shop"); err != nil {
+	if err := p.reconcile(t); err != nil {
 		t.Fatal(err)
 	}
 	p.work(t)
 }
 
-func (p *play) reconcile(t *testing.T, name string) error {
+func (p *play) reconcile(t *testing.T) error {
 	t.Helper()
 	var calling client.Client = interceptor.NewClient(p.client, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
@@ -561,7 +632,7 @@ func (p *play) reconcile(t *testing.T, name string) error {
 		calling = bareCluster{calling}
 	}
 	r := &controllers.Reconciler{Client: calling, Live: calling, Events: p.events, Probe: p, Options: p.options}
-	_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: p.namespace, Name: name}})
+	_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: p.namespace, Name: "shop"}})
 	return err
 }
 
@@ -574,7 +645,6 @@ func (bareCluster) RESTMapper() apimeta.RESTMapper { return apimeta.NewDefaultRE
 func (p *play) Ask(ctx context.Context, addresses []string) []probe.Result {
 	results := p.scene.Ask(ctx, addresses)
 	for i := range results {
-		results[i].Status.Used = p.used
 		if p.behind {
 			results[i].Status.Generation = "of-yesterday"
 		}
@@ -590,6 +660,34 @@ func (p *play) Play(_ context.Context, addresses []string, _ int, _ probe.Subjec
 
 // Reach implements controllers.Prober.
 func (p *play) Reach(context.Context, string, bool, probe.Subject) error { return p.lost }
+
+// install lets the installation have another image, which one endpoint gets at a time.
+func (p *play) install() {
+	p.options.SidecarImage, p.options.Rollout.MaxEndpoints = "example.com/sidecar:2", 1
+}
+
+// other makes an endpoint whose part in a rollout is this one.
+func (p *play) other(t *testing.T, reason string) {
+	t.Helper()
+	p.askAs(t, "other", func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL.Path = "/other" })
+	other := newEndpoint(p.namespace)
+	other.Name = "other"
+	p.get(t, other)
+	apimeta.SetStatusCondition(&other.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionSidecarCurrent, Status: metav1.ConditionFalse, Reason: reason, Message: "of another endpoint",
+	})
+	p.updateStatus(t, other)
+}
+
+// reconcileTwice gives a turn, and then the pods their image. They do not become what they should.
+func (p *play) reconcileTwice(t *testing.T) {
+	t.Helper()
+	for range 2 {
+		if err := p.reconcile(t); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // publish plays an ingress controller that reports its address.
 func (p *play) publish(t *testing.T) {
@@ -616,13 +714,6 @@ func (p *play) change(t *testing.T, edit func(*v1alpha1.WeChatEndpoint)) {
 	endpoint := p.endpoint(t)
 	edit(endpoint)
 	p.update(t, endpoint)
-}
-
-func (p *play) deployment(t *testing.T) *appsv1.Deployment {
-	t.Helper()
-	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "shop-sidecar"}}
-	p.get(t, deployment)
-	return deployment
 }
 
 // pod is the one that there is.

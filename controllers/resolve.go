@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -85,50 +86,83 @@ func (r *Reconciler) forbiddenAnnotation(endpoint *v1alpha1.WeChatEndpoint) stri
 	return ""
 }
 
-// credentials are what the sidecar was last given.
-type credentials struct {
-	generation string        // of both files; empty before the first
-	pairs      []config.Pair // accepted, newest first
+// served is what the sidecar was last given.
+type served struct {
+	generation string         // of both files; empty before the first
+	config     *config.Config // nil where it cannot be read, or is of a newer operator
+	version    int            // of the configuration; zero where there is none
+	pairs      []config.Pair  // accepted, newest first
 	gatewayKey []byte
 }
 
-// currentCredentials reads the Secret that the operator made. One that cannot be read, or is not ours, counts as none: it
-// will be written again, or reported when it is applied.
-func (r *Reconciler) currentCredentials(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) (credentials, error) {
+// readServed reads the two files that the operator made. What cannot be read, or is not ours, counts as none: it will be
+// written again, or reported when it is applied.
+func (r *Reconciler) readServed(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) (served, error) {
+	var live served
+	configMap, err := r.ownedChild(ctx, endpoint, "ConfigMap")
+	if err != nil {
+		return live, err
+	}
+	if configMap != nil {
+		text := []byte(configMap.(*corev1.ConfigMap).Data[config.File])
+		if live.version, err = config.ReadVersion(text); err != nil {
+			live.version = 0
+		}
+		if parsed, err := config.Parse(text); err == nil {
+			live.config = &parsed
+		}
+	}
 	var secret corev1.Secret
 	key := client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}
-	if err := r.Get(ctx, key, &secret); client.IgnoreNotFound(err) != nil {
-		return credentials{}, fmt.Errorf("reading Secret %s: %w", key.Name, err)
+	err = r.Get(ctx, key, &secret)
+	if apierrors.IsNotFound(err) && endpoint.Status.Credentials.Generation > 0 {
+		// Somebody may have taken the label away by which the cache sees it, and the pairs in it are nowhere else.
+		err = r.Live.Get(ctx, key, &secret)
+	}
+	if client.IgnoreNotFound(err) != nil {
+		return live, fmt.Errorf("reading Secret %s: %w", key.Name, err)
 	}
 	parsed, err := config.ParseCredentials(secret.Data[config.CredentialsFile])
 	if err != nil || !metav1.IsControlledBy(&secret, endpoint) {
-		return credentials{}, nil
+		return live, nil
 	}
-	return credentials{generation: parsed.Generation, pairs: parsed.Pairs, gatewayKey: parsed.GatewayKey}, nil
+	live.generation, live.pairs, live.gatewayKey = parsed.Generation, parsed.Pairs, parsed.GatewayKey
+	return live, nil
 }
 
 // resolveCredentials reads the user's values and decides which are accepted beside them. Where the Secret is missing or
 // broken, the newest that were served stand in for it: what else was asked for goes on being served with them.
-func (r *Reconciler) resolveCredentials(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, current credentials, input *render.Input) error {
+func (r *Reconciler) resolveCredentials(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, live served, input *render.Input) error {
 	wanted, err := refs.Pair(ctx, r, endpoint)
 	if err != nil && waitReason(err) == "" {
 		return err
 	}
 	policy := rotationPolicy(endpoint, time.Now())
+	if input.Served != nil {
+		policy.Encrypted = input.Served.Encrypted()
+	}
 	if err != nil {
-		if input.Pairs = policy.Usable(current.pairs); len(input.Pairs) == 0 {
+		if input.Pairs = policy.Usable(live.pairs); len(input.Pairs) == 0 {
 			return err
 		}
 		wanted = input.Pairs[0]
 	}
-	input.Pairs = rotation.Rotate(current.pairs, wanted, policy)
+	input.Pairs = rotation.Rotate(live.pairs, wanted, policy)
 	return err
+}
+
+// pausedBehind says that a paused endpoint serves something else than what it asks for now, or returns nil.
+func pausedBehind(input render.Input, live served) error {
+	if generation, _, err := render.MakeFiles(input); err != nil || generation == live.generation {
+		return nil // then another condition says why
+	}
+	return refs.Waitf(v1alpha1.ReasonPaused, "spec.paused is true, and the spec or the Secret was changed since: the pods go on with what was there before. Set it to false when the operator may work on")
 }
 
 // resolveGatewayKey returns the key that the endpoint has, from the sidecar's credentials or else from the Secret that the
 // app may mount, so that neither a deletion nor an edit of one of them changes it. Where there is none it makes one.
-func (r *Reconciler) resolveGatewayKey(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, current credentials, input *render.Input) error {
-	if input.GatewayKey = current.gatewayKey; input.GatewayKey != nil {
+func (r *Reconciler) resolveGatewayKey(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, live served, input *render.Input) error {
+	if input.GatewayKey = live.gatewayKey; input.GatewayKey != nil {
 		return nil
 	}
 	var secret corev1.Secret

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -112,6 +113,11 @@ func describeRotation(endpoint *v1alpha1.WeChatEndpoint) (reason, message string
 	}
 	accepted := endpoint.Status.Credentials.Accepted
 	newest, oldest := accepted[0], accepted[len(accepted)-1]
+	if newest.FirstUsed == nil && !apimeta.IsStatusConditionTrue(endpoint.Status.Conditions, v1alpha1.ConditionSidecarAvailable) {
+		return v1alpha1.ReasonRotationStarting, fmt.Sprintf(
+			"%s, accepted as generation %d beside the earlier ones, but not every pod serves them yet: wait, and do not press Save (提交) in the console before",
+			message, newest.Generation)
+	}
 	if newest.FirstUsed == nil {
 		return v1alpha1.ReasonRotationPending, fmt.Sprintf(
 			"%s, accepted as generation %d beside the earlier ones, and WeChat was not seen using them: enter them in the console and press Save (提交) now",

@@ -59,6 +59,8 @@ func TestRotation(t *testing.T) {
 	if ends := awaitTokens(t, namespace, "a-newer-token", "a-fine-token"); ends[0] != nil || ends[1] != nil {
 		t.Errorf("before WeChat uses the new token, the ends are %v", ends)
 	}
+	served, _ := awaitFiles(t, namespace, "a-newer-token")
+	cluster.pods.serve(address, served.Generation)
 	condition := awaitCondition(t, endpoint, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationPending)
 	wantMessage(t, condition, "press Save (提交) now")
 
@@ -106,7 +108,7 @@ func TestLeakedTokenIsRevokedAtOnce(t *testing.T) {
 	awaitTokens(t, namespace, "a-newer-token")
 	create(t, tokenSecret(namespace, "a-fine-token"))
 	awaitTokens(t, namespace, "a-fine-token", "a-newer-token")
-	awaitCondition(t, endpoint, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationPending)
+	awaitCondition(t, endpoint, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationStarting) // it has no pod
 	if endpoint.Status.Credentials.Generation != 3 {
 		t.Errorf("values that came back are generation %d, not 3", endpoint.Status.Credentials.Generation)
 	}

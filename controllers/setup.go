@@ -180,6 +180,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(autoscalerChanged)).
 		Owns(&networkingv1.Ingress{}).
 		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.sharingHost), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.nextInTurn), builder.WithPredicates(turnMoved)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referring(indexSecret))).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.usingService)).
 		Watches(&networkingv1.Ingress{}, handler.EnqueueRequestsFromMapFunc(r.besideIngress), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
@@ -187,7 +188,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: max(1, r.Options.Concurrency),
 			ReconciliationTimeout:   reconcileTimeout,
-			UsePriorityQueue:        new(false),
+			UsePriorityQueue:        new(true), // changes before what is looked at again, and before the list at the start
 		})
 	if r.seesCluster() {
 		blueprint = blueprint.Watches(&networkingv1.IngressClass{}, handler.EnqueueRequestsFromMapFunc(r.all))

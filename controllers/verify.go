@@ -36,11 +36,7 @@ func (r *Reconciler) verify(ctx context.Context, endpoint *v1alpha1.WeChatEndpoi
 }
 
 func (r *Reconciler) playWeChat(ctx context.Context, pods []corev1.Pod, subject probe.Subject) error {
-	addresses := make([]string, len(pods))
-	for i := range pods {
-		addresses[i] = pods[i].Status.PodIP
-	}
-	for i, err := range r.Probe.Play(ctx, addresses, render.NumberHTTP, subject) {
+	for i, err := range r.Probe.Play(ctx, addressesOf(pods), render.NumberHTTP, subject) {
 		if err != nil {
 			return refs.Waitf(v1alpha1.ReasonNotVerified,
 				"pod %s does not answer as WeChat needs it (%v): check that NetworkPolicies and the service mesh let the operator reach port %d, and see the pod's log",
@@ -59,6 +55,14 @@ func readyPods(pods []corev1.Pod) []corev1.Pod {
 		}
 	}
 	return ready
+}
+
+func addressesOf(pods []corev1.Pod) []string {
+	addresses := make([]string, len(pods))
+	for i := range pods {
+		addresses[i] = pods[i].Status.PodIP
+	}
+	return addresses
 }
 
 // reach plays WeChat through the published address, and says in the status what came of it. It is an observation, on which

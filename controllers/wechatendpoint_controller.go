@@ -6,7 +6,6 @@
 package controllers
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -14,14 +13,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 // Prober asks pods what they serve, and plays WeChat against them and through the published address.
@@ -41,81 +43,163 @@ type Reconciler struct {
 	Options Options
 
 	gateway gatewayAPI
+	turns   turns
 }
 
 // Reconcile brings one endpoint nearer to what its spec asks for.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	var endpoint v1alpha1.WeChatEndpoint
 	if err := r.Get(ctx, request.NamespacedName, &endpoint); err != nil {
+		r.turns.seen(request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if !endpoint.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil // children are owned; nothing lives outside the cluster
 	}
 	before := endpoint.DeepCopy()
-	result, err := r.sync(ctx, &endpoint)
+	again, err := r.sync(ctx, &endpoint)
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return ctrl.Result{}, nil // the endpoint goes with its namespace
 	}
-	return result, errors.Join(err, r.storeStatus(ctx, before, &endpoint))
+	if err := errors.Join(err, r.storeStatus(ctx, before, &endpoint)); err != nil {
+		return ctrl.Result{}, err
+	}
+	return schedule(again), nil
+}
+
+// schedule says when to look at the endpoint again, and how urgently: what has waited for seconds gives way to what changed
+// just now. Zero is in a while, since no watch tells when WeChat last came, or that somebody closed the way to the pods.
+func schedule(again time.Duration) ctrl.Result {
+	again = soonest(again, wait.Jitter(resync, 0.2))
+	priority := 0
+	if again >= askSeldom {
+		priority = handler.LowPriority
+	}
+	return ctrl.Result{RequeueAfter: again, Priority: &priority}
 }
 
 // sync is the way of a resource: what it refers to is read, its objects are rendered and applied, and what became of them
-// is observed. Each step has a condition of its own; a step that cannot be taken leaves the objects as they are, so that an
-// endpoint that serves goes on serving while its Secret is broken.
-func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) (ctrl.Result, error) {
-	current, err := r.currentCredentials(ctx, endpoint)
+// is observed. Each step has a condition of its own. What cannot be served leaves what is served as it is, so that an endpoint
+// goes on while its Secret, its app or its spec is broken; and its credentials go on being rotated and revoked.
+// It returns when to look again; zero is never.
+func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) (time.Duration, error) {
+	found, err := r.resolve(ctx, endpoint)
 	if err != nil {
-		return ctrl.Result{}, err
+		return 0, err
 	}
-	input := r.newInput(endpoint)
-	accepted := r.accept(ctx, endpoint) // before describe: the status still says which URL was published
-	credentialsErr := r.resolveCredentials(ctx, endpoint, current, &input)
-	keyErr := r.resolveGatewayKey(ctx, endpoint, current, &input)
-	backendErr := r.resolveBackend(ctx, endpoint, &input)
-	scheme, err := r.schemeOf(ctx, endpoint)
-	if err != nil {
-		return ctrl.Result{}, err
+	done, err := r.serve(ctx, endpoint, &found)
+	if err := errors.Join(err, found.failed(), found.record(endpoint)); err != nil {
+		return 0, err
 	}
-	describe(endpoint, scheme)
-	generation, applied := current.generation, false
-	if accepted == nil && len(input.Pairs) > 0 && keyErr == nil && backendErr == nil && !endpoint.Spec.Paused {
-		generation, accepted = r.applyChildren(ctx, endpoint, input, current)
-		accepted, applied = refusal(endpoint, accepted), accepted == nil
+	if done.pairs != nil {
+		showCredentials(endpoint, done.pairs)
 	}
-	err = errors.Join(
-		keyErr,
-		record(endpoint, v1alpha1.ConditionAccepted, accepted),
-		record(endpoint, v1alpha1.ConditionCredentialsResolved, credentialsErr),
-		record(endpoint, v1alpha1.ConditionBackendResolved, backendErr),
-	)
-	if err != nil {
-		return ctrl.Result{}, err
+	if !done.applied {
+		leaveTurn(endpoint)
 	}
-	result := ctrl.Result{RequeueAfter: cmp.Or(unseen(accepted), untilAuditTurns(endpoint, time.Now()))}
-	if generation == "" {
+	again := soonest(unseen(found.refused), untilAuditTurns(endpoint, time.Now()))
+	if done.generation == "" {
 		waitForOthers(endpoint)
-		return result, nil
+		return again, nil
 	}
-	behind, err := r.observeSidecar(ctx, endpoint, generation)
-	result.RequeueAfter = soonest(result.RequeueAfter, untilRotationTurns(endpoint, time.Now()))
+	observed, err := r.observe(ctx, endpoint, found.input, done)
+	return soonest(again, observed), errors.Join(err,
+		record(endpoint, v1alpha1.ConditionCredentialsResolved, found.credentials)) // again: the pods told who uses which
+}
+
+// findings are what was read for an endpoint, and what keeps it from being served: nil, a *refs.Wait, or an error of the API
+// server's.
+type findings struct {
+	live  served
+	input render.Input
+
+	refused, backend, outdated, credentials, gatewayKey error
+}
+
+// resolve reads what the endpoint refers to and what its pods were last given. Where the spec cannot be served, the
+// configuration that they have goes on.
+func (r *Reconciler) resolve(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) (findings, error) {
+	live, err := r.readServed(ctx, endpoint)
+	if err != nil {
+		return findings{}, err
+	}
+	found := findings{live: live, input: r.newInput(endpoint)}
+	found.refused = r.accept(ctx, endpoint) // before describe: the status still says which URL was published
+	found.backend = r.resolveBackend(ctx, endpoint, &found.input)
+	found.outdated = r.checkUnderstood(ctx, endpoint, found.input, live)
+	if errors.Join(found.refused, found.backend, found.outdated) != nil {
+		found.input.Served = live.config
+	}
+	found.credentials = r.resolveCredentials(ctx, endpoint, live, &found.input)
+	found.gatewayKey = r.resolveGatewayKey(ctx, endpoint, live, &found.input)
+	scheme, err := r.schemeOf(ctx, endpoint)
+	if err == nil {
+		describe(endpoint, scheme)
+	}
+	return found, err
+}
+
+// failed is what the API server failed at, of which no condition can tell.
+func (f findings) failed() error { return errors.Join(realError(f.outdated), f.gatewayKey) }
+
+// record sets the conditions of what was read.
+func (f findings) record(endpoint *v1alpha1.WeChatEndpoint) error {
+	return errors.Join(
+		record(endpoint, v1alpha1.ConditionAccepted, f.refused),
+		record(endpoint, v1alpha1.ConditionCredentialsResolved, f.credentials),
+		record(endpoint, v1alpha1.ConditionBackendResolved, f.backend),
+	)
+}
+
+// serve applies what was found: all that the spec asks for, or, where that cannot be served, the credentials alone. What is
+// refused on the way is added to the findings.
+func (r *Reconciler) serve(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, found *findings) (outcome, error) {
+	done := outcome{generation: found.live.generation, lag: found.outdated}
+	switch {
+	case len(found.input.Pairs) == 0 || found.gatewayKey != nil || !waits(found.refused) || !waits(found.backend) || !waits(found.outdated):
+		return done, nil
+	case endpoint.Spec.Paused:
+		done.lag = pausedBehind(found.input, found.live)
+		return done, nil
+	case found.refused == nil && found.backend == nil:
+		err := r.applyChildren(ctx, endpoint, found.input, found.live, &done)
+		found.refused, done.applied = refusal(endpoint, err), err == nil
+		return done, nil
+	case found.input.Served != nil:
+		return done, realError(r.applyCredentials(ctx, endpoint, found.input, found.live, &done))
+	}
+	return done, nil
+}
+
+// outcome is what became of applying what was rendered.
+type outcome struct {
+	generation string        // of the files that the pods should serve; empty before the first
+	pairs      []config.Pair // that they accept, if they were written or found in order; otherwise nil
+	applied    bool          // all that the spec asks for
+	turn       turn
+	lag        error // why the pods are not given what the spec asks for, or nil
+}
+
+// observe says what became of what was applied, from the pods to the route, and returns when to look again. Zero is never.
+func (r *Reconciler) observe(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input render.Input, done outcome) (time.Duration, error) {
+	behind, err := r.observeSidecar(ctx, endpoint, done.generation, done.lag)
+	again := untilRotationTurns(endpoint, time.Now())
 	if behind {
-		result.RequeueAfter = askDelay(endpoint)
+		again = askDelay(endpoint)
 	}
-	verifyErr := r.verify(ctx, endpoint, input, applied)
+	verifyErr := r.verify(ctx, endpoint, input, done.applied)
 	if !behind && apimeta.IsStatusConditionFalse(endpoint.Status.Conditions, v1alpha1.ConditionVerified) {
-		result.RequeueAfter = soonest(result.RequeueAfter, askSeldom)
+		again = soonest(again, askSeldom)
 	}
-	again, exposureErr := r.observeExposure(ctx, endpoint, input, applied)
-	result.RequeueAfter = soonest(result.RequeueAfter, again)
-	return result, errors.Join(err, verifyErr, exposureErr, r.observeBypasses(ctx, endpoint),
-		record(endpoint, v1alpha1.ConditionCredentialsResolved, credentialsErr)) // again: the pods told who uses which
+	turned, turnErr := r.judgeTurn(ctx, endpoint, done.turn)
+	exposed, exposureErr := r.observeExposure(ctx, endpoint, input, done.applied)
+	return soonest(again, soonest(turned, exposed)), errors.Join(err, verifyErr, turnErr, exposureErr, r.observeBypasses(ctx, endpoint))
 }
 
 // newInput is what the children depend on before anything is read.
 func (r *Reconciler) newInput(endpoint *v1alpha1.WeChatEndpoint) render.Input {
 	return render.Input{
-		Endpoint: endpoint, Image: r.Options.SidecarImage, PullPolicy: r.Options.SidecarPullPolicy,
+		Endpoint: endpoint, Image: render.Image(endpoint, r.Options.SidecarImage), PullPolicy: r.Options.SidecarPullPolicy,
 		Defaults: r.Options.SidecarDefaults, NetworkPolicy: r.Options.NetworkPolicy, OperatorNamespace: r.Options.OperatorNamespace,
 	}
 }
@@ -136,6 +220,17 @@ func soonest(a, b time.Duration) time.Duration {
 		return max(a, b)
 	}
 	return min(a, b)
+}
+
+// waits reports whether a step succeeded, or waits for a person: what the API server failed at is not known.
+func waits(err error) bool { return err == nil || waitReason(err) != "" }
+
+// realError is an error of the API server, or nil for one that a person must mend.
+func realError(err error) error {
+	if waits(err) {
+		return nil
+	}
+	return err
 }
 
 // waitReason returns the reason of an error that a person must mend, or "".

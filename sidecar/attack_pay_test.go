@@ -98,16 +98,23 @@ func (p payer) notify(t *testing.T, payment string, change func(*notification)) 
 	}, body
 }
 
+// newPayVictim starts a sidecar for a merchant.
+func newPayVictim(t *testing.T, pair config.Pair) *victim {
+	t.Helper()
+	s := newStage(t, func(c *config.Config) {
+		c.Platform, c.MessageMode, c.AppID, c.Path, c.Freshness = config.PlatformPay, "", "1900000001", "/pay", 0
+	})
+	v := &victim{stage: s, sender: &wechattest.Sender{URL: strings.TrimSuffix(s.url, "/weixin") + "/pay", Token: token, Timeout: patience}}
+	v.serve(t, config.Credentials{Pairs: []config.Pair{pair}})
+	return v
+}
+
 // TestForgedPaymentsAreRefusedAlike has two halves: what an outsider changes in a signed notification, and what would be
 // signed by Pay and still must not pass.
 func TestForgedPaymentsAreRefusedAlike(t *testing.T) {
 	t.Parallel()
 	pay, stranger := newPayer(t), newPayer(t)
-	s := newStage(t, func(c *config.Config) {
-		c.Platform, c.MessageMode, c.AppID, c.Path, c.Freshness = config.PlatformPay, "", "1900000001", "/pay", 0
-	})
-	v := &victim{stage: s, sender: &wechattest.Sender{URL: strings.TrimSuffix(s.url, "/weixin") + "/pay", Token: token, Timeout: patience}}
-	v.serve(t, config.Credentials{Pairs: []config.Pair{{Generation: 1, APIv3Key: apiV3Key, PlatformKeys: map[string]string{serial: pay.public(t)}}}})
+	v := newPayVictim(t, config.Pair{Generation: 1, APIv3Key: apiV3Key, PlatformKeys: map[string]string{serial: pay.public(t)}})
 
 	set := func(name string, values ...string) func(*wechattest.Request) {
 		return func(r *wechattest.Request) { r.Header[name] = values }

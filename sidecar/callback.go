@@ -57,9 +57,18 @@ func (s *Sidecar) serveCallback(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		body.release()
 		s.refuse(w, served.config.Platform, err)
-	case probes(message):
+	default:
+		s.serveVerified(w, r, served, message, now, body.release)
+	}
+}
+
+// serveVerified answers what the app need not see, and forwards the rest.
+func (s *Sidecar) serveVerified(w http.ResponseWriter, r *http.Request, served *served, message gate.Message, now time.Time, release func()) {
+	fields := message.Fields()
+	switch {
+	case probes(message, fields):
 		s.metrics.Callbacks.WithLabelValues(metrics.OutcomeProbe).Inc()
-		body.release()
+		release()
 		answer(w, http.StatusOK, plainText, probeAnswer(message))
 	case message.URLCheck():
 		s.noteVerified(message, now)
@@ -67,15 +76,22 @@ func (s *Sidecar) serveCallback(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, plainText, message.Echo)
 	default:
 		s.noteVerified(message, now)
-		s.forward(w, r, served, message, body.release)
+		s.forward(w, r, served, message, fields, release)
 	}
 }
 
 // probes reports whether a verified callback is the operator's. Only who holds the token can make one: it may be answered
-// without the app, and is no sign that WeChat was here.
-func probes(message gate.Message) bool {
-	return strings.HasPrefix(message.Query.Nonce, config.ProbeNoncePrefix) &&
-		(message.URLCheck() || message.Fields().InfoType == config.ProbeInfoType)
+// without the app, and is no sign that WeChat was here. WeChat has no message of that InfoType, whatever its nonce.
+func probes(message gate.Message, fields wechat.Fields) bool {
+	if message.URLCheck() {
+		return strings.HasPrefix(message.Nonce(), config.ProbeNoncePrefix)
+	}
+	return fields.InfoType == config.ProbeInfoType
+}
+
+// played reports whether the nonce of a verified callback says that it is not WeChat's.
+func played(nonce string) bool {
+	return strings.HasPrefix(nonce, config.ProbeNoncePrefix) || strings.HasPrefix(nonce, config.TrialNoncePrefix)
 }
 
 func probeAnswer(message gate.Message) []byte {
@@ -85,7 +101,12 @@ func probeAnswer(message gate.Message) []byte {
 	return []byte(wechat.Success)
 }
 
+// noteVerified remembers that WeChat was here. What is played is no sign of that: it is signed with the token of the Secret, and
+// the earlier credentials would end before the console holds the new ones.
 func (s *Sidecar) noteVerified(message gate.Message, now time.Time) {
+	if played(message.Nonce()) {
+		return
+	}
 	s.metrics.LastVerified.Set(float64(now.Unix()))
 	s.uses.note(message.Generation, now)
 }

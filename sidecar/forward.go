@@ -25,9 +25,8 @@ const (
 )
 
 // forward does with a verified message what the policy says, and answers WeChat by the deadline. A delivery keeps its
-// bytes until the app has answered, also when WeChat was answered before.
-func (s *Sidecar) forward(w http.ResponseWriter, r *http.Request, served *served, message gate.Message, release func()) {
-	fields := message.Fields()
+// bytes until the app has answered, also when WeChat was answered before. Fields are the message's own.
+func (s *Sidecar) forward(w http.ResponseWriter, r *http.Request, served *served, message gate.Message, fields wechat.Fields, release func()) {
 	decision := policy.Decide(served.config, fields)
 	if decision.Discard {
 		release()

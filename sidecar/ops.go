@@ -7,12 +7,15 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/reload"
 )
 
 // Status is the answer of GET /status on the second port, which the operator asks.
 type Status struct {
 	reload.Status
+	// Version is the newest version of the configuration that this sidecar reads.
+	Version int `json:"version"`
 	// Ready says that callbacks are served and more may be sent here.
 	Ready bool `json:"ready"`
 	// Used says when WeChat was seen with each accepted generation of the credentials.
@@ -32,7 +35,7 @@ func (s *Sidecar) opsHandler() http.Handler {
 }
 
 func (s *Sidecar) status() Status {
-	status := Status{Status: s.files.Status(), Used: s.uses.all()}
+	status := Status{Status: s.files.Status(), Version: config.Understood, Used: s.uses.all()}
 	if served := s.served.Load(); served != nil {
 		status.Ready, status.Serials = !s.draining.Load(), served.gate.Serials(s.now())
 	}

@@ -26,6 +26,9 @@ const (
 	// ConditionBackendExposed is true when another Ingress or HTTPRoute leads to a backend's Service, past every check. It is
 	// a warning, and absent where there is none.
 	ConditionBackendExposed = "BackendExposed"
+	// ConditionSidecarCurrent is true when the pods are what the installation asks for now: its image, its defaults, the
+	// operator's own template. It is not a part of Ready: older pods serve as well, until it is their turn.
+	ConditionSidecarCurrent = "SidecarCurrent"
 	// ConditionReady is true when all before Reachable are.
 	ConditionReady = "Ready"
 )
@@ -55,6 +58,8 @@ const (
 
 	// ReasonCredentialsResolved: the Secret holds well-formed values.
 	ReasonCredentialsResolved = "CredentialsResolved"
+	// ReasonRotationStarting: newer values are accepted too, but not yet by every pod: it is too early for the console.
+	ReasonRotationStarting = "RotationStarting"
 	// ReasonRotationPending: newer values are accepted too, and WeChat was not seen using them: the console's form waits to
 	// be saved.
 	ReasonRotationPending = "RotationPending"
@@ -92,6 +97,20 @@ const (
 	ReasonPodsFailing = "PodsFailing"
 	// ReasonScaledToZero: sidecar.replicas is 0, nothing answers.
 	ReasonScaledToZero = "ScaledToZero"
+
+	// ReasonSidecarOutdated: the spec asks for something that the pods' image does not know yet.
+	ReasonSidecarOutdated = "SidecarOutdated"
+
+	// ReasonSidecarCurrent: the pods are what the installation asks for now.
+	ReasonSidecarCurrent = "SidecarCurrent"
+	// ReasonRolloutQueued: the installation asks for other pods, and other endpoints get theirs first.
+	ReasonRolloutQueued = "RolloutQueued"
+	// ReasonRolloutStopped: likewise, and nobody's pods are replaced while those of another endpoint fail.
+	ReasonRolloutStopped = "RolloutStopped"
+	// ReasonRollingOut: the pods are being replaced by those that the installation asks for.
+	ReasonRollingOut = "RollingOut"
+	// ReasonRolloutFailed: the new pods did not become available and verified in time; nobody else gets them meanwhile.
+	ReasonRolloutFailed = "RolloutFailed"
 
 	// ReasonRouteProgrammed: the route is applied and its class exists.
 	ReasonRouteProgrammed = "RouteProgrammed"
@@ -141,6 +160,8 @@ const (
 	// AnnotationGeneration is patched onto sidecar pods when their configuration or credentials change: the kubelet
 	// refreshes the files of a pod at once when its annotations change, instead of within a minute.
 	AnnotationGeneration = "wechatendpoint.io/generation"
+	// AnnotationTemplate is on the sidecar's Deployment and says for what template of pods it was applied, by a digest.
+	AnnotationTemplate = "wechatendpoint.io/template"
 )
 
 // Keys of the user's Secret.

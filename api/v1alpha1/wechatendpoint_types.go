@@ -560,6 +560,15 @@ type Sidecar struct {
 	// +optional
 	Autoscaling *Autoscaling `json:"autoscaling,omitempty"`
 
+	// imageVersion is the tag of the sidecar's image, or its digest (sha256:…), in the installation's own repository: for an
+	// endpoint that tries a version before the others, or stays with one. Left out, it is the installation's version, which
+	// reaches the endpoints some at a time.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9_][A-Za-z0-9_.-]*|sha256:[0-9a-f]{64})$')",message="sidecar.imageVersion must be a tag, such as 1.2.0, or a digest, such as sha256:… with 64 hexadecimal digits; the repository is the installation's"
+	ImageVersion string `json:"imageVersion,omitempty"`
+
 	SidecarPod `json:",inline"`
 }
 
@@ -664,6 +673,11 @@ type WeChatEndpointStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// rollingSince is when it became this endpoint's turn to get the pods that the installation asks for now. Left out, they
+	// are not being replaced.
+	// +optional
+	RollingSince *metav1.Time `json:"rollingSince,omitempty"`
 
 	// credentials are the accepted credentials.
 	// +optional

@@ -512,6 +512,10 @@ func (in *WeChatEndpointStatus) DeepCopyInto(out *WeChatEndpointStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.RollingSince != nil {
+		in, out := &in.RollingSince, &out.RollingSince
+		*out = (*in).DeepCopy()
+	}
 	in.Credentials.DeepCopyInto(&out.Credentials)
 }
 

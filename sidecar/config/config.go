@@ -21,6 +21,8 @@ const (
 
 // Config says what one sidecar serves. What is left out of the file has the default of its platform.
 type Config struct {
+	// Version is the lowest version of the contract that knows all that the two files say; zero is VersionFirst.
+	Version int `json:"version,omitempty"`
 	// Generation names this configuration together with its credentials. The sidecar reports it on /status.
 	Generation string `json:"generation"`
 	// Endpoint is namespace/name of the WeChatEndpoint; it is told to the app.
@@ -141,11 +143,15 @@ func (p Pair) Equal(q Pair) bool {
 		maps.Equal(p.PlatformKeys, q.PlatformKeys)
 }
 
-// What marks a request of the operator's, which plays WeChat to see whether a sidecar answers. It is verified like any
-// other; what is signed with a nonce like that tells nothing of the console, and a message of this InfoType reaches no app.
+// What marks a request that is played: by the operator, to see whether a sidecar answers, or by kubectl wechat. It is verified
+// like any other; what is signed with a nonce like that tells nothing of the console.
 const (
+	// ProbeNoncePrefix is for URL checks, and for messages of ProbeInfoType. Other messages in plaintext mode are refused with it.
 	ProbeNoncePrefix = "wechatendpoint-probe-"
-	ProbeInfoType    = "wechatendpoint_probe"
+	// TrialNoncePrefix is for messages that are to reach the app.
+	TrialNoncePrefix = "wechatendpoint-trial-"
+	// ProbeInfoType is the InfoType of a message that reaches no app.
+	ProbeInfoType = "wechatendpoint_probe"
 )
 
 // Platforms that the sidecar speaks.

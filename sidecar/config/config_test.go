@@ -37,6 +37,56 @@ func TestParseReadsWhatTheOperatorWrites(t *testing.T) {
 	}
 }
 
+func TestVersion(t *testing.T) {
+	secure := func(c *Config) {
+		c.Backend.URL, c.Backend.TLS = "https://app.team-a.svc:8443", &BackendTLS{}
+	}
+	for name, test := range map[string]struct {
+		edit func(*Config)
+		want int
+	}{
+		"what the first sidecars knew": {func(c *Config) { c.Rules = []Rule{{Match: Match{Event: "e"}, Action: ActionForward}} }, VersionFirst},
+		"a backend by HTTPS":           {secure, VersionBackendTLS},
+		"that of a rule":               {func(c *Config) { c.Rules = []Rule{{Action: ActionForward, Backend: &Backend{TLS: &BackendTLS{}}}} }, VersionBackendTLS},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := good()
+			test.edit(&c)
+			if got := c.LowestVersion(); got != test.want {
+				t.Errorf("the lowest version is %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+// TestOlderSidecarsSayWhatTheyNeed: a file for newer sidecars is refused for its version, not for what is new in it.
+func TestOlderSidecarsSayWhatTheyNeed(t *testing.T) {
+	for name, test := range map[string]struct {
+		file    string
+		refused string
+	}{
+		"a newer version":                {`{"version": 3}`, "reads none after 2: use a newer image"},
+		"a newer version with new words": {`{"version": 3, "colour": "red"}`, "of version 3"},
+		"new words of this version":      {`{"version": 2, "colour": "red"}`, "unknown field"},
+		"no version is the first":        {`{"colour": "red"}`, "unknown field"},
+		"a version that is no number":    {`{"version": "2"}`, "cannot unmarshal"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Parse([]byte(test.file)); err == nil || !strings.Contains(err.Error(), test.refused) {
+				t.Errorf("error %v, want one with %q", err, test.refused)
+			}
+		})
+	}
+	for file, want := range map[string]int{`{}`: VersionFirst, `{"version": 7, "colour": "red"}`: 7, `{"version": 0}`: VersionFirst} {
+		if got, err := ReadVersion([]byte(file)); got != want || err != nil {
+			t.Errorf("the version of %s is %d, error %v; want %d", file, got, err, want)
+		}
+	}
+	if _, err := ReadVersion([]byte(`{"version`)); err == nil {
+		t.Error("half a file has a version")
+	}
+}
+
 func TestValidate(t *testing.T) {
 	for name, test := range map[string]struct {
 		edit    func(*Config)

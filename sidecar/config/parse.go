@@ -19,7 +19,11 @@ const MaxFileSize = 1 << 20
 // written for a newer sidecar whose checks this one does not have.
 func Parse(data []byte) (Config, error) {
 	var c Config
-	if err := decode(data, &c); err != nil {
+	err := decode(data, &c)
+	if version, versionErr := ReadVersion(data); versionErr == nil && version > Understood {
+		return Config{}, fmt.Errorf("%s is of version %d, and this sidecar reads none after %d: use a newer image", File, version, Understood)
+	}
+	if err != nil {
 		return Config{}, fmt.Errorf("reading %s: %w", File, err)
 	}
 	if err := c.Validate(); err != nil {

@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -23,50 +24,99 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
-// TestRotationLosesNothing changes the token in the Secret while messages come: signed with the old one until Save is
-// pressed in the console, with either for a while after it, and then with the new one.
+// TestRotationLosesNothing changes the Secret while messages come: signed, and encrypted, with the old values until Save is pressed
+// in the console, with either for a while after it, and then with the new ones.
 func TestRotationLosesNothing(t *testing.T) {
 	t.Parallel()
-	const newToken = "EndToEndToken2"
-	s := newStage(t, "rotation")
-	s.serve(t, withReplicas(2))
-	old := *s
-	var turn atomic.Int64
-	var saved, done atomic.Bool
-	s.plays = func() wechattest.Sender {
-		if done.Load() || saved.Load() && turn.Add(1)%2 == 0 {
-			return wechattest.Sender{Token: newToken}
+	const newToken, newKey = "EndToEndToken2", "ZYXWVUTSRQPONMLKJIHGFEDCBAzyxwvutsrqponmlkj"
+	encrypted := wechattest.Sender{Token: "EndToEndToken1", EncodingAESKey: sampleKey, ReceiverID: "wx5823bf96d3bd56c7"}
+	renewed := encrypted
+	renewed.Token, renewed.EncodingAESKey = newToken, newKey
+	for name, test := range map[string]struct {
+		mode          v1alpha1.MessageMode
+		before, after wechattest.Sender
+		edits         []map[string]string // of the Secret, one after the other
+	}{
+		"plaintext": {
+			v1alpha1.MessageModePlaintext, wechattest.Sender{Token: "EndToEndToken1"}, wechattest.Sender{Token: newToken},
+			[]map[string]string{{v1alpha1.KeyToken: newToken}},
+		},
+		"apart": { // token and key
+			v1alpha1.MessageModeEncrypted, encrypted, renewed,
+			[]map[string]string{{v1alpha1.KeyToken: newToken}, {v1alpha1.KeyEncodingAESKey: newKey}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, "rotation-"+name)
+			var turn atomic.Int64
+			var saved, done atomic.Bool
+			s.plays = func() wechattest.Sender {
+				if done.Load() || saved.Load() && turn.Add(1)%2 == 0 {
+					return test.after
+				}
+				return test.before
+			}
+			secret := s.secret()
+			if test.before.EncodingAESKey != "" {
+				secret.Data[v1alpha1.KeyEncodingAESKey] = []byte(test.before.EncodingAESKey)
+			}
+			s.create(t, secret, s.endpoint(withReplicas(2), func(spec *v1alpha1.WeChatEndpointSpec) { spec.MessageMode = test.mode }))
+			s.awaitReady(t)
+			s.awaitPublished(t)
+			pods := s.sidecars(t)
+
+			stop := s.load(t)
+			for n, edit := range test.edits {
+				s.patchSecret(t, func(secret *corev1.Secret) {
+					for key, value := range edit {
+						secret.Data[key] = []byte(value)
+					}
+				})
+				s.awaitGeneration(t, int64(n+2))
+			}
+			s.await(t, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationPending)
+			saved.Store(true) // at once: what the condition says must hold of every pod
+			console := *s.senderOf(test.after)
+			if refusal := wechattest.Diagnose(console.URLCheck(t.Context())); refusal != nil {
+				t.Fatalf("on Save: %v", refusal)
+			}
+			s.await(t, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationEnding)
+			time.Sleep(settled)
+			done.Store(true)
+			time.Sleep(settled)
+			stop()
+			if after := s.sidecars(t); !maps.Equal(pods, after) {
+				t.Errorf("the pods (UID and restarts) were %v and are %v", pods, after)
+			}
+
+			late := s.senderOf(test.before)
+			want := func(sender *wechattest.Sender, content string, status int) {
+				t.Helper()
+				if answer, err := sender.Text(t.Context(), openID, content); err != nil || answer.Status != status {
+					t.Errorf("%q is answered with %d, %v; want %d", content, answer.Status, err, status)
+				}
+			}
+			want(late, "a late retry", http.StatusOK)
+			s.change(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.Credentials.RevokeBefore = int64(len(test.edits) + 1) })
+			s.await(t, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonCredentialsResolved)
+			s.awaitReady(t)
+			want(late, "with what leaked", http.StatusForbidden)
+			want(s.sender(), "after", http.StatusOK)
+		})
+	}
+}
+
+// awaitGeneration waits until the status says that the newest credentials are of that generation.
+func (s *stage) awaitGeneration(t *testing.T, generation int64) {
+	t.Helper()
+	eventually(t, patience, fmt.Sprintf("generation %d of the credentials", generation), func(ctx context.Context) error {
+		endpoint, err := s.current(ctx)
+		if err == nil && endpoint.Status.Credentials.Generation != generation {
+			err = fmt.Errorf("they are of generation %d", endpoint.Status.Credentials.Generation)
 		}
-		return wechattest.Sender{}
-	}
-	before := s.sidecars(t)
-
-	stop := s.load(t)
-	s.patchSecret(t, func(secret *corev1.Secret) { secret.Data[v1alpha1.KeyToken] = []byte(newToken) })
-	s.await(t, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationPending)
-	s.awaitReady(t)
-	time.Sleep(settled)
-	console := *s.sender()
-	console.Token = newToken
-	if refusal := wechattest.Diagnose(console.URLCheck(t.Context())); refusal != nil {
-		t.Fatalf("on Save: %v", refusal)
-	}
-	saved.Store(true)
-	s.await(t, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationEnding)
-	time.Sleep(settled)
-	done.Store(true)
-	time.Sleep(settled)
-	stop()
-	if after := s.sidecars(t); !maps.Equal(before, after) {
-		t.Errorf("the pods (UID and restarts) were %v and are %v", before, after)
-	}
-
-	old.replies(t, old.text(t, "a late retry"), "a late retry")
-	s.change(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.Credentials.RevokeBefore = 2 })
-	s.await(t, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonCredentialsResolved)
-	s.awaitReady(t)
-	old.refused(t, old.text(t, "with what leaked"), http.StatusForbidden)
-	s.replies(t, s.text(t, "after"), "after")
+		return err
+	})
 }
 
 // rotations is how many changes of a Secret TestRotationIsQuick times.

@@ -253,10 +253,14 @@ func (s *stage) patchSecret(t *testing.T, mutate func(*corev1.Secret)) {
 
 // sender plays WeChat against the endpoint, through the ingress controller.
 func (s *stage) sender() *wechattest.Sender {
-	var sender wechattest.Sender
-	if s.plays != nil {
-		sender = s.plays()
+	if s.plays == nil {
+		return s.senderOf(wechattest.Sender{})
 	}
+	return s.senderOf(s.plays())
+}
+
+// senderOf plays the sender against the endpoint.
+func (s *stage) senderOf(sender wechattest.Sender) *wechattest.Sender {
 	if sender.URL == "" { // below the placeholder of a path it is the sender that knows
 		sender.URL = s.path
 	}

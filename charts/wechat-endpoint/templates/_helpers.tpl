@@ -44,6 +44,8 @@ allowedIngressAnnotations:
 operatorNamespace: {{ .Release.Namespace | quote }}
 networkPolicy:
   {{- toYaml .Values.sidecar.networkPolicy | nindent 2 }}
+rollout:
+  {{- toYaml .Values.sidecar.rollout | nindent 2 }}
 {{- with .Values.sidecar.defaults }}
 sidecar:
   {{- toYaml . | nindent 2 }}

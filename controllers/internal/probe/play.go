@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
@@ -33,19 +32,12 @@ type Subject struct {
 // same order: nil is an answer that WeChat would take. The sidecars tell it from WeChat by its nonce.
 func (p *Prober) Play(ctx context.Context, addresses []string, port int, s Subject) []error {
 	results := make([]error, len(addresses))
-	places := make(chan struct{}, concurrency)
-	var wait sync.WaitGroup
-	for i, address := range addresses {
-		wait.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			results[i] = s.play(ctx, net.JoinHostPort(address, strconv.Itoa(port)))
-			if results[i] == nil && s.Platform == config.PlatformPay {
-				results[i] = p.compareSerials(ctx, address, s)
-			}
-		})
-	}
-	wait.Wait()
+	each(ctx, addresses, func(ctx context.Context, i int) {
+		results[i] = s.play(ctx, net.JoinHostPort(addresses[i], strconv.Itoa(port)))
+		if results[i] == nil && s.Platform == config.PlatformPay {
+			results[i] = p.compareSerials(ctx, addresses[i], s)
+		}
+	})
 	return results
 }
 

@@ -12,23 +12,28 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// Bounds of a question. A pod answers in a millisecond; what does not answer in a second is asked again by the next
-// reconcile.
+// Bounds of a question, and of all questions of a reconcile together. A pod answers in a millisecond; what does not answer in
+// a second is asked again by the next reconcile. A tenant whose pods are silent must not hold up the others.
 const (
 	timeout     = time.Second
+	patience    = 2 * time.Second
 	maxAnswer   = 16 << 10 // bytes
-	concurrency = 8
+	concurrency = 32
 )
 
 // Status is what a sidecar says of itself on /status.
 type Status struct {
 	Generation string `json:"generation"`
 	Problem    string `json:"problem"`
-	Ready      bool   `json:"ready"`
+	// Version is the newest version of the configuration that the sidecar reads; zero is config.VersionFirst, of sidecars that
+	// did not say.
+	Version int  `json:"version"`
+	Ready   bool `json:"ready"`
 	// Used says when WeChat was seen with each accepted generation of the credentials.
 	Used map[int64]Use `json:"used"`
 	// Serials are those of WeChat Pay's keys that notifications may be signed with.
@@ -66,17 +71,25 @@ func New(port int) *Prober {
 // Ask asks the pods at the addresses at once and returns their answers in the same order.
 func (p *Prober) Ask(ctx context.Context, addresses []string) []Result {
 	results := make([]Result, len(addresses))
-	places := make(chan struct{}, concurrency)
-	var wait sync.WaitGroup
-	for i, address := range addresses {
-		wait.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			results[i].Status, results[i].Err = p.ask(ctx, address)
+	each(ctx, addresses, func(ctx context.Context, i int) {
+		results[i].Status, results[i].Err = p.ask(ctx, addresses[i])
+	})
+	return results
+}
+
+// each does the same for every address, at once and within the bounds.
+func each(ctx context.Context, addresses []string, do func(ctx context.Context, i int)) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var group errgroup.Group
+	group.SetLimit(concurrency)
+	for i := range addresses {
+		group.Go(func() error {
+			do(ctx, i)
+			return nil
 		})
 	}
-	wait.Wait()
-	return results
+	_ = group.Wait() // none fails
 }
 
 func (p *Prober) ask(ctx context.Context, address string) (Status, error) {

@@ -4,6 +4,11 @@
 package render
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -23,13 +28,17 @@ const terminationSeconds = 40
 // reloaded without a restart.
 func makeDeployment(in Input) (*apps.DeploymentApplyConfiguration, error) {
 	endpoint := in.Endpoint
-	asked := choose(endpoint.Spec.Sidecar.SidecarPod, in.Defaults)
-	pod := makePod(in, asked.Resources)
-	if err := place(pod, asked); err != nil {
+	template, err := makeTemplate(in)
+	if err != nil {
+		return nil, err
+	}
+	digest, err := digestOf(template)
+	if err != nil {
 		return nil, err
 	}
 	deployment := apps.Deployment(Name(endpoint), endpoint.Namespace).
-		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint))
+		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint)).
+		WithAnnotations(map[string]string{v1alpha1.AnnotationTemplate: digest})
 	spec := apps.DeploymentSpec()
 	if endpoint.Spec.Sidecar.Autoscaling == nil {
 		spec.WithReplicas(Replicas(endpoint)) // otherwise the HorizontalPodAutoscaler's
@@ -40,7 +49,34 @@ func makeDeployment(in Input) (*apps.DeploymentApplyConfiguration, error) {
 		WithStrategy(apps.DeploymentStrategy().WithType(appsv1.RollingUpdateDeploymentStrategyType).
 			WithRollingUpdate(apps.RollingUpdateDeployment().
 				WithMaxUnavailable(intstr.FromInt32(0)).WithMaxSurge(intstr.FromString("25%")))).
-		WithTemplate(core.PodTemplateSpec().WithLabels(Labels(endpoint)).WithSpec(pod))), nil
+		WithTemplate(template)), nil
+}
+
+// Template names the template of the pods by a digest: two that differ have different ones.
+func Template(in Input) (string, error) {
+	template, err := makeTemplate(in)
+	if err != nil {
+		return "", err
+	}
+	return digestOf(template)
+}
+
+func digestOf(template *core.PodTemplateSpecApplyConfiguration) (string, error) {
+	text, err := json.Marshal(template)
+	if err != nil {
+		return "", fmt.Errorf("writing the template of the pods: %w", err)
+	}
+	digest := sha256.Sum256(text)
+	return hex.EncodeToString(digest[:8]), nil
+}
+
+func makeTemplate(in Input) (*core.PodTemplateSpecApplyConfiguration, error) {
+	asked := choose(in.Endpoint.Spec.Sidecar.SidecarPod, in.Defaults)
+	pod := makePod(in, asked.Resources)
+	if err := place(pod, asked); err != nil {
+		return nil, err
+	}
+	return core.PodTemplateSpec().WithLabels(Labels(in.Endpoint)).WithSpec(pod), nil
 }
 
 func makePod(in Input, resources *corev1.ResourceRequirements) *core.PodSpecApplyConfiguration {

@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -29,6 +30,13 @@ type files struct {
 // secret.
 func makeFiles(in Input) (files, error) {
 	c := makeConfig(in)
+	if version := c.LowestVersion(); version > config.VersionFirst {
+		c.Version = version
+	}
+	if in.Served != nil {
+		c = *in.Served
+		c.Generation = ""
+	}
 	text, err := json.Marshal(c)
 	if err != nil {
 		return files{}, err
@@ -53,6 +61,18 @@ func makeFiles(in Input) (files, error) {
 	out.credentials, err = json.Marshal(credentials)
 	return out, err
 }
+
+// MakeFiles renders the ConfigMap and the Secret with the two files of the sidecar, and names their generation.
+func MakeFiles(in Input) (generation string, children []runtime.ApplyConfiguration, err error) {
+	files, err := makeFiles(in)
+	if err != nil {
+		return "", nil, fmt.Errorf("rendering the configuration: %w", err)
+	}
+	return files.generation, []runtime.ApplyConfiguration{makeConfigMap(in.Endpoint, files), makeSecret(in.Endpoint, files)}, nil
+}
+
+// Version is the lowest version of the sidecar's configuration that knows all that the endpoint asks for.
+func Version(in Input) int { return makeConfig(in).LowestVersion() }
 
 // lifetimes names the generations of all pairs but the newest, and their ends.
 func lifetimes(pairs []config.Pair) string {

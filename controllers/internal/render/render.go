@@ -19,6 +19,8 @@ import (
 // Input is all that the children of an endpoint depend on.
 type Input struct {
 	Endpoint *v1alpha1.WeChatEndpoint
+	// Served, where the endpoint's spec cannot be served, is the configuration that goes on instead; otherwise nil.
+	Served *config.Config
 	// BackendURL is http://host:port of the app, or https://.
 	BackendURL string
 	// RuleURLs are those of the backends of spec.rules, in their order; empty where a rule has none.

@@ -91,6 +91,14 @@ type Message struct {
 // URLCheck reports whether the callback is the GET that WeChat sends when the form of the console is submitted.
 func (m Message) URLCheck() bool { return m.Echo != nil }
 
+// Nonce is the signed nonce.
+func (m Message) Nonce() string {
+	if m.original != nil {
+		return m.pay.Nonce
+	}
+	return m.Query.Nonce
+}
+
 // Fields reads the message's fields. It walks the whole body each time.
 func (m Message) Fields() wechat.Fields {
 	if m.original != nil {

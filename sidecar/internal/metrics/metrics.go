@@ -31,7 +31,7 @@ type Metrics struct {
 // Outcomes of a callback that was verified, beside those of the backend.
 const (
 	OutcomeURLCheck  = "url_check"
-	OutcomeProbe     = "probe" // of the operator
+	OutcomeProbe     = "probe" // of the operator, or of kubectl wechat verify
 	OutcomeDiscarded = "discarded"
 )
 
@@ -77,7 +77,7 @@ func New(g Gauges) *Metrics {
 		}),
 		LastVerified: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "wechat_sidecar_last_verified_timestamp_seconds",
-			Help: "When a callback was last verified, 0 for never.",
+			Help: "When a callback of WeChat's was last verified, 0 for never.",
 		}),
 		LateFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "wechat_sidecar_backend_late_failures_total",

@@ -9,6 +9,8 @@
 //	POST /behave    how to answer from now on: ?delay=6s&status=500&reply=success; without parameters as before
 //	GET  /healthz   200
 //
+// With --tls-dir it also serves all of that by HTTPS, on port 8443.
+//
 // It checks no signature and knows no token. The sidecar before it has verified whatever comes here, and the app's Service
 // is published by nothing else. A second check could not even be made: the sidecar does not pass the query on, in which
 // the signature was.
@@ -17,17 +19,19 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx)
+	err := run(ctx, os.Args[1:])
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "example-app: %v\n", err)
@@ -36,10 +40,23 @@ func main() {
 }
 
 // run serves until ctx is done and the messages under way are answered.
-func run(ctx context.Context) error {
-	server := &http.Server{Addr: ":8080", Handler: newApp(), ReadHeaderTimeout: 5 * time.Second}
-	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServe() }()
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("example-app", flag.ContinueOnError)
+	tlsDir := flags.String("tls-dir", "", "folder with tls.crt and tls.key; empty for plain HTTP alone")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	app := newApp()
+	servers := []*http.Server{{Addr: ":8080", Handler: app, ReadHeaderTimeout: 5 * time.Second}}
+	failed := make(chan error, 2)
+	go func() { failed <- servers[0].ListenAndServe() }()
+	if *tlsDir != "" {
+		secure := &http.Server{Addr: ":8443", Handler: app, ReadHeaderTimeout: 5 * time.Second}
+		servers = append(servers, secure)
+		go func() {
+			failed <- secure.ListenAndServeTLS(filepath.Join(*tlsDir, "tls.crt"), filepath.Join(*tlsDir, "tls.key"))
+		}()
+	}
 	select {
 	case err := <-failed:
 		return err
@@ -47,8 +64,10 @@ func run(ctx context.Context) error {
 	}
 	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := server.Shutdown(finish); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
+	for _, server := range servers {
+		if err := server.Shutdown(finish); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
 	}
 	return nil
 }

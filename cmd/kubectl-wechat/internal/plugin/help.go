@@ -20,7 +20,8 @@ const verifyHelp = `Do the URL check (服务器配置) of WeChat's console, and 
 
 The check is made from this computer. It cannot show whether the console holds the same token, and whether
 WeChat's servers reach the URL from the internet: submitting the form in the console does. OpenPlatform and Pay
-have no such check: see kubectl wechat send.
+have no such check: see kubectl wechat send. It does not count as WeChat's use of new credentials: try it before
+you press Save.
 
 Usage:
   kubectl wechat verify NAME [flags]         the URL and the token of a WeChatEndpoint
@@ -41,8 +42,9 @@ Flags:
 
 const sendHelp = `Send what WeChat sends to an account of that platform, signed and encrypted as it does, and judge the reply.
 
-Each message is sent once; WeChat would send it up to three times. The app cannot tell it from a real one, and
-does with it whatever it does with messages: a ticket is a wrong one, until WeChat sends the next.
+Each message is sent once; WeChat would send it up to three times. The app takes it for a real one, and does with
+it whatever it does with messages: a ticket is a wrong one, until WeChat sends the next. The sidecar does not count
+it as WeChat's use of new credentials: try it before you press Save.
 
 Usage:
   kubectl wechat send NAME [--scenario SCENARIO] [flags]
@@ -114,7 +116,8 @@ Exit status:
 const rotateHelp = `Put a new token, and where messages are encrypted a new EncodingAESKey, into the Secret of an endpoint. When every
 sidecar accepts them beside the earlier ones, say what to enter in the console. Nothing is lost until Save is
 pressed, however long that takes, nor afterwards: the earlier values end credentials.overlap after WeChat was
-first seen using the new ones.
+first seen using the new ones. Where the sidecars would not get new values, as while spec.paused is true, nothing
+is changed.
 
 Usage:
   kubectl wechat rotate NAME [flags]
@@ -130,13 +133,13 @@ Flags of rotate:
   --compromised        after Save, refuse the earlier values at once (spec.credentials.revokeBefore)
   --yes                with --compromised, do not ask whether Save was pressed
   --show               print the new values, in place of the commands that print them
-  --timeout DURATION   how long to wait for the sidecars (default 1m0s)
+  --timeout DURATION   how long to wait for the sidecars, each time (default 1m0s)
 
 Flags:
 ` + clusterFlags + `
 Exit status:
-  0  the new values are served
-  1  the earlier values are still accepted, although they should not be
+  0  the new values are served, and with --compromised every sidecar refuses the earlier ones
+  1  the earlier values are still accepted, or may be, although they should not
   2  nothing is known: wrong arguments, no such endpoint, the sidecars do not serve the new values yet
 `
 

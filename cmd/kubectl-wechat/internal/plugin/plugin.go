@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package plugin is kubectl wechat. A token or key comes from the Secret of an endpoint, a file or standard input, never
-// from an argument, and is in no line of the output.
+// from an argument, and is in no line of the output but where rotate --show asks for the new ones.
 package plugin
 
 import (
@@ -15,9 +15,9 @@ import (
 
 // Exit statuses of Run.
 const (
-	// StatusOK: WeChat would accept the URL, or take the reply; what was captured is opened.
+	// StatusOK: WeChat would accept the URL, or take the reply; what was captured is opened; new values are served.
 	StatusOK = 0
-	// StatusRefused: WeChat would refuse it; what was captured fails a check.
+	// StatusRefused: WeChat would refuse it; what was captured fails a check; what leaked may still be accepted.
 	StatusRefused = 1
 	// StatusUsage: nothing is known, because the arguments, the endpoint or its token allow no call, or it was interrupted.
 	StatusUsage = 2

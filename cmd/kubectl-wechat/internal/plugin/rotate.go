@@ -4,32 +4,19 @@
 package plugin
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"math/big"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
-
-// notSaved is what is left to do when the console has not taken the new values.
-var notSaved = &wechattest.Refusal{
-	Cause: "the console was not said to hold the new ones", Remedy: "press Save, then set spec.credentials.revokeBefore to status.credentials.generation",
-}
-
-// lookInterval is the pause between two looks at what the operator says.
-const lookInterval = 500 * time.Millisecond
 
 // rotate puts a new token, and where messages are encrypted a new key, into the Secret of an endpoint, waits until every
 // sidecar accepts them, and says what to enter in the console. Other endpoints that name the same Secret change with it.
@@ -45,6 +32,11 @@ func (p Plugin) rotate(ctx context.Context, o options) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	for i := range sharing {
+		if err := rotatable(&sharing[i]); err != nil {
+			return 0, err
+		}
+	}
 	r := report{p.Stdout}
 	r.line("secret", "%s/%s, of %s", endpoint.Namespace, endpoint.Spec.Credentials.SecretName, names(sharing))
 	before := generations(sharing)
@@ -55,8 +47,10 @@ func (p Plugin) rotate(ctx context.Context, o options) (int, error) {
 	waiting, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	for i := range sharing {
-		if err := p.awaitServed(waiting, cluster, &sharing[i], before[i]); err != nil {
-			return 0, err
+		newer := func(status v1alpha1.CredentialsStatus) bool { return status.Generation > before[i] }
+		if err := await(waiting, cluster, &sharing[i], newer); err != nil {
+			return 0, fmt.Errorf("the Secret is changed, and not every sidecar of %s is known to serve it (%w): do not press Save before kubectl -n %s get wxe %s -o yaml "+
+				"shows a status.credentials.generation above %d, and SidecarAvailable True", sharing[i].Name, err, endpoint.Namespace, sharing[i].Name, before[i])
 		}
 		r.line("served", "every sidecar of %s accepts generation %d beside the earlier ones", sharing[i].Name, sharing[i].Status.Credentials.Generation)
 	}
@@ -80,6 +74,19 @@ func (p Plugin) sharing(ctx context.Context, cluster client.Client, endpoint *v1
 		}
 	}
 	return sharing, nil
+}
+
+// rotatable says why the sidecars would never get new values, while there are none yet.
+func rotatable(endpoint *v1alpha1.WeChatEndpoint) error {
+	if endpoint.Spec.Paused {
+		return fmt.Errorf("WeChatEndpoint %s is paused, so that its sidecars would not get new values: set spec.paused to false first; nothing is changed", endpoint.Name)
+	}
+	for _, name := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionBackendResolved} {
+		if why := hindrance(endpoint, name); why != "" {
+			return fmt.Errorf("the sidecars of WeChatEndpoint %s would not get new values (%s): mend that first; nothing is changed", endpoint.Name, why)
+		}
+	}
+	return nil
 }
 
 func names(endpoints []v1alpha1.WeChatEndpoint) string {
@@ -138,35 +145,6 @@ func alphanumeric(n int) string {
 	return string(text)
 }
 
-// awaitServed waits until the operator says that every sidecar of an endpoint accepts a newer generation.
-func (p Plugin) awaitServed(ctx context.Context, cluster client.Reader, endpoint *v1alpha1.WeChatEndpoint, before int64) error {
-	for {
-		if err := cluster.Get(ctx, client.ObjectKeyFromObject(endpoint), endpoint); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("reading WeChatEndpoint %s: %w", endpoint.Name, err)
-		}
-		status := endpoint.Status
-		if status.Credentials.Generation > before && meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionSidecarAvailable) {
-			return nil
-		}
-		select {
-		case <-time.After(lookInterval):
-		case <-ctx.Done():
-			return fmt.Errorf("the Secret is changed, but not every sidecar of %s serves it yet (%s): do not press Save before kubectl get wxe shows it Ready",
-				endpoint.Name, missing(endpoint))
-		}
-	}
-}
-
-// missing is the first condition that says why.
-func missing(endpoint *v1alpha1.WeChatEndpoint) string {
-	for _, condition := range endpoint.Status.Conditions {
-		if condition.Status != metav1.ConditionTrue && condition.Type != v1alpha1.ConditionReady {
-			return condition.Type + ": " + printable(condition.Message)
-		}
-	}
-	return "is the operator running?"
-}
-
 // tellConsole says what to enter where. The values themselves are shown only to who asks for them.
 func (p Plugin) tellConsole(r report, o options, endpoint *v1alpha1.WeChatEndpoint, values map[string]string) {
 	for _, field := range []struct{ label, key string }{{"Token", v1alpha1.KeyToken}, {"EncodingAESKey", v1alpha1.KeyEncodingAESKey}} {
@@ -180,25 +158,4 @@ func (p Plugin) tellConsole(r report, o options, endpoint *v1alpha1.WeChatEndpoi
 				field.label, endpoint.Namespace, endpoint.Spec.Credentials.SecretName, field.key)
 		}
 	}
-}
-
-// revoke ends the earlier values at once, when the console has the new ones.
-func (p Plugin) revoke(ctx context.Context, cluster client.Client, o options, endpoints []v1alpha1.WeChatEndpoint) (int, error) {
-	r := report{p.Stdout}
-	if !o.yes {
-		fmt.Fprint(p.Stdout, "Press Save (提交) in the console now. Was it accepted? Then the earlier values are refused at once. [y/N] ")
-		answer, _ := bufio.NewReader(p.Stdin).ReadString('\n') // no answer is no
-		if strings.ToLower(strings.TrimSpace(answer)) != "y" {
-			return r.refused("the earlier values are still accepted: ", notSaved), nil
-		}
-	}
-	for i := range endpoints {
-		before := endpoints[i].DeepCopy()
-		endpoints[i].Spec.Credentials.RevokeBefore = endpoints[i].Status.Credentials.Generation
-		if err := cluster.Patch(ctx, &endpoints[i], client.MergeFrom(before)); err != nil {
-			return 0, fmt.Errorf("setting credentials.revokeBefore of %s: %w", endpoints[i].Name, err)
-		}
-		r.line("revoked", "%s refuses every generation before %d", endpoints[i].Name, endpoints[i].Spec.Credentials.RevokeBefore)
-	}
-	return r.ok("what leaked is of no use any more"), nil
 }

@@ -6,6 +6,7 @@ package plugin
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,8 +21,41 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
-// operated is a cluster whose operator counts up when a Secret is written, unless it is asleep.
-func operated(t *testing.T, asleep bool, objects ...client.Object) client.WithWatch {
+// operator is what an operator makes of an endpoint after something was written: its Secret, or else its spec.
+type operator func(endpoint *v1alpha1.WeChatEndpoint, renewed bool)
+
+// awake serves what was asked for, at once.
+func awake(e *v1alpha1.WeChatEndpoint, renewed bool) {
+	credentials := &e.Status.Credentials
+	if renewed {
+		credentials.Generation++
+		credentials.Accepted = append([]v1alpha1.AcceptedCredentials{{Generation: credentials.Generation}}, credentials.Accepted...)
+	}
+	credentials.Accepted = slices.DeleteFunc(credentials.Accepted, func(a v1alpha1.AcceptedCredentials) bool {
+		return a.Generation < min(e.Spec.Credentials.RevokeBefore, credentials.Generation)
+	})
+	says(e, v1alpha1.ConditionSidecarAvailable, metav1.ConditionTrue, "")
+}
+
+func asleep(*v1alpha1.WeChatEndpoint, bool) {}
+
+// says puts a condition of the newest spec into the status.
+func says(e *v1alpha1.WeChatEndpoint, condition string, status metav1.ConditionStatus, message string) {
+	e.Status.ObservedGeneration = e.Generation
+	meta.SetStatusCondition(&e.Status.Conditions, metav1.Condition{Type: condition, Status: status, Reason: "a", Message: message, ObservedGeneration: e.Generation})
+}
+
+// servedDemo is an endpoint whose sidecars have served its first credentials for long.
+func servedDemo(change ...func(*v1alpha1.WeChatEndpoint)) *v1alpha1.WeChatEndpoint {
+	return demo(append([]func(*v1alpha1.WeChatEndpoint){func(e *v1alpha1.WeChatEndpoint) {
+		e.Generation = 3
+		awake(e, true)
+		says(e, v1alpha1.ConditionAccepted, metav1.ConditionTrue, "")
+	}}, change...)...)
+}
+
+// operated is a cluster with an operator. Like an API server, it counts the changes of a spec.
+func operated(t *testing.T, operator operator, objects ...client.Object) client.WithWatch {
 	t.Helper()
 	scheme, err := newScheme()
 	if err != nil {
@@ -29,18 +63,22 @@ func operated(t *testing.T, asleep bool, objects ...client.Object) client.WithWa
 	}
 	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1alpha1.WeChatEndpoint{}).WithInterceptorFuncs(interceptor.Funcs{
 		Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
-			err := c.Patch(ctx, object, patch, options...)
-			if _, secret := object.(*corev1.Secret); err != nil || !secret || asleep {
+			if err := c.Patch(ctx, object, patch, options...); err != nil {
 				return err
+			}
+			_, renewed := object.(*corev1.Secret)
+			if !renewed {
+				object.SetGeneration(object.GetGeneration() + 1)
+				if err := c.Update(ctx, object); err != nil {
+					return err
+				}
 			}
 			var endpoints v1alpha1.WeChatEndpointList
 			if err := c.List(ctx, &endpoints); err != nil {
 				return err
 			}
 			for i := range endpoints.Items {
-				status := &endpoints.Items[i].Status
-				status.Credentials.Generation++
-				meta.SetStatusCondition(&status.Conditions, metav1.Condition{Type: v1alpha1.ConditionSidecarAvailable, Status: metav1.ConditionTrue, Reason: "a"})
+				operator(&endpoints.Items[i], renewed)
 				if err := c.Status().Update(ctx, &endpoints.Items[i]); err != nil {
 					return err
 				}
@@ -62,7 +100,7 @@ func TestRotateMakesValuesThatTheConsoleTakes(t *testing.T) {
 		key      bool
 	}{"in plaintext mode": {plain, false}, "in an encrypted mode": {sealed, true}} {
 		t.Run(name, func(t *testing.T) {
-			c := operated(t, false, test.endpoint.DeepCopy(), secret(token))
+			c := operated(t, awake, test.endpoint.DeepCopy(), secret(token))
 			result := run(t, connectTo(c), "", "rotate", "demo")
 			result.check(t, StatusOK, "every sidecar of demo accepts generation 1", "press Save (提交)", "get secret")
 			var now corev1.Secret
@@ -84,7 +122,7 @@ func TestRotateMakesValuesThatTheConsoleTakes(t *testing.T) {
 }
 
 func TestRotateShowsTheValuesToWhoAsks(t *testing.T) {
-	c := operated(t, false, demo(), secret(token))
+	c := operated(t, awake, demo(), secret(token))
 	result := run(t, connectTo(c), "", "rotate", "demo", "--show")
 	shown := regexp.MustCompile(`Token: ([A-Za-z0-9]{32})\n`).FindStringSubmatch(result.out)
 	var now corev1.Secret
@@ -98,7 +136,7 @@ func TestRotateChangesAllThatShareTheSecret(t *testing.T) {
 	other.Name, foreign.Name = "data", "elsewhere"
 	other.Spec.MessageMode = v1alpha1.MessageModeEncrypted
 	foreign.Spec.Credentials.SecretName = "another"
-	c := operated(t, false, demo(), other, foreign, secret(token))
+	c := operated(t, awake, demo(), other, foreign, secret(token))
 	result := run(t, connectTo(c), "", "rotate", "demo")
 	result.check(t, StatusOK, "of data, demo\n", "every sidecar of data", "every sidecar of demo", "EncodingAESKey: what this prints")
 	if strings.Contains(result.out, "elsewhere") {
@@ -112,17 +150,147 @@ func TestRotateRevokesWhatLeaked(t *testing.T) {
 		status  int
 		revoked int64
 	}{
-		"y\n": {[]string{"--compromised"}, StatusOK, 1},
+		"y\n": {[]string{"--compromised"}, StatusOK, 2},
 		"n\n": {[]string{"--compromised"}, StatusRefused, 0},
 		"":    {[]string{"--compromised"}, StatusRefused, 0},
-		"no":  {[]string{"--compromised", "--yes"}, StatusOK, 1},
+		"no":  {[]string{"--compromised", "--yes"}, StatusOK, 2},
 	} {
-		c := operated(t, false, demo(), secret(token))
-		run(t, connectTo(c), answer, append([]string{"rotate", "demo"}, test.flags...)...).check(t, test.status)
+		c := operated(t, awake, servedDemo(), secret(token))
+		result := run(t, connectTo(c), answer, append([]string{"rotate", "demo"}, test.flags...)...)
+		result.check(t, test.status)
+		if said := strings.Contains(result.out, "every sidecar of demo refuses every generation before 2"); said != (test.status == StatusOK) {
+			t.Errorf("answered %q, it says that the earlier values are refused: %t", answer, said)
+		}
 		endpoint := demo()
 		if err := c.Get(t.Context(), client.ObjectKeyFromObject(endpoint), endpoint); err != nil || endpoint.Spec.Credentials.RevokeBefore != test.revoked {
 			t.Errorf("answered %q, revokeBefore is %d, want %d (%v)", answer, endpoint.Spec.Credentials.RevokeBefore, test.revoked, err)
 		}
+	}
+}
+
+// TestRotateDoesNotSayTooSoonThatALeakIsOver: it is, once every sidecar serves without the earlier values, and not before.
+func TestRotateDoesNotSayTooSoonThatALeakIsOver(t *testing.T) {
+	for name, test := range map[string]struct {
+		revoked func(*v1alpha1.WeChatEndpoint) // what the operator says after the spec was changed
+		why     string
+	}{
+		"the operator is asleep": {func(*v1alpha1.WeChatEndpoint) {}, "(is the operator running?)"},
+		"the endpoint is refused, and its sidecars serve what they served": {func(e *v1alpha1.WeChatEndpoint) {
+			says(e, v1alpha1.ConditionAccepted, metav1.ConditionFalse, "team-b/other holds the URL")
+			says(e, v1alpha1.ConditionSidecarAvailable, metav1.ConditionTrue, "")
+		}, "(Accepted: team-b/other holds the URL)"},
+		"the earlier values are still accepted, and nothing says why": {func(e *v1alpha1.WeChatEndpoint) {
+			says(e, v1alpha1.ConditionSidecarAvailable, metav1.ConditionTrue, "")
+		}, "(is the operator running?)"},
+		"a sidecar has not loaded it": {func(e *v1alpha1.WeChatEndpoint) {
+			awake(e, false)
+			says(e, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, "1 of 2 pods serve this")
+		}, "(SidecarAvailable: 1 of 2 pods serve this)"},
+		"what is said of the sidecars is of the earlier spec": {func(e *v1alpha1.WeChatEndpoint) {
+			awake(e, false)
+			meta.FindStatusCondition(e.Status.Conditions, v1alpha1.ConditionSidecarAvailable).ObservedGeneration--
+		}, "(is the operator running?)"},
+		"the rest of the spec has not been looked at": {func(e *v1alpha1.WeChatEndpoint) {
+			awake(e, false)
+			e.Status.ObservedGeneration--
+		}, "(is the operator running?)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := operated(t, func(e *v1alpha1.WeChatEndpoint, renewed bool) {
+				if renewed {
+					awake(e, true)
+					return
+				}
+				test.revoked(e)
+			}, servedDemo(), secret(token))
+			result := run(t, connectTo(c), "", "rotate", "demo", "--compromised", "--yes", "--timeout", "1ms")
+			result.check(t, StatusRefused, "refused: what leaked may still be accepted: not every sidecar of demo is known to refuse it "+test.why,
+				"do: mend that; credentials.revokeBefore is set", "kubectl -n shop get wxe demo -o yaml")
+			if strings.Contains(result.out, "revoked") || strings.Contains(result.out, "ok:") {
+				t.Error("it says that the leak is over")
+			}
+		})
+	}
+}
+
+// TestRotateWaitsForAllThatLeaked: the endpoints of one Secret have leaked together.
+func TestRotateWaitsForAllThatLeaked(t *testing.T) {
+	other := servedDemo()
+	other.Name = "data"
+	c := operated(t, func(e *v1alpha1.WeChatEndpoint, renewed bool) {
+		if renewed || e.Name == "data" {
+			awake(e, renewed)
+		}
+	}, servedDemo(), other, secret(token))
+	result := run(t, connectTo(c), "", "rotate", "demo", "--compromised", "--yes", "--timeout", "1ms")
+	result.check(t, StatusRefused, "every sidecar of data refuses every generation before 2", "not every sidecar of demo is known to refuse it")
+}
+
+// TestRotateChangesNothingThatWouldNotBeServed: the console must not get what no sidecar takes.
+func TestRotateChangesNothingThatWouldNotBeServed(t *testing.T) {
+	paused := func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused = true }
+	told := func(condition, message string) func(*v1alpha1.WeChatEndpoint) {
+		return func(e *v1alpha1.WeChatEndpoint) { says(e, condition, metav1.ConditionFalse, message) }
+	}
+	named := func(e *v1alpha1.WeChatEndpoint) { e.Name = "data" }
+	for name, test := range map[string]struct {
+		endpoints []client.Object
+		words     string
+	}{
+		"a paused endpoint":                    {[]client.Object{servedDemo(paused)}, "WeChatEndpoint demo is paused, so that its sidecars would not get new values: set spec.paused to false first; nothing is changed"},
+		"a paused endpoint of the same Secret": {[]client.Object{servedDemo(), servedDemo(named, paused)}, "WeChatEndpoint data is paused"},
+		"a refused endpoint":                   {[]client.Object{servedDemo(told(v1alpha1.ConditionAccepted, "team-b/other holds the URL"))}, "demo would not get new values (Accepted: team-b/other holds the URL): mend that first; nothing is changed"},
+		"an endpoint whose app is not there":   {[]client.Object{servedDemo(told(v1alpha1.ConditionBackendResolved, "there is no Service app"))}, "(BackendResolved: there is no Service app)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := operated(t, awake, append(test.endpoints, secret(token))...)
+			run(t, connectTo(c), "", "rotate", "demo", "--compromised", "--yes").check(t, StatusUsage, test.words)
+			var now corev1.Secret
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(secret(token)), &now); err != nil || string(now.Data[v1alpha1.KeyToken]) != token {
+				t.Errorf("the Secret was changed (%v)", err)
+			}
+		})
+	}
+	t.Run("but what was said of an earlier spec counts no more", func(t *testing.T) {
+		mended := servedDemo(told(v1alpha1.ConditionAccepted, "team-b/other holds the URL"), func(e *v1alpha1.WeChatEndpoint) { e.Generation++ })
+		run(t, connectTo(operated(t, awake, mended, secret(token))), "", "rotate", "demo").check(t, StatusOK)
+	})
+}
+
+// TestRotateSaysWhatIsNotServed: whoever pressed Save then would lose messages.
+func TestRotateSaysWhatIsNotServed(t *testing.T) {
+	for name, test := range map[string]struct {
+		operator operator
+		why      string
+	}{
+		"the operator is asleep": {asleep, "(is the operator running?)"},
+		"the endpoint is refused meanwhile": {func(e *v1alpha1.WeChatEndpoint, _ bool) {
+			says(e, v1alpha1.ConditionAccepted, metav1.ConditionFalse, "team-b/other holds the URL")
+		}, "(Accepted: team-b/other holds the URL)"},
+		"a sidecar has not loaded the new values": {func(e *v1alpha1.WeChatEndpoint, renewed bool) {
+			awake(e, renewed)
+			says(e, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, "1 of 2 pods serve this")
+		}, "(SidecarAvailable: 1 of 2 pods serve this)"},
+		"what is said of the sidecars is of an earlier spec": {func(e *v1alpha1.WeChatEndpoint, renewed bool) {
+			awake(e, renewed)
+			meta.FindStatusCondition(e.Status.Conditions, v1alpha1.ConditionSidecarAvailable).ObservedGeneration--
+		}, "(is the operator running?)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			result := run(t, connectTo(operated(t, test.operator, servedDemo(), secret(token))), "", "rotate", "demo", "--timeout", "1ms")
+			result.check(t, StatusUsage, "the Secret is changed, and not every sidecar of demo is known to serve it "+test.why,
+				"do not press Save before", "a status.credentials.generation above 1")
+			if strings.Contains(result.out, "enter") {
+				t.Error("it says what to enter before it is served")
+			}
+		})
+	}
+}
+
+// TestRotateNamesAPauseThatCameLater, which no condition does: a paused endpoint is accepted.
+func TestRotateNamesAPauseThatCameLater(t *testing.T) {
+	if why := missing(servedDemo(func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused = true })); why != "spec.paused is true" {
+		t.Errorf("it says %q", why)
 	}
 }
 
@@ -132,11 +300,6 @@ func TestRotateSaysWhyNot(t *testing.T) {
 	run(t, cluster(t, pay, secret(token)), "", "rotate", "demo").check(t, StatusUsage, "merchant platform")
 	run(t, cluster(t, demo()), "", "rotate", "demo").check(t, StatusUsage, "reading Secret shop/")
 	run(t, noCluster(t), "", "rotate").check(t, StatusUsage, "name an endpoint")
-	result := run(t, connectTo(operated(t, true, demo(), secret(token))), "", "rotate", "demo", "--timeout", "1ms")
-	result.check(t, StatusUsage, "do not press Save", "is the operator running?")
-	if strings.Contains(result.out, "enter") {
-		t.Error("it says what to enter before it is served")
-	}
 }
 
 func TestRandomTextIsOfLettersAndDigits(t *testing.T) {

@@ -5,6 +5,7 @@ package plugin
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -30,7 +31,7 @@ type target struct {
 // target finds the URL, the token and the keys. The cluster is asked only when an endpoint is named, and for the Secret
 // only where no file takes its place.
 func (p Plugin) target(ctx context.Context, o options) (target, error) {
-	t := target{sender: wechattest.Sender{URL: o.url, Address: o.address, Timeout: o.timeout}}
+	t := target{sender: wechattest.Sender{URL: o.url, Address: o.address, Timeout: o.timeout, Nonce: o.nonce}}
 	var reader client.Reader
 	if o.name != "" {
 		var err error
@@ -59,6 +60,15 @@ func (p Plugin) target(ctx context.Context, o options) (target, error) {
 		return target{}, err
 	}
 	return t, p.disguise(&t, o, pair)
+}
+
+// nonce says that a command plays WeChat: the sidecar must not take its calls for WeChat's, since the earlier credentials end
+// once WeChat is seen using the newer ones. A message needs the other prefix: none is taken with that of a URL check.
+func (o options) nonce() string {
+	if o.command == commandVerify {
+		return config.ProbeNoncePrefix + rand.Text()
+	}
+	return config.TrialNoncePrefix + rand.Text()
 }
 
 // choosePath puts an id in place of the path's placeholder. The release check chooses its own.

@@ -1,0 +1,266 @@
+//go:build integration
+
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers"
+)
+
+// crowd is some endpoints of one installation, which all serve with the first image.
+type crowd struct{ scenes []*scene }
+
+func newCrowd(t *testing.T, w *world, size int, rollout controllers.Rollout) *crowd {
+	t.Helper()
+	c := &crowd{}
+	for range size {
+		s := w.newScene(t)
+		s.make(t)
+		s.settle(t)
+		s.options.Rollout = rollout
+		c.scenes = append(c.scenes, s)
+	}
+	t.Cleanup(func() { // so that the next crowd is alone
+		for _, s := range c.scenes {
+			if err := w.client.Delete(context.Background(), newEndpoint(s.namespace)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return c
+}
+
+// install chooses another image for the installation.
+func (c *crowd) install(image string) {
+	for _, s := range c.scenes {
+		s.options.SidecarImage = image
+	}
+}
+
+// reconcile lets the operator look at every endpoint, so often that it has nothing more to do. The pods do nothing.
+func (c *crowd) reconcile(t *testing.T) {
+	t.Helper()
+	for range 4 {
+		for _, s := range c.scenes {
+			if _, err := s.reconcileWith(t, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// work lets the pods of the endpoints become what their Deployments ask for.
+func work(t *testing.T, scenes ...*scene) {
+	t.Helper()
+	for _, s := range scenes {
+		s.work(t)
+	}
+}
+
+// states are the parts of the endpoints in the rollout, and the images that their Deployments ask for.
+func (c *crowd) states(t *testing.T) []string {
+	t.Helper()
+	var states []string
+	for _, s := range c.scenes {
+		reason := "nothing"
+		if condition := apimeta.FindStatusCondition(s.endpoint(t).Status.Conditions, v1alpha1.ConditionSidecarCurrent); condition != nil {
+			reason = condition.Reason
+		}
+		states = append(states, reason+" "+strings.TrimPrefix(s.deployment(t).Spec.Template.Spec.Containers[0].Image, "example.com/sidecar:"))
+	}
+	return states
+}
+
+func (c *crowd) want(t *testing.T, states ...string) {
+	t.Helper()
+	c.reconcile(t)
+	if diff := cmp.Diff(states, c.states(t)); diff != "" {
+		t.Fatalf("reason and image of each endpoint (-want +got):\n%s", diff)
+	}
+}
+
+func (s *scene) deployment(t *testing.T) *appsv1.Deployment {
+	t.Helper()
+	deployment := &appsv1.Deployment{}
+	if err := s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, deployment); err != nil {
+		t.Fatal(err)
+	}
+	return deployment
+}
+
+func (s *scene) edit(t *testing.T, edit func(*v1alpha1.WeChatEndpointSpec)) {
+	t.Helper()
+	endpoint := s.endpoint(t)
+	edit(&endpoint.Spec)
+	if err := s.client.Update(t.Context(), endpoint); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *scene) message(t *testing.T, condition string) string {
+	t.Helper()
+	if found := apimeta.FindStatusCondition(s.endpoint(t).Status.Conditions, condition); found != nil {
+		return found.Message
+	}
+	return ""
+}
+
+// TestRollout plays how another image of the installation reaches the endpoints.
+func TestRollout(t *testing.T) {
+	w := newWorld(t)
+	two := controllers.Rollout{MaxEndpoints: 2}
+	t.Run("some endpoints at a time, each until its pods serve", func(t *testing.T) {
+		c := newCrowd(t, w, 5, two)
+		c.want(t, "SidecarCurrent 1", "SidecarCurrent 1", "SidecarCurrent 1", "SidecarCurrent 1", "SidecarCurrent 1")
+		c.install("example.com/sidecar:2")
+		c.want(t, "RollingOut 2", "RollingOut 2", "RolloutQueued 1", "RolloutQueued 1", "RolloutQueued 1")
+		work(t, c.scenes[0])
+		c.want(t, "SidecarCurrent 2", "RollingOut 2", "RollingOut 2", "RolloutQueued 1", "RolloutQueued 1")
+		work(t, c.scenes[1:3]...)
+		c.want(t, "SidecarCurrent 2", "SidecarCurrent 2", "SidecarCurrent 2", "RollingOut 2", "RollingOut 2")
+		if since := c.scenes[0].endpoint(t).Status.RollingSince; since != nil {
+			t.Errorf("an endpoint that is rolled out is still rolling since %v", since)
+		}
+		work(t, c.scenes[3:]...)
+		c.want(t, "SidecarCurrent 2", "SidecarCurrent 2", "SidecarCurrent 2", "SidecarCurrent 2", "SidecarCurrent 2")
+	})
+	t.Run("the turn is written down before the pods are touched", func(t *testing.T) {
+		c := newCrowd(t, w, 1, two)
+		c.install("example.com/sidecar:2")
+		c.scenes[0].settleOnce(t)
+		if diff := cmp.Diff([]string{"RollingOut 1"}, c.states(t)); diff != "" {
+			t.Errorf("after one reconcile (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("pods that fail stop it, and another image goes on", func(t *testing.T) {
+		c := newCrowd(t, w, 3, controllers.Rollout{MaxEndpoints: 1})
+		c.install("example.com/sidecar:2")
+		c.want(t, "RollingOut 2", "RolloutQueued 1", "RolloutQueued 1")
+		c.scenes[0].beLate(t)
+		c.want(t, "RolloutFailed 2", "RolloutStopped 1", "RolloutStopped 1")
+		for condition, said := range map[int]string{0: "image example.com/sidecar:2", 1: "another endpoint failed"} {
+			if message := c.scenes[condition].message(t, v1alpha1.ConditionSidecarCurrent); !strings.Contains(message, said) {
+				t.Errorf("%q says nothing of %q", message, said)
+			}
+		}
+		c.install("example.com/sidecar:3")
+		c.want(t, "RollingOut 3", "RolloutQueued 1", "RolloutQueued 1")
+		work(t, c.scenes[0])
+		c.want(t, "SidecarCurrent 3", "RollingOut 3", "RolloutQueued 1")
+		work(t, c.scenes...)
+		c.want(t, "SidecarCurrent 3", "SidecarCurrent 3", "RollingOut 3")
+	})
+	t.Run("pods that come to serve at last let it go on", func(t *testing.T) {
+		c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
+		c.install("example.com/sidecar:2")
+		c.want(t, "RollingOut 2", "RolloutQueued 1")
+		c.scenes[0].beLate(t)
+		c.want(t, "RolloutFailed 2", "RolloutStopped 1")
+		work(t, c.scenes[0])
+		c.want(t, "SidecarCurrent 2", "RollingOut 2")
+	})
+	t.Run("what was broken before stops nobody", func(t *testing.T) {
+		c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
+		c.scenes[0].fail(t)
+		c.want(t, "SidecarCurrent 1", "SidecarCurrent 1")
+		time.Sleep(1100 * time.Millisecond) // times are told in seconds
+		c.install("example.com/sidecar:2")
+		c.want(t, "RollingOut 2", "RolloutQueued 1")
+		c.scenes[0].beLate(t)
+		c.want(t, "SidecarCurrent 2", "RollingOut 2")
+	})
+	t.Run("who is paused or refused holds up nobody", func(t *testing.T) {
+		c := newCrowd(t, w, 3, controllers.Rollout{MaxEndpoints: 1})
+		c.install("example.com/sidecar:2")
+		c.want(t, "RollingOut 2", "RolloutQueued 1", "RolloutQueued 1")
+		c.scenes[0].edit(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.Paused = true })
+		c.want(t, "Paused 2", "RollingOut 2", "RolloutQueued 1")
+		c.scenes[1].edit(t, func(spec *v1alpha1.WeChatEndpointSpec) {
+			spec.URL.Ingress.Annotations = map[string]v1alpha1.AnnotationValue{"not.allowed/here": "a"}
+		})
+		c.want(t, "Paused 2", "Waiting 2", "RollingOut 2")
+		work(t, c.scenes...)
+		c.scenes[0].edit(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.Paused = false })
+		c.scenes[1].edit(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Ingress.Annotations = nil })
+		c.want(t, "SidecarCurrent 2", "SidecarCurrent 2", "SidecarCurrent 2")
+	})
+	t.Run("what the endpoint itself asks for does not wait, and brings no other image", func(t *testing.T) {
+		c := newCrowd(t, w, 3, controllers.Rollout{MaxEndpoints: 1})
+		c.install("example.com/sidecar:2")
+		c.want(t, "RollingOut 2", "RolloutQueued 1", "RolloutQueued 1")
+		limit := resource.MustParse("32Mi")
+		c.scenes[1].edit(t, func(spec *v1alpha1.WeChatEndpointSpec) {
+			spec.Sidecar.Resources = &corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: limit}}
+		})
+		c.scenes[2].edit(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.Sidecar.ImageVersion = "canary" })
+		c.want(t, "RollingOut 2", "RolloutQueued 1", "SidecarCurrent canary")
+		if got := c.scenes[1].deployment(t).Spec.Template.Spec.Containers[0].Resources.Limits.Memory(); !got.Equal(limit) {
+			t.Errorf("the pods' limit is %v", got)
+		}
+		work(t, c.scenes...)
+		c.scenes[2].edit(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.Sidecar.ImageVersion = "" })
+		c.want(t, "SidecarCurrent 2", "RollingOut 2", "RolloutQueued canary")
+		work(t, c.scenes...)
+		c.want(t, "SidecarCurrent 2", "SidecarCurrent 2", "RollingOut 2")
+	})
+	t.Run("defaults of the installation wait likewise, and what others change meanwhile is put back", func(t *testing.T) {
+		c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
+		for _, s := range c.scenes {
+			s.options.SidecarDefaults.NodeSelector = map[string]string{"disk": "ssd"}
+		}
+		c.want(t, "RollingOut 1", "RolloutQueued 1")
+		waiting := c.scenes[1]
+		deployment := waiting.deployment(t)
+		deployment.Spec.Replicas = new(int32(0))
+		if err := w.client.Update(t.Context(), deployment); err != nil {
+			t.Fatal(err)
+		}
+		c.reconcile(t)
+		deployment = waiting.deployment(t)
+		if *deployment.Spec.Replicas != 1 || deployment.Spec.Template.Spec.NodeSelector != nil {
+			t.Errorf("%d pods, node selector %v; want 1 and none yet", *deployment.Spec.Replicas, deployment.Spec.Template.Spec.NodeSelector)
+		}
+		work(t, c.scenes...)
+		c.want(t, "SidecarCurrent 1", "RollingOut 1")
+		if diff := cmp.Diff(map[string]string{"disk": "ssd"}, waiting.deployment(t).Spec.Template.Spec.NodeSelector); diff != "" {
+			t.Errorf("the node selector (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// beLate lets the operator look at the endpoint as if its pods had taken longer than they may.
+func (s *scene) beLate(t *testing.T) {
+	t.Helper()
+	patient := s.options.Rollout
+	s.options.Rollout.ProgressDeadline.Duration = time.Nanosecond
+	if _, err := s.reconcileWith(t, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.options.Rollout = patient
+}
+
+// fail lets the endpoint's pod not be ready.
+func (s *scene) fail(t *testing.T) {
+	t.Helper()
+	deployment := s.deployment(t)
+	deployment.Status.AvailableReplicas, deployment.Status.ReadyReplicas = 0, 0
+	if err := s.client.Status().Update(t.Context(), deployment); err != nil {
+		t.Fatal(fmt.Errorf("failing the pod: %w", err))
+	}
+}

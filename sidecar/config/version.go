@@ -1,0 +1,40 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Versions of the contract. A file has the lowest version that knows all that it says, so that a sidecar of an older image
+// goes on reading the files of a newer operator until an endpoint asks for something new.
+const (
+	VersionFirst      = 1
+	VersionBackendTLS = 2 // backend.tls
+)
+
+// LowestVersion returns the lowest version of the contract that knows all that c says.
+func (c Config) LowestVersion() int {
+	secure := c.Backend.TLS != nil
+	for _, rule := range c.Rules {
+		secure = secure || rule.Backend != nil && rule.Backend.TLS != nil
+	}
+	if secure {
+		return VersionBackendTLS
+	}
+	return VersionFirst
+}
+
+// ReadVersion returns the version of a config.json, without judging the rest: one that is for newer sidecars says things that
+// cannot be read here.
+func ReadVersion(data []byte) (int, error) {
+	var file struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return 0, fmt.Errorf("reading the version of %s: %w", File, err)
+	}
+	return max(file.Version, VersionFirst), nil
+}

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"regexp"
@@ -101,10 +102,11 @@ func (w *world) disturb(t *testing.T, story func(*testing.T, *scene), tried *ato
 	calls := undisturbed.settle(t)
 	want := undisturbed.end(t)
 	for call, writes := range calls {
-		for fault, err := range faults {
+		for number, fault := range slices.Sorted(maps.Keys(faults)) {
+			err := faults[fault]
 			for _, tookEffect := range []bool{false, true} {
-				if !writes && tookEffect {
-					continue // what only reads has no effect
+				if !writes && (tookEffect || number != call%len(faults)) {
+					continue // what only reads has no effect, and for it one fault is like the others
 				}
 				tried.Add(1)
 				s := w.newScene(t)

@@ -133,7 +133,7 @@ func (r *Reconciler) askTurn(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 		return false, nil
 	case rolling >= most:
 		set(endpoint, v1alpha1.ConditionSidecarCurrent, metav1.ConditionFalse, v1alpha1.ReasonRolloutQueued, fmt.Sprintf(
-			"the pods go on as they are until it is this endpoint's turn to get those that the installation asks for: wait; %d endpoints get theirs at a time", most))
+			"the pods go on as they are until it is this endpoint's turn to get those that the installation asks for: wait; at most %d at a time get theirs", most))
 		return false, nil
 	}
 	if r.turns.given == nil {

@@ -113,12 +113,14 @@ func (s *scene) edit(t *testing.T, edit func(*v1alpha1.WeChatEndpointSpec)) {
 	}
 }
 
-func (s *scene) message(t *testing.T, condition string) string {
+// wantSaid holds that SidecarCurrent has the reason and says these words.
+func (s *scene) wantSaid(t *testing.T, reason, words string) {
 	t.Helper()
-	if found := apimeta.FindStatusCondition(s.endpoint(t).Status.Conditions, condition); found != nil {
-		return found.Message
+	condition := apimeta.FindStatusCondition(s.endpoint(t).Status.Conditions, v1alpha1.ConditionSidecarCurrent)
+	if condition == nil || condition.Reason != reason {
+		t.Fatalf("the condition is %+v, want reason %s", condition, reason)
 	}
-	return ""
+	wantMessage(t, *condition, words)
 }
 
 // TestRollout plays how another image of the installation reaches the endpoints.
@@ -152,13 +154,13 @@ func TestRollout(t *testing.T) {
 		c := newCrowd(t, w, 3, controllers.Rollout{MaxEndpoints: 1})
 		c.install("example.com/sidecar:2")
 		c.want(t, "RollingOut 2", "RolloutQueued 1", "RolloutQueued 1")
+		c.scenes[0].wantSaid(t, v1alpha1.ReasonRollingOut, "none of them before the next one serves: wait")
+		c.scenes[1].wantSaid(t, v1alpha1.ReasonRolloutQueued, "until it is this endpoint's turn to get those that the installation asks for: wait; at most 1 at a time get theirs")
 		c.scenes[0].beLate(t)
 		c.want(t, "RolloutFailed 2", "RolloutStopped 1", "RolloutStopped 1")
-		for condition, said := range map[int]string{0: "image example.com/sidecar:2", 1: "another endpoint failed"} {
-			if message := c.scenes[condition].message(t, v1alpha1.ConditionSidecarCurrent); !strings.Contains(message, said) {
-				t.Errorf("%q says nothing of %q", message, said)
-			}
-		}
+		c.scenes[0].wantSaid(t, v1alpha1.ReasonRolloutFailed, "the new pods (image example.com/sidecar:2) were not available and verified within")
+		c.scenes[0].wantSaid(t, v1alpha1.ReasonRolloutFailed, "See SidecarAvailable; then give the installation another image, or set sidecar.imageVersion or paused here")
+		c.scenes[1].wantSaid(t, v1alpha1.ReasonRolloutStopped, "The platform team finds it by the reason RolloutFailed")
 		c.install("example.com/sidecar:3")
 		c.want(t, "RollingOut 3", "RolloutQueued 1", "RolloutQueued 1")
 		work(t, c.scenes[0])

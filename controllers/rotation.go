@@ -113,7 +113,7 @@ func describeRotation(endpoint *v1alpha1.WeChatEndpoint) (reason, message string
 	}
 	accepted := endpoint.Status.Credentials.Accepted
 	newest, oldest := accepted[0], accepted[len(accepted)-1]
-	if newest.FirstUsed == nil && !apimeta.IsStatusConditionTrue(endpoint.Status.Conditions, v1alpha1.ConditionSidecarAvailable) {
+	if newest.FirstUsed == nil && !podsServe(endpoint) {
 		return v1alpha1.ReasonRotationStarting, fmt.Sprintf(
 			"%s, accepted as generation %d beside the earlier ones, but not every pod serves them yet: wait, and do not press Save (提交) in the console before",
 			message, newest.Generation)
@@ -128,4 +128,11 @@ func describeRotation(endpoint *v1alpha1.WeChatEndpoint) (reason, message string
 	}
 	return v1alpha1.ReasonRotationEnding, fmt.Sprintf("%s, and WeChat uses them; the earlier ones are accepted until %s",
 		message, accepted[1].Until.UTC().Format(time.RFC3339))
+}
+
+// podsServe reports whether every pod was seen to serve what it was given, be that all that the spec asks for or less.
+func podsServe(endpoint *v1alpha1.WeChatEndpoint) bool {
+	available := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionSidecarAvailable)
+	return available != nil && (available.Status == metav1.ConditionTrue ||
+		available.Reason == v1alpha1.ReasonSidecarOutdated || available.Reason == v1alpha1.ReasonPaused)
 }

@@ -648,7 +648,8 @@ type PullSecret struct {
 // WeChatEndpointStatus is what the operator saw.
 type WeChatEndpointStatus struct {
 	// conditions say what holds and what to do about what does not: Accepted, CredentialsResolved, BackendResolved,
-	// SidecarAvailable, RouteProgrammed, Verified and, of them all, Ready.
+	// SidecarAvailable, RouteProgrammed, Verified and, of them all, Ready. Beside it Reachable, SidecarCurrent and, as a
+	// warning, BackendExposed.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

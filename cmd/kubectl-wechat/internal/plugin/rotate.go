@@ -76,10 +76,13 @@ func (p Plugin) sharing(ctx context.Context, cluster client.Client, endpoint *v1
 	return sharing, nil
 }
 
-// rotatable says why the sidecars would never get new values, while there are none yet.
+// rotatable says why the sidecars would never get new values. Those that serve get them whatever else is wrong with the spec.
 func rotatable(endpoint *v1alpha1.WeChatEndpoint) error {
 	if endpoint.Spec.Paused {
 		return fmt.Errorf("WeChatEndpoint %s is paused, so that its sidecars would not get new values: set spec.paused to false first; nothing is changed", endpoint.Name)
+	}
+	if endpoint.Status.Credentials.Generation > 0 {
+		return nil
 	}
 	for _, name := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionBackendResolved} {
 		if why := hindrance(endpoint, name); why != "" {

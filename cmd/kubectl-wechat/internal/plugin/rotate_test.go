@@ -233,14 +233,15 @@ func TestRotateChangesNothingThatWouldNotBeServed(t *testing.T) {
 		return func(e *v1alpha1.WeChatEndpoint) { says(e, condition, metav1.ConditionFalse, message) }
 	}
 	named := func(e *v1alpha1.WeChatEndpoint) { e.Name = "data" }
+	never := func(e *v1alpha1.WeChatEndpoint) { e.Status.Credentials = v1alpha1.CredentialsStatus{} } // served
 	for name, test := range map[string]struct {
 		endpoints []client.Object
 		words     string
 	}{
 		"a paused endpoint":                    {[]client.Object{servedDemo(paused)}, "WeChatEndpoint demo is paused, so that its sidecars would not get new values: set spec.paused to false first; nothing is changed"},
 		"a paused endpoint of the same Secret": {[]client.Object{servedDemo(), servedDemo(named, paused)}, "WeChatEndpoint data is paused"},
-		"a refused endpoint":                   {[]client.Object{servedDemo(told(v1alpha1.ConditionAccepted, "team-b/other holds the URL"))}, "demo would not get new values (Accepted: team-b/other holds the URL): mend that first; nothing is changed"},
-		"an endpoint whose app is not there":   {[]client.Object{servedDemo(told(v1alpha1.ConditionBackendResolved, "there is no Service app"))}, "(BackendResolved: there is no Service app)"},
+		"a refused endpoint":                   {[]client.Object{servedDemo(never, told(v1alpha1.ConditionAccepted, "team-b/other holds the URL"))}, "demo would not get new values (Accepted: team-b/other holds the URL): mend that first; nothing is changed"},
+		"an endpoint whose app is not there":   {[]client.Object{servedDemo(never, told(v1alpha1.ConditionBackendResolved, "there is no Service app"))}, "(BackendResolved: there is no Service app)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := operated(t, awake, append(test.endpoints, secret(token))...)
@@ -251,8 +252,12 @@ func TestRotateChangesNothingThatWouldNotBeServed(t *testing.T) {
 			}
 		})
 	}
+	t.Run("but what serves gets new values whatever else is wrong", func(t *testing.T) {
+		refused := servedDemo(told(v1alpha1.ConditionAccepted, "team-b/other holds the URL"))
+		run(t, connectTo(operated(t, awake, refused, secret(token))), "", "rotate", "demo").check(t, StatusOK)
+	})
 	t.Run("but what was said of an earlier spec counts no more", func(t *testing.T) {
-		mended := servedDemo(told(v1alpha1.ConditionAccepted, "team-b/other holds the URL"), func(e *v1alpha1.WeChatEndpoint) { e.Generation++ })
+		mended := servedDemo(never, told(v1alpha1.ConditionAccepted, "team-b/other holds the URL"), func(e *v1alpha1.WeChatEndpoint) { e.Generation++ })
 		run(t, connectTo(operated(t, awake, mended, secret(token))), "", "rotate", "demo").check(t, StatusOK)
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -88,24 +89,61 @@ func TestValidation(t *testing.T) {
 	cpu := func(name corev1.ResourceName) *corev1.ResourceRequirements {
 		return &corev1.ResourceRequirements{Requests: corev1.ResourceList{name: resource.MustParse("1")}}
 	}
-	refusals := ""
+	cpuLimit := &corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}}
+	image := func(version string) func(*endpoint) {
+		return func(e *endpoint) { e.Spec.Sidecar.ImageVersion = version }
+	}
+	schema := endpointSchema(t)
+	refusals, kept := "", map[string]bool{}
+	// judge compares the API server's answer with that of the row, and notes which rules refuse it and which it keeps.
+	judge := func(t *testing.T, object client.Object, answer string) {
+		t.Helper()
+		err := cluster.client.Create(t.Context(), object, client.DryRunAll)
+		rules, good := strings.CutPrefix(answer, keeping)
+		switch {
+		case answer == "" || good:
+			if err != nil {
+				t.Fatalf("refused: %v", err)
+			}
+		case err == nil || !strings.Contains(err.Error(), answer):
+			t.Errorf("error %v, want one with %q", err, answer)
+		default:
+			refusals += err.Error() + "\n"
+		}
+		if !good {
+			return
+		}
+		for rule := range strings.SplitSeq(rules, "\n") {
+			looked := slices.DeleteFunc(rulesFor(schema, asMap(t, object)), func(message string) bool { return !strings.Contains(message, rule) })
+			slices.Sort(looked)
+			if looked = slices.Compact(looked); len(looked) != 1 {
+				t.Errorf("%d rules of the CRD look at this and say %q, want one", len(looked), rule)
+				continue
+			}
+			kept[looked[0]] = true
+		}
+	}
 	for name, test := range map[string]struct {
-		edit    func(*endpoint)
-		refusal string
+		edit   func(*endpoint)
+		answer string // part of the refusal; nothing, or keeps(…), where there is none
 	}{
 		"a good endpoint":                   {func(*endpoint) {}, ""},
-		"a name of 40 characters":           {func(e *endpoint) { e.Name = strings.Repeat("a", 40) }, ""},
+		"a name of one letter":              {func(e *endpoint) { e.Name = "a" }, keeps("metadata.name must be")},
+		"a name of 40 characters":           {func(e *endpoint) { e.Name = strings.Repeat("a", 40) }, keeps("metadata.name must be")},
 		"a name of 41 characters":           {func(e *endpoint) { e.Name = strings.Repeat("a", 41) }, "at most 40 characters"},
 		"a name with a dot":                 {func(e *endpoint) { e.Name = "a.b" }, "at most 40 characters"},
 		"a name that begins with a digit":   {func(e *endpoint) { e.Name = "1a" }, "starts with a letter"},
 		"an unknown platform":               {func(e *endpoint) { e.Spec.Platform = "Weibo" }, "Unsupported value"},
 		"an unknown mode":                   {func(e *endpoint) { e.Spec.MessageMode = "Secret" }, "Unsupported value"},
 		"no appID":                          {func(e *endpoint) { e.Spec.AppID = "" }, "appID"},
+		"an appID of one character":         {func(e *endpoint) { e.Spec.AppID = "1" }, keeps("appID holds")},
 		"an appID with a header in it":      {func(e *endpoint) { e.Spec.AppID = "wx1\r\nX-Evil: 1" }, "letters, digits"},
-		"an appID of 64 characters":         {func(e *endpoint) { e.Spec.AppID = strings.Repeat("w", 64) }, ""},
+		"an appID of 64 characters":         {func(e *endpoint) { e.Spec.AppID = strings.Repeat("w", 64) }, keeps("appID holds")},
 		"an appID of 65 characters":         {func(e *endpoint) { e.Spec.AppID = strings.Repeat("w", 65) }, "Too long"},
 		"a Secret's name in capitals":       {func(e *endpoint) { e.Spec.Credentials.SecretName = "Shop" }, "must be the name of a Secret"},
-		"a path with a dot in a segment":    {func(e *endpoint) { e.Spec.URL.Path = "/a/b.c/~d" }, ""},
+		"a Secret's name with a dot":        {func(e *endpoint) { e.Spec.Credentials.SecretName = "0.shop" }, keeps("credentials.secretName")},
+		"the shortest path":                 {path("/a"), keeps("url.path must be like")},
+		"a path with a dot in a segment":    {func(e *endpoint) { e.Spec.URL.Path = "/a/b.c/~d" }, keeps("url.path must be like", "url.path must not hold")},
 		"the path / alone":                  {func(e *endpoint) { e.Spec.URL.Path = "/" }, "url.path"},
 		"a path with a trailing slash":      {func(e *endpoint) { e.Spec.URL.Path = "/weixin/" }, "must be like /weixin"},
 		"a path with a query":               {func(e *endpoint) { e.Spec.URL.Path = "/weixin?a=b" }, "must be like /weixin"},
@@ -117,16 +155,17 @@ func TestValidation(t *testing.T) {
 		"a host in capitals":                {func(e *endpoint) { e.Spec.URL.Host = "WX.example.com" }, "lower case"},
 		"a host with a wildcard":            {func(e *endpoint) { e.Spec.URL.Host = "*.example.com" }, "wildcard"},
 		"a host with a trailing dot":        {func(e *endpoint) { e.Spec.URL.Host = "wx.example.com." }, "trailing dot"},
+		"a host of one letter":              {func(e *endpoint) { e.Spec.URL.Host = "a" }, keeps("url.host must be")},
 		"no host":                           {func(e *endpoint) { e.Spec.URL.Host = "" }, ""},
-		"a class of the ingress controller": {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{ClassName: "traefik"}) }, ""},
+		"a class of the ingress controller": {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{ClassName: "traefik"}) }, keeps("url.ingress is only used", "url.ingress.className must be")},
 		"an ingress section without an Ingress": {func(e *endpoint) {
 			ingress(e, v1alpha1.IngressExposure{ClassName: "traefik"})
 			e.Spec.URL.Exposure = v1alpha1.ExposureNone
 		}, "only used when url.exposure is Ingress"},
-		"a Gateway": {func(e *endpoint) { withHTTPRoute(e, v1alpha1.ParentReference{Name: "edge"}) }, ""},
+		"a Gateway": {func(e *endpoint) { withHTTPRoute(e, v1alpha1.ParentReference{Name: "edge"}) }, keeps("url.httpRoute is required", "parentRefs: name must be")},
 		"a listener of a Gateway elsewhere": {func(e *endpoint) {
 			withHTTPRoute(e, v1alpha1.ParentReference{Name: "edge", Namespace: "platform", SectionName: "secure"})
-		}, ""},
+		}, keeps("parentRefs: namespace must be", "parentRefs: sectionName must be")},
 		"an HTTPRoute without a Gateway": {func(e *endpoint) { e.Spec.URL.Exposure = v1alpha1.ExposureHTTPRoute }, "name the Gateway in url.httpRoute.parentRefs"},
 		"a Gateway without an HTTPRoute": {func(e *endpoint) {
 			withHTTPRoute(e, v1alpha1.ParentReference{Name: "edge"})
@@ -142,7 +181,7 @@ func TestValidation(t *testing.T) {
 		"TLS ends before the cluster": {func(e *endpoint) { e.Spec.URL.Scheme = v1alpha1.SchemeHTTPS }, ""},
 		"another scheme":              {func(e *endpoint) { e.Spec.URL.Scheme = "ws" }, "Unsupported value"},
 		"a class with a space":        {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{ClassName: "a b"}) }, "name of an IngressClass"},
-		"a certificate for a host":    {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{TLSSecretName: "tls"}) }, ""},
+		"a certificate for a host":    {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{TLSSecretName: "tls"}) }, keeps("url.ingress.tlsSecretName needs url.host", "url.ingress.tlsSecretName must be")},
 		"a certificate without host":  {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{TLSSecretName: "tls"}); e.Spec.URL.Host = "" }, "needs url.host"},
 		"a certificate's bad name":    {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{TLSSecretName: "T"}) }, "name of a Secret"},
 		"an annotation of 1024 characters": {func(e *endpoint) {
@@ -151,12 +190,12 @@ func TestValidation(t *testing.T) {
 		"an annotation of 1025 characters": {func(e *endpoint) {
 			ingress(e, v1alpha1.IngressExposure{Annotations: map[string]v1alpha1.AnnotationValue{"a": v1alpha1.AnnotationValue(strings.Repeat("x", 1025))}})
 		}, "may not be more than 1024"},
-		"an annotation's usual key":              {annotation("cert-manager.io/Cluster-Issuer_1.x", "x"), ""},
+		"an annotation's usual key":              {annotation("cert-manager.io/Cluster-Issuer_1.x", "x"), keeps("a key must be like")},
 		"an annotation's key with a line break":  {annotation("a\nb", "x"), "a key must be like cert-manager.io/issuer"},
-		"an annotation's longest key":            {annotation(strings.Repeat("a.", 126)+"a/"+strings.Repeat("b", 63), "x"), ""},
+		"an annotation's longest key":            {annotation(strings.Repeat("a.", 126)+"a/"+strings.Repeat("b", 63), "x"), keeps("a key must be like")},
 		"an annotation's key too long":           {annotation(strings.Repeat("b", 64), "x"), "a key must be like cert-manager.io/issuer"},
 		"an annotation's key with two slashes":   {annotation("a/b/c", "x"), "a key must be like cert-manager.io/issuer"},
-		"an annotation with spaces and Chinese":  {annotation("a", "a b, 微信 1.0; \"q\" \\ {}"), ""},
+		"an annotation with spaces and Chinese":  {annotation("a", "a b, 微信 1.0; \"q\" \\ {}"), keeps("a value must be one line")},
 		"an annotation of nothing":               {annotation("a", ""), ""},
 		"an annotation with a line break":        {annotation("a", "x\r\nX-Evil: 1"), "a value must be one line"},
 		"an annotation that ends in a newline":   {annotation("a", "x\n"), "a value must be one line"},
@@ -166,44 +205,49 @@ func TestValidation(t *testing.T) {
 		"an annotation with a next line, U+0085": {annotation("a", "a\u0085b"), "a value must be one line"},
 		"an annotation with a line separator":    {annotation("a", "a\u2028b"), "a value must be one line"},
 		"an annotation that reads backwards":     {annotation("a", "a\u202eb"), "a value must be one line"},
-		"a port by name":                         {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("web") }, ""},
-		"the highest port":                       {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65535) }, ""},
+		"a port by name":                         {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("web") }, keeps("backend.service.port")},
+		"the lowest port":                        {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(1) }, keeps("backend.service.port")},
+		"the highest port":                       {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65535) }, keeps("backend.service.port")},
 		"a port below nothing":                   {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(-1) }, "from 1 to 65535"},
 		"a port too high":                        {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65536) }, "from 1 to 65535"},
 		"a port number in quotes":                {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("8080") }, "should match"},
 		"a Service with a dot":                   {func(e *endpoint) { e.Spec.Backend.Service.Name = "app.other" }, "must be the name of a Service"},
-		"a Service of another namespace":         {func(e *endpoint) { e.Spec.Backend.Service.Namespace = "team-b" }, ""},
+		"a Service of one letter":                {func(e *endpoint) { e.Spec.Backend.Service.Name = "a" }, keeps("backend.service.name")},
+		"a Service of another namespace":         {func(e *endpoint) { e.Spec.Backend.Service.Namespace = "team-b" }, keeps("backend.service.namespace")},
 		"a Service of no namespace":              {func(e *endpoint) { e.Spec.Backend.Service.Namespace = "team.b" }, "backend.service.namespace"},
 		"an app by HTTPS": {func(e *endpoint) {
 			e.Spec.Backend.TLS = &v1alpha1.BackendTLS{CABundle: certificate, ServerName: "app.team-a.svc"}
-		}, ""},
+		}, keeps("backend.tls.caBundle", "backend.tls.serverName")},
 		"an app known by nobody": {func(e *endpoint) { e.Spec.Backend.TLS = &v1alpha1.BackendTLS{ServerName: "app"} }, "caBundle"},
 		"an app known by a key":  {func(e *endpoint) { e.Spec.Backend.TLS = &v1alpha1.BackendTLS{CABundle: "-----BEGIN PRIVATE KEY-----"} }, "certificates in PEM"},
 		"an app with a port in its name": {func(e *endpoint) {
 			e.Spec.Backend.TLS = &v1alpha1.BackendTLS{CABundle: certificate, ServerName: "app:443"}
 		}, "backend.tls.serverName"},
-		"the app's root":                      {func(e *endpoint) { e.Spec.Backend.Path = "/" }, ""},
-		"the app's path, with a slash":        {func(e *endpoint) { e.Spec.Backend.Path = "/weixin/" }, ""},
+		"the app's root":                      {func(e *endpoint) { e.Spec.Backend.Path = "/" }, keeps("backend.path must be like")},
+		"the app's path, with a slash":        {func(e *endpoint) { e.Spec.Backend.Path = "/weixin/" }, keeps("backend.path must be like")},
 		"the app's path, with two":            {func(e *endpoint) { e.Spec.Backend.Path = "/weixin//" }, "backend.path must be like"},
 		"the app's path, dotted":              {func(e *endpoint) { e.Spec.Backend.Path = "/a/.." }, "must not hold a . or .. segment"},
-		"the shortest deadline":               {deadline(100 * time.Millisecond), ""},
+		"the app's path, with dots in a name": {func(e *endpoint) { e.Spec.Backend.Path = "/a/..b" }, keeps("backend.path must not hold")},
+		"the shortest deadline":               {deadline(100 * time.Millisecond), keeps("backend.deadline")},
 		"a deadline too short":                {deadline(99 * time.Millisecond), "from 100ms to 4900ms"},
-		"the longest deadline":                {deadline(4900 * time.Millisecond), ""},
+		"the longest deadline":                {deadline(4900 * time.Millisecond), keeps("backend.deadline")},
 		"a deadline after WeChat's own":       {deadline(5 * time.Second), "WeChat hangs up after 5s"},
-		"no overlap":                          {overlap(0), ""},
-		"the longest overlap":                 {overlap(720 * time.Hour), ""},
+		"no overlap":                          {overlap(0), keeps("credentials.overlap")},
+		"the longest overlap":                 {overlap(720 * time.Hour), keeps("credentials.overlap")},
 		"an overlap too long":                 {overlap(720*time.Hour + time.Second), "credentials.overlap must be from 0s to 720h"},
 		"an overlap before now":               {overlap(-time.Second), "credentials.overlap must be from 0s to 720h"},
 		"a revocation of nothing":             {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = 0 }, ""},
 		"a revocation":                        {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = 2 }, ""},
 		"a revocation that counts backwards":  {func(e *endpoint) { e.Spec.Credentials.RevokeBefore = -1 }, "revokeBefore"},
-		"the shortest freshness":              {freshness(30 * time.Second), ""},
+		"the shortest freshness":              {freshness(30 * time.Second), keeps("verification.freshness")},
 		"a freshness too short":               {freshness(29 * time.Second), "from 30s to 25h"},
-		"the longest freshness":               {freshness(25 * time.Hour), ""},
+		"the longest freshness":               {freshness(25 * time.Hour), keeps("verification.freshness")},
 		"a freshness too long":                {freshness(25*time.Hour + time.Second), "from 30s to 25h"},
 		"no replicas":                         {func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(0)) }, ""},
+		"the most replicas":                   {func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(100)) }, ""},
 		"too many replicas":                   {func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(101)) }, "less than or equal to 100"},
-		"autoscaling":                         {autoscaling(2, 2), ""},
+		"autoscaling":                         {autoscaling(2, 2), keeps("maxReplicas must not be less")},
+		"autoscaling to one pod":              {autoscaling(1, 1), keeps("maxReplicas must not be less")},
 		"autoscaling of one pod":              {autoscaling(1, 100), ""},
 		"autoscaling from nothing":            {autoscaling(0, 2), "greater than or equal to 1"},
 		"autoscaling to too much":             {autoscaling(2, 101), "less than or equal to 100"},
@@ -218,48 +262,61 @@ func TestValidation(t *testing.T) {
 			autoscaling(1, 2)(e)
 			e.Spec.Sidecar.Autoscaling.TargetCPUUtilizationPercentage = new(int32(101))
 		}, "less than or equal to 100"},
+		"autoscaling to the least CPU": {func(e *endpoint) {
+			autoscaling(1, 2)(e)
+			e.Spec.Sidecar.Autoscaling.TargetCPUUtilizationPercentage = new(int32(1))
+		}, ""},
 		"autoscaling to no CPU": {func(e *endpoint) {
 			autoscaling(1, 2)(e)
 			e.Spec.Sidecar.Autoscaling.TargetCPUUtilizationPercentage = new(int32(0))
 		}, "greater than or equal to 1"},
-		"autoscaling of no replicas":         {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Replicas = new(int32(0)) }, "remove sidecar.autoscaling to stop the pods"},
-		"autoscaling with a CPU request":     {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Resources = cpu(corev1.ResourceCPU) }, ""},
-		"autoscaling without a CPU request":  {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Resources = cpu(corev1.ResourceMemory) }, "set sidecar.resources.requests.cpu"},
-		"a pull Secret":                      {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "regcred"}} }, ""},
-		"a pull Secret's bad name":           {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "a b"}} }, "imagePullSecrets: name must be the name of a Secret"},
-		"a pull Secret twice":                {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "a"}, {Name: "a"}} }, "Duplicate value"},
-		"32 tolerations":                     {func(e *endpoint) { e.Spec.Sidecar.Tolerations = make([]corev1.Toleration, 32) }, ""},
-		"33 tolerations":                     {func(e *endpoint) { e.Spec.Sidecar.Tolerations = make([]corev1.Toleration, 33) }, "at most 32 items"},
-		"a priority":                         {func(e *endpoint) { e.Spec.Sidecar.PriorityClassName = "system-cluster-critical" }, ""},
-		"a priority's bad name":              {func(e *endpoint) { e.Spec.Sidecar.PriorityClassName = "High" }, "must be the name of a PriorityClass"},
-		"an Official Account without a mode": {func(e *endpoint) { e.Spec.MessageMode = "" }, "as 消息加解密方式 in the console"},
-		"a Mini Program without a mode":      {platform(v1alpha1.PlatformMiniProgram, ""), "as 消息加解密方式 in the console"},
-		"a Mini Program in mode Compatible":  {platform(v1alpha1.PlatformMiniProgram, v1alpha1.MessageModeCompatible), ""},
-		"a Shop without a mode":              {platform(v1alpha1.PlatformShop, ""), ""},
-		"a Shop in mode Encrypted":           {platform(v1alpha1.PlatformShop, v1alpha1.MessageModeEncrypted), ""},
-		"WeCom in mode Plaintext":            {platform(v1alpha1.PlatformWeCom, v1alpha1.MessageModePlaintext), "left out or Encrypted"},
-		"OpenPlatform in mode Compatible":    {platform(v1alpha1.PlatformOpenPlatform, v1alpha1.MessageModeCompatible), "left out or Encrypted"},
-		"Pay without a mode":                 {platform(v1alpha1.PlatformPay, ""), ""},
-		"Pay in mode Encrypted":              {platform(v1alpha1.PlatformPay, v1alpha1.MessageModeEncrypted), "platform Pay has none"},
-		"receivers, one of them empty":       {receivers("/weixin", "ww1", ""), ""},
-		"a receiver of 128 characters":       {receivers("/weixin", strings.Repeat("w", 128)), ""},
-		"a receiver of 129 characters":       {receivers("/weixin", strings.Repeat("w", 129)), "Too long"},
-		"a receiver with a space":            {receivers("/weixin", "ww 1"), "copy the ids from the console"},
-		"a receiver twice":                   {receivers("/weixin", "ww1", "ww1"), "Duplicate value"},
-		"32 receivers":                       {receivers("/weixin", many(32)...), ""},
-		"33 receivers":                       {receivers("/weixin", many(33)...), "at most 32 items"},
-		"a receiver from the path":           {receivers("/wecom/$CORPID$", "$CORPID$"), ""},
-		"a receiver from no path":            {receivers("/wecom/$APPID$", "$CORPID$"), "only if url.path has that segment"},
-		"a placeholder at the end":           {path("/weixin/$APPID$"), ""},
-		"a placeholder in the middle":        {path("/weixin/$CORPID$/callback"), ""},
-		"a placeholder in the first segment": {path("/$APPID$/callback"), "one whole segment, but not the first"},
-		"two placeholders":                   {path("/weixin/$APPID$/$CORPID$"), "one whole segment, but not the first"},
-		"a placeholder in part of a segment": {path("/weixin/a$APPID$"), "one whole segment, but not the first"},
-		"an unknown placeholder":             {path("/weixin/$OPENID$"), "may be $APPID$ or $CORPID$"},
-		"the original payload":               {func(e *endpoint) { e.Spec.Backend.Payload = v1alpha1.PayloadOriginal }, ""},
-		"an unknown payload":                 {func(e *endpoint) { e.Spec.Backend.Payload = "Raw" }, "Unsupported value"},
-		"an acknowledged message":            {func(e *endpoint) { e.Spec.Backend.OnDeadline = v1alpha1.OnDeadlineAcknowledge }, ""},
-		"an unknown onDeadline":              {func(e *endpoint) { e.Spec.Backend.OnDeadline = "Wait" }, "Unsupported value"},
+		"autoscaling of no replicas":               {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Replicas = new(int32(0)) }, "remove sidecar.autoscaling to stop the pods"},
+		"autoscaling of one replica":               {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Replicas = new(int32(1)) }, keeps("to stop the pods")},
+		"autoscaling with a CPU request":           {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Resources = cpu(corev1.ResourceCPU) }, keeps("needs a CPU request")},
+		"autoscaling with a CPU limit alone":       {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Resources = cpuLimit }, keeps("needs a CPU request")},
+		"autoscaling without a CPU request":        {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Resources = cpu(corev1.ResourceMemory) }, "set sidecar.resources.requests.cpu"},
+		"a pull Secret":                            {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "regcred"}} }, keeps("sidecar.imagePullSecrets")},
+		"a pull Secret's bad name":                 {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "a b"}} }, "imagePullSecrets: name must be the name of a Secret"},
+		"a pull Secret twice":                      {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "a"}, {Name: "a"}} }, "Duplicate value"},
+		"32 tolerations":                           {func(e *endpoint) { e.Spec.Sidecar.Tolerations = make([]corev1.Toleration, 32) }, ""},
+		"33 tolerations":                           {func(e *endpoint) { e.Spec.Sidecar.Tolerations = make([]corev1.Toleration, 33) }, "at most 32 items"},
+		"a priority":                               {func(e *endpoint) { e.Spec.Sidecar.PriorityClassName = "system-cluster-critical" }, keeps("sidecar.priorityClassName")},
+		"a priority's bad name":                    {func(e *endpoint) { e.Spec.Sidecar.PriorityClassName = "High" }, "must be the name of a PriorityClass"},
+		"an image by a tag of one letter":          {image("a"), keeps("sidecar.imageVersion")},
+		"an image by the longest tag":              {image(strings.Repeat("a", 128)), keeps("sidecar.imageVersion")},
+		"an image by a tag too long":               {image(strings.Repeat("a", 129)), "may not be more than 128"},
+		"an image by its digest":                   {image("sha256:" + strings.Repeat("0f", 32)), keeps("sidecar.imageVersion")},
+		"an image by half a digest":                {image("sha256:" + strings.Repeat("0f", 16)), "with 64 hexadecimal digits"},
+		"an image of another repository":           {image("evil.example.com/sidecar:1"), "the repository is the installation's"},
+		"an image by a tag that begins with a dot": {image(".1"), "sidecar.imageVersion must be a tag"},
+		"an Official Account without a mode":       {func(e *endpoint) { e.Spec.MessageMode = "" }, "as 消息加解密方式 in the console"},
+		"a Mini Program without a mode":            {platform(v1alpha1.PlatformMiniProgram, ""), "as 消息加解密方式 in the console"},
+		"a Mini Program in mode Compatible":        {platform(v1alpha1.PlatformMiniProgram, v1alpha1.MessageModeCompatible), keeps("as 消息加解密方式 in the console")},
+		"a Shop without a mode":                    {platform(v1alpha1.PlatformShop, ""), ""},
+		"a Shop in mode Encrypted":                 {platform(v1alpha1.PlatformShop, v1alpha1.MessageModeEncrypted), keeps("left out or Encrypted")},
+		"WeCom in mode Plaintext":                  {platform(v1alpha1.PlatformWeCom, v1alpha1.MessageModePlaintext), "left out or Encrypted"},
+		"OpenPlatform in mode Compatible":          {platform(v1alpha1.PlatformOpenPlatform, v1alpha1.MessageModeCompatible), "left out or Encrypted"},
+		"Pay without a mode":                       {platform(v1alpha1.PlatformPay, ""), keeps("platform Pay has none")},
+		"Pay in mode Encrypted":                    {platform(v1alpha1.PlatformPay, v1alpha1.MessageModeEncrypted), "platform Pay has none"},
+		"receivers, one of them empty":             {receivers("/weixin", "ww1", ""), keeps("receiverIDs holds")},
+		"a receiver of 128 characters":             {receivers("/weixin", strings.Repeat("w", 128)), keeps("receiverIDs holds")},
+		"a receiver of 129 characters":             {receivers("/weixin", strings.Repeat("w", 129)), "Too long"},
+		"a receiver with a space":                  {receivers("/weixin", "ww 1"), "copy the ids from the console"},
+		"a receiver twice":                         {receivers("/weixin", "ww1", "ww1"), "Duplicate value"},
+		"32 receivers":                             {receivers("/weixin", many(32)...), ""},
+		"33 receivers":                             {receivers("/weixin", many(33)...), "at most 32 items"},
+		"a receiver from the path":                 {receivers("/wecom/$CORPID$", "$CORPID$"), keeps("only if url.path has that segment")},
+		"a receiver from no path":                  {receivers("/wecom/$APPID$", "$CORPID$"), "only if url.path has that segment"},
+		"a placeholder at the end":                 {path("/weixin/$APPID$"), keeps("url.path must be like")},
+		"a placeholder in the middle":              {path("/weixin/$CORPID$/callback"), ""},
+		"a placeholder in the first segment":       {path("/$APPID$/callback"), "one whole segment, but not the first"},
+		"two placeholders":                         {path("/weixin/$APPID$/$CORPID$"), "one whole segment, but not the first"},
+		"a placeholder in part of a segment":       {path("/weixin/a$APPID$"), "one whole segment, but not the first"},
+		"an unknown placeholder":                   {path("/weixin/$OPENID$"), "may be $APPID$ or $CORPID$"},
+		"the original payload":                     {func(e *endpoint) { e.Spec.Backend.Payload = v1alpha1.PayloadOriginal }, ""},
+		"an unknown payload":                       {func(e *endpoint) { e.Spec.Backend.Payload = "Raw" }, "Unsupported value"},
+		"an acknowledged message":                  {func(e *endpoint) { e.Spec.Backend.OnDeadline = v1alpha1.OnDeadlineAcknowledge }, ""},
+		"an unknown onDeadline":                    {func(e *endpoint) { e.Spec.Backend.OnDeadline = "Wait" }, "Unsupported value"},
 		"an acknowledged payment": {func(e *endpoint) {
 			platform(v1alpha1.PlatformPay, "")(e)
 			e.Spec.Backend.OnDeadline = v1alpha1.OnDeadlineAcknowledge
@@ -272,31 +329,34 @@ func TestValidation(t *testing.T) {
 			platform(v1alpha1.PlatformPay, "")(e)
 			e.Spec.Backend.OnDeadline = v1alpha1.OnDeadlineFail
 			rules(forward(v1alpha1.OnDeadlineFail))(e)
-		}, ""},
+		}, keeps("backend.onDeadline must be Fail, or be left out: WeChat Pay", "rules: backend.onDeadline must be Fail")},
 		"a payment acknowledged by a rule": {func(e *endpoint) {
 			platform(v1alpha1.PlatformPay, "")(e)
 			rules(forward(v1alpha1.OnDeadlineAcknowledge))(e)
 		}, "rules: backend.onDeadline must be Fail, or be left out"},
-		"a rule with a backend":              {rules(forward("")), ""},
-		"a rule with the endpoint's backend": {rules(v1alpha1.Rule{Match: text, Action: v1alpha1.RuleActionForward}), ""},
-		"a rule that discards":               {rules(v1alpha1.Rule{Match: text, Action: v1alpha1.RuleActionDiscard}), ""},
-		"a rule that discards to a backend":  {rules(v1alpha1.Rule{Match: text, Action: v1alpha1.RuleActionDiscard, Backend: other}), "not called by action Discard"},
-		"a rule without action":              {rules(v1alpha1.Rule{Match: text}), "action"},
-		"a rule without match":               {rules(v1alpha1.Rule{Action: v1alpha1.RuleActionForward}), "match"},
-		"a rule for an event with a space":   {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{Event: "a b"}, Action: v1alpha1.RuleActionForward}), "match.event must be a word"},
-		"a rule for a type with a space":     {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{MsgType: "a b"}, Action: v1alpha1.RuleActionForward}), "match.msgType must be a word"},
-		"a rule for an info with a space":    {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{InfoType: "a b"}, Action: v1alpha1.RuleActionForward}), "match.infoType must be a word"},
-		"32 rules":                           {rules(slices.Repeat([]v1alpha1.Rule{forward("")}, 32)...), ""},
-		"33 rules":                           {rules(slices.Repeat([]v1alpha1.Rule{forward("")}, 33)...), "at most 32 items"},
-		"a domain file":                      {domainFile("MP_verify_abc.txt", "abc"), ""},
-		"a domain file of 64 letters":        {domainFile(strings.Repeat("a", 64)+".txt", "abc"), ""},
-		"a domain file of 65 letters":        {domainFile(strings.Repeat("a", 65)+".txt", "abc"), "may not be more than 68"},
-		"a domain file in a folder":          {domainFile("a/b.txt", "abc"), "must be that of the file that the console offers"},
-		"the web site's own file":            {domainFile("Robots.txt", "abc"), "which are the web site's own"},
-		"a domain file of 4096 bytes":        {domainFile("a.txt", strings.Repeat("a", 4096)), ""},
-		"a domain file of 4097 characters":   {domainFile("a.txt", strings.Repeat("a", 4097)), "4096"},
-		"a domain file of too many bytes":    {domainFile("a.txt", strings.Repeat("信", 1366)), "at most 4096 bytes"},
-		"a domain file at the path":          {func(e *endpoint) { domainFile("a.txt", "abc")(e); path("/a.txt")(e) }, "must not be that of url.path"},
+		"a rule with a backend":                 {rules(forward("")), ""},
+		"a rule with the endpoint's backend":    {rules(v1alpha1.Rule{Match: text, Action: v1alpha1.RuleActionForward}), keeps("match must name", "match.msgType must be")},
+		"a rule that discards":                  {rules(v1alpha1.Rule{Match: text, Action: v1alpha1.RuleActionDiscard}), keeps("not called by action Discard")},
+		"a rule that discards to a backend":     {rules(v1alpha1.Rule{Match: text, Action: v1alpha1.RuleActionDiscard, Backend: other}), "not called by action Discard"},
+		"a rule without action":                 {rules(v1alpha1.Rule{Match: text}), "action"},
+		"a rule without match":                  {rules(v1alpha1.Rule{Action: v1alpha1.RuleActionForward}), "match"},
+		"a rule for an event":                   {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{Event: "subscribe"}, Action: v1alpha1.RuleActionForward}), keeps("match must name", "match.event must be")},
+		"a rule for an info":                    {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{InfoType: "suite_ticket"}, Action: v1alpha1.RuleActionForward}), keeps("match must name", "match.infoType must be")},
+		"a rule for an event with a space":      {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{Event: "a b"}, Action: v1alpha1.RuleActionForward}), "match.event must be a word"},
+		"a rule for a type with a space":        {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{MsgType: "a b"}, Action: v1alpha1.RuleActionForward}), "match.msgType must be a word"},
+		"a rule for an info with a space":       {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{InfoType: "a b"}, Action: v1alpha1.RuleActionForward}), "match.infoType must be a word"},
+		"32 rules":                              {rules(slices.Repeat([]v1alpha1.Rule{forward("")}, 32)...), ""},
+		"33 rules":                              {rules(slices.Repeat([]v1alpha1.Rule{forward("")}, 33)...), "at most 32 items"},
+		"a domain file":                         {domainFile("MP_verify_abc.txt", "abc"), keeps("must not be that of url.path")},
+		"a domain file of 64 letters":           {domainFile(strings.Repeat("a", 64)+".txt", "abc"), keeps("must be that of the file")},
+		"a domain file of 65 letters":           {domainFile(strings.Repeat("a", 65)+".txt", "abc"), "may not be more than 68"},
+		"a domain file in a folder":             {domainFile("a/b.txt", "abc"), "must be that of the file that the console offers"},
+		"the web site's own file":               {domainFile("Robots.txt", "abc"), "which are the web site's own"},
+		"a file almost like the web site's own": {domainFile("robots1.txt", "abc"), keeps("which are the web site's own")},
+		"a domain file of 4096 bytes":           {domainFile("a.txt", strings.Repeat("a", 4096)), keeps("content must have at most 4096 bytes")},
+		"a domain file of 4097 characters":      {domainFile("a.txt", strings.Repeat("a", 4097)), "4096"},
+		"a domain file of too many bytes":       {domainFile("a.txt", strings.Repeat("信", 1366)), "at most 4096 bytes"},
+		"a domain file at the path":             {func(e *endpoint) { domainFile("a.txt", "abc")(e); path("/a.txt")(e) }, "must not be that of url.path"},
 		"a domain file twice": {func(e *endpoint) {
 			domainFile("a.txt", "abc")(e)
 			e.Spec.DomainFiles = append(e.Spec.DomainFiles, e.Spec.DomainFiles[0])
@@ -306,56 +366,90 @@ func TestValidation(t *testing.T) {
 				e.Spec.DomainFiles = append(e.Spec.DomainFiles, v1alpha1.DomainFile{Name: name + ".txt", Content: "abc"})
 			}
 		}, "at most 16 items"},
-		"an audit":                       {audit(func(*endpoint) {}), ""},
-		"an unknown enforcement":         {func(e *endpoint) { e.Spec.Verification.Enforcement = "Off" }, "Unsupported value"},
-		"an audit without end":           {audit(func(e *endpoint) { e.Spec.Verification.AuditUntil = nil }), "auditUntil is required"},
-		"an end without an audit":        {audit(func(e *endpoint) { e.Spec.Verification.Enforcement = "" }), "only used with enforcement InsecureAudit"},
+		"an audit":                {audit(func(*endpoint) {}), keeps("needs backend.payload Original", "auditUntil is required", "auditUntil is only used")},
+		"an unknown enforcement":  {func(e *endpoint) { e.Spec.Verification.Enforcement = "Off" }, "Unsupported value"},
+		"an audit without end":    {audit(func(e *endpoint) { e.Spec.Verification.AuditUntil = nil }), "auditUntil is required"},
+		"an end without an audit": {audit(func(e *endpoint) { e.Spec.Verification.Enforcement = "" }), "only used with enforcement InsecureAudit"},
+		"payments that are not audited": {func(e *endpoint) {
+			platform(v1alpha1.PlatformPay, "")(e)
+			e.Spec.Verification.Enforcement = v1alpha1.EnforcementEnforce
+		}, keeps("never let through unverified")},
 		"an audit of decrypted messages": {audit(func(e *endpoint) { e.Spec.Backend.Payload = "" }), "needs backend.payload Original"},
 		"an audit of payments":           {audit(platform(v1alpha1.PlatformPay, "")), "never let through unverified"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEndpoint(namespace.Name)
 			test.edit(e)
-			err := cluster.client.Create(t.Context(), e, client.DryRunAll)
-			if err != nil {
-				refusals += err.Error() + "\n"
-			}
-			switch {
-			case test.refusal == "" && err != nil:
-				t.Errorf("refused: %v", err)
-			case test.refusal != "" && (err == nil || !strings.Contains(err.Error(), test.refusal)):
-				t.Errorf("error %v, want one with %q", err, test.refusal)
-			}
+			judge(t, e, test.answer)
 		})
 	}
-	refusals += ruleThatMatchesNothing(t, namespace.Name).Error()
+	for name, test := range map[string]struct {
+		field  string
+		value  any // one that the Go types leave out, or cannot hold
+		answer string
+	}{
+		"port 0":                      {"spec.backend.service.port", int64(0), "from 1 to 65535"},
+		"a port and a half":           {"spec.backend.service.port", 8080.5, "spec.backend.service.port"},
+		"a rule that matches nothing": {"spec.rules", []any{map[string]any{"match": map[string]any{}, "action": "Forward"}}, "match must name at least one"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			object := &unstructured.Unstructured{Object: asMap(t, newEndpoint(namespace.Name))}
+			object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("WeChatEndpoint"))
+			if err := unstructured.SetNestedField(object.Object, test.value, strings.Split(test.field, ".")...); err != nil {
+				t.Fatal(err)
+			}
+			judge(t, object, test.answer)
+		})
+	}
 	for _, message := range ruleMessages(t) {
 		if !strings.Contains(refusals, message) {
 			t.Errorf("no row is refused by this rule of the CRD: %s", message)
 		}
+		if !kept[message] {
+			t.Errorf("no row keeps this rule of the CRD: %s", message)
+		}
 	}
 }
 
-// ruleThatMatchesNothing sends a match that is there and empty, which the Go types leave out.
-func ruleThatMatchesNothing(t *testing.T, namespace string) error {
+// keeping begins the answer to what is accepted.
+const keeping = "keeps "
+
+// keeps is the answer to a row that is the good twin of refused ones: it is accepted, and each of these rules of the CRD, named
+// by a part of its message, has looked at it.
+func keeps(rules ...string) string { return keeping + strings.Join(rules, "\n") }
+
+// rulesFor are the messages of the rules that look at a value: those of its schema, and of all that is in it.
+func rulesFor(schema apiextensionsv1.JSONSchemaProps, value any) []string {
+	var messages []string
+	for _, rule := range schema.XValidations {
+		messages = append(messages, rule.Message)
+	}
+	switch v := value.(type) {
+	case map[string]any:
+		for key, child := range v {
+			property, named := schema.Properties[key]
+			if more := schema.AdditionalProperties; !named && more != nil && more.Schema != nil {
+				property = *more.Schema
+			}
+			messages = append(messages, rulesFor(property, child)...)
+		}
+	case []any:
+		for _, child := range v {
+			if schema.Items != nil {
+				messages = append(messages, rulesFor(*schema.Items.Schema, child)...)
+			}
+		}
+	}
+	return messages
+}
+
+func asMap(t *testing.T, object client.Object) map[string]any {
 	t.Helper()
-	e := newEndpoint(namespace)
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(e)
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		t.Fatal(err)
 	}
-	object := &unstructured.Unstructured{Object: content}
-	object.SetAPIVersion(v1alpha1.GroupVersion.String())
-	object.SetKind("WeChatEndpoint")
-	rules := []any{map[string]any{"match": map[string]any{}, "action": "Forward"}}
-	if err := unstructured.SetNestedSlice(object.Object, rules, "spec", "rules"); err != nil {
-		t.Fatal(err)
-	}
-	err = cluster.client.Create(t.Context(), object, client.DryRunAll)
-	if err == nil {
-		t.Fatal("a rule that matches nothing is accepted")
-	}
-	return err
+	return content
 }
 
 // platformIsFixed is the one rule that only an update can break.
@@ -364,6 +458,7 @@ const platformIsFixed = "platform cannot be changed"
 func TestPlatformIsFixed(t *testing.T) {
 	endpoint := newEndpoint(newNamespace(t))
 	create(t, endpoint)
+	change(t, endpoint, func(e *v1alpha1.WeChatEndpoint) { e.Spec.AppID = "wx0000000000000000" })
 	eventually(t, func() string {
 		if err := cluster.client.Get(t.Context(), client.ObjectKeyFromObject(endpoint), endpoint); err != nil {
 			return err.Error()
@@ -379,14 +474,8 @@ func TestPlatformIsFixed(t *testing.T) {
 // ruleMessages are those of all the rules that the CRD holds.
 func ruleMessages(t *testing.T) []string {
 	t.Helper()
-	text, err := os.ReadFile("../config/crd/bases/wechatendpoint.io_wechatendpoints.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var definition any
-	if err := yaml.Unmarshal(text, &definition); err != nil {
-		t.Fatal(err)
-	}
+	readDefinition(t, &definition)
 	var messages []string
 	var walk func(any)
 	walk = func(node any) {
@@ -410,6 +499,25 @@ func ruleMessages(t *testing.T) []string {
 	}
 	slices.Sort(messages)
 	return slices.Compact(messages)
+}
+
+// endpointSchema is the CRD's schema of an endpoint.
+func endpointSchema(t *testing.T) apiextensionsv1.JSONSchemaProps {
+	t.Helper()
+	var definition apiextensionsv1.CustomResourceDefinition
+	readDefinition(t, &definition)
+	return *definition.Spec.Versions[0].Schema.OpenAPIV3Schema
+}
+
+func readDefinition(t *testing.T, into any) {
+	t.Helper()
+	text, err := os.ReadFile("../config/crd/bases/wechatendpoint.io_wechatendpoints.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, into); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestDefaultsAreStored(t *testing.T) {

@@ -515,7 +515,7 @@ type ServiceReference struct {
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=15
 	// +kubebuilder:validation:Pattern=`^([0-9]+-?)*[a-z]([-a-z0-9]*[a-z0-9])?$`
-	// +kubebuilder:validation:XValidation:rule="uint(self) <= 65535u || size(self) <= 15",message="backend.service.port must be a port number from 1 to 65535, or the name of a port of the Service"
+	// +kubebuilder:validation:XValidation:rule="1u <= uint(self) && uint(self) <= 65535u || size(self) <= 15",message="backend.service.port must be a port number from 1 to 65535, or the name of a port of the Service"
 	Port intstr.IntOrString `json:"port,omitempty,omitzero"` //nolint:kubeapilinter // its zero value, port 0, is refused: no pointer is needed to tell it from a missing one
 }
 

@@ -277,7 +277,7 @@ func refusal(endpoint *v1alpha1.WeChatEndpoint, err error) error {
 	set(endpoint, v1alpha1.ConditionAccepted, metav1.ConditionTrue, reason, message)
 	switch refused.kind {
 	case "Ingress", "HTTPRoute":
-		set(endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionUnknown, v1alpha1.ReasonWaiting,
+		set(endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionFalse, v1alpha1.ReasonRouteNotAccepted,
 			refused.Error()+"; correct url, or ask the platform team")
 	default:
 		set(endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonPodsNotCreated,

@@ -175,6 +175,9 @@ func judgeDeployment(endpoint *v1alpha1.WeChatEndpoint, deployment *appsv1.Deplo
 	if wanted == 0 {
 		return refs.Waitf(v1alpha1.ReasonScaledToZero, "sidecar.replicas is 0, so nothing answers WeChat: set it to 1 or more")
 	}
+	if deployment == nil && endpoint.Spec.Paused {
+		return refs.Waitf(v1alpha1.ReasonPaused, "the Deployment is gone, so nothing answers WeChat, and spec.paused is true: set it to false, and it is made again")
+	}
 	if deployment == nil {
 		return refs.Waitf(v1alpha1.ReasonProgressing, "the Deployment is being made")
 	}

@@ -441,7 +441,11 @@ func TestEveryReason(t *testing.T) {
 		},
 		"an Ingress that the API server refuses": {
 			asked(func(e *endpoint) { e.Spec.URL.Host = "192.0.2.1" }),
-			v1alpha1.ConditionRouteProgrammed, unknown, v1alpha1.ReasonWaiting, "correct url, or ask the platform team",
+			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonRouteNotAccepted, "correct url, or ask the platform team",
+		},
+		"what follows from it for a new endpoint": {
+			asked(func(e *endpoint) { e.Spec.URL.Host = "192.0.2.1" }),
+			v1alpha1.ConditionReady, no, v1alpha1.ReasonRouteNotAccepted, "RouteProgrammed: the API server refuses the Ingress",
 		},
 
 		"pods that answer as WeChat needs it": {

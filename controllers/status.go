@@ -124,18 +124,23 @@ func shownHost(endpoint *v1alpha1.WeChatEndpoint) string {
 	return cmp.Or(endpoint.Spec.URL.Host, "*")
 }
 
-// summarize sets Ready from the conditions before it; its message is that of the first that does not hold.
+// summarize sets Ready from the conditions before it. Its message is that of the first that does not hold; where nothing is known
+// of an earlier one, because the API server failed on the way to it, a later one that is known not to hold says more.
 func summarize(endpoint *v1alpha1.WeChatEndpoint) {
+	unknown := ""
 	for _, name := range order {
 		condition := apimeta.FindStatusCondition(endpoint.Status.Conditions, name)
-		if condition == nil || condition.ObservedGeneration != endpoint.Generation {
-			set(endpoint, v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonWaiting, name+": not known yet of this spec")
-			return
-		}
-		if condition.Status != metav1.ConditionTrue {
+		switch {
+		case condition == nil || condition.ObservedGeneration != endpoint.Generation:
+			unknown = cmp.Or(unknown, name)
+		case condition.Status == metav1.ConditionFalse || condition.Status == metav1.ConditionUnknown && unknown == "":
 			set(endpoint, v1alpha1.ConditionReady, metav1.ConditionFalse, condition.Reason, name+": "+condition.Message)
 			return
 		}
+	}
+	if unknown != "" {
+		set(endpoint, v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonWaiting, unknown+": not known yet of this spec")
+		return
 	}
 	message := "enter the URL in the console: " + endpoint.Status.URL
 	if endpoint.Spec.Paused {

@@ -120,7 +120,8 @@ const (
 	ReasonGatewayAPINotFound = "GatewayAPINotFound"
 	// ReasonGatewayNotFound: a Gateway that url.httpRoute.parentRefs names does not exist.
 	ReasonGatewayNotFound = "GatewayNotFound"
-	// ReasonRouteNotAccepted: a Gateway has not accepted the HTTPRoute, or not yet; the message quotes it.
+	// ReasonRouteNotAccepted: a Gateway has not accepted the HTTPRoute, or not yet, or the API server refuses the route; the
+	// message quotes it.
 	ReasonRouteNotAccepted = "RouteNotAccepted"
 	// ReasonNotPublished: url.exposure is None, the user routes the URL.
 	ReasonNotPublished = "NotPublished"

@@ -112,9 +112,9 @@ func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeCha
 
 // applyCredentials gives the pods the credentials that are accepted now, with the configuration that they serve: while the spec
 // cannot be served, what leaked must still be revoked.
-func (r *Reconciler) applyCredentials(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input render.Input, live served, done *outcome) error {
+func (r *Reconciler) applyCredentials(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input render.Input, done *outcome) error {
 	generation, files, err := render.MakeFiles(input)
-	if err != nil || generation == live.generation {
+	if err != nil {
 		return nil // credentials that do not fit what is served wait for the spec that they are for
 	}
 	for _, child := range files {

@@ -84,18 +84,21 @@ func TestEveryCallMayFail(t *testing.T) {
 		for name, story := range stories {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				w.disturb(t, story, &tried)
+				w.disturb(t, story, readsFailIn[name], &tried)
 			})
 		}
 	})
 	t.Logf("faults: %d calls × faults tried", tried.Load())
-	if tried.Load() < 500 {
+	if tried.Load() < 300 {
 		t.Errorf("only %d calls were disturbed", tried.Load())
 	}
 }
 
+// readsFailIn are the stories in which what only reads fails too: it is nearly the same in all of them.
+var readsFailIn = map[string]bool{"an endpoint is made": true, "the token is changed": true, "the HTTPRoute is accepted": true, "the app's Service goes, and the token": true}
+
 // disturb plays a story once undisturbed, and then once for each of its calls and each way in which that may fail.
-func (w *world) disturb(t *testing.T, story func(*testing.T, *scene), tried *atomic.Int64) {
+func (w *world) disturb(t *testing.T, story func(*testing.T, *scene), reads bool, tried *atomic.Int64) {
 	t.Helper()
 	undisturbed := w.newScene(t)
 	story(t, undisturbed)
@@ -105,7 +108,7 @@ func (w *world) disturb(t *testing.T, story func(*testing.T, *scene), tried *ato
 		for number, fault := range slices.Sorted(maps.Keys(faults)) {
 			err := faults[fault]
 			for _, tookEffect := range []bool{false, true} {
-				if !writes && (tookEffect || number != call%len(faults)) {
+				if !writes && (!reads || tookEffect || number != call%len(faults)) {
 					continue // what only reads has no effect, and for it one fault is like the others
 				}
 				tried.Add(1)
@@ -612,10 +615,10 @@ func (s *scene) wantHonest(t *testing.T) {
 	}
 }
 
-// versions changes with every write in the namespace.
+// versions changes with every write in the namespace, and with what the pod serves.
 func (s *scene) versions(t *testing.T) string {
 	t.Helper()
-	var all []string
+	all := []string{s.loaded}
 	for _, object := range s.objects(t) {
 		all = append(all, fmt.Sprintf("%T %s", object, object.GetResourceVersion()))
 	}

@@ -166,7 +166,7 @@ func (r *Reconciler) serve(ctx context.Context, endpoint *v1alpha1.WeChatEndpoin
 		found.refused, done.applied = refusal(endpoint, err), err == nil
 		return done, nil
 	case found.input.Served != nil:
-		return done, realError(r.applyCredentials(ctx, endpoint, found.input, found.live, &done))
+		return done, realError(r.applyCredentials(ctx, endpoint, found.input, &done))
 	}
 	return done, nil
 }

@@ -98,10 +98,15 @@ func connect() (*cluster, error) {
 
 // install installs or upgrades the chart, with values as of helm --set, and waits until the operator is there.
 func (c *cluster) install(ctx context.Context, values ...string) error {
+	return c.installSidecar(ctx, c.imageTag, values...)
+}
+
+// installSidecar does so with another tag of the sidecar's image.
+func (c *cluster) installSidecar(ctx context.Context, tag string, values ...string) error {
 	arguments := []string{
 		"upgrade", "--install", release, chart, "--namespace", operatorNamespace, "--create-namespace", "--wait", "--timeout", "2m",
 		"--set", "operator.image.repository=" + c.imagePrefix + "/operator", "--set-string", "operator.image.tag=" + c.imageTag,
-		"--set", "sidecar.image.repository=" + c.imagePrefix + "/sidecar", "--set-string", "sidecar.image.tag=" + c.imageTag,
+		"--set", "sidecar.image.repository=" + c.imagePrefix + "/sidecar", "--set-string", "sidecar.image.tag=" + tag,
 		"--set-string", `podAnnotations.wechatendpoint\.io/build=` + operatorBuild(),
 	}
 	for _, value := range values {

@@ -37,7 +37,7 @@ func TestUpgrade(t *testing.T) {
 	rollout := []string{"sidecar.rollout.maxEndpoints=1", "sidecar.rollout.progressDeadline=20s"}
 	install := func(tag string) {
 		t.Helper()
-		if err := kube.install(t.Context(), append(rollout, "sidecar.image.tag="+tag)...); err != nil {
+		if err := kube.installSidecar(t.Context(), tag, rollout...); err != nil {
 			t.Fatal(err)
 		}
 	}

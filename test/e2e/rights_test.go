@@ -87,7 +87,7 @@ func (c *cluster) checkRights(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// compareRights compares the roles as they are installed with all that the operator did since the cluster's start.
+// compareRights compares the roles as they are installed with all that the operator did in this run.
 func (c *cluster) compareRights(ctx context.Context) (rights.Findings, error) {
 	grants, err := c.grants(ctx)
 	if err != nil {
@@ -117,6 +117,9 @@ func (c *cluster) grants(ctx context.Context) ([]rights.Grant, error) {
 	return grants, nil
 }
 
+// began is when this run of the tests did: the log may hold an earlier one.
+var began = time.Now()
+
 // operatorRequests are those of the operator itself: neither those of a thief that a test plays, nor those that were answered
 // otherwise because a test had removed the operator's roles.
 func (c *cluster) operatorRequests(ctx context.Context) ([]rights.Request, error) {
@@ -134,7 +137,7 @@ func (c *cluster) operatorRequests(ctx context.Context) ([]rights.Request, error
 		err = errors.New("the audit log has no request of the operator: does its policy name another identity?")
 	}
 	return slices.DeleteFunc(requests, func(r rights.Request) bool {
-		return r.UserAgent == thief || whileRolesWereGone(r.RequestReceived) ||
+		return r.RequestReceived.Before(began) || r.UserAgent == thief || whileRolesWereGone(r.RequestReceived) ||
 			strings.Contains(r.ResponseStatus.Message, "because it is being terminated") ||
 			strings.Contains(r.ResponseStatus.Message, "because cannot find RESTMapping") // yet, by an API server that a test has restarted
 	}), err

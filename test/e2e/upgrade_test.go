@@ -105,13 +105,13 @@ func TestUpgrade(t *testing.T) {
 			t.Errorf("%s runs %s", s.namespace, image)
 		}
 	}
-	secure.replies(t, secure.text(t, "by HTTPS"), "by HTTPS")
 	if got := most(); got != 1 {
 		t.Errorf("%d endpoints got new pods at a time, want 1", got)
 	}
 	for _, stop := range stops {
 		stop()
 	}
+	secure.replies(t, secure.text(t, "by HTTPS"), "by HTTPS")
 }
 
 // watchRollout looks at how many endpoints get new pods at a time, and returns a function that tells the most that it saw.

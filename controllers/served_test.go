@@ -137,7 +137,7 @@ func TestOlderSidecarsGoOn(t *testing.T) {
 	poke(t, endpoint)
 	eventually(t, func() string {
 		served, _ = awaitFiles(t, endpoint.Namespace, "a-newer-token")
-		if served.Backend.TLS == nil {
+		if served.Backend.TLS == nil || served.Backend.Path != "/again" {
 			return "the pods are not given what they understand"
 		}
 		return ""

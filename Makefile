@@ -15,7 +15,7 @@ cluster  := test/cluster/cluster
 tool      = "$$(tools/install $(1))"
 # A machine without kubectl gets the one that was built for the local cluster.
 find_kubectl = command -v kubectl >/dev/null || ln -sf "$$($(cluster) assets)/kubectl" bin/kubectl
-integration := go test -v -count=1 -timeout 20m -tags integration
+integration := go test -v -count=1 -timeout 30m -tags integration
 # Figures that passing tests tell stay in the output of -v, and what goes well is left out.
 figures := grep --line-buffered -vE '^ *(=== (RUN|PAUSE|CONT|NAME)|--- PASS)'
 go_build := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'

@@ -91,14 +91,7 @@ func TestHTTPRouteHasTheRoutesAndNothingElse(t *testing.T) {
 // TestAChildThatSomebodyChangesIsRestored, what others added to it stays, and an event tells of it.
 func TestAChildThatSomebodyChangesIsRestored(t *testing.T) {
 	const address = "198.51.100.25"
-	namespace := newNamespace(t)
-	endpoint := newEndpoint(namespace)
-	endpoint.Spec.Sidecar.Replicas = new(int32(1))
-	create(t, endpoint)
-	served, _ := awaitFiles(t, namespace, "a-fine-token")
-	cluster.pods.serve(address, served.Generation)
-	playPod(t, namespace, address)
-	awaitCondition(t, endpoint, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	namespace := servedBy(t, address).Namespace
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar"}}
 	awaitChild(t, service)
 	edit(t, service, func() {

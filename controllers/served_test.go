@@ -182,17 +182,3 @@ func TestARefusedEndpointsIngressIsNoClaim(t *testing.T) {
 	awaitCondition(t, holder, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted)
 	awaitCondition(t, thief, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonHostNotAllowed)
 }
-
-// servedBy is an endpoint with one pod at the address, which serves what it is asked to.
-func servedBy(t *testing.T, address string) *v1alpha1.WeChatEndpoint {
-	t.Helper()
-	namespace := newNamespace(t)
-	endpoint := newEndpoint(namespace)
-	endpoint.Spec.Sidecar.Replicas = new(int32(1))
-	create(t, endpoint)
-	served, _ := awaitFiles(t, namespace, "a-fine-token")
-	cluster.pods.serve(address, served.Generation)
-	playPod(t, namespace, address)
-	awaitCondition(t, endpoint, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
-	return endpoint
-}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
@@ -34,6 +35,27 @@ func TestUntilRotationTurns(t *testing.T) {
 			endpoint := &v1alpha1.WeChatEndpoint{Status: v1alpha1.WeChatEndpointStatus{Credentials: v1alpha1.CredentialsStatus{Accepted: test.accepted}}}
 			if got := untilRotationTurns(endpoint, now); got != test.want {
 				t.Errorf("got %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestSchedule(t *testing.T) {
+	for name, test := range map[string]struct {
+		again    time.Duration
+		least    time.Duration
+		most     time.Duration
+		priority int
+	}{
+		"what is about to change is urgent":        {askAgain, askAgain, askAgain, 0},
+		"what has waited for seconds gives way":    {askSeldom, askSeldom, askSeldom, handler.LowPriority},
+		"never is in a while":                      {0, resync, resync * 6 / 5, handler.LowPriority},
+		"what is due in hours is looked at before": {5 * time.Hour, resync, resync * 6 / 5, handler.LowPriority},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := schedule(test.again)
+			if got.RequeueAfter < test.least || got.RequeueAfter > test.most || *got.Priority != test.priority {
+				t.Errorf("after %v with priority %d, want %v to %v with %d", got.RequeueAfter, *got.Priority, test.least, test.most, test.priority)
 			}
 		})
 	}

@@ -43,14 +43,8 @@ func TestReadyIsProven(t *testing.T) {
 // not asked.
 func TestAForeignPodDoesNotSpeakForTheSidecar(t *testing.T) {
 	const address = "198.51.100.22"
-	namespace := newNamespace(t)
-	endpoint := newEndpoint(namespace)
-	endpoint.Spec.Sidecar.Replicas = new(int32(1))
-	create(t, endpoint)
-	served, _ := awaitFiles(t, namespace, "a-fine-token")
-	cluster.pods.serve(address, served.Generation)
-	playPod(t, namespace, address)
-	awaitCondition(t, endpoint, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	endpoint := servedBy(t, address)
+	namespace := endpoint.Namespace
 
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar-0"}}
 	awaitChild(t, pod)

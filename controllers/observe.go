@@ -130,7 +130,7 @@ func (r *Reconciler) askPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 		switch {
 		case answer.Err != nil:
 			behind++
-			err = refs.Waitf(v1alpha1.ReasonProgressing,
+			err = refs.Waitf(v1alpha1.ReasonPodsUnreachable,
 				"pod %s does not say what it serves (%v): check that NetworkPolicies and the service mesh let the operator reach port %d",
 				ready[i].Name, answer.Err, render.NumberOps)
 		case answer.Status.Generation == generation && answer.Status.Ready:
@@ -148,12 +148,7 @@ func (r *Reconciler) askPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 // wake changes an annotation of the pod, upon which its kubelet refreshes the pod's files at once instead of within a
 // minute. A patch of the status subresource suffices, and can change nothing that runs.
 func (r *Reconciler) wake(ctx context.Context, pod *corev1.Pod, generation string, answer probe.Result) error {
-	if generation == answer.Status.Generation {
-		return nil // it serves the generation and is draining
-	}
-	wokenFor, at, _ := strings.Cut(pod.Annotations[v1alpha1.AnnotationGeneration], " ")
-	last, err := time.Parse(time.RFC3339, at)
-	if err == nil && wokenFor == generation && time.Since(last) < wakeAgain {
+	if !sleeps(pod, generation, answer, time.Now()) {
 		return nil
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{
@@ -167,6 +162,17 @@ func (r *Reconciler) wake(ctx context.Context, pod *corev1.Pod, generation strin
 		return fmt.Errorf("waking the kubelet of pod %s: %w", pod.Name, err)
 	}
 	return nil
+}
+
+// sleeps reports whether the pod's kubelet should be woken: the pod serves another generation, and its kubelet was not told of
+// this one, or a while ago. One that was told may have looked before its own watch knew the new Secret.
+func sleeps(pod *corev1.Pod, generation string, answer probe.Result, now time.Time) bool {
+	if generation == answer.Status.Generation {
+		return false // it serves the generation and is draining
+	}
+	wokenFor, at, _ := strings.Cut(pod.Annotations[v1alpha1.AnnotationGeneration], " ")
+	last, err := time.Parse(time.RFC3339, at)
+	return err != nil || wokenFor != generation || now.Sub(last) >= wakeAgain
 }
 
 // judgeDeployment says why pods are missing, as far as the API server tells.

@@ -264,7 +264,7 @@ func TestEveryReason(t *testing.T) {
 		},
 		"pods that cannot be asked": {
 			serving(func(_ *testing.T, p *play) { p.silent = errors.New("i/o timeout") }),
-			v1alpha1.ConditionSidecarAvailable, no, v1alpha1.ReasonProgressing, "does not say what it serves (i/o timeout): check that NetworkPolicies and the service mesh let the operator reach port 8081",
+			v1alpha1.ConditionSidecarAvailable, no, v1alpha1.ReasonPodsUnreachable, "does not say what it serves (i/o timeout): check that NetworkPolicies and the service mesh let the operator reach port 8081",
 		},
 		"pods that a quota refuses": {
 			serving(func(t *testing.T, p *play) {

@@ -91,6 +91,8 @@ const (
 	ReasonSidecarAvailable = "SidecarAvailable"
 	// ReasonProgressing: pods are starting, or are about to load the newest configuration.
 	ReasonProgressing = "Progressing"
+	// ReasonPodsUnreachable: a ready pod does not tell the operator what it serves; the message names it.
+	ReasonPodsUnreachable = "PodsUnreachable"
 	// ReasonPodsNotCreated: the API server refuses the pods (quota, admission); the message quotes it.
 	ReasonPodsNotCreated = "PodsNotCreated"
 	// ReasonPodsFailing: pods do not start (image, crash, scheduling); the message quotes why.

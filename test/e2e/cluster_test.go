@@ -55,6 +55,7 @@ type cluster struct {
 	helm, kubectl             string
 	imagePrefix, imageTag     string
 	ingressAddress, className string
+	ingressTLSAddress         string // empty where it is not known
 }
 
 // connect reads the environment; see the package's documentation.
@@ -65,6 +66,8 @@ func connect() (*cluster, error) {
 		imageTag:       cmp.Or(os.Getenv("IMAGE_TAG"), "dev"),
 		className:      cmp.Or(os.Getenv("INGRESS_CLASS"), "traefik"),
 		ingressAddress: os.Getenv("INGRESS_ADDRESS"),
+
+		ingressTLSAddress: os.Getenv("INGRESS_TLS_ADDRESS"),
 	}
 	var noHelm, noKubectl error
 	c.helm, noHelm = exec.LookPath(cmp.Or(os.Getenv("HELM"), "helm"))
@@ -76,7 +79,7 @@ func connect() (*cluster, error) {
 		if !c.local {
 			return nil, errors.New("INGRESS_ADDRESS must be the host:port of the ingress controller's plain HTTP")
 		}
-		c.ingressAddress = "198.18.255.1:80"
+		c.ingressAddress, c.ingressTLSAddress = "198.18.255.1:80", "198.18.255.1:443"
 	}
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
 	if err != nil {

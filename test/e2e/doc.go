@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package e2e tests the whole on a real cluster: the chart, the operator, the sidecars and an ingress controller, with
-// requests like WeChat's through the controller's port 80.
+// requests like WeChat's through the controller's ports 80 and 443.
 //
 // `make e2e` runs it, with the build tag e2e. The environment says where:
 //
@@ -13,6 +13,7 @@
 //	IMAGE_TAG        their tag, default dev
 //	INGRESS_CLASS    default traefik
 //	INGRESS_ADDRESS  host:port of the ingress controller's plain HTTP; default: port 80 of the local cluster's node
+//	INGRESS_TLS_ADDRESS  the same of its HTTPS; default: port 443 there, and on other clusters none: no test of it is run
 //
 // On the local cluster a run of all tests ends by comparing the operator's roles with what it asked of the API server.
 //

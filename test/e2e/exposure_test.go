@@ -27,7 +27,7 @@ func TestExposureSwitchLosesNothing(t *testing.T) {
 	ingress, route := &networkingv1.Ingress{ObjectMeta: s.object(childName)}, &gatewayv1.HTTPRoute{ObjectMeta: s.object(childName)}
 
 	stop := s.load(t)
-	s.change(t, asHTTPRoute)
+	s.change(t, asHTTPRoute(plainHTTP))
 	s.await(t, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
 	s.awaitGone(t, ingress)
 	s.awaitReady(t)
@@ -48,7 +48,7 @@ func TestExposureSwitchLosesNothing(t *testing.T) {
 func TestHTTPRoute(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "httproute")
-	s.serve(t, asHTTPRoute)
+	s.serve(t, asHTTPRoute(plainHTTP))
 	s.await(t, v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable)
 	elsewhere := s.sender()
 	elsewhere.URL += "elsewhere"
@@ -61,9 +61,14 @@ func TestHTTPRoute(t *testing.T) {
 	s.await(t, v1alpha1.ConditionRouteProgrammed, metav1.ConditionFalse, v1alpha1.ReasonRouteNotAccepted)
 }
 
-func asHTTPRoute(spec *v1alpha1.WeChatEndpointSpec) {
-	spec.URL.Exposure, spec.URL.Ingress = v1alpha1.ExposureHTTPRoute, nil
-	spec.URL.HTTPRoute = &v1alpha1.HTTPRouteExposure{ParentRefs: []v1alpha1.ParentReference{{Name: "traefik", Namespace: "traefik", SectionName: "web"}}}
+// plainHTTP is the listener of the cluster's Gateway.
+var plainHTTP = v1alpha1.ParentReference{Name: "traefik", Namespace: "traefik", SectionName: "web"}
+
+func asHTTPRoute(parent v1alpha1.ParentReference) func(*v1alpha1.WeChatEndpointSpec) {
+	return func(spec *v1alpha1.WeChatEndpointSpec) {
+		spec.URL.Exposure, spec.URL.Ingress = v1alpha1.ExposureHTTPRoute, nil
+		spec.URL.HTTPRoute = &v1alpha1.HTTPRouteExposure{ParentRefs: []v1alpha1.ParentReference{parent}}
+	}
 }
 
 func (s *stage) awaitGone(t *testing.T, object client.Object) {

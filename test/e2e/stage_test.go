@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,6 +47,7 @@ type stage struct {
 	namespace, host, token string
 	name, path             string                   // of the endpoint, and of its URL
 	plays                  func() wechattest.Sender // whom sender plays; nil for an Official Account in plaintext mode
+	roots                  *x509.CertPool           // that sender trusts, which calls by HTTPS then; nil is plain HTTP
 }
 
 // newStage makes the namespace and the app. Pods of the namespace are held to the restricted standard.
@@ -264,7 +266,11 @@ func (s *stage) senderOf(sender wechattest.Sender) *wechattest.Sender {
 	if sender.URL == "" { // below the placeholder of a path it is the sender that knows
 		sender.URL = s.path
 	}
-	sender.URL, sender.Address = "http://"+s.host+sender.URL, kube.ingressAddress
+	if s.roots == nil {
+		sender.URL, sender.Address = "http://"+s.host+sender.URL, kube.ingressAddress
+	} else {
+		sender.URL, sender.Address, sender.RootCAs = "https://"+s.host+sender.URL, kube.ingressTLSAddress, s.roots
+	}
 	if sender.Token == "" { // while it changes, it is the sender that knows
 		sender.Token = s.token
 	}

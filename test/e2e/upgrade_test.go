@@ -7,14 +7,8 @@ package e2e
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -166,11 +160,8 @@ func (s *stage) image(t *testing.T) string {
 // serveByHTTPS gives the app a certificate and a port https, and returns the certificate of its issuer.
 func (s *stage) serveByHTTPS(t *testing.T) string {
 	t.Helper()
-	certificate, key := selfSigned(t, appName+"."+s.namespace+".svc")
-	s.create(t, &corev1.Secret{
-		ObjectMeta: s.object("app-tls"), Type: corev1.SecretTypeTLS,
-		Data: map[string][]byte{corev1.TLSCertKey: certificate, corev1.TLSPrivateKeyKey: key},
-	})
+	secret := s.tlsSecret(t, "app-tls", appName+"."+s.namespace+".svc")
+	s.create(t, secret)
 	app := &appsv1.Deployment{ObjectMeta: s.object(appName)}
 	service := &corev1.Service{ObjectMeta: s.object(appName)}
 	for _, object := range []client.Object{app, service} {
@@ -190,28 +181,5 @@ func (s *stage) serveByHTTPS(t *testing.T) string {
 	if _, err := call(t.Context(), kube.kubectl, "-n", s.namespace, "rollout", "status", "deployment/"+appName, "--timeout", "2m"); err != nil {
 		t.Fatal(err)
 	}
-	return string(certificate)
-}
-
-// selfSigned makes a certificate that is its own issuer's, and its key, in PEM.
-func selfSigned(t *testing.T, name string) (certificate, key []byte) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
+	return string(secret.Data[corev1.TLSCertKey])
 }

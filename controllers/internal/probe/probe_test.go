@@ -4,12 +4,16 @@
 package probe
 
 import (
+	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -90,4 +94,26 @@ func TestAnswersKeepTheOrderOfTheQuestions(t *testing.T) {
 			t.Errorf("answer %d of %s: %v", i, addresses[i], result.Err)
 		}
 	}
+}
+
+// TestSilentPodsHoldUpNobody: of many pods that take a connection and say nothing, all are reported within the bound of one
+// reconcile.
+func TestSilentPodsHoldUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		prober := New(1)
+		prober.client.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, theirs) }()
+			return ours, nil
+		}
+		began := time.Now()
+		for i, result := range prober.Ask(t.Context(), make([]string, 3*concurrency)) {
+			if result.Err == nil {
+				t.Errorf("pod %d is said to have answered", i)
+			}
+		}
+		if took := time.Since(began); took != patience { // by the clock of the test, which waits for nobody
+			t.Errorf("asking took %v, want %v", took, patience)
+		}
+	})
 }

@@ -38,6 +38,7 @@ var identities = []identity{
 	{file: "controller-manager", user: "system:kube-controller-manager"},
 	{file: "scheduler", user: "system:kube-scheduler"},
 	{file: "proxy", user: "system:kube-proxy"},
+	{file: "netpol", user: "netpol"},
 	{file: "kubelet", user: "system:node:" + nodeName, group: "system:nodes", hosts: []string{nodeName, nodeIP}},
 }
 
@@ -47,6 +48,7 @@ var kubeconfigs = map[string]string{
 	"controller-manager": etc + "/controller-manager.kubeconfig",
 	"scheduler":          etc + "/scheduler.kubeconfig",
 	"proxy":              etc + "/proxy.kubeconfig",
+	"netpol":             etc + "/netpol.kubeconfig",
 	"kubelet":            etc + "/kubelet.kubeconfig",
 }
 

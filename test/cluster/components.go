@@ -33,6 +33,9 @@ func components() []component {
 			"--hostname-override=" + nodeName, "--node-ip=" + nodeIP, "--root-dir=/var/lib/kubelet",
 		}},
 		{name: "kube-proxy", part: kubernetes, binary: "kube-proxy", arguments: []string{"--config=" + proxyConfigFile}},
+		{name: "netpol", part: netpol, binary: "netpol", arguments: []string{
+			"--kubeconfig=" + kubeconfigs["netpol"], "--node=" + nodeName, "--services=" + serviceRange,
+		}},
 	}
 }
 

@@ -24,6 +24,7 @@ var debianPackages = []debianPackage{
 	{"containernetworking-plugins", cniBin + "/bridge"},
 	{"iptables", "iptables"}, // the CNI plugin portmap runs it
 	{"nftables", "nft"},      // kube-proxy runs it
+	{"ipset", "ipset"},       // what enforces NetworkPolicies runs it, and iptables
 	{"conntrack", "conntrack"},
 	{"iproute2", "ip"},
 	{"util-linux", "nsenter"},

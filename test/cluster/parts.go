@@ -44,10 +44,11 @@ var (
 
 	pause   = part{"pause", []string{"."}, "seconds"}
 	coredns = part{"coredns", []string{"."}, "a minute"}
+	netpol  = part{"netpol", []string{"."}, "2 minutes"}
 	traefik = part{"traefik", []string{"github.com/traefik/traefik/v3/cmd/traefik"}, "4 minutes"}
 
 	// allParts are those of the cluster, in the order of building: what the control plane needs comes first.
-	allParts = []part{etcd, kubernetes, containerd, pause, coredns, traefik}
+	allParts = []part{etcd, kubernetes, containerd, pause, netpol, coredns, traefik}
 )
 
 // binary is the file name of what package pkg builds.

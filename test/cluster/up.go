@@ -17,6 +17,9 @@ import (
 //go:embed manifests/coredns.yaml
 var corednsManifest string
 
+//go:embed manifests/netpol.yaml
+var netpolManifest string
+
 //go:embed manifests/traefik.yaml
 var traefikManifest string
 
@@ -86,7 +89,7 @@ func (u *upper) run(ctx context.Context) error {
 	if err := u.progress.step("starting the control plane", u.start); err != nil {
 		return err
 	}
-	for _, p := range []part{containerd, pause, coredns, traefik} {
+	for _, p := range []part{containerd, pause, netpol, coredns, traefik} {
 		if err := u.build(ctx, p, downloads[p.name]); err != nil {
 			return err
 		}
@@ -218,7 +221,7 @@ func (u *upper) loadImages(ctx context.Context) error {
 // deploy applies the manifests and waits until all they describe works.
 func (u *upper) deploy(ctx context.Context) error {
 	manifests := strings.NewReplacer("${COREDNS_IMAGE}", imageOf(coredns), "${TRAEFIK_IMAGE}", imageOf(traefik)).
-		Replace(corednsManifest + "---\n" + traefikManifest)
+		Replace(corednsManifest + "---\n" + netpolManifest + "---\n" + traefikManifest)
 	if err := u.applyGatewayAPI(ctx); err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"maps"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -72,8 +71,7 @@ func (r *Reconciler) sized(ctx context.Context, endpoint *v1alpha1.WeChatEndpoin
 // generations.
 var autoscalerChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	before, after := e.ObjectOld.(*autoscalingv2.HorizontalPodAutoscaler), e.ObjectNew.(*autoscalingv2.HorizontalPodAutoscaler)
-	return !equality.Semantic.DeepEqual(before.Spec, after.Spec) || !maps.Equal(before.Labels, after.Labels) ||
-		!equality.Semantic.DeepEqual(before.OwnerReferences, after.OwnerReferences)
+	return !equality.Semantic.DeepEqual(before.Spec, after.Spec) || belongsElsewhere(before, after)
 }}
 
 // sizeOf is the number of pods that a Deployment was scaled to.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
@@ -35,6 +37,36 @@ func TestWhenAKubeletIsWoken(t *testing.T) {
 			answer := probe.Result{Status: probe.Status{Generation: test.serves}}
 			if got := sleeps(pod, "abc-2", answer, now); got != test.want {
 				t.Errorf("woken: %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestWhichChangesOfAPodAreLookedAt(t *testing.T) {
+	before := &corev1.Pod{}
+	before.Labels = map[string]string{v1alpha1.LabelEndpoint: "shop"}
+	before.Status = corev1.PodStatus{PodIP: "10.0.0.1", Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}}
+	for name, test := range map[string]struct {
+		change func(*corev1.Pod)
+		want   bool
+	}{
+		"its kubelet was woken":         {func(p *corev1.Pod) { p.Annotations = map[string]string{v1alpha1.AnnotationGeneration: "abc-1"} }, false},
+		"its conditions were looked at": {func(p *corev1.Pod) { p.Status.Conditions[0].LastProbeTime.Time = time.Unix(1, 0) }, false},
+		"it is not ready any more":      {func(p *corev1.Pod) { p.Status.Conditions[0].Status = corev1.ConditionFalse }, true},
+		"it has another address":        {func(p *corev1.Pod) { p.Status.PodIP = "10.0.0.2" }, true},
+		"it does not start": {func(p *corev1.Pod) {
+			waiting := &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: waiting}}}
+		}, true},
+		"it is being deleted":         {func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }, true},
+		"somebody changed its labels": {func(p *corev1.Pod) { p.Labels[v1alpha1.LabelEndpoint] = "other" }, true},
+		"it has another owner":        {func(p *corev1.Pod) { p.OwnerReferences = []metav1.OwnerReference{{UID: "other"}} }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			after := before.DeepCopy()
+			test.change(after)
+			if got := podChanged.Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); got != test.want {
+				t.Errorf("looked at: %v, want %v", got, test.want)
 			}
 		})
 	}

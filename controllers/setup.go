@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -14,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -184,7 +187,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referring(indexSecret))).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.usingService)).
 		Watches(&networkingv1.Ingress{}, handler.EnqueueRequestsFromMapFunc(r.besideIngress), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(endpointOfPod)).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(endpointOfPod), builder.WithPredicates(podChanged)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: max(1, r.Options.Concurrency),
 			ReconciliationTimeout:   reconcileTimeout,
@@ -229,6 +232,18 @@ func (r *Reconciler) requests(ctx context.Context, options ...client.ListOption)
 		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&endpoints.Items[i])})
 	}
 	return requests
+}
+
+// podChanged ignores what is not read of a pod: above all the annotation by which its kubelet is woken.
+var podChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, after := e.ObjectOld.(*corev1.Pod), e.ObjectNew.(*corev1.Pod)
+	return before.Status.PodIP != after.Status.PodIP || podReady(before) != podReady(after) || podTrouble(before) != podTrouble(after) ||
+		before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() || belongsElsewhere(before, after)
+}}
+
+// belongsElsewhere reports whether an object was made another endpoint's, or nobody's.
+func belongsElsewhere(before, after client.Object) bool {
+	return !maps.Equal(before.GetLabels(), after.GetLabels()) || !equality.Semantic.DeepEqual(before.GetOwnerReferences(), after.GetOwnerReferences())
 }
 
 // endpointOfPod maps a sidecar pod to its endpoint, by the label that the Deployment gave it.

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/test/e2e/rights"
 )
 
 // TestSomeNamespaces narrows the installation to one namespace while messages come, and widens it again. It is not parallel: the
@@ -60,9 +61,43 @@ func TestSomeNamespaces(t *testing.T) {
 		t.Errorf("the operator of another namespace judges it: %v", untouched.Status.Conditions)
 	}
 
+	inside.allowed(t)
+
 	if err := kube.install(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	outside.awaitPublished(t)
 	outside.awaitReady(t)
+}
+
+// allowed holds that the operator that runs now did something in the stage, that all of it was by the roles of its chart, and
+// that nothing was refused.
+func (s *stage) allowed(t *testing.T) {
+	t.Helper()
+	if !kube.local {
+		return // there is no audit log
+	}
+	running, err := kube.ofRunningOperator(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := 0
+	found, err := kube.compareRights(t.Context(), func(request rights.Request) bool {
+		if !running(request) {
+			return false
+		}
+		if request.ObjectRef.Namespace == s.namespace {
+			here++
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, finding := range append(found.Refused, found.Stray...) {
+		t.Error(finding)
+	}
+	if here == 0 {
+		t.Error("the audit log has nothing of the operator's that it did here")
+	}
 }

@@ -57,6 +57,7 @@ func Grants(namespace string, rules []rbacv1.PolicyRule) []Grant {
 type Request struct {
 	Verb            string
 	UserAgent       string
+	SourceIPs       []string
 	RequestReceived time.Time `json:"requestReceivedTimestamp"`
 	ObjectRef       *Object
 	ResponseStatus  struct {

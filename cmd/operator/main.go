@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	options.Concurrency, options.Namespaces = *concurrency, namespaces
-	log := slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})
+	log := slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: nameSource})
 	ctrl.SetLogger(logr.FromSlogHandler(log))
 	if keys := options.RiskyAnnotations(); len(keys) > 0 {
 		slog.New(log).Warn("endpoints may reconfigure the ingress controller: remove these keys from allowedIngressAnnotations, "+
@@ -83,4 +83,13 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	return manager.Start(ctx)
+}
+
+// nameSource lets a source of events say what it watches: controller-runtime logs the whole of one that comes late, which JSON
+// cannot hold.
+func nameSource(_ []string, attribute slog.Attr) slog.Attr {
+	if source, ok := attribute.Value.Any().(fmt.Stringer); ok && attribute.Key == "source" {
+		attribute.Value = slog.StringValue(source.String())
+	}
+	return attribute
 }

@@ -4,11 +4,17 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 )
 
 // asOperator in the environment makes the test's own binary run as the operator.
@@ -50,5 +56,15 @@ func TestRiskyAnnotationsAreWarnedOfOnce(t *testing.T) {
 				t.Errorf("want one warning with %q, or none, and got\n%s", test.warn, output)
 			}
 		})
+	}
+}
+
+// TestALateSourceNamesWhatItWatches logs a source as controller-runtime does when its watch begins after the start.
+func TestALateSourceNamesWhatItWatches(t *testing.T) {
+	var log strings.Builder
+	late := source.Kind(nil, &corev1.Pod{}, handler.TypedFuncs[*corev1.Pod, reconcile.Request]{})
+	slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{ReplaceAttr: nameSource})).Info("Starting EventSource", "source", late)
+	if want := `"source":"kind source: *v1.Pod"`; !strings.Contains(log.String(), want) {
+		t.Errorf("the log is %s; want %s in it", log.String(), want)
 	}
 }

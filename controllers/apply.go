@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -246,7 +247,8 @@ func (r *Reconciler) apply(ctx context.Context, object *unstructured.Unstructure
 
 func (r *Reconciler) applyAs(ctx context.Context, manager client.FieldOwner, object *unstructured.Unstructured) error {
 	err := r.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), manager, client.ForceOwnership)
-	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
+	ending := apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) // which is Forbidden too
+	if !ending && (apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err)) {
 		return &refusedError{kind: object.GetKind(), err: err}
 	}
 	if err != nil {
@@ -267,23 +269,32 @@ func (e *refusedError) Error() string {
 }
 func (e *refusedError) Unwrap() error { return e.err }
 
-// refusal says in the status which object was refused and why, and returns the error as it was.
-func refusal(endpoint *v1alpha1.WeChatEndpoint, err error) error {
-	var refused *refusedError
-	if !errors.As(err, &refused) {
-		return err
+// route is what to say of the route, if it is what was refused; otherwise nil.
+func (e *refusedError) route() error {
+	if e == nil || !slices.Contains(routeKinds, e.kind) {
+		return nil
 	}
-	reason, message := success(endpoint, v1alpha1.ConditionAccepted) // by us; it is the object that is refused
-	set(endpoint, v1alpha1.ConditionAccepted, metav1.ConditionTrue, reason, message)
-	switch refused.kind {
-	case "Ingress", "HTTPRoute":
-		set(endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionFalse, v1alpha1.ReasonRouteNotAccepted,
-			refused.Error()+"; correct url, or ask the platform team")
-	default:
-		set(endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonPodsNotCreated,
-			refused.Error()+"; correct what sidecar asks for, or ask the platform team")
+	return refs.Waitf(v1alpha1.ReasonRouteNotAccepted, "%s; correct url, or ask the platform team", e)
+}
+
+// pods is what to say of the pods, if the route is not what was refused; otherwise nil.
+func (e *refusedError) pods() error {
+	if e == nil || slices.Contains(routeKinds, e.kind) {
+		return nil
 	}
-	return err
+	return refs.Waitf(v1alpha1.ReasonPodsNotCreated, "%s; correct what sidecar asks for, or ask the platform team", e)
+}
+
+// refusedAgain is when to try again what was refused, less and less often. Zero is never.
+func refusedAgain(endpoint *v1alpha1.WeChatEndpoint, refused *refusedError) time.Duration {
+	if refused == nil {
+		return 0
+	}
+	name := v1alpha1.ConditionSidecarAvailable
+	if refused.route() != nil {
+		name = v1alpha1.ConditionRouteProgrammed
+	}
+	return growing(apimeta.FindStatusCondition(endpoint.Status.Conditions, name), askRarely)
 }
 
 // prune deletes the objects of this endpoint that it no longer asks for. A route that another replaces is left to

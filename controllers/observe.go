@@ -29,20 +29,25 @@ import (
 // what no watch tells of, and how often at an endpoint that is as it should be.
 const (
 	askAgain  = time.Second
-	wakeAgain = 3 * time.Second
+	wakeAgain = time.Second
 	lookAgain = 15 * time.Second
 	askSeldom = 5 * time.Second // of a pod that has been behind or answered wrongly for long
-	askRarely = time.Minute     // of one that has been so for longer: each question may cost seconds
+	askRarely = 5 * time.Minute // of one that has been so for longer: each question may cost seconds
 	resync    = 10 * time.Minute
 )
 
 // askDelay grows with the time for which the pods have not served what they should.
 func askDelay(endpoint *v1alpha1.WeChatEndpoint) time.Duration {
-	available := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionSidecarAvailable)
-	if available == nil || available.Status == metav1.ConditionTrue {
+	return growing(apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionSidecarAvailable), askRarely)
+}
+
+// growing is when to look again at what a condition says is wrong: a quarter of the time for which it has been so, within
+// bounds. A thousand endpoints that are wrong for hours must not keep the operator from those that change.
+func growing(condition *metav1.Condition, most time.Duration) time.Duration {
+	if condition == nil || condition.Status == metav1.ConditionTrue {
 		return askAgain
 	}
-	return min(max(time.Since(available.LastTransitionTime.Time)/4, askAgain), askRarely)
+	return min(max(time.Since(condition.LastTransitionTime.Time)/4, askAgain), most)
 }
 
 // observeSidecar asks every pod what it serves, and wakes the kubelets of those that are behind. Lag says why they were not
@@ -57,10 +62,9 @@ func (r *Reconciler) observeSidecar(ctx context.Context, endpoint *v1alpha1.WeCh
 		return false, err
 	}
 	wanted := wantedPods(endpoint, deployment)
-	serving, behind, err := r.askPods(ctx, endpoint, pods, generation)
-	failed := realError(err)
-	if failed != nil {
-		err = nil // the pod that could not be woken is behind
+	serving, behind, err, failed := r.askPods(ctx, endpoint, pods, generation)
+	if err == nil && deployment == nil {
+		err = lag // which may say why there is none
 	}
 	if err == nil {
 		err = judgeDeployment(endpoint, deployment, pods)
@@ -121,28 +125,25 @@ func (r *Reconciler) listPods(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 	}), nil
 }
 
-// askPods counts the ready pods that serve the generation, and those that are ready but behind or silent. A silent one is
-// an error for the status, since it may serve what was revoked.
-func (r *Reconciler) askPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, pods []corev1.Pod, generation string) (serving, behind int, err error) {
+// askPods counts the ready pods that serve the generation, and those that are ready but behind or silent, whose kubelets it
+// wakes. A silent one is an error for the status, since it may serve what was revoked. Failed is what the API server failed at.
+func (r *Reconciler) askPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, pods []corev1.Pod, generation string) (serving, behind int, silent, failed error) {
 	ready := readyPods(pods)
 	for i, answer := range r.Probe.Ask(ctx, addressesOf(ready)) {
 		noteUses(endpoint, answer.Status.Used)
-		switch {
-		case answer.Err != nil:
-			behind++
-			err = refs.Waitf(v1alpha1.ReasonPodsUnreachable,
+		if answer.Err == nil && answer.Status.Generation == generation && answer.Status.Ready {
+			serving++
+			continue
+		}
+		behind++
+		failed = errors.Join(failed, r.wake(ctx, &ready[i], generation, answer))
+		if answer.Err != nil {
+			silent = refs.Waitf(v1alpha1.ReasonPodsUnreachable,
 				"pod %s does not say what it serves (%v): check that NetworkPolicies and the service mesh let the operator reach port %d",
 				ready[i].Name, answer.Err, render.NumberOps)
-		case answer.Status.Generation == generation && answer.Status.Ready:
-			serving++
-		default:
-			behind++
-			if wakeErr := r.wake(ctx, &ready[i], generation, answer); wakeErr != nil {
-				return serving, behind, wakeErr
-			}
 		}
 	}
-	return serving, behind, err
+	return serving, behind, silent, failed
 }
 
 // wake changes an annotation of the pod, upon which its kubelet refreshes the pod's files at once instead of within a
@@ -152,7 +153,7 @@ func (r *Reconciler) wake(ctx context.Context, pod *corev1.Pod, generation strin
 		return nil
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{
-		v1alpha1.AnnotationGeneration: generation + " " + time.Now().UTC().Format(time.RFC3339),
+		v1alpha1.AnnotationGeneration: generation + " " + time.Now().UTC().Format(time.RFC3339Nano),
 	}}})
 	if err != nil {
 		return fmt.Errorf("making the patch of pod %s: %w", pod.Name, err)
@@ -171,6 +172,9 @@ func sleeps(pod *corev1.Pod, generation string, answer probe.Result, now time.Ti
 		return false // it serves the generation and is draining
 	}
 	wokenFor, at, _ := strings.Cut(pod.Annotations[v1alpha1.AnnotationGeneration], " ")
+	if answer.Err != nil {
+		return wokenFor != generation // it may never answer: once
+	}
 	last, err := time.Parse(time.RFC3339, at)
 	return err != nil || wokenFor != generation || now.Sub(last) >= wakeAgain
 }

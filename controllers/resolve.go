@@ -180,10 +180,10 @@ func (r *Reconciler) resolveGatewayKey(ctx context.Context, endpoint *v1alpha1.W
 
 func (r *Reconciler) resolveBackend(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input *render.Input) (err error) {
 	spec := endpoint.Spec
+	input.RuleURLs = make([]string, len(spec.Rules)) // whatever fails: what is rendered has one for each rule
 	if input.BackendURL, err = r.backendURL(ctx, endpoint.Namespace, "backend", &spec.Backend); err != nil {
 		return err
 	}
-	input.RuleURLs = make([]string, len(spec.Rules))
 	for i, rule := range spec.Rules {
 		if rule.Backend == nil {
 			continue

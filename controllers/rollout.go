@@ -82,28 +82,54 @@ func (r *Reconciler) takeTurn(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 		return turn{}, fmt.Errorf("rendering the pods: %w", err)
 	}
 	now := turn{template: template, image: input.Image}
-	reason := rolloutReason(endpoint)
+	if r.hasTurn(endpoint, template) {
+		return now, nil
+	}
 	if deployment == nil || deployment.Annotations[v1alpha1.AnnotationTemplate] == template {
-		if reason != v1alpha1.ReasonRollingOut && reason != v1alpha1.ReasonRolloutFailed {
+		r.turns.seen(client.ObjectKeyFromObject(endpoint))
+		if rolloutReason(endpoint) != v1alpha1.ReasonRolloutFailed {
 			r.showCurrent(endpoint)
 		}
 		return now, nil
 	}
-	if reason == v1alpha1.ReasonRollingOut {
-		r.turns.seen(client.ObjectKeyFromObject(endpoint))
-		return now, nil
+	asked, err := askedItself(endpoint, deployment)
+	if err != nil {
+		return turn{}, err
 	}
-	asked := endpoint.Status.ObservedGeneration != endpoint.Generation // by the endpoint's own change
-	if asked && endpoint.Spec.Sidecar.ImageVersion != "" {
+	if asked && (endpoint.Spec.Sidecar.ImageVersion != "" || imageOf(deployment) == input.Image) {
 		return now, nil
 	}
 	now.image, now.keep = imageOf(deployment), !asked
-	now.given, err = r.askTurn(ctx, endpoint)
+	now.given, err = r.askTurn(ctx, endpoint, template)
 	return now, err
 }
 
+// hasTurn reports whether the endpoint may go on with a turn that it was given, or that failed with these very pods.
+func (r *Reconciler) hasTurn(endpoint *v1alpha1.WeChatEndpoint, template string) bool {
+	turn, reason := endpoint.Status.Rollout, rolloutReason(endpoint)
+	switch {
+	case turn != nil && reason == v1alpha1.ReasonRollingOut:
+		r.turns.seen(client.ObjectKeyFromObject(endpoint))
+		turn.Template = template // another one while it lasts is the same turn
+		return true
+	case turn != nil && reason == v1alpha1.ReasonRolloutFailed:
+		return turn.Template == template
+	}
+	return false
+}
+
+// askedItself reports whether the endpoint asks for other pods than it did when its Deployment was applied.
+func askedItself(endpoint *v1alpha1.WeChatEndpoint, deployment *appsv1.Deployment) (bool, error) {
+	asked, err := render.Asked(endpoint)
+	if err != nil {
+		return false, fmt.Errorf("reading what is asked of the pods: %w", err)
+	}
+	before, known := deployment.Annotations[v1alpha1.AnnotationAsked]
+	return known && before != asked, nil
+}
+
 // askTurn gives the endpoint a turn, unless pods of another one fail or enough are being replaced.
-func (r *Reconciler) askTurn(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) (bool, error) {
+func (r *Reconciler) askTurn(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, template string) (bool, error) {
 	r.turns.mu.Lock()
 	defer r.turns.mu.Unlock()
 	key := client.ObjectKeyFromObject(endpoint)
@@ -115,7 +141,7 @@ func (r *Reconciler) askTurn(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 	rolling, failed := 0, false
 	for i := range all.Items {
 		other := &all.Items[i]
-		if other.UID == endpoint.UID {
+		if other.UID == endpoint.UID || !other.DeletionTimestamp.IsZero() {
 			continue
 		}
 		reason := rolloutReason(other)
@@ -124,7 +150,7 @@ func (r *Reconciler) askTurn(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 			rolling++
 		}
 	}
-	endpoint.Status.RollingSince = nil
+	endpoint.Status.Rollout = nil
 	most := r.Options.Rollout.maxEndpoints()
 	switch {
 	case failed:
@@ -140,7 +166,7 @@ func (r *Reconciler) askTurn(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 		r.turns.given = map[client.ObjectKey]bool{}
 	}
 	r.turns.given[key] = true
-	endpoint.Status.RollingSince = new(metav1.Now().Rfc3339Copy())
+	endpoint.Status.Rollout = &v1alpha1.RolloutTurn{Since: metav1.Now().Rfc3339Copy(), Template: template, FailingBefore: firstFailing(endpoint) != ""}
 	set(endpoint, v1alpha1.ConditionSidecarCurrent, metav1.ConditionFalse, v1alpha1.ReasonRollingOut,
 		"the pods are being replaced by those that the installation asks for, none of them before the next one serves: wait")
 	return true, nil
@@ -159,28 +185,34 @@ func (r *Reconciler) judgeTurn(ctx context.Context, endpoint *v1alpha1.WeChatEnd
 	if err != nil {
 		return 0, err
 	}
-	began := value(endpoint.Status.RollingSince)
-	left := time.Until(began.Add(r.Options.Rollout.progressDeadline()))
+	began := value(endpoint.Status.Rollout)
+	given := deployment != nil && deployment.Annotations[v1alpha1.AnnotationTemplate] == now.template
+	left := time.Until(began.Since.Add(r.Options.Rollout.progressDeadline()))
 	switch {
-	case deployment != nil && deployment.Annotations[v1alpha1.AnnotationTemplate] == now.template && rolledOut(deployment) && serves(endpoint, deployment):
+	case given && rolledOut(deployment) && serves(endpoint, deployment):
 		r.showCurrent(endpoint)
 		return 0, nil
 	case reason == v1alpha1.ReasonRolloutFailed:
 		return 0, nil
 	case left > 0:
 		return left, nil
-	case failedBefore(endpoint, began):
-		r.showCurrent(endpoint) // it was broken before: that is no fault of the new pods
+	case given && began.FailingBefore:
+		r.showCurrent(endpoint) // that is no fault of the new pods
 		return 0, nil
 	}
+	why := "They were refused"
+	if given {
+		why = "See " + firstFailing(endpoint)
+	}
 	set(endpoint, v1alpha1.ConditionSidecarCurrent, metav1.ConditionFalse, v1alpha1.ReasonRolloutFailed, fmt.Sprintf(
-		"the new pods (image %s) were not available and verified within %v, so that no other endpoint gets them; those before go on until then. See %s; then give the installation another image, or set sidecar.imageVersion or paused here",
-		now.image, r.Options.Rollout.progressDeadline(), firstFailing(endpoint)))
+		"the new pods (image %s) were not available and verified within %v, so that no other endpoint gets them; those before go on until then. %s; then give the installation another image, or set sidecar.imageVersion or paused here",
+		now.image, r.Options.Rollout.progressDeadline(), why))
 	return 0, nil
 }
 
 // leaveTurn lets an endpoint that cannot be applied now hold up nobody.
-func leaveTurn(endpoint *v1alpha1.WeChatEndpoint) {
+func (r *Reconciler) leaveTurn(endpoint *v1alpha1.WeChatEndpoint) {
+	r.turns.seen(client.ObjectKeyFromObject(endpoint))
 	reason, message := v1alpha1.ReasonWaiting, "the pods go on as they are: first see to the conditions that are not True"
 	if endpoint.Spec.Paused {
 		reason, message = v1alpha1.ReasonPaused, "spec.paused is true, so that the pods go on as they are: set it to false when the operator may work on"
@@ -190,13 +222,13 @@ func leaveTurn(endpoint *v1alpha1.WeChatEndpoint) {
 	case current.Status == metav1.ConditionTrue:
 		set(endpoint, current.Type, current.Status, current.Reason, current.Message)
 	default:
-		endpoint.Status.RollingSince = nil
+		endpoint.Status.Rollout = nil
 		set(endpoint, current.Type, metav1.ConditionUnknown, reason, message)
 	}
 }
 
 func (r *Reconciler) showCurrent(endpoint *v1alpha1.WeChatEndpoint) {
-	endpoint.Status.RollingSince = nil
+	endpoint.Status.Rollout = nil
 	message := "the pods are what the installation asks for: image "
 	if endpoint.Spec.Sidecar.ImageVersion != "" {
 		message = "the pods have the image that sidecar.imageVersion asks for: "
@@ -225,12 +257,6 @@ func firstFailing(endpoint *v1alpha1.WeChatEndpoint) string {
 		}
 	}
 	return ""
-}
-
-// failedBefore reports whether the condition that does not hold has not done so since before that time.
-func failedBefore(endpoint *v1alpha1.WeChatEndpoint, then metav1.Time) bool {
-	condition := apimeta.FindStatusCondition(endpoint.Status.Conditions, firstFailing(endpoint))
-	return condition != nil && condition.LastTransitionTime.Before(&then)
 }
 
 func imageOf(deployment *appsv1.Deployment) string {
@@ -263,7 +289,8 @@ var turnMoved = predicate.Funcs{
 	UpdateFunc: func(e event.UpdateEvent) bool {
 		before, after := rolloutReason(e.ObjectOld.(*v1alpha1.WeChatEndpoint)), rolloutReason(e.ObjectNew.(*v1alpha1.WeChatEndpoint))
 		began := after == v1alpha1.ReasonRollingOut && before != v1alpha1.ReasonRolloutFailed
-		return before != after && before != "" && !began && !waitsForTurn(after)
+		waits := waitsForTurn(after) && before != v1alpha1.ReasonRolloutFailed // then nobody need wait for it any more
+		return before != after && before != "" && !began && !waits
 	},
 }
 

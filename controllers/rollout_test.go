@@ -136,7 +136,7 @@ func TestRollout(t *testing.T) {
 		c.want(t, "SidecarCurrent 2", "RollingOut 2", "RollingOut 2", "RolloutQueued 1", "RolloutQueued 1")
 		work(t, c.scenes[1:3]...)
 		c.want(t, "SidecarCurrent 2", "SidecarCurrent 2", "SidecarCurrent 2", "RollingOut 2", "RollingOut 2")
-		if since := c.scenes[0].endpoint(t).Status.RollingSince; since != nil {
+		if since := c.scenes[0].endpoint(t).Status.Rollout; since != nil {
 			t.Errorf("an endpoint that is rolled out is still rolling since %v", since)
 		}
 		work(t, c.scenes[3:]...)

@@ -43,10 +43,13 @@ type route struct {
 
 // observeExposure says what became of the route, deletes what it replaces, and tries it. It returns when to look again;
 // zero is never.
-func (r *Reconciler) observeExposure(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input render.Input, applied bool) (time.Duration, error) {
-	found, err := r.observeRoute(ctx, endpoint, applied)
+func (r *Reconciler) observeExposure(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input render.Input, done outcome, current bool) (time.Duration, error) {
+	found, err := r.observeRoute(ctx, endpoint, done.applied)
+	if refused := done.refused.route(); refused != nil {
+		err = refused
+	}
 	again := unseen(err)
-	if err == nil && applied {
+	if err == nil && done.applied {
 		again, err = r.retireRoute(ctx, endpoint, found)
 	}
 	if err := record(endpoint, v1alpha1.ConditionRouteProgrammed, err); err != nil {
@@ -55,7 +58,7 @@ func (r *Reconciler) observeExposure(ctx context.Context, endpoint *v1alpha1.WeC
 	if err == nil {
 		r.limitClaim(endpoint)
 	}
-	r.reach(ctx, endpoint, input, applied, found)
+	r.reach(ctx, endpoint, input, current, found)
 	return soonest(again, reachDelay(endpoint)), nil
 }
 

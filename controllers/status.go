@@ -83,12 +83,14 @@ func success(endpoint *v1alpha1.WeChatEndpoint, condition string) (reason, messa
 	return v1alpha1.ReasonRouteProgrammed, "Ingress " + render.Name(endpoint) + " is applied and its class exists"
 }
 
-// waitForOthers marks what cannot be known before there is anything that runs.
-func waitForOthers(endpoint *v1alpha1.WeChatEndpoint) {
-	for _, condition := range []string{
-		v1alpha1.ConditionSidecarAvailable, v1alpha1.ConditionRouteProgrammed, v1alpha1.ConditionVerified, v1alpha1.ConditionReachable,
+// waitForOthers marks what cannot be known before there is anything that runs, but for what was refused on the way there.
+func waitForOthers(endpoint *v1alpha1.WeChatEndpoint, refused *refusedError) {
+	var waiting error = refs.Waitf(v1alpha1.ReasonWaiting, "nothing runs yet: first see to the conditions before this one")
+	for condition, refusal := range map[string]error{
+		v1alpha1.ConditionSidecarAvailable: refused.pods(), v1alpha1.ConditionRouteProgrammed: refused.route(),
+		v1alpha1.ConditionVerified: nil, v1alpha1.ConditionReachable: nil,
 	} {
-		set(endpoint, condition, metav1.ConditionUnknown, v1alpha1.ReasonWaiting, "nothing runs yet: first see to the conditions before this one")
+		_ = record(endpoint, condition, cmp.Or(refusal, waiting)) // fails of nothing but what the API server failed at
 	}
 }
 

@@ -110,7 +110,7 @@ func programmedSince(endpoint *v1alpha1.WeChatEndpoint, long time.Duration) bool
 }
 
 // reachSeldom is how often the address is tried that did not lead to the pods for long.
-const reachSeldom = time.Minute
+const reachSeldom = resync
 
 // reachDelay is when to try the address again: soon after it failed first, and then less and less often. Zero is never.
 func reachDelay(endpoint *v1alpha1.WeChatEndpoint) time.Duration {
@@ -118,7 +118,7 @@ func reachDelay(endpoint *v1alpha1.WeChatEndpoint) time.Duration {
 	if condition == nil || condition.Reason != v1alpha1.ReasonNotReachable && condition.Reason != v1alpha1.ReasonProgressing {
 		return 0
 	}
-	return min(max(time.Since(condition.LastTransitionTime.Time)/4, askAgain), reachSeldom)
+	return growing(condition, reachSeldom)
 }
 
 func subjectOf(endpoint *v1alpha1.WeChatEndpoint, input render.Input) probe.Subject {

@@ -8,11 +8,13 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -94,13 +96,16 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 	if done.pairs != nil {
 		showCredentials(endpoint, done.pairs)
 	}
-	if !done.applied {
-		leaveTurn(endpoint)
+	if !done.applied && !done.keepsTurn() {
+		r.leaveTurn(endpoint)
 	}
-	again := soonest(unseen(found.refused), untilAuditTurns(endpoint, time.Now()))
+	again := soonest(unseen(found.refused), soonest(untilAuditTurns(endpoint, time.Now()), refusedAgain(endpoint, done.refused)))
 	if done.generation == "" {
-		waitForOthers(endpoint)
+		waitForOthers(endpoint, done.refused)
 		return again, nil
+	}
+	if done.generation != found.live.generation { // until the pods were looked at: whatever fails on the way to them
+		set(endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonProgressing, "the pods are about to be given this")
 	}
 	observed, err := r.observe(ctx, endpoint, found.input, done)
 	return soonest(again, observed), errors.Join(err,
@@ -124,6 +129,7 @@ func (r *Reconciler) resolve(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 		return findings{}, err
 	}
 	found := findings{live: live, input: r.newInput(endpoint)}
+	found.input.Serving = live.generation != ""
 	found.refused = r.accept(ctx, endpoint) // before describe: the status still says which URL was published
 	found.backend = r.resolveBackend(ctx, endpoint, &found.input)
 	found.outdated = r.checkUnderstood(ctx, endpoint, found.input, live)
@@ -152,7 +158,7 @@ func (f findings) record(endpoint *v1alpha1.WeChatEndpoint) error {
 }
 
 // serve applies what was found: all that the spec asks for, or, where that cannot be served, the credentials alone. What is
-// refused on the way is added to the findings.
+// found on the way to be in somebody else's hands is added to the findings.
 func (r *Reconciler) serve(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, found *findings) (outcome, error) {
 	done := outcome{generation: found.live.generation, lag: found.outdated}
 	switch {
@@ -163,12 +169,25 @@ func (r *Reconciler) serve(ctx context.Context, endpoint *v1alpha1.WeChatEndpoin
 		return done, nil
 	case found.refused == nil && found.backend == nil:
 		err := r.applyChildren(ctx, endpoint, found.input, found.live, &done)
-		found.refused, done.applied = refusal(endpoint, err), err == nil
-		return done, nil
-	case found.input.Served != nil:
-		return done, realError(r.applyCredentials(ctx, endpoint, found.input, &done))
+		done.applied = err == nil
+		if done.applied {
+			return done, nil
+		}
+		if !errors.As(err, &done.refused) {
+			if found.refused = err; !waits(err) {
+				return done, err
+			}
+		}
+		found.input.Served = found.live.config // what serves goes on with what it has
 	}
-	return done, nil
+	if found.input.Served == nil {
+		return done, nil
+	}
+	err := r.applyCredentials(ctx, endpoint, found.input, &done)
+	if errors.As(err, new(*refusedError)) && done.refused != nil {
+		err = nil // the status tells of the first one
+	}
+	return done, realError(err)
 }
 
 // outcome is what became of applying what was rendered.
@@ -176,23 +195,34 @@ type outcome struct {
 	generation string        // of the files that the pods should serve; empty before the first
 	pairs      []config.Pair // that they accept, if they were written or found in order; otherwise nil
 	applied    bool          // all that the spec asks for
+	refused    *refusedError // what the API server did not take of it, or nil
 	turn       turn
 	lag        error // why the pods are not given what the spec asks for, or nil
 }
 
+// keepsTurn reports whether the pods themselves were refused, or what comes after them: then a turn is judged by them.
+func (o outcome) keepsTurn() bool {
+	return o.refused != nil && slices.Contains([]string{"Deployment", "HorizontalPodAutoscaler", "ConfigMap", "Secret"}, o.refused.kind)
+}
+
 // observe says what became of what was applied, from the pods to the route, and returns when to look again. Zero is never.
 func (r *Reconciler) observe(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input render.Input, done outcome) (time.Duration, error) {
-	behind, err := r.observeSidecar(ctx, endpoint, done.generation, done.lag)
+	behind, err := r.observeSidecar(ctx, endpoint, done.generation, errors.Join(done.refused.pods(), done.lag))
 	again := untilRotationTurns(endpoint, time.Now())
+	if done.pairs == nil && again > 0 {
+		again = max(again, lookAgain) // what is due is not written now
+	}
 	if behind {
 		again = askDelay(endpoint)
 	}
-	verifyErr := r.verify(ctx, endpoint, input, done.applied)
+	// What runs while the endpoint is paused is this very spec, unless it was changed since.
+	current := done.applied || endpoint.Spec.Paused && done.lag == nil
+	verifyErr := r.verify(ctx, endpoint, input, current)
 	if !behind && apimeta.IsStatusConditionFalse(endpoint.Status.Conditions, v1alpha1.ConditionVerified) {
 		again = soonest(again, askSeldom)
 	}
 	turned, turnErr := r.judgeTurn(ctx, endpoint, done.turn)
-	exposed, exposureErr := r.observeExposure(ctx, endpoint, input, done.applied)
+	exposed, exposureErr := r.observeExposure(ctx, endpoint, input, done, current)
 	return soonest(again, soonest(turned, exposed)), errors.Join(err, verifyErr, turnErr, exposureErr, r.observeBypasses(ctx, endpoint))
 }
 

@@ -165,6 +165,8 @@ const (
 	AnnotationGeneration = "wechatendpoint.io/generation"
 	// AnnotationTemplate is on the sidecar's Deployment and says for what template of pods it was applied, by a digest.
 	AnnotationTemplate = "wechatendpoint.io/template"
+	// AnnotationAsked is on the sidecar's Deployment and says what of its pods the endpoint itself had asked for, by a digest.
+	AnnotationAsked = "wechatendpoint.io/asked"
 )
 
 // Keys of the user's Secret.

@@ -645,6 +645,18 @@ type PullSecret struct {
 	Name string `json:"name,omitempty"`
 }
 
+// RolloutTurn is an endpoint's turn in a rollout of the installation's.
+type RolloutTurn struct {
+	// since is when it began.
+	Since metav1.Time `json:"since"`
+	// template names the pods that it is for, by a digest.
+	// +kubebuilder:validation:MaxLength=64
+	Template string `json:"template"`
+	// failingBefore says that the pods were not available or not verified before it began: it is no fault of the new ones.
+	// +optional
+	FailingBefore bool `json:"failingBefore,omitempty"`
+}
+
 // WeChatEndpointStatus is what the operator saw.
 type WeChatEndpointStatus struct {
 	// conditions say what holds and what to do about what does not: Accepted, CredentialsResolved, BackendResolved,
@@ -675,10 +687,9 @@ type WeChatEndpointStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// rollingSince is when it became this endpoint's turn to get the pods that the installation asks for now. Left out, they
-	// are not being replaced.
+	// rollout is this endpoint's turn to get the pods that the installation asks for now. Left out, it has none.
 	// +optional
-	RollingSince *metav1.Time `json:"rollingSince,omitempty"`
+	Rollout *RolloutTurn `json:"rollout,omitempty"`
 
 	// credentials are the accepted credentials.
 	// +optional

@@ -36,9 +36,13 @@ func makeDeployment(in Input) (*apps.DeploymentApplyConfiguration, error) {
 	if err != nil {
 		return nil, err
 	}
+	asked, err := Asked(endpoint)
+	if err != nil {
+		return nil, err
+	}
 	deployment := apps.Deployment(Name(endpoint), endpoint.Namespace).
 		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint)).
-		WithAnnotations(map[string]string{v1alpha1.AnnotationTemplate: digest})
+		WithAnnotations(map[string]string{v1alpha1.AnnotationTemplate: digest, v1alpha1.AnnotationAsked: asked})
 	spec := apps.DeploymentSpec()
 	if endpoint.Spec.Sidecar.Autoscaling == nil {
 		spec.WithReplicas(Replicas(endpoint)) // otherwise the HorizontalPodAutoscaler's
@@ -61,13 +65,21 @@ func Template(in Input) (string, error) {
 	return digestOf(template)
 }
 
-func digestOf(template *core.PodTemplateSpecApplyConfiguration) (string, error) {
+func digestOf(template any) (string, error) {
 	text, err := json.Marshal(template)
 	if err != nil {
 		return "", fmt.Errorf("writing the template of the pods: %w", err)
 	}
 	digest := sha256.Sum256(text)
 	return hex.EncodeToString(digest[:8]), nil
+}
+
+// Asked names what the endpoint itself asks for of its pods, by a digest: it stays the same when the installation asks for
+// something else, and when the endpoint changes what is not of the pods.
+func Asked(endpoint *v1alpha1.WeChatEndpoint) (string, error) {
+	sidecar := endpoint.Spec.Sidecar
+	sidecar.Replicas, sidecar.Autoscaling = nil, nil
+	return digestOf(sidecar)
 }
 
 func makeTemplate(in Input) (*core.PodTemplateSpecApplyConfiguration, error) {

@@ -7,6 +7,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/applyconfigurations/core/v1"
@@ -21,6 +22,8 @@ type Input struct {
 	Endpoint *v1alpha1.WeChatEndpoint
 	// Served, where the endpoint's spec cannot be served, is the configuration that goes on instead; otherwise nil.
 	Served *config.Config
+	// Serving says that pods have files already.
+	Serving bool
 	// BackendURL is http://host:port of the app, or https://.
 	BackendURL string
 	// RuleURLs are those of the backends of spec.rules, in their order; empty where a rule has none.
@@ -38,8 +41,9 @@ type Input struct {
 	OperatorNamespace string
 }
 
-// Objects are the children of an endpoint, in the order in which they are applied: what a pod needs comes before it, and
-// the route comes last.
+// Objects are the children of an endpoint, in the order in which they are applied. At first what a pod needs comes before it,
+// and the route comes last. Where pods serve already, their files come last, and before them the pods: the API server, a quota
+// or a webhook may refuse any other object, and then nothing must have changed for what serves.
 type Objects struct {
 	// Generation names the configuration together with the credentials; both files carry it.
 	Generation string
@@ -57,32 +61,34 @@ func Make(in Input) (Objects, error) {
 	if err != nil {
 		return Objects{}, fmt.Errorf("rendering the Deployment: %w", err)
 	}
-	objects := Objects{Generation: files.generation}
-	objects.Children = []runtime.ApplyConfiguration{
-		makeServiceAccount(in.Endpoint),
-		makeConfigMap(in.Endpoint, files),
-		makeGatewayKey(in), // before the credentials, which repeat it: what is random must be kept first
-		makeSecret(in.Endpoint, files),
-	}
+	type children = []runtime.ApplyConfiguration
+	written := children{makeConfigMap(in.Endpoint, files), makeSecret(in.Endpoint, files)}
+	around := children{makeServiceAccount(in.Endpoint), makeGatewayKey(in)} // before the credentials, which repeat the key: what is random must be kept first
 	if in.NetworkPolicy.Enabled {
-		objects.Children = append(objects.Children, makeNetworkPolicy(in)) // before the pods: there is no moment without it
+		around = append(around, makeNetworkPolicy(in)) // before the pods: there is no moment without it
 	}
-	objects.Children = append(objects.Children,
-		deployment,
-		makePodDisruptionBudget(in.Endpoint),
-		makeService(in.Endpoint),
-	)
+	pods := children{deployment}
 	if scaling := in.Endpoint.Spec.Sidecar.Autoscaling; scaling != nil {
-		objects.Children = append(objects.Children, makeAutoscaler(in.Endpoint, scaling))
+		pods = append(pods, makeAutoscaler(in.Endpoint, scaling))
 	}
-	switch in.Endpoint.Spec.URL.Exposure {
+	access := append(children{makePodDisruptionBudget(in.Endpoint), makeService(in.Endpoint)}, makeRoute(in.Endpoint)...)
+	order := []children{around, written, pods, access}
+	if in.Serving {
+		order = []children{around, access, pods, written}
+	}
+	return Objects{Generation: files.generation, Children: slices.Concat(order...)}, nil
+}
+
+// makeRoute renders what publishes the URL, if anything does.
+func makeRoute(endpoint *v1alpha1.WeChatEndpoint) []runtime.ApplyConfiguration {
+	switch endpoint.Spec.URL.Exposure {
 	case v1alpha1.ExposureIngress:
-		objects.Children = append(objects.Children, makeIngress(in.Endpoint))
+		return []runtime.ApplyConfiguration{makeIngress(endpoint)}
 	case v1alpha1.ExposureHTTPRoute:
-		objects.Children = append(objects.Children, makeHTTPRoute(in.Endpoint))
-	case v1alpha1.ExposureNone:
+		return []runtime.ApplyConfiguration{makeHTTPRoute(endpoint)}
+	default:
+		return nil
 	}
-	return objects, nil
 }
 
 // owner makes the garbage collector delete a child with its endpoint.

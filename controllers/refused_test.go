@@ -1,0 +1,180 @@
+//go:build integration
+
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+)
+
+// tooMuch is what the API server refuses of a Deployment, and no rule of the CRD.
+func tooMuch(spec *v1alpha1.WeChatEndpointSpec) {
+	spec.Sidecar.Resources = &corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")},
+		Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("32Mi")},
+	}
+}
+
+// bareAddress is what the API server refuses of an Ingress, and no rule of the CRD.
+func bareAddress(spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Host = "192.0.2.1" }
+
+// TestWhatIsRefusedChangesNothingForWhatServes: the API server refuses one object of a changed endpoint. Its pods go on with the
+// configuration that fits the objects that there are, and what leaked is revoked all the same.
+func TestWhatIsRefusedChangesNothingForWhatServes(t *testing.T) {
+	w := newWorld(t)
+	for name, test := range map[string]struct {
+		edit              func(*v1alpha1.WeChatEndpointSpec)
+		condition, reason string
+	}{
+		"the route":      {bareAddress, v1alpha1.ConditionRouteProgrammed, v1alpha1.ReasonRouteNotAccepted},
+		"the Deployment": {tooMuch, v1alpha1.ConditionSidecarAvailable, v1alpha1.ReasonPodsNotCreated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := w.newPlay(t)
+			p.serve(t, anything)
+			before, _ := p.files(t)
+			p.change(t, func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL.Path = "/elsewhere"; test.edit(&e.Spec) })
+			p.settleAs(t, test.condition, test.reason)
+
+			p.changeToken(t)
+			p.settleAs(t, test.condition, test.reason)
+			p.revoke(t)
+			p.settleAs(t, test.condition, test.reason)
+			after, credentials := p.files(t)
+			if diff := cmp.Diff(before, after, cmpopts.IgnoreFields(config.Config{}, "Generation")); diff != "" {
+				t.Errorf("the configuration of the pods changed (-before +after):\n%s", diff)
+			}
+			if len(credentials.Pairs) != 1 || credentials.Pairs[0].Token != "a-newer-token" || p.loaded != credentials.Generation {
+				t.Errorf("the pods serve %s, given are %d pairs of generation %s", p.loaded, len(credentials.Pairs), credentials.Generation)
+			}
+			if told := p.endpoint(t).Status.Credentials.Generation; told != 2 {
+				t.Errorf("the status says generation %d of the credentials", told)
+			}
+			version := p.endpoint(t).ResourceVersion
+			p.round(t)
+			if p.endpoint(t).ResourceVersion != version {
+				t.Error("the status is written again and again")
+			}
+		})
+	}
+}
+
+// settleAs goes on for some rounds, after which the condition must not hold for that reason.
+func (p *play) settleAs(t *testing.T, condition, reason string) {
+	t.Helper()
+	for range 3 {
+		p.round(t)
+	}
+	p.wantCondition(t, condition, metav1.ConditionFalse, reason)
+	p.wantCondition(t, v1alpha1.ConditionReady, metav1.ConditionFalse, reason)
+}
+
+func (p *play) wantCondition(t *testing.T, condition string, status metav1.ConditionStatus, reason string) {
+	t.Helper()
+	for _, c := range p.endpoint(t).Status.Conditions {
+		if c.Type == condition && c.Status == status && c.Reason == reason {
+			return
+		}
+	}
+	t.Fatalf("%s is not %s for the reason %s: %+v", condition, status, reason, p.endpoint(t).Status.Conditions)
+}
+
+// files are those that the pods are given.
+func (p *play) files(t *testing.T) (config.Config, config.Credentials) {
+	t.Helper()
+	meta := metav1.ObjectMeta{Namespace: p.namespace, Name: "shop-sidecar"}
+	configMap, secret := &corev1.ConfigMap{ObjectMeta: meta}, &corev1.Secret{ObjectMeta: meta}
+	p.get(t, configMap)
+	p.get(t, secret)
+	parsed, configErr := config.Parse([]byte(configMap.Data[config.File]))
+	credentials, credentialsErr := config.ParseCredentials(secret.Data[config.CredentialsFile])
+	if err := errors.Join(configErr, credentialsErr); err != nil {
+		t.Fatal(err)
+	}
+	return parsed, credentials
+}
+
+// TestSilentPodsAreWoken: their kubelets need no way from the operator to the pods.
+func TestSilentPodsAreWoken(t *testing.T) {
+	p := newWorld(t).newPlay(t)
+	p.serve(t, anything)
+	p.silent = errors.New("i/o timeout")
+	p.changeToken(t)
+	p.round(t)
+	_, credentials := p.files(t)
+	if woken := p.pod(t).Annotations[v1alpha1.AnnotationGeneration]; !strings.HasPrefix(woken, credentials.Generation+" ") {
+		t.Errorf("the pod was woken for %q, it is to serve %s", woken, credentials.Generation)
+	}
+	p.wantCondition(t, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonPodsUnreachable)
+}
+
+// TestPausedEndpointIsProvenAgain: a pod of it is replaced.
+func TestPausedEndpointIsProvenAgain(t *testing.T) {
+	p := newWorld(t).newPlay(t)
+	p.serve(t, anything)
+	p.change(t, func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused = true })
+	p.round(t)
+	p.silent = errors.New("i/o timeout")
+	p.round(t)
+	p.wantCondition(t, v1alpha1.ConditionVerified, metav1.ConditionUnknown, v1alpha1.ReasonWaiting)
+	p.silent = nil
+	p.round(t)
+	p.wantCondition(t, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	p.wrong = errors.New("403")
+	p.round(t)
+	p.wantCondition(t, v1alpha1.ConditionVerified, metav1.ConditionFalse, v1alpha1.ReasonNotVerified)
+}
+
+// TestPausedRotationIsNotLookedAtAllTheTime: WeChat uses the newer values, and the end of the older ones may not be written.
+func TestPausedRotationIsNotLookedAtAllTheTime(t *testing.T) {
+	s := newWorld(t).newScene(t)
+	s.make(t)
+	s.settle(t)
+	s.changeToken(t)
+	s.settle(t)
+	s.edit(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.Paused = true })
+	s.use()
+	for range 3 {
+		result, err := s.reconcileWith(t, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.RequeueAfter < 10*time.Second {
+			t.Errorf("it is looked at again after %v", result.RequeueAfter)
+		}
+	}
+}
+
+// TestRulesWhoseMainAppIsGone: that a rule has an app of its own must not keep the operator from saying so.
+func TestRulesWhoseMainAppIsGone(t *testing.T) {
+	p := newWorld(t).newPlay(t)
+	other := appService(p.namespace)
+	other.Name = "chat"
+	p.create(t, other)
+	p.serve(t, func(e *v1alpha1.WeChatEndpoint) {
+		backend := e.Spec.Backend
+		backend.Service.Name = other.Name
+		e.Spec.Rules = []v1alpha1.Rule{{Match: v1alpha1.RuleMatch{MsgType: "text"}, Action: v1alpha1.RuleActionForward, Backend: &backend}}
+	})
+	p.deleteService(t)
+	p.settleAs(t, v1alpha1.ConditionBackendResolved, v1alpha1.ReasonServiceNotFound)
+	p.changeToken(t)
+	p.round(t)
+	if _, credentials := p.files(t); len(credentials.Pairs) != 2 {
+		t.Errorf("the credentials do not go on: %d pairs", len(credentials.Pairs))
+	}
+}

@@ -70,7 +70,7 @@ func start(ctx context.Context, s settings) (_ *bench, err error) {
 		return nil, errors.Join(err, b.stop())
 	}
 	class := &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "bench"}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/none"}}
-	if err := b.client.Create(ctx, class); err != nil {
+	if err := errors.Join(b.client.Create(ctx, class), b.makeNamespace(ctx, operatorNamespace)); err != nil {
 		return nil, errors.Join(err, b.stop())
 	}
 	return b, nil

@@ -22,12 +22,14 @@ import (
 
 // step is what a cluster costs that has grown to so many endpoints.
 type step struct {
-	endpoints   int
-	took        time.Duration // until all new ones were Ready
-	firstStatus float64       // requests of a new endpoint until its first status, and with it
-	untilReady  float64       // and until it was Ready
-	rss         float64       // of the operator, MiB
-	cpuEach     float64       // of the operator, ms for each new endpoint
+	endpoints    int
+	took         time.Duration   // until all new ones were Ready
+	firstStatus  float64         // requests of a new endpoint until its first status, and with it
+	untilReady   float64         // and until it was Ready
+	rss          float64         // of the operator, MiB
+	cpuEach      float64         // of the operator, ms for each new endpoint
+	resyncWrites int             // of an operator that starts beside all of them
+	rotations    []time.Duration // one after the other, sorted
 }
 
 func selectorOf(match client.MatchingLabels) labels.Selector {
@@ -42,36 +44,61 @@ func (b *bench) grow(ctx context.Context) ([]step, error) {
 	var steps []step
 	from := 0
 	for _, to := range b.settings.steps {
-		if err := b.makeGround(ctx, "grow", from, to); err != nil {
-			return nil, err
-		}
-		before, err := b.operator.cpu()
+		s, err := b.growTo(ctx, from, to)
 		if err != nil {
-			return nil, err
-		}
-		began := time.Now()
-		if err := b.makeEndpoints(ctx, "grow", from, to); err != nil {
-			return nil, err
-		}
-		if err := b.awaitReady(ctx, to); err != nil {
-			return nil, err
-		}
-		s := step{endpoints: to, took: time.Since(began)}
-		after, err := b.operator.cpu()
-		if err != nil {
-			return nil, err
-		}
-		if s.rss, err = b.operator.rss(); err != nil {
-			return nil, err
-		}
-		s.cpuEach = float64((after - before).Milliseconds()) / float64(to-from)
-		if err := b.countRequests(&s, began, to-from); err != nil {
 			return nil, err
 		}
 		say("%d endpoints: %d new ones Ready after %.1f s, %.2f requests each", to, to-from, s.took.Seconds(), s.untilReady)
+		if err := b.disturb(ctx, &s); err != nil {
+			return nil, err
+		}
+		say("%d endpoints: %d writes of a resync, a rotation takes %.3f s, at most %.3f s", to, s.resyncWrites,
+			percentile(s.rotations, 50).Seconds(), percentile(s.rotations, 99).Seconds())
 		steps, from = append(steps, s), to
 	}
 	return steps, nil
+}
+
+// growTo adds endpoints and measures until all are Ready.
+func (b *bench) growTo(ctx context.Context, from, to int) (step, error) {
+	if err := b.makeGround(ctx, "grow", from, to); err != nil {
+		return step{}, err
+	}
+	before, err := b.operator.cpu()
+	if err != nil {
+		return step{}, err
+	}
+	began := time.Now()
+	if err := b.makeEndpoints(ctx, "grow", from, to); err != nil {
+		return step{}, err
+	}
+	if err := b.awaitReady(ctx, to); err != nil {
+		return step{}, err
+	}
+	s := step{endpoints: to, took: time.Since(began)}
+	after, err := b.operator.cpu()
+	if err != nil {
+		return step{}, err
+	}
+	if s.rss, err = b.operator.rss(); err != nil {
+		return step{}, err
+	}
+	s.cpuEach = float64((after - before).Milliseconds()) / float64(to-from)
+	err = b.countRequests(&s, began, to-from)
+	return s, err
+}
+
+// disturb measures what comes later in the life of so many endpoints: a new operator, and changes of users' Secrets. In this
+// order, because a rotation stays open until WeChat uses the new values, and the operator looks at it now and then.
+func (b *bench) disturb(ctx context.Context, s *step) (err error) {
+	if s.resyncWrites, err = b.resync(ctx); err != nil {
+		return err
+	}
+	token := fmt.Sprintf("BenchStep%d", s.endpoints) // another one than before, or nothing would change
+	if s.rotations, err = b.rotateSome(ctx, s.endpoints, stepRotations, 1, token); err != nil {
+		return err
+	}
+	return b.awaitQuiet(ctx) // what the operator still writes for them is no part of the next step
 }
 
 // countRequests divides the operator's requests among the endpoints.
@@ -125,26 +152,29 @@ func (b *bench) awaitReady(ctx context.Context, n int) error {
 // many is how many users' Secrets change at once.
 const many = 20
 
-// rotate changes users' Secrets, first one after the other and then many at once, and returns how long each took to stand in
-// the sidecars' Secret, sorted.
+// stepRotations is how many users' Secrets change after each step.
+const stepRotations = 20
+
+// rotate changes users' Secrets, first one after the other and then many at once, and returns how long each took.
 func (b *bench) rotate(ctx context.Context) (single, crowded []time.Duration, err error) {
-	for _, of := range []struct {
-		latencies   *[]time.Duration
-		concurrency int
-		token       string
-	}{{&single, 1, "BenchToken2"}, {&crowded, many, "BenchToken3"}} {
-		chosen := rand.Perm(b.settings.steps[len(b.settings.steps)-1]) //nolint:gosec // any will do
-		latencies := make([]time.Duration, min(len(chosen), b.settings.rotations))
-		err := each(ctx, of.concurrency, len(latencies), func(ctx context.Context, i int) error {
-			return b.rotateOne(ctx, chosen[i], of.token, &latencies[i])
-		})
-		if err != nil {
-			return nil, nil, err
-		}
-		slices.Sort(latencies)
-		*of.latencies = latencies
+	endpoints := b.settings.steps[len(b.settings.steps)-1]
+	if single, err = b.rotateSome(ctx, endpoints, b.settings.rotations, 1, "BenchToken2"); err != nil {
+		return nil, nil, err
 	}
-	return single, crowded, nil
+	crowded, err = b.rotateSome(ctx, endpoints, b.settings.rotations, many, "BenchToken3")
+	return single, crowded, err
+}
+
+// rotateSome changes the Secrets of some of the endpoints, each once, and returns how long each took to stand in the sidecars'
+// Secret, sorted.
+func (b *bench) rotateSome(ctx context.Context, endpoints, changes, concurrency int, token string) ([]time.Duration, error) {
+	chosen := rand.Perm(endpoints) //nolint:gosec // any will do
+	latencies := make([]time.Duration, min(endpoints, changes))
+	err := each(ctx, concurrency, len(latencies), func(ctx context.Context, i int) error {
+		return b.rotateOne(ctx, chosen[i], token, &latencies[i])
+	})
+	slices.Sort(latencies)
+	return latencies, err
 }
 
 func (b *bench) rotateOne(ctx context.Context, i int, token string, took *time.Duration) error {

@@ -6,10 +6,11 @@
 // The operator runs as its own binary, so that its memory and CPU can be read from the kernel, and its requests from the API
 // server's audit log by their user agent. There is no kubelet: a player in this process makes the pods of each Deployment, with
 // loopback addresses, and answers on them as sidecars do. So the operator makes every call that it makes in a cluster, asks
-// every pod, and endpoints become Ready. Ten thousand Secrets that are none of its business are there, too.
+// every pod, and endpoints become Ready. Ten thousand Secrets that are none of its business are there, too. The operator is
+// configured as the chart does by default.
 //
 // Time is compared side by side, in rounds: the operator makes the children of 500 endpoints, and then a bare client writes the
-// very same objects to other namespaces with the same concurrency.
+// very same objects to other namespaces with the same concurrency; and so with 1,000.
 package main
 
 import (
@@ -42,6 +43,8 @@ type settings struct {
 	binary      string
 	endpoints   int
 	rounds      int
+	large       int // endpoints of the rounds that show how the ratio grows
+	largeRounds int
 	concurrency int
 	secrets     int
 	steps       []int
@@ -50,7 +53,7 @@ type settings struct {
 }
 
 func run(ctx context.Context, args []string) error {
-	s := settings{steps: []int{100, 500, 1000}}
+	s := settings{steps: []int{100, 500, 1000}, large: 1000, largeRounds: 2}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&s.binary, "operator", "bin/operator", "the operator's binary")
 	flags.IntVar(&s.endpoints, "endpoints", 500, "endpoints of a round")
@@ -65,6 +68,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	if *quick {
 		s.endpoints, s.rounds, s.secrets, s.rotations, s.steps = 20, 1, 100, 10, []int{10, 20}
+		s.large, s.largeRounds = 40, 1
 	}
 	ctrl.SetLogger(logr.Discard())
 	b, err := start(ctx, s)
@@ -80,7 +84,11 @@ func (b *bench) measure(ctx context.Context) error {
 	if err := b.makeForeignSecrets(ctx); err != nil {
 		return err
 	}
-	byTime, byCPU, err := b.compare(ctx)
+	usual, err := b.compare(ctx, b.settings.endpoints, b.settings.rounds)
+	if err != nil {
+		return err
+	}
+	large, err := b.compare(ctx, b.settings.large, b.settings.largeRounds)
 	if err != nil {
 		return err
 	}
@@ -93,24 +101,16 @@ func (b *bench) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	writes, err := b.resync(ctx) // before the rotations, which are looked at again and again until WeChat uses them
-	if err != nil {
-		return err
-	}
 	single, crowded, err := b.rotate(ctx)
 	if err != nil {
 		return err
 	}
+	printSteps(steps)
+	usual.print()
+	large.print()
 	last := steps[len(steps)-1]
-	fmt.Printf("\n%-10s %12s %14s %14s %10s %12s\n", "endpoints", "s to Ready", "first status", "until Ready", "RSS MiB", "CPU ms each")
-	for _, step := range steps {
-		fmt.Printf("%-10d %12.1f %14.2f %14.2f %10.0f %12.1f\n", step.endpoints, step.took.Seconds(), step.firstStatus, step.untilReady, step.rss, step.cpuEach)
-	}
-	fmt.Println()
-	fmt.Printf("bench: apply-%d operator/raw %.2f\n", b.settings.endpoints, byTime)
-	fmt.Printf("bench: apply-%d-cpu operator/raw %.2f\n", b.settings.endpoints, byCPU)
 	fmt.Printf("bench: requests-per-endpoint %.2f\n", last.untilReady)
-	fmt.Printf("bench: resync-writes %d\n", writes)
+	fmt.Printf("bench: resync-writes %d\n", last.resyncWrites)
 	fmt.Printf("bench: rss-mib %.0f\n", last.rss)
 	fmt.Printf("bench: rotate-p50-s %.3f\n", percentile(single, 50).Seconds())
 	fmt.Printf("bench: rotate-p99-s %.3f\n", percentile(single, 99).Seconds())
@@ -119,34 +119,62 @@ func (b *bench) measure(ctx context.Context) error {
 	return nil
 }
 
-// compare returns the medians of the rounds' ratios, of the time and of the control plane's CPU. The latter hardly depends on
-// what else runs on the machine.
-func (b *bench) compare(ctx context.Context) (byTime, byCPU float64, err error) {
-	var times, cpus []float64
-	for round := range b.settings.rounds {
-		ours, err := b.operatorRound(ctx, round)
-		if err != nil {
-			return 0, 0, err
-		}
-		bare, err := b.bareRound(ctx, round)
-		if err != nil {
-			return 0, 0, err
-		}
-		asked, err := b.askedRound(ctx, round)
-		if err != nil {
-			return 0, 0, err
-		}
-		times = append(times, ours.time.Seconds()/bare.time.Seconds())
-		cpus = append(cpus, ours.cpu.Seconds()/bare.cpu.Seconds())
-		say("round %d: %d endpoints, operator %.2f s, bare client %.2f s, ratio %.2f; control plane's CPU %.2f s, of which %.2f s for the users' endpoints themselves, and %.2f s, ratio %.2f", round+1, b.settings.endpoints,
-			ours.time.Seconds(), bare.time.Seconds(), times[round], ours.cpu.Seconds(), asked.cpu.Seconds(), bare.cpu.Seconds(), cpus[round])
-		if err := b.clear(ctx); err != nil {
-			return 0, 0, err
-		}
+func printSteps(steps []step) {
+	fmt.Printf("\n%-10s %12s %14s %14s %10s %12s %14s %12s %12s\n",
+		"endpoints", "s to Ready", "first status", "until Ready", "RSS MiB", "CPU ms each", "resync writes", "rotate p50 s", "p99 s")
+	for _, step := range steps {
+		fmt.Printf("%-10d %12.1f %14.2f %14.2f %10.0f %12.1f %14d %12.3f %12.3f\n",
+			step.endpoints, step.took.Seconds(), step.firstStatus, step.untilReady, step.rss, step.cpuEach,
+			step.resyncWrites, percentile(step.rotations, 50).Seconds(), percentile(step.rotations, 99).Seconds())
 	}
-	return median(times), median(cpus), nil
+	fmt.Println()
 }
 
+// comparison is what the operator takes for so many endpoints, in times of what the bare client takes: the medians of the rounds.
+// The control plane's CPU hardly depends on what else runs on the machine.
+type comparison struct {
+	endpoints     int
+	byTime, byCPU float64
+}
+
+func (c comparison) print() {
+	fmt.Printf("bench: apply-%d operator/raw %.2f\n", c.endpoints, c.byTime)
+	fmt.Printf("bench: apply-%d-cpu operator/raw %.2f\n", c.endpoints, c.byCPU)
+}
+
+func (b *bench) compare(ctx context.Context, endpoints, rounds int) (comparison, error) {
+	var times, cpus []float64
+	for number := range rounds {
+		byTime, byCPU, err := b.compareOnce(ctx, round{endpoints: endpoints, number: number})
+		if err != nil {
+			return comparison{}, err
+		}
+		times, cpus = append(times, byTime), append(cpus, byCPU)
+	}
+	return comparison{endpoints: endpoints, byTime: median(times), byCPU: median(cpus)}, nil
+}
+
+// compareOnce runs every side of a round, and clears up after it.
+func (b *bench) compareOnce(ctx context.Context, r round) (byTime, byCPU float64, err error) {
+	ours, err := b.operatorRound(ctx, r)
+	if err != nil {
+		return 0, 0, err
+	}
+	bare, err := b.bareRound(ctx, r)
+	if err != nil {
+		return 0, 0, err
+	}
+	asked, err := b.askedRound(ctx, r)
+	if err != nil {
+		return 0, 0, err
+	}
+	byTime, byCPU = ours.time.Seconds()/bare.time.Seconds(), ours.cpu.Seconds()/bare.cpu.Seconds()
+	say("round %d: %d endpoints, operator %.2f s, bare client %.2f s, ratio %.2f; control plane's CPU %.2f s, of which %.2f s for the users' endpoints themselves, and %.2f s, ratio %.2f",
+		r.number+1, r.endpoints, ours.time.Seconds(), bare.time.Seconds(), byTime, ours.cpu.Seconds(), asked.cpu.Seconds(), bare.cpu.Seconds(), byCPU)
+	return byTime, byCPU, b.clear(ctx, r)
+}
+
+// median is the upper one of the two in the middle where their number is even.
 func median(values []float64) float64 {
 	slices.Sort(values)
 	return values[len(values)/2]

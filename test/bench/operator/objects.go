@@ -49,6 +49,16 @@ func (b *bench) makeNamespace(ctx context.Context, name string) error {
 	return client.IgnoreAlreadyExists(b.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}))
 }
 
+// makeNamespaces makes those of a set of n endpoints.
+func (b *bench) makeNamespaces(ctx context.Context, set string, n int) error {
+	for i := 0; i < n; i += perNamespace {
+		if err := b.makeNamespace(ctx, place(set, i).Namespace); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // place is where endpoint i of a set is.
 func place(set string, i int) client.ObjectKey {
 	return client.ObjectKey{Namespace: fmt.Sprintf("%s-%03d", set, i/perNamespace), Name: fmt.Sprintf("shop-%04d", i)}

@@ -26,28 +26,48 @@ type operator struct {
 	ended    chan struct{}
 }
 
-// startOperator starts the operator as a process of its own and waits until its caches are filled.
+// operatorNamespace is where the operator would run: its Lease is there, and each NetworkPolicy names it.
+const operatorNamespace = "wechatendpoint-system"
+
+// configuration is what the chart makes of its defaults, as far as it costs something: which annotations are allowed does not,
+// and of the rollout they are the operator's own.
+const configuration = `sidecarImage: example.com/sidecar:1
+operatorNamespace: ` + operatorNamespace + `
+networkPolicy:
+  enabled: true
+`
+
+// arguments are those that the chart gives the operator, but on ports of loopback: those of the chart are the player's, or may be
+// anybody's. The metrics are by HTTPS, as by default, and nobody reads them.
+func (b *bench) arguments(metrics, probes, profiles string) []string {
+	return []string{
+		"--config=" + filepath.Join(b.folder, "config.yaml"),
+		"--leader-elect", "--leader-election-namespace=" + operatorNamespace,
+		"--metrics-bind-address=" + metrics, "--health-probe-bind-address=" + probes, "--pprof-bind-address=" + profiles,
+		"--concurrency=" + strconv.Itoa(b.settings.concurrency),
+	}
+}
+
+// startOperator starts the operator as a process of its own and waits until it leads and its caches are filled.
 func (b *bench) startOperator(ctx context.Context) error {
-	files := map[string]string{"kubeconfig": string(b.environment.KubeConfig), "config.yaml": "sidecarImage: example.com/sidecar:1\n"}
+	files := map[string]string{"kubeconfig": string(b.environment.KubeConfig), "config.yaml": configuration}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(b.folder, name), []byte(content), 0o600); err != nil {
 			return err
 		}
 	}
-	profiles, err := freeAddress(ctx)
+	free, err := freeAddresses(ctx)
 	if err != nil {
 		return err
 	}
+	metrics, probes, profiles := free[0], free[1], free[2]
 	o := &operator{log: filepath.Join(b.folder, "operator.log"), profiles: profiles, ended: make(chan struct{})}
 	log, err := os.Create(o.log)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	o.command = exec.CommandContext(ctx, b.settings.binary,
-		"--config="+filepath.Join(b.folder, "config.yaml"),
-		"--metrics-bind-address=0", "--health-probe-bind-address=0", "--pprof-bind-address="+profiles,
-		"--concurrency="+strconv.Itoa(b.settings.concurrency))
+	o.command = exec.CommandContext(ctx, b.settings.binary, b.arguments(metrics, probes, profiles)...)
 	o.command.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(b.folder, "kubeconfig"))
 	o.command.Stdout, o.command.Stderr = log, log
 	if err := o.command.Start(); err != nil {
@@ -65,13 +85,17 @@ func (b *bench) startOperator(ctx context.Context) error {
 	})
 }
 
-// freeAddress is one on which nobody listens now.
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// freeAddresses are different ones on which nobody listens now.
+func freeAddresses(ctx context.Context) (addresses [3]string, err error) {
+	for i := range addresses {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return addresses, err
+		}
+		defer listener.Close() // when all are found, so that none is found twice
+		addresses[i] = listener.Addr().String()
 	}
-	return listener.Addr().String(), listener.Close()
+	return addresses, nil
 }
 
 func (o *operator) hasEnded() bool {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -38,10 +37,22 @@ var kinds = []schema.GroupVersionKind{
 	{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"},
 }
 
+// childrenEach is how many children an endpoint has: one of each kind, and a second Secret.
+const childrenEach = 9
+
+// round is one of a comparison.
+type round struct{ endpoints, number int }
+
+// sides are the sets of endpoints that a round makes.
+var sides = []string{"ours", "bare", "asked"}
+
+// set is the name of what one side of the round makes.
+func (r round) set(side string) string { return fmt.Sprintf("%s-%d-%d", side, r.endpoints, r.number) }
+
 // operatorRound is what it costs from the first endpoint until the last child of the last one exists.
-func (b *bench) operatorRound(ctx context.Context, round int) (cost, error) {
-	set := fmt.Sprintf("ours-%d", round)
-	if err := b.makeGround(ctx, set, 0, b.settings.endpoints); err != nil {
+func (b *bench) operatorRound(ctx context.Context, r round) (cost, error) {
+	set := r.set("ours")
+	if err := b.makeGround(ctx, set, 0, r.endpoints); err != nil {
 		return cost{}, err
 	}
 	if err := b.startOperator(ctx); err != nil {
@@ -59,10 +70,10 @@ func (b *bench) operatorRound(ctx context.Context, round int) (cost, error) {
 	if err != nil {
 		return cost{}, err
 	}
-	if err := b.makeEndpoints(ctx, set, 0, b.settings.endpoints); err != nil {
+	if err := b.makeEndpoints(ctx, set, 0, r.endpoints); err != nil {
 		return cost{}, err
 	}
-	if err := awaitIngresses(ingresses, set, b.settings.endpoints); err != nil {
+	if err := awaitIngresses(ingresses, set, r.endpoints); err != nil {
 		return cost{}, err
 	}
 	took, err := end()
@@ -83,7 +94,7 @@ func awaitIngresses(ingresses watch.Interface, set string, n int) error {
 			if !open {
 				return errors.New("the watch of the Ingresses ended")
 			}
-			if event.Type == watch.Added && strings.HasPrefix(event.Object.(*networkingv1.Ingress).Namespace, set) {
+			if event.Type == watch.Added && strings.HasPrefix(event.Object.(*networkingv1.Ingress).Namespace, set+"-") {
 				added++
 			}
 		case <-timeout:
@@ -114,26 +125,24 @@ func (b *bench) childrenOf(ctx context.Context, at client.ObjectKey) ([]object, 
 			children = append(children, child)
 		}
 	}
-	if len(children) < len(kinds)-1 {
-		return nil, fmt.Errorf("endpoint %s has only %d children", at, len(children))
+	if len(children) != childrenEach {
+		return nil, fmt.Errorf("endpoint %s has %d children and should have %d", at, len(children), childrenEach)
 	}
 	return children, nil
 }
 
 // bareRound is what it costs when a client knows what to write, and does nothing else.
-func (b *bench) bareRound(ctx context.Context, round int) (cost, error) {
-	set := fmt.Sprintf("bare-%d", round)
-	for i := 0; i < b.settings.endpoints; i += perNamespace {
-		if err := b.makeNamespace(ctx, place(set, i).Namespace); err != nil {
-			return cost{}, err
-		}
+func (b *bench) bareRound(ctx context.Context, r round) (cost, error) {
+	set := r.set("bare")
+	if err := b.makeNamespaces(ctx, set, r.endpoints); err != nil {
+		return cost{}, err
 	}
-	model := place("ours-0", 0).Name
+	model := place(set, 0).Name // has the same name in every set
 	end, err := beginRound()
 	if err != nil {
 		return cost{}, err
 	}
-	err = each(ctx, b.settings.concurrency, b.settings.endpoints, func(ctx context.Context, i int) error {
+	err = each(ctx, b.settings.concurrency, r.endpoints, func(ctx context.Context, i int) error {
 		at := place(set, i)
 		for _, template := range b.templates {
 			child := template.DeepCopy()
@@ -153,37 +162,32 @@ func (b *bench) bareRound(ctx context.Context, round int) (cost, error) {
 }
 
 // askedRound is what it costs that users write the endpoints, with no operator to answer them.
-func (b *bench) askedRound(ctx context.Context, round int) (cost, error) {
-	set := fmt.Sprintf("asked-%d", round)
-	for i := 0; i < b.settings.endpoints; i += perNamespace {
-		if err := b.makeNamespace(ctx, place(set, i).Namespace); err != nil {
-			return cost{}, err
-		}
+func (b *bench) askedRound(ctx context.Context, r round) (cost, error) {
+	set := r.set("asked")
+	if err := b.makeNamespaces(ctx, set, r.endpoints); err != nil {
+		return cost{}, err
 	}
 	end, err := beginRound()
 	if err != nil {
 		return cost{}, err
 	}
-	if err := b.makeEndpoints(ctx, set, 0, b.settings.endpoints); err != nil {
+	if err := b.makeEndpoints(ctx, set, 0, r.endpoints); err != nil {
 		return cost{}, err
 	}
 	return end()
 }
 
-// clear deletes what the rounds made: nothing collects garbage here.
-func (b *bench) clear(ctx context.Context) error {
-	var namespaces metav1.PartialObjectMetadataList
-	namespaces.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "NamespaceList"})
-	if err := b.client.List(ctx, &namespaces); err != nil {
-		return err
+// clear deletes what the round made: nothing collects garbage here.
+func (b *bench) clear(ctx context.Context, r round) error {
+	var namespaces []string
+	for i := 0; i < r.endpoints; i += perNamespace {
+		for _, side := range sides {
+			namespaces = append(namespaces, place(r.set(side), i).Namespace)
+		}
 	}
 	all := append([]schema.GroupVersionKind{v1alpha1.GroupVersion.WithKind("WeChatEndpoint")}, kinds...)
-	return each(ctx, busy, len(namespaces.Items), func(ctx context.Context, i int) error {
-		namespace := namespaces.Items[i].Name
-		set, _, _ := strings.Cut(namespace, "-")
-		if !slices.Contains([]string{"ours", "bare", "asked"}, set) {
-			return nil
-		}
+	return each(ctx, busy, len(namespaces), func(ctx context.Context, i int) error {
+		namespace := namespaces[i]
 		for _, kind := range all {
 			one := &unstructured.Unstructured{}
 			one.SetGroupVersionKind(kind)

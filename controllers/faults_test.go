@@ -193,6 +193,7 @@ type scene struct {
 	moves     bool  // the URL is published, and moves from one kind of route to another: there must always be one
 	revoked   bool  // the first token may be refused
 	used      map[int64]probe.Use
+	operator  *controllers.Reconciler // that reconciles again and again; nil for a new one each time
 
 	mu     sync.Mutex
 	loaded string // the generation of the files that the pod serves
@@ -373,10 +374,11 @@ func (s *scene) reconcileWith(t *testing.T, f *failure) (ctrl.Result, error) {
 			return f.around(true, func() error { return c.SubResource(name).Patch(ctx, object, patch, options...) })
 		},
 	})
-	r := &controllers.Reconciler{
-		Client: calling, Live: calling, Events: events.NewFakeRecorder(1000), Probe: s,
-		Options: s.options,
+	r := s.operator
+	if r == nil {
+		r = &controllers.Reconciler{}
 	}
+	r.Client, r.Live, r.Events, r.Probe, r.Options = calling, calling, events.NewFakeRecorder(1000), s, s.options
 	return r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: s.namespace, Name: "shop"}})
 }
 

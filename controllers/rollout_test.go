@@ -53,6 +53,15 @@ func (c *crowd) install(image string) {
 	}
 }
 
+// prefer lets the installation have defaults for what endpoints leave out: those that the edit would make of nothing.
+func (c *crowd) prefer(edit func(*v1alpha1.WeChatEndpointSpec)) {
+	var spec v1alpha1.WeChatEndpointSpec
+	edit(&spec)
+	for _, s := range c.scenes {
+		s.options.SidecarDefaults = spec.Sidecar.SidecarPod
+	}
+}
+
 // reconcile lets the operator look at every endpoint, so often that it has nothing more to do. The pods do nothing.
 func (c *crowd) reconcile(t *testing.T) {
 	t.Helper()
@@ -168,6 +177,53 @@ func TestRollout(t *testing.T) {
 		work(t, c.scenes...)
 		c.want(t, "SidecarCurrent 3", "SidecarCurrent 3", "RollingOut 3")
 	})
+	t.Run("pods that the API server refuses stop it too, and another image goes on", func(t *testing.T) {
+		c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
+		c.prefer(tooMuch)
+		c.want(t, "RollingOut 1", "RolloutQueued 1")
+		c.scenes[0].beLate(t)
+		c.want(t, "RolloutFailed 1", "RolloutStopped 1")
+		c.scenes[0].wantSaid(t, v1alpha1.ReasonRolloutFailed, "They were refused; then give the installation another image")
+		c.want(t, "RolloutFailed 1", "RolloutStopped 1")
+		c.prefer(func(*v1alpha1.WeChatEndpointSpec) {})
+		c.install("example.com/sidecar:3")
+		c.want(t, "RollingOut 3", "RolloutQueued 1")
+	})
+	t.Run("what is refused before the pods holds up nobody, and leaves its pods as they are", func(t *testing.T) {
+		c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
+		c.scenes[0].edit(t, bareAddress)
+		c.install("example.com/sidecar:2")
+		c.want(t, "Waiting 1", "RollingOut 2")
+	})
+	t.Run("what an endpoint asks of its own pods and is refused stops nobody", func(t *testing.T) {
+		c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
+		c.scenes[0].edit(t, tooMuch)
+		c.want(t, "SidecarCurrent 1", "SidecarCurrent 1")
+		c.scenes[0].beLate(t)
+		c.want(t, "SidecarCurrent 1", "SidecarCurrent 1")
+	})
+	t.Run("an operator forgets the turns that are over", func(t *testing.T) {
+		c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
+		one := &controllers.Reconciler{}
+		for _, s := range c.scenes {
+			s.operator = one
+		}
+		c.install("example.com/sidecar:2")
+		c.want(t, "RollingOut 2", "RolloutQueued 1")
+		c.scenes[0].edit(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.Paused = true })
+		c.want(t, "Paused 2", "RollingOut 2")
+		work(t, c.scenes...)
+		c.want(t, "Paused 2", "SidecarCurrent 2")
+		limit := corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("32Mi")}
+		c.scenes[1].edit(t, func(spec *v1alpha1.WeChatEndpointSpec) {
+			spec.Sidecar.Resources = &corev1.ResourceRequirements{Limits: limit}
+		})
+		c.scenes[0].edit(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.Paused = false })
+		c.install("example.com/sidecar:3")
+		c.want(t, "RollingOut 3", "RolloutQueued 2")
+		work(t, c.scenes...)
+		c.want(t, "SidecarCurrent 3", "RollingOut 3")
+	})
 	t.Run("pods that come to serve at last let it go on", func(t *testing.T) {
 		c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
 		c.install("example.com/sidecar:2")
@@ -223,9 +279,7 @@ func TestRollout(t *testing.T) {
 	})
 	t.Run("defaults of the installation wait likewise, and what others change meanwhile is put back", func(t *testing.T) {
 		c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
-		for _, s := range c.scenes {
-			s.options.SidecarDefaults.NodeSelector = map[string]string{"disk": "ssd"}
-		}
+		c.prefer(func(spec *v1alpha1.WeChatEndpointSpec) { spec.Sidecar.NodeSelector = map[string]string{"disk": "ssd"} })
 		c.want(t, "RollingOut 1", "RolloutQueued 1")
 		waiting := c.scenes[1]
 		deployment := waiting.deployment(t)
@@ -237,6 +291,11 @@ func TestRollout(t *testing.T) {
 		deployment = waiting.deployment(t)
 		if *deployment.Spec.Replicas != 1 || deployment.Spec.Template.Spec.NodeSelector != nil {
 			t.Errorf("%d pods, node selector %v; want 1 and none yet", *deployment.Spec.Replicas, deployment.Spec.Template.Spec.NodeSelector)
+		}
+		waiting.edit(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.Backend.Path = "/elsewhere/" })
+		c.want(t, "RollingOut 1", "RolloutQueued 1")
+		if selector := waiting.deployment(t).Spec.Template.Spec.NodeSelector; selector != nil {
+			t.Errorf("an edit that is none of the pods' brought them the node selector %v", selector)
 		}
 		work(t, c.scenes...)
 		c.want(t, "SidecarCurrent 1", "RollingOut 1")

@@ -128,8 +128,12 @@ func (r *Reconciler) resolve(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 	if err != nil {
 		return findings{}, err
 	}
+	deployment, err := r.ownDeployment(ctx, endpoint)
+	if err != nil {
+		return findings{}, err
+	}
 	found := findings{live: live, input: r.newInput(endpoint)}
-	found.input.Serving = live.generation != ""
+	found.input.Serving = deployment != nil && live.generation != ""
 	found.refused = r.accept(ctx, endpoint) // before describe: the status still says which URL was published
 	found.backend = r.resolveBackend(ctx, endpoint, &found.input)
 	found.outdated = r.checkUnderstood(ctx, endpoint, found.input, live)

@@ -7,6 +7,7 @@ package controllers_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -95,6 +96,7 @@ func TestPolicyRefusesEachDeviation(t *testing.T) {
 	create(t, stranger)
 
 	deployment, service, ingress := &appsv1.Deployment{ObjectMeta: child}, &corev1.Service{ObjectMeta: child}, &networkingv1.Ingress{ObjectMeta: child}
+	former := formerDeployment(t, child, foreign)
 	configMap, secret, account := &corev1.ConfigMap{ObjectMeta: child}, &corev1.Secret{ObjectMeta: child}, &corev1.ServiceAccount{ObjectMeta: child}
 	const (
 		podSpec   = "/spec/template/spec"
@@ -112,6 +114,14 @@ func TestPolicyRefusesEachDeviation(t *testing.T) {
 		"another tag":                       {deployment, `{"op":"replace","path":"` + container + `/image","value":"example.com/sidecar@sha256:` + strings.Repeat("0", 64) + `"}`, ""},
 		"another image":                     {deployment, `{"op":"replace","path":"` + container + `/image","value":"example.com/sidecar-evil:1"}`, "run the sidecar's image"},
 		"an image below another registry":   {deployment, `{"op":"replace","path":"` + container + `/image","value":"example.com/sidecar:5000/evil"}`, "run the sidecar's image"},
+		"an image that another has":         {deployment, `{"op":"replace","path":"` + container + `/image","value":"old.example.com/sidecar:1"}`, "run the sidecar's image"},
+		"replicas, beside a former image":   {former, `{"op":"replace","path":"/spec/replicas","value":5}`, ""},
+		"a former image by another name":    {former, `{"op":"replace","path":"` + container + `/name","value":"b"}`, ""},
+		"the image after a former one":      {former, `{"op":"replace","path":"` + container + `/image","value":"example.com/sidecar:1"}`, ""},
+		"another tag of a former image":     {former, `{"op":"replace","path":"` + container + `/image","value":"old.example.com/sidecar:2"}`, "run the sidecar's image"},
+		"another image by another name":     {former, `{"op":"replace","path":"` + container + `/image","value":"evil:1"},{"op":"replace","path":"` + container + `/name","value":"b"}`, "run the sidecar's image"},
+		"another one beside a former image": {former, `{"op":"copy","from":"` + container + `","path":"` + podSpec + `/containers/1"},{"op":"replace","path":"` + podSpec + `/containers/1/name","value":"b"}`, "nothing beside it"},
+		"a command in a former image":       {former, `{"op":"add","path":"` + container + `/command","value":["/bin/sh"]}`, "another command"},
 		"another container":                 {deployment, `{"op":"add","path":"` + podSpec + `/containers/-","value":{"name":"b","image":"example.com/sidecar:1","args":["--config-dir=/etc/wechat-sidecar"],"securityContext":{"allowPrivilegeEscalation":false,"readOnlyRootFilesystem":true,"capabilities":{"drop":["ALL"]}}}}`, "nothing beside it"},
 		"an init container":                 {deployment, `{"op":"add","path":"` + podSpec + `/initContainers","value":[{"name":"b","image":"example.com/sidecar:1"}]}`, "no init containers"},
 		"the host's network":                {deployment, `{"op":"add","path":"` + podSpec + `/hostNetwork","value":true}`, "nothing of their host"},
@@ -289,6 +299,29 @@ func sidecarPod(meta metav1.ObjectMeta) *corev1.Pod {
 	meta.Labels = map[string]string{"app.kubernetes.io/managed-by": "wechatendpoint", "app.kubernetes.io/name": "wechat-sidecar"}
 	meta.Annotations = map[string]string{"kept": "as it is"}
 	return &corev1.Pod{ObjectMeta: meta, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "sidecar", Image: "example.com/sidecar:1"}}}}
+}
+
+// formerDeployment makes a Deployment like that of an endpoint, which has the image of another repository, as after sidecar.image.repository
+// was changed.
+func formerDeployment(t *testing.T, from, to metav1.ObjectMeta) *appsv1.Deployment {
+	t.Helper()
+	deployment := &appsv1.Deployment{}
+	if err := cluster.client.Get(t.Context(), client.ObjectKey{Namespace: from.Namespace, Name: from.Name}, deployment); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(deployment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(text), `"shop`, `"other`)), deployment); err != nil {
+		t.Fatal(err)
+	}
+	deployment.ObjectMeta = metav1.ObjectMeta{
+		Namespace: to.Namespace, Name: to.Name, Labels: deployment.Labels, OwnerReferences: deployment.OwnerReferences,
+	}
+	deployment.Spec.Template.Spec.Containers[0].Image = "old.example.com/sidecar:1"
+	create(t, deployment)
+	return &appsv1.Deployment{ObjectMeta: to}
 }
 
 // childRoute is an HTTPRoute like that of an endpoint which has none yet.

@@ -6,6 +6,7 @@
 package controllers_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -123,6 +124,12 @@ func TestBrokenReferencesSayWhatToDo(t *testing.T) {
 				change(t, tokenSecret(namespace, ""), func(s *corev1.Secret) { s.Data["token"] = []byte("a-fine-token\n") })
 			},
 			condition: v1alpha1.ConditionCredentialsResolved, reason: v1alpha1.ReasonSecretMalformed, message: "newline of echo",
+		},
+		"a token of which the cache keeps a part": {
+			breakIt: func(t *testing.T, namespace string, _ *v1alpha1.WeChatEndpoint) {
+				change(t, tokenSecret(namespace, ""), func(s *corev1.Secret) { s.Data["token"] = bytes.Repeat([]byte("a"), 4<<10) })
+			},
+			condition: v1alpha1.ConditionCredentialsResolved, reason: v1alpha1.ReasonSecretMalformed, message: "key token has more than 256 bytes",
 		},
 		"no key token": {
 			breakIt: func(t *testing.T, namespace string, _ *v1alpha1.WeChatEndpoint) {

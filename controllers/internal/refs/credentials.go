@@ -23,6 +23,27 @@ import (
 // publicKeyIDPattern is the form of the id of WeChat Pay's public key.
 var publicKeyIDPattern = regexp.MustCompile(`^PUB_KEY_ID_[A-Za-z0-9]{1,64}$`)
 
+// maxSizes are the keys of the user's Secret that are read, and the most bytes that a value may have: several times what belongs
+// there, with the words that openssl writes between certificates.
+var maxSizes = map[string]int{
+	v1alpha1.KeyToken: 256, v1alpha1.KeyEncodingAESKey: 256, v1alpha1.KeyAPIv3Key: 256, v1alpha1.KeyPublicKeyID: 256,
+	v1alpha1.KeyPublicKey: 8 << 10, v1alpha1.KeyCertificates: 64 << 10,
+}
+
+// Bounded returns what is read of a user's Secret, for a cache that many people fill. A value that is too long stays too long: it
+// must neither look as if it were missing, nor be cut into something that is right.
+func Bounded(data map[string][]byte) map[string][]byte {
+	bounded := map[string][]byte{}
+	for key, most := range maxSizes {
+		if value, ok := data[key]; ok && len(value) > most {
+			bounded[key] = make([]byte, most+1)
+		} else if ok {
+			bounded[key] = value
+		}
+	}
+	return bounded
+}
+
 // Pair reads the keys of the user's Secret that the platform needs, and no other. Its errors never hold a byte of a value.
 func Pair(ctx context.Context, reader client.Reader, endpoint *v1alpha1.WeChatEndpoint) (config.Pair, error) {
 	name := endpoint.Spec.Credentials.SecretName
@@ -74,10 +95,21 @@ func value(secret *corev1.Secret, key, meaning string, validate func(string) err
 	if !ok {
 		return "", Waitf(v1alpha1.ReasonSecretKeyMissing, "Secret %s has no key %s: put %s there", secret.Name, key, meaning)
 	}
+	if err := checkSize(key, data); err != nil {
+		return "", malformed(secret, key, err)
+	}
 	if err := validate(string(data)); err != nil {
 		return "", malformed(secret, key, err)
 	}
 	return string(data), nil
+}
+
+// checkSize says whether a value is longer than any that is right, in words that follow the name of the key.
+func checkSize(key string, value []byte) error {
+	if most := maxSizes[key]; len(value) > most {
+		return fmt.Errorf("has more than %d bytes, which is no value for it: put there what belongs there, and nothing else", most)
+	}
+	return nil
 }
 
 // malformed takes an error whose words follow the name of the key.
@@ -142,6 +174,9 @@ func validatePublicKeyID(id string) error {
 
 // readCertificates adds every certificate of a PEM text by its serial. Its errors follow the name of the key.
 func readCertificates(text []byte, into map[string]string) error {
+	if err := checkSize(v1alpha1.KeyCertificates, text); err != nil {
+		return err
+	}
 	if len(strings.TrimSpace(string(text))) == 0 {
 		return errors.New("is empty: put WeChat Pay's certificates there, or remove the key")
 	}

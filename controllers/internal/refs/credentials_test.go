@@ -10,6 +10,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
+	"maps"
 	"math/big"
 	"strings"
 	"testing"
@@ -45,11 +47,7 @@ func (r secretReader) Get(_ context.Context, key client.ObjectKey, into client.O
 }
 
 func pair(platform v1alpha1.Platform, mode v1alpha1.MessageMode, data map[string]string) (config.Pair, error) {
-	reader := secretReader{data: map[string][]byte{}}
-	for key, value := range data {
-		reader.data[key] = []byte(value)
-	}
-	return Pair(context.Background(), reader, &v1alpha1.WeChatEndpoint{Spec: v1alpha1.WeChatEndpointSpec{
+	return Pair(context.Background(), secretReader{data: bytesOf(data)}, &v1alpha1.WeChatEndpoint{Spec: v1alpha1.WeChatEndpointSpec{
 		Platform: platform, MessageMode: mode, Credentials: v1alpha1.CredentialsReference{SecretName: "shop-wechat"},
 	}})
 }
@@ -93,6 +91,7 @@ func TestPairHoldsWhatThePlatformNeedsAndNothingElse(t *testing.T) {
 
 func TestPairSaysWhichKeyIsWrongAndQuotesNone(t *testing.T) {
 	public, certificate := newPublicKey(t), newCertificate(t, 1)
+	endless := strings.Repeat("\n", 64<<10)
 	many := strings.Builder{}
 	for serial := range int64(config.MaxPlatformKeys + 1) {
 		many.WriteString(newCertificate(t, 100+serial))
@@ -103,25 +102,28 @@ func TestPairSaysWhichKeyIsWrongAndQuotesNone(t *testing.T) {
 		data            map[string]string
 		reason, message string
 	}{
-		"no token":             {v1alpha1.PlatformShop, map[string]string{"encodingAESKey": goodAES}, missing, "has no key token: put the Token"},
-		"an empty token":       {v1alpha1.PlatformShop, map[string]string{"token": ""}, malformed, "key token is empty"},
-		"no EncodingAESKey":    {v1alpha1.PlatformShop, map[string]string{"token": goodToken}, missing, "has no key encodingAESKey: put the EncodingAESKey"},
-		"a short one":          {v1alpha1.PlatformShop, map[string]string{"token": goodToken, "encodingAESKey": "hidden"}, malformed, "key encodingAESKey has 6 characters"},
-		"one with a newline":   {v1alpha1.PlatformShop, map[string]string{"token": goodToken, "encodingAESKey": goodAES + "\n"}, malformed, "newline of echo"},
-		"no APIv3 key":         {v1alpha1.PlatformPay, map[string]string{"publicKey": public, "publicKeyID": goodID}, missing, "has no key apiV3Key"},
-		"a short APIv3 key":    {v1alpha1.PlatformPay, map[string]string{"apiV3Key": "hidden"}, malformed, "key apiV3Key has 6 characters"},
-		"no platform key":      {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3}, missing, "neither key publicKey (with publicKeyID) nor key certificates"},
-		"a key without id":     {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "publicKey": public}, missing, "has no key publicKeyID"},
-		"an id without key":    {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "publicKeyID": goodID}, missing, "has no key publicKey:"},
-		"an id with a newline": {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "publicKey": public, "publicKeyID": goodID + "\n"}, malformed, "key publicKeyID begins or ends with white space"},
-		"another id":           {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "publicKey": public, "publicKeyID": "hidden"}, malformed, "key publicKeyID is not like PUB_KEY_ID_"},
-		"a key that is none":   {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "publicKey": "hidden", "publicKeyID": goodID}, malformed, "key publicKey is not one PEM block"},
-		"a certificate as key": {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "publicKey": certificate, "publicKeyID": goodID}, malformed, "move it to the key certificates"},
-		"no certificate":       {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "certificates": "\n"}, malformed, "key certificates is empty"},
-		"text as certificate":  {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "certificates": certificate + "hidden"}, malformed, "not PEM"},
-		"a key among them":     {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "certificates": certificate + public}, malformed, "not a CERTIFICATE"},
-		"a broken certificate": {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "certificates": armour("CERTIFICATE", []byte("hidden"))}, malformed, "cannot be read"},
-		"too many":             {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "certificates": many.String()}, malformed, "too many certificates"},
+		"no token":              {v1alpha1.PlatformShop, map[string]string{"encodingAESKey": goodAES}, missing, "has no key token: put the Token"},
+		"an empty token":        {v1alpha1.PlatformShop, map[string]string{"token": ""}, malformed, "key token is empty"},
+		"no EncodingAESKey":     {v1alpha1.PlatformShop, map[string]string{"token": goodToken}, missing, "has no key encodingAESKey: put the EncodingAESKey"},
+		"a short one":           {v1alpha1.PlatformShop, map[string]string{"token": goodToken, "encodingAESKey": "hidden"}, malformed, "key encodingAESKey has 6 characters"},
+		"one with a newline":    {v1alpha1.PlatformShop, map[string]string{"token": goodToken, "encodingAESKey": goodAES + "\n"}, malformed, "newline of echo"},
+		"no APIv3 key":          {v1alpha1.PlatformPay, map[string]string{"publicKey": public, "publicKeyID": goodID}, missing, "has no key apiV3Key"},
+		"a short APIv3 key":     {v1alpha1.PlatformPay, map[string]string{"apiV3Key": "hidden"}, malformed, "key apiV3Key has 6 characters"},
+		"no platform key":       {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3}, missing, "neither key publicKey (with publicKeyID) nor key certificates"},
+		"a key without id":      {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "publicKey": public}, missing, "has no key publicKeyID"},
+		"an id without key":     {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "publicKeyID": goodID}, missing, "has no key publicKey:"},
+		"an id with a newline":  {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "publicKey": public, "publicKeyID": goodID + "\n"}, malformed, "key publicKeyID begins or ends with white space"},
+		"another id":            {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "publicKey": public, "publicKeyID": "hidden"}, malformed, "key publicKeyID is not like PUB_KEY_ID_"},
+		"a key that is none":    {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "publicKey": "hidden", "publicKeyID": goodID}, malformed, "key publicKey is not one PEM block"},
+		"a certificate as key":  {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "publicKey": certificate, "publicKeyID": goodID}, malformed, "move it to the key certificates"},
+		"no certificate":        {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "certificates": "\n"}, malformed, "key certificates is empty"},
+		"text as certificate":   {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "certificates": certificate + "hidden"}, malformed, "not PEM"},
+		"a key among them":      {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "certificates": certificate + public}, malformed, "not a CERTIFICATE"},
+		"a broken certificate":  {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "certificates": armour("CERTIFICATE", []byte("hidden"))}, malformed, "cannot be read"},
+		"an endless token":      {v1alpha1.PlatformShop, map[string]string{"token": strings.Repeat("a", 257)}, malformed, "key token has more than 256 bytes"},
+		"an endless public key": {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "publicKey": endless + public, "publicKeyID": goodID}, malformed, "key publicKey has more than 8192 bytes"},
+		"endless certificates":  {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "certificates": certificate + endless}, malformed, "key certificates has more than 65536 bytes"},
+		"too many":              {v1alpha1.PlatformPay, map[string]string{"apiV3Key": goodAPIv3, "certificates": many.String()}, malformed, "too many certificates"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := pair(test.platform, "", test.data)
@@ -134,6 +136,48 @@ func TestPairSaysWhichKeyIsWrongAndQuotesNone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBoundedIsJudgedLikeTheWhole: what the cache keeps of a Secret leads to the same pair, or to the same message.
+func TestBoundedIsJudgedLikeTheWhole(t *testing.T) {
+	right := map[string]string{
+		"token": goodToken, "encodingAESKey": goodAES, "apiV3Key": goodAPIv3,
+		"publicKey": newPublicKey(t), "publicKeyID": goodID, "certificates": newCertificate(t, 1),
+	}
+	for key := range right {
+		for name, change := range map[string]func(map[string]string){
+			"as it is":                  func(map[string]string) {},
+			"without it":                func(data map[string]string) { delete(data, key) },
+			"with 1 MiB after it":       func(data map[string]string) { data[key] += strings.Repeat("\n", 1<<20) },
+			"with another beside it":    func(data map[string]string) { data["more"] = strings.Repeat("a", 1<<20) },
+			"with 1 MiB of certificate": func(data map[string]string) { data[key] = strings.Repeat(right["certificates"], 1000) },
+		} {
+			for _, platform := range []v1alpha1.Platform{v1alpha1.PlatformShop, v1alpha1.PlatformPay} {
+				data, kept, size := maps.Clone(right), map[string]string{}, 0
+				change(data)
+				for key, value := range Bounded(bytesOf(data)) {
+					kept[key] = string(value)
+					size += len(value)
+				}
+				whole, wholeErr := pair(platform, "", data)
+				bounded, boundedErr := pair(platform, "", kept)
+				if diff := cmp.Diff(whole, bounded); diff != "" || fmt.Sprint(wholeErr) != fmt.Sprint(boundedErr) {
+					t.Errorf("%s, %s %s: %v and %v:\n%s", platform, key, name, wholeErr, boundedErr, diff)
+				}
+				if size > 80<<10 {
+					t.Errorf("%s %s: %d bytes are kept", key, name, size)
+				}
+			}
+		}
+	}
+}
+
+func bytesOf(data map[string]string) map[string][]byte {
+	bytes := map[string][]byte{}
+	for key, value := range data {
+		bytes[key] = []byte(value)
+	}
+	return bytes
 }
 
 func TestMissingSecretNamesTheKeysOfThePlatform(t *testing.T) {

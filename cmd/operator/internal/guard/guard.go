@@ -10,7 +10,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,25 +31,27 @@ import (
 const (
 	// allowedFor is how long an allowed reader is not asked about again, and so how long a right that was taken away lasts.
 	allowedFor = time.Minute
-	// maxAllowed bounds the memory for allowed readers.
+	// maxAllowed bounds the memory for readers that were allowed.
 	maxAllowed = 64
 	// maxToken is more than any token of a ServiceAccount has, which is 1 to 2 KiB.
 	maxToken = 8 << 10
 	// reviewTimeout ends a question that the API server does not answer.
 	reviewTimeout = 10 * time.Second
-	// reviewsPerSecond and reviewBurst bound what strangers can make us ask the API server.
+	// reviewsPerSecond and reviewBurst bound what strangers can make us ask the API server, and as much again what readers can who
+	// were allowed before: strangers must not keep them out.
 	reviewsPerSecond, reviewBurst = 5, 20
 )
 
 // Guard asks the API server who may read. It is safe for concurrent use.
 type Guard struct {
-	tokens  authentication.TokenReviewInterface
-	access  authorization.SubjectAccessReviewInterface
-	limiter flowcontrol.PassiveRateLimiter
-	now     func() time.Time
+	tokens    authentication.TokenReviewInterface
+	access    authorization.SubjectAccessReviewInterface
+	strangers flowcontrol.PassiveRateLimiter
+	readers   flowcontrol.PassiveRateLimiter
+	now       func() time.Time
 
 	mu      sync.Mutex
-	allowed map[request]time.Time // until when
+	allowed map[request]time.Time // until when; who was allowed before stays known, but is asked about again
 }
 
 // request is what was allowed: a token, kept as its digest, and what it may do.
@@ -60,7 +64,8 @@ type request struct {
 func New(tokens authentication.TokenReviewInterface, access authorization.SubjectAccessReviewInterface, now func() time.Time) *Guard {
 	return &Guard{
 		tokens: tokens, access: access, now: now, allowed: map[request]time.Time{},
-		limiter: flowcontrol.NewTokenBucketPassiveRateLimiter(reviewsPerSecond, reviewBurst),
+		strangers: flowcontrol.NewTokenBucketPassiveRateLimiter(reviewsPerSecond, reviewBurst),
+		readers:   flowcontrol.NewTokenBucketPassiveRateLimiter(reviewsPerSecond, reviewBurst),
 	}
 }
 
@@ -93,21 +98,35 @@ func (g *Guard) Wrap(log logr.Logger, page http.Handler) (http.Handler, error) {
 }
 
 // check returns 200 if the request is allowed, and otherwise the status that refuses it. Only what is allowed is remembered: a
-// right that was just given counts at once, and strangers fill no memory.
+// right that was just given counts at once, and strangers fill no memory. Who is refused is a stranger from then on.
 func (g *Guard) check(r *http.Request) (int, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" || len(token) > maxToken {
 		return http.StatusUnauthorized, nil
 	}
 	asked := request{token: sha256.Sum256([]byte(token)), verb: strings.ToLower(r.Method), path: r.URL.Path}
-	if g.remembers(asked) {
+	allowed, limiter := g.remembers(asked)
+	if allowed {
 		return http.StatusOK, nil
 	}
-	if !g.limiter.TryAccept() {
+	if !limiter.TryAccept() {
 		return http.StatusTooManyRequests, nil
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), reviewTimeout)
 	defer cancel()
+	status, err := g.review(ctx, token, asked)
+	switch {
+	case err != nil: // says nothing about the reader
+	case status == http.StatusOK:
+		g.remember(asked)
+	default:
+		g.forget(asked)
+	}
+	return status, err
+}
+
+// review asks the API server, and returns the status as check does.
+func (g *Guard) review(ctx context.Context, token string, asked request) (int, error) {
 	user, err := g.authenticate(ctx, token)
 	if err != nil || user == nil {
 		return unless(err, http.StatusUnauthorized), err
@@ -116,7 +135,6 @@ func (g *Guard) check(r *http.Request) (int, error) {
 	if err != nil || !may {
 		return unless(err, http.StatusForbidden), err
 	}
-	g.remember(asked)
 	return http.StatusOK, nil
 }
 
@@ -156,18 +174,31 @@ func (g *Guard) authorize(ctx context.Context, user *authenticationv1.UserInfo, 
 	return review.Status.Allowed && !review.Status.Denied, nil
 }
 
-func (g *Guard) remembers(asked request) bool {
+// remembers reports whether the request is allowed without a question, and whose bucket a question is taken from.
+func (g *Guard) remembers(asked request) (bool, flowcontrol.PassiveRateLimiter) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	until, found := g.allowed[asked]
-	return found && g.now().Before(until)
+	until, known := g.allowed[asked]
+	if !known {
+		return false, g.strangers
+	}
+	return g.now().Before(until), g.readers
 }
 
+// remember takes the place of who was allowed longest ago, such as the token that a reader had before.
 func (g *Guard) remember(asked request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.allowed) >= maxAllowed {
-		clear(g.allowed) // they are asked about again
+	if _, known := g.allowed[asked]; !known && len(g.allowed) >= maxAllowed {
+		delete(g.allowed, slices.MinFunc(slices.Collect(maps.Keys(g.allowed)), func(a, b request) int {
+			return g.allowed[a].Compare(g.allowed[b])
+		}))
 	}
 	g.allowed[asked] = g.now().Add(allowedFor)
+}
+
+func (g *Guard) forget(asked request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.allowed, asked)
 }

@@ -181,7 +181,8 @@ func TestGuardRemembersOnlyWhoMayRead(t *testing.T) {
 
 func TestGuardAsksTheAPIServerSeldom(t *testing.T) {
 	a := &apiServer{}
-	p := a.page(t, time.Now)
+	late := time.Duration(0)
+	p := a.page(t, func() time.Time { return time.Now().Add(late) })
 	if got := p.get(t, http.MethodGet, "/metrics", "Bearer "+reader); got != http.StatusOK {
 		t.Fatalf("the status is %d", got)
 	}
@@ -198,13 +199,34 @@ func TestGuardAsksTheAPIServerSeldom(t *testing.T) {
 	if limited == 0 {
 		t.Errorf("strangers made %d reviews", len(a.reviews))
 	}
-	if got := p.get(t, http.MethodGet, "/metrics", "Bearer "+reader); got != http.StatusOK {
-		t.Errorf("strangers keep the reader out: the status is %d", got)
+	read := func(when string, want int) {
+		t.Helper()
+		if got := p.get(t, http.MethodGet, "/metrics", "Bearer "+reader); got != want {
+			t.Errorf("beside strangers, %s: the status is %d and not %d", when, got, want)
+		}
+	}
+	read("who was just allowed", http.StatusOK)
+	late = 2 * time.Minute
+	read("who was allowed some time ago", http.StatusOK)
+	late, a.broken = 2*late, true
+	read("while nobody answers", http.StatusServiceUnavailable)
+	a.broken = false
+	read("when somebody answers again", http.StatusOK)
+	late, a.revoked = 2*late, true
+	read("whose right was taken away", http.StatusForbidden)
+	limited = 0
+	for range 10 {
+		if p.get(t, http.MethodGet, "/metrics", "Bearer "+reader) == http.StatusTooManyRequests {
+			limited++
+		}
+	}
+	if limited == 0 {
+		t.Error("who was refused is no stranger from then on")
 	}
 }
 
 func TestGuardBoundsItsMemory(t *testing.T) {
-	if got := guard.Remembered(1000); got > 64 {
-		t.Errorf("it remembers %d", got)
+	if got, regular := guard.Remembered(1000); got > 64 || !regular {
+		t.Errorf("it remembers %d, the one that comes regularly: %v", got, regular)
 	}
 }

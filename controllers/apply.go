@@ -73,7 +73,7 @@ func kindOf[O client.Object, A any](empty func() O, extract func(O, string) (A, 
 }
 
 // applyChildren writes what differs from what is rendered, deletes what is no longer rendered, and says in done which
-// generation the pods should serve: after an error still the one before.
+// generation the pods should serve: until both files are written that of before.
 func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input render.Input, live served, done *outcome) (err error) {
 	if done.turn, err = r.takeTurn(ctx, endpoint, input); err != nil {
 		return err
@@ -102,12 +102,14 @@ func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeCha
 		if err != nil {
 			return err
 		}
+		if wanted.GetKind() == "Secret" && wanted.GetName() == render.Name(endpoint) { // the later one of the files
+			done.generation, done.pairs = objects.Generation, input.Pairs
+		}
 		if settled && written != "" {
 			r.Events.Eventf(endpoint, nil, corev1.EventTypeNormal, written, "Apply",
 				"%s %s was not as this endpoint asks for: applied again", wanted.GetKind(), wanted.GetName())
 		}
 	}
-	done.generation, done.pairs = objects.Generation, input.Pairs
 	return r.prune(ctx, endpoint, rendered)
 }
 

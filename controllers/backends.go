@@ -111,7 +111,7 @@ func (r *Reconciler) bypasses(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 			continue
 		}
 		var ingresses networkingv1.IngressList
-		if err := r.List(ctx, &ingresses, client.InNamespace(service.Namespace)); err != nil {
+		if err := r.List(ctx, &ingresses, client.InNamespace(service.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 			return nil, fmt.Errorf("listing Ingresses: %w", err)
 		}
 		for i := range ingresses.Items {

@@ -11,8 +11,9 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -30,8 +31,8 @@ func (r *Reconciler) checkClaim(ctx context.Context, endpoint *v1alpha1.WeChatEn
 	if err != nil {
 		return err
 	}
-	var others v1alpha1.WeChatEndpointList
-	if err := r.List(ctx, &others, client.MatchingFields{indexHost: endpoint.Spec.URL.Host}); err != nil {
+	var others v1alpha1.WeChatEndpointList // the cache's own, which are only read
+	if err := r.List(ctx, &others, client.MatchingFields{indexHost: endpoint.Spec.URL.Host}, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("listing the endpoints of the host: %w", err)
 	}
 	rivals := slices.DeleteFunc(others.Items, func(other v1alpha1.WeChatEndpoint) bool {
@@ -43,13 +44,13 @@ func (r *Reconciler) checkClaim(ctx context.Context, endpoint *v1alpha1.WeChatEn
 		}
 	}
 	for i := range rivals {
-		if !given && rivals[i].Namespace != endpoint.Namespace {
+		if rivals[i].Namespace != endpoint.Namespace && !(given && r.given(&rivals[i])) {
 			published, err := r.published(ctx, &rivals[i])
 			if err != nil {
 				return err
 			}
 			if !published {
-				continue // it may never be: the host is not its namespace's
+				continue // it may never be: the host is not its namespace's, or not any more
 			}
 		}
 		lost, err := r.lostRoute(ctx, endpoint, &rivals[i])
@@ -79,6 +80,11 @@ func (r *Reconciler) checkMap(endpoint *v1alpha1.WeChatEndpoint) (given bool, er
 	return false, refs.Waitf(v1alpha1.ReasonHostNotAllowed,
 		"url.host %s is not given to namespace %s in this cluster: choose a host that is, or ask the platform team to add it to hosts",
 		shownHost(endpoint), endpoint.Namespace)
+}
+
+// given reports whether the installation's map names the endpoint's namespace for its host.
+func (r *Reconciler) given(endpoint *v1alpha1.WeChatEndpoint) bool {
+	return slices.Contains(r.Options.Hosts.namespaces(endpoint.Spec.URL.Host), endpoint.Namespace)
 }
 
 // checkOwner refuses a host that belongs to another namespace: that of its first endpoint, by the rule of single routes.
@@ -164,11 +170,21 @@ func older(a, b *v1alpha1.WeChatEndpoint) bool {
 // published reports whether a route leads from the claim to the endpoint: by its status, or, while its exposure changes, by an
 // object of either kind.
 func (r *Reconciler) published(ctx context.Context, e *v1alpha1.WeChatEndpoint) (bool, error) {
-	route := apimeta.FindStatusCondition(e.Status.Conditions, v1alpha1.ConditionRouteProgrammed)
-	if route != nil && route.Status == metav1.ConditionTrue && route.Reason == v1alpha1.ReasonRouteProgrammed && speaksOfClaim(e) {
+	if programmed(e) {
 		return true, nil
 	}
 	return r.publishesAll(ctx, e, render.URLRoutes(e))
+}
+
+// programmed reports whether the status says that the claim is published.
+func programmed(e *v1alpha1.WeChatEndpoint) bool {
+	return apimeta.IsStatusConditionTrue(e.Status.Conditions, v1alpha1.ConditionRouteProgrammed) && !unexposed(e) && speaksOfClaim(e)
+}
+
+// unexposed reports whether the status is of a spec that asked for no route: its claim was not judged.
+func unexposed(e *v1alpha1.WeChatEndpoint) bool {
+	route := apimeta.FindStatusCondition(e.Status.Conditions, v1alpha1.ConditionRouteProgrammed)
+	return route != nil && route.Reason == v1alpha1.ReasonNotPublished
 }
 
 // speaksOfClaim reports whether the status is of the URL that the spec asks for. One that speaks of another URL, or of none that
@@ -181,7 +197,7 @@ func speaksOfClaim(e *v1alpha1.WeChatEndpoint) bool {
 // publishesAll reports whether one of the endpoint's route objects has all these routes. It is believed only where the claim was
 // accepted: a tenant may be allowed to write Ingresses, and could make a refused endpoint's own one publish what was refused.
 func (r *Reconciler) publishesAll(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, routes []render.Route) (bool, error) {
-	if !apimeta.IsStatusConditionTrue(endpoint.Status.Conditions, v1alpha1.ConditionAccepted) || !speaksOfClaim(endpoint) {
+	if !apimeta.IsStatusConditionTrue(endpoint.Status.Conditions, v1alpha1.ConditionAccepted) || unexposed(endpoint) || !speaksOfClaim(endpoint) {
 		return false, nil
 	}
 	for _, kind := range routeKinds {
@@ -203,6 +219,55 @@ func (r *Reconciler) publishesAll(ctx context.Context, endpoint *v1alpha1.WeChat
 		}
 	}
 	return false, nil
+}
+
+// sharingHost maps an endpoint to those of its host that may gain or lose by its change. It is called with what the endpoint
+// was and with what it is, so that a route which becomes free counts like one that is taken.
+func (r *Reconciler) sharingHost(ctx context.Context, object client.Object) []reconcile.Request {
+	changed := object.(*v1alpha1.WeChatEndpoint)
+	if changed.Spec.URL.Exposure == v1alpha1.ExposureNone {
+		return nil // it claims nothing
+	}
+	var all v1alpha1.WeChatEndpointList
+	if err := r.List(ctx, &all, client.MatchingFields{indexHost: changed.Spec.URL.Host}, client.UnsafeDisableDeepCopy); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "listing the endpoints to wake")
+		return nil
+	}
+	contested := slices.ContainsFunc(all.Items, func(other v1alpha1.WeChatEndpoint) bool { return other.Namespace != changed.Namespace })
+	var requests []reconcile.Request
+	for i := range all.Items {
+		other := &all.Items[i]
+		if other.UID != changed.UID && other.Spec.URL.Exposure != v1alpha1.ExposureNone && r.concerned(other, changed, contested) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(other)})
+		}
+	}
+	return requests
+}
+
+// concerned reports whether checkClaim may judge an endpoint otherwise since another one of its host has changed. Waking all of a
+// host would make a thousand accounts on one host a million reconciles. It suffices to wake:
+//   - whose route overlaps: no other route can be lost to the changed one;
+//   - who is refused the host or a route: whatever changes may free it;
+//   - where namespaces compete for the host, and the map does not name its own: who is in another one than the changed endpoint,
+//     which may own the host now; and who has published nothing, since with the changed one its own namespace may have lost it.
+//
+// All others keep what they have: none of their routes is touched, and the host stays their namespace's.
+func (r *Reconciler) concerned(endpoint, changed *v1alpha1.WeChatEndpoint, contested bool) bool {
+	if overlap(endpoint, changed) || lostClaim(endpoint) {
+		return true
+	}
+	return contested && !r.given(endpoint) && (endpoint.Namespace != changed.Namespace || !programmed(endpoint))
+}
+
+func overlap(a, b *v1alpha1.WeChatEndpoint) bool {
+	theirs := render.Routes(b)
+	return slices.ContainsFunc(render.Routes(a), func(mine render.Route) bool { return slices.ContainsFunc(theirs, mine.Overlaps) })
+}
+
+// lostClaim reports whether the endpoint was refused by checkClaim.
+func lostClaim(endpoint *v1alpha1.WeChatEndpoint) bool {
+	accepted := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionAccepted)
+	return accepted != nil && (accepted.Reason == v1alpha1.ReasonURLConflict || accepted.Reason == v1alpha1.ReasonHostNotAllowed)
 }
 
 // checkClass refuses an IngressClass that the installation does not offer.

@@ -92,3 +92,32 @@ func TestTheInstallationGivesHostsAndClasses(t *testing.T) {
 		})
 	}
 }
+
+// TestAnErrorIsNoClaim lets each call fail in the reconcile that refuses an endpoint the URL of another one: whatever status that
+// leaves, the older endpoint must not seem to have published what it was refused.
+func TestAnErrorIsNoClaim(t *testing.T) {
+	w := newWorld(t)
+	thief, holder := w.newScene(t), w.newScene(t)
+	thief.make(t)
+	thief.settle(t)
+	time.Sleep(time.Until(thief.endpoint(t).CreationTimestamp.Add(1100 * time.Millisecond))) // ages are told in seconds
+	holder.make(t)
+	holder.settle(t)
+	his, wanted := thief.endpoint(t).Spec.URL, holder.endpoint(t).Spec.URL
+	move := func(url v1alpha1.CallbackURL) {
+		thief.edit(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.URL = url })
+	}
+	move(wanted)
+	calls := thief.settle(t)
+	for call := range calls {
+		move(his)
+		thief.settle(t)
+		move(wanted)
+		_, _ = thief.reconcileWith(t, &failure{call: call, err: faults["500"], survived: true})
+		thief.settle(t)
+		accepted := apimeta.FindStatusCondition(thief.endpoint(t).Status.Conditions, v1alpha1.ConditionAccepted)
+		if accepted.Reason != v1alpha1.ReasonHostNotAllowed {
+			t.Fatalf("after call %d failed, the endpoint that came later to the URL is not refused: %+v", call, accepted)
+		}
+	}
+}

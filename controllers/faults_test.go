@@ -321,6 +321,7 @@ type failure struct {
 	call       int
 	err        error
 	tookEffect bool
+	survived   bool // by the operator
 
 	mu    sync.Mutex
 	calls []bool // of each, whether it writes
@@ -338,7 +339,7 @@ func (f *failure) around(writes bool, call func() error) error {
 	f.mu.Lock()
 	now, dead := len(f.calls), f.dead
 	f.calls = append(f.calls, writes)
-	f.dead = dead || f.err != nil && now == f.call
+	f.dead = dead || f.err != nil && now == f.call && !f.survived
 	f.mu.Unlock()
 	switch {
 	case dead:

@@ -63,16 +63,25 @@ func (r *Reconciler) observeExposure(ctx context.Context, endpoint *v1alpha1.WeC
 }
 
 // observeRoute says whether the route is applied and somebody serves it. Unless an Ingress was applied just now, which the
-// cache may not show yet, the object must be there and publish this very URL: the claim rests on it.
-func (r *Reconciler) observeRoute(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, applied bool) (route, error) {
+// cache may not show yet, the object must be there and publish this very URL: the claim rests on it. A refused endpoint keeps
+// what it had published, and gets nothing new: it was not the operator that made its object say so.
+func (r *Reconciler) observeRoute(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, applied bool) (found route, err error) {
 	switch endpoint.Spec.URL.Exposure {
 	case v1alpha1.ExposureNone:
 		return route{}, nil
 	case v1alpha1.ExposureHTTPRoute:
-		return r.observeHTTPRoute(ctx, endpoint)
+		found, err = r.observeHTTPRoute(ctx, endpoint)
 	default:
-		return r.observeIngress(ctx, endpoint, applied)
+		found, err = r.observeIngress(ctx, endpoint, applied)
 	}
+	if err == nil && !apimeta.IsStatusConditionTrue(endpoint.Status.Conditions, v1alpha1.ConditionAccepted) && !programmed(endpoint) {
+		return route{}, notPublishedYet()
+	}
+	return found, err
+}
+
+func notPublishedYet() error {
+	return refs.Waitf(v1alpha1.ReasonWaiting, "this URL is not published yet: first see to the conditions before this one")
 }
 
 // observeIngress has no status to go by but the address, which many controllers do not report.
@@ -87,7 +96,7 @@ func (r *Reconciler) observeIngress(ctx context.Context, endpoint *v1alpha1.WeCh
 	}
 	there := err == nil && metav1.IsControlledBy(&ingress, endpoint) && publishes(&ingress, endpoint)
 	if !applied && !there {
-		return route{}, refs.Waitf(v1alpha1.ReasonWaiting, "this URL is not published yet: first see to the conditions before this one")
+		return route{}, notPublishedYet()
 	}
 	if err == nil && ingress.Spec.IngressClassName == nil {
 		return route{}, refs.Waitf(v1alpha1.ReasonIngressClassNotFound,
@@ -140,7 +149,7 @@ func (r *Reconciler) observeHTTPRoute(ctx context.Context, endpoint *v1alpha1.We
 		return route{}, fmt.Errorf("reading HTTPRoute %s: %w", render.Name(endpoint), err)
 	}
 	if err != nil || !metav1.IsControlledBy(&live, endpoint) || !routeServes(&live, endpoint) {
-		return route{}, refs.Waitf(v1alpha1.ReasonWaiting, "this URL is not published yet: first see to the conditions before this one")
+		return route{}, notPublishedYet()
 	}
 	var since time.Time
 	for _, parent := range render.ParentRefs(endpoint) {

@@ -8,6 +8,7 @@ package controllers_test
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -181,4 +182,54 @@ func TestARefusedEndpointsIngressIsNoClaim(t *testing.T) {
 	}
 	awaitCondition(t, holder, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted)
 	awaitCondition(t, thief, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonHostNotAllowed)
+}
+
+// TestARefusedEndpointsRouteDoesNotCount: the same while the class is there, by which a route is programmed. The tenant edits the
+// Ingress that the operator made, or makes one for an endpoint that had none, so that nothing asked whose the URL is.
+func TestARefusedEndpointsRouteDoesNotCount(t *testing.T) {
+	class := newNamespace(t)
+	newClass(t, class)
+	url := func(host string) v1alpha1.CallbackURL {
+		return v1alpha1.CallbackURL{Host: host + "." + class + ".example.com", Path: "/weixin", Exposure: v1alpha1.ExposureIngress, Ingress: &v1alpha1.IngressExposure{ClassName: class}}
+	}
+	editing := published(t, url("his"))
+	awaitCondition(t, editing, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
+	unexposed := v1alpha1.CallbackURL{Host: url("wx").Host, Path: "/weixin", Exposure: v1alpha1.ExposureNone}
+	making := published(t, unexposed)
+	awaitCondition(t, making, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonNotPublished)
+	change(t, making, func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused = true }) // the operator leaves what he makes
+	awaitCondition(t, making, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonPaused)
+	time.Sleep(time.Until(making.CreationTimestamp.Add(1100 * time.Millisecond))) // ages are told in seconds
+	holder := published(t, url("wx"))
+	awaitCondition(t, holder, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
+
+	change(t, editing, func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL = holder.Spec.URL })
+	awaitCondition(t, editing, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonHostNotAllowed)
+	ingress := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: editing.Namespace, Name: "shop-sidecar"}}
+	change(t, ingress, func(i *networkingv1.Ingress) {
+		for r := range i.Spec.Rules {
+			i.Spec.Rules[r].Host = holder.Spec.URL.Host
+		}
+	})
+	create(t, &networkingv1.Ingress{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: making.Namespace, Name: "shop-sidecar",
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(making, v1alpha1.GroupVersion.WithKind("WeChatEndpoint"))},
+		},
+		Spec: ingress.Spec,
+	})
+	time.Sleep(settling) // so that the operator has seen it
+	change(t, making, func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL = holder.Spec.URL })
+	for _, endpoint := range []*v1alpha1.WeChatEndpoint{editing, making, holder} {
+		for range 2 { // what the first says, the second believes
+			time.Sleep(settling)
+			poke(t, endpoint)
+			awaitObserved(t, endpoint)
+		}
+	}
+	awaitCondition(t, holder, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted)
+	for _, thief := range []*v1alpha1.WeChatEndpoint{editing, making} {
+		awaitCondition(t, thief, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonHostNotAllowed)
+		awaitCondition(t, thief, v1alpha1.ConditionRouteProgrammed, metav1.ConditionUnknown, v1alpha1.ReasonWaiting)
+	}
 }

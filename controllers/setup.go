@@ -211,11 +211,6 @@ func (r *Reconciler) referring(index string) handler.MapFunc {
 	}
 }
 
-// sharingHost maps an endpoint to all that have its host: they may gain or lose a path by it.
-func (r *Reconciler) sharingHost(ctx context.Context, object client.Object) []reconcile.Request {
-	return r.requests(ctx, client.MatchingFields{indexHost: object.(*v1alpha1.WeChatEndpoint).Spec.URL.Host})
-}
-
 // all maps to every endpoint: classes seldom change, and each change may concern any of them.
 func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Request {
 	return r.requests(ctx)
@@ -223,7 +218,7 @@ func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Reque
 
 func (r *Reconciler) requests(ctx context.Context, options ...client.ListOption) []reconcile.Request {
 	var endpoints v1alpha1.WeChatEndpointList
-	if err := r.List(ctx, &endpoints, options...); err != nil {
+	if err := r.List(ctx, &endpoints, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "listing the endpoints to wake")
 		return nil
 	}

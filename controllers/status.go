@@ -90,6 +90,9 @@ func waitForOthers(endpoint *v1alpha1.WeChatEndpoint, refused *refusedError) {
 		v1alpha1.ConditionSidecarAvailable: refused.pods(), v1alpha1.ConditionRouteProgrammed: refused.route(),
 		v1alpha1.ConditionVerified: nil, v1alpha1.ConditionReachable: nil,
 	} {
+		if condition == v1alpha1.ConditionRouteProgrammed && endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone {
+			continue // describe has said all
+		}
 		_ = record(endpoint, condition, cmp.Or(refusal, waiting)) // fails of nothing but what the API server failed at
 	}
 }
@@ -114,11 +117,34 @@ func shortened(message string) string {
 	return strings.ToValidUTF8(message[:maxMessage-end-len(gap)], "") + gap + strings.ToValidUTF8(message[len(message)-end:], "")
 }
 
-// describe fills what the status repeats of the spec.
+// describe fills what the status repeats of the spec. Claims are judged by the URL and the conditions together, and an error may
+// let the status be stored before the conditions are set anew: so what they said of another URL is withdrawn here, and that no
+// route is asked for is said here.
 func describe(endpoint *v1alpha1.WeChatEndpoint, scheme v1alpha1.Scheme) {
 	spec := endpoint.Spec
+	if !speaksOfClaim(endpoint) {
+		withdraw(endpoint, v1alpha1.ConditionAccepted)
+		withdraw(endpoint, v1alpha1.ConditionRouteProgrammed)
+	}
 	endpoint.Status.URL = string(scheme) + "://" + shownHost(endpoint) + spec.URL.Path
 	endpoint.Status.Backend = spec.Backend.Service.Name + ":" + spec.Backend.Service.Port.String()
+	if spec.URL.Exposure == v1alpha1.ExposureNone {
+		reason, message := success(endpoint, v1alpha1.ConditionRouteProgrammed)
+		set(endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, reason, message)
+	}
+}
+
+// withdraw makes a condition unknown that holds of another URL. It still says of which generation it is: of the newest one
+// nobody has judged it.
+func withdraw(endpoint *v1alpha1.WeChatEndpoint, name string) {
+	condition := apimeta.FindStatusCondition(endpoint.Status.Conditions, name)
+	if condition == nil || condition.Status != metav1.ConditionTrue {
+		return
+	}
+	withdrawn := *condition
+	withdrawn.Status, withdrawn.Reason, withdrawn.Message = metav1.ConditionUnknown, v1alpha1.ReasonWaiting, "not known yet of this URL"
+	withdrawn.LastTransitionTime = metav1.Time{} // now
+	apimeta.SetStatusCondition(&endpoint.Status.Conditions, withdrawn)
 }
 
 // shownHost is the host of the URL as the status shows it.

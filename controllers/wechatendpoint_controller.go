@@ -182,6 +182,9 @@ func (r *Reconciler) serve(ctx context.Context, endpoint *v1alpha1.WeChatEndpoin
 				return done, err
 			}
 		}
+		if !found.input.Serving {
+			return done, nil // its files are written already: nothing serves with others
+		}
 		found.input.Served = found.live.config // what serves goes on with what it has
 	}
 	if found.input.Served == nil {

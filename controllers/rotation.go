@@ -112,7 +112,7 @@ func describeRotation(endpoint *v1alpha1.WeChatEndpoint) (reason, message string
 		return v1alpha1.ReasonCredentialsResolved, message
 	}
 	accepted := endpoint.Status.Credentials.Accepted
-	newest, oldest := accepted[0], accepted[len(accepted)-1]
+	newest, earlier := accepted[0], accepted[1:]
 	if newest.FirstUsed == nil && !podsServe(endpoint) {
 		return v1alpha1.ReasonRotationStarting, fmt.Sprintf(
 			"%s, accepted as generation %d beside the earlier ones, but not every pod serves them yet: wait, and do not press Save (提交) in the console before",
@@ -123,11 +123,11 @@ func describeRotation(endpoint *v1alpha1.WeChatEndpoint) (reason, message string
 			"%s, accepted as generation %d beside the earlier ones, and WeChat was not seen using them: enter them in the console and press Save (提交) now",
 			message, newest.Generation)
 	}
-	if oldest.Until == nil {
+	if slices.ContainsFunc(earlier, func(a v1alpha1.AcceptedCredentials) bool { return a.Until == nil }) { // some may end by an earlier rotation
 		return v1alpha1.ReasonRotationEnding, fmt.Sprintf("%s, and WeChat uses them; the earlier ones are about to end", message)
 	}
 	return v1alpha1.ReasonRotationEnding, fmt.Sprintf("%s, and WeChat uses them; the earlier ones are accepted until %s",
-		message, accepted[1].Until.UTC().Format(time.RFC3339))
+		message, earlier[0].Until.UTC().Format(time.RFC3339))
 }
 
 // podsServe reports whether every pod was seen to serve what it was given, be that all that the spec asks for or less.

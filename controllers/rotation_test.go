@@ -8,6 +8,7 @@ package controllers_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,6 +92,43 @@ func TestRotation(t *testing.T) {
 	})
 	awaitTokens(t, namespace, "a-newer-token")
 	awaitCondition(t, endpoint, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonCredentialsResolved)
+}
+
+// TestRotationWithinTheOverlapOfAnother: when WeChat is first seen using the newest values, the oldest end at a time that is known,
+// and those between do not yet.
+func TestRotationWithinTheOverlapOfAnother(t *testing.T) {
+	namespace := newNamespace(t)
+	endpoint := newEndpoint(namespace)
+	endpoint.Spec.Sidecar.Replicas = new(int32(1))
+	create(t, endpoint)
+	tokens := []string{"a-fine-token"}
+	awaitTokens(t, namespace, tokens...)
+	const address = "192.0.2.78"
+	playPod(t, namespace, address)
+	since := time.Now().Add(-2 * time.Hour).Truncate(time.Second)
+	for n, token := range []string{"a-newer-token", "the-newest-token"} {
+		setToken(t, namespace, token)
+		tokens = append([]string{token}, tokens...)
+		awaitTokens(t, namespace, tokens...)
+		served, _ := awaitFiles(t, namespace, token)
+		cluster.pods.serve(address, served.Generation)
+		cluster.pods.use(address, int64(n+2), since.Add(time.Duration(n)*time.Hour))
+		poke(t, endpoint)
+		end := since.Add(time.Duration(n)*time.Hour + 24*time.Hour)
+		eventually(t, func() string {
+			if ends := awaitTokens(t, namespace, tokens...); ends[1] == nil || !ends[1].Equal(end) {
+				return fmt.Sprintf("the values before %s end at %v, not at %v", token, ends[1], end)
+			}
+			return ""
+		})
+		eventually(t, func() string {
+			condition := awaitCondition(t, endpoint, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationEnding)
+			if !strings.HasSuffix(condition.Message, end.UTC().Format(time.RFC3339)) {
+				return "the message does not say until when the last of them are accepted: " + condition.Message
+			}
+			return ""
+		})
+	}
 }
 
 func TestLeakedTokenIsRevokedAtOnce(t *testing.T) {

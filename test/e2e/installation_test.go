@@ -11,6 +11,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -21,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
 // ofRelease selects the chart's objects.
@@ -68,12 +70,29 @@ func TestInstallation(t *testing.T) {
 			}
 		}
 	})
-	t.Run("an installation over the definition takes the endpoints over", func(t *testing.T) {
+	t.Run("an installation over the definition takes the endpoints over, and a change that nobody saw", func(t *testing.T) {
+		const changed = "EndToEndToken2" // in the Secret, and not yet in the console
+		s.patchSecret(t, func(secret *corev1.Secret) { secret.Data[v1alpha1.KeyToken] = []byte(changed) })
+		stop := s.load(t)
 		if err := kube.install(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		rolesBack()
-		s.token = "EndToEndToken2"
+		s.await(t, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationPending)
+		s.takes(t, wechattest.Sender{Token: changed}, wechattest.Sender{Token: s.token})
+		time.Sleep(settled)
+		stop()
+		endpoint, err := s.current(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if accepted := endpoint.Status.Credentials.Accepted; len(accepted) != 2 || accepted[0].Generation != 2 || accepted[1].Generation != 1 {
+			t.Errorf("accepted are %+v, not the generations 2 and 1", accepted)
+		}
+		s.token = changed
+		s.replies(t, s.text(t, "after Save"), "after Save")
+
+		s.token = "EndToEndToken3"
 		s.patchSecret(t, func(secret *corev1.Secret) { secret.Data[v1alpha1.KeyToken] = []byte(s.token) })
 		s.awaitPublished(t)
 		s.awaitReady(t)

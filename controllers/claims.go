@@ -44,7 +44,7 @@ func (r *Reconciler) checkClaim(ctx context.Context, endpoint *v1alpha1.WeChatEn
 		}
 	}
 	for i := range rivals {
-		if rivals[i].Namespace != endpoint.Namespace && !(given && r.given(&rivals[i])) {
+		if rivals[i].Namespace != endpoint.Namespace && (!given || !r.given(&rivals[i])) {
 			published, err := r.published(ctx, &rivals[i])
 			if err != nil {
 				return err

@@ -166,7 +166,7 @@ func (r *Reconciler) askTurn(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 		r.turns.given = map[client.ObjectKey]bool{}
 	}
 	r.turns.given[key] = true
-	endpoint.Status.Rollout = &v1alpha1.RolloutTurn{Since: metav1.Now().Rfc3339Copy(), Template: template, FailingBefore: firstFailing(endpoint) != ""}
+	endpoint.Status.Rollout = &v1alpha1.RolloutTurn{Since: new(metav1.Now().Rfc3339Copy()), Template: template, FailingBefore: firstFailing(endpoint) != ""}
 	set(endpoint, v1alpha1.ConditionSidecarCurrent, metav1.ConditionFalse, v1alpha1.ReasonRollingOut,
 		"the pods are being replaced by those that the installation asks for, none of them before the next one serves: wait")
 	return true, nil
@@ -187,7 +187,7 @@ func (r *Reconciler) judgeTurn(ctx context.Context, endpoint *v1alpha1.WeChatEnd
 	}
 	began := value(endpoint.Status.Rollout)
 	given := deployment != nil && deployment.Annotations[v1alpha1.AnnotationTemplate] == now.template
-	left := time.Until(began.Since.Add(r.Options.Rollout.progressDeadline()))
+	left := time.Until(value(began.Since).Add(r.Options.Rollout.progressDeadline()))
 	switch {
 	case given && rolledOut(deployment) && serves(endpoint, deployment):
 		r.showCurrent(endpoint)

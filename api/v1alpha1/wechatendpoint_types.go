@@ -648,10 +648,15 @@ type PullSecret struct {
 // RolloutTurn is an endpoint's turn in a rollout of the installation's.
 type RolloutTurn struct {
 	// since is when it began.
-	Since metav1.Time `json:"since"`
+	// +required
+	Since *metav1.Time `json:"since,omitempty"`
+
 	// template names the pods that it is for, by a digest.
+	// +required
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
-	Template string `json:"template"`
+	Template string `json:"template,omitempty"`
+
 	// failingBefore says that the pods were not available or not verified before it began: it is no fault of the new ones.
 	// +optional
 	FailingBefore bool `json:"failingBefore,omitempty"`

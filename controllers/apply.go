@@ -161,11 +161,15 @@ func (r *Reconciler) applyChild(ctx context.Context, endpoint *v1alpha1.WeChatEn
 	if err := r.letGoOfReplicas(ctx, endpoint, applied, live); err != nil {
 		return "", err
 	}
-	if turn.keep && wanted.GetKind() == "Deployment" {
+	keep := turn.keep && wanted.GetKind() == "Deployment"
+	if keep {
 		keepTemplate(wanted, applied)
 	}
 	if equality.Semantic.DeepEqual(applied.Object, wanted.Object) {
 		return "", nil
+	}
+	if keep { // of an older Deployment in the cache the template is older too
+		wanted.SetResourceVersion(live.GetResourceVersion())
 	}
 	return v1alpha1.ReasonChildRestored, r.updateChild(ctx, wanted, live)
 }

@@ -21,6 +21,20 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
+// TestEndpointsThatServe lets things happen to endpoints that serve, each in a namespace of its own.
+func TestEndpointsThatServe(t *testing.T) {
+	w := newWorld(t)
+	for name, test := range map[string]func(*testing.T, *world){
+		"what is refused changes nothing for them":        whatIsRefusedChangesNothing,
+		"pods that are silent are woken":                  silentPodsAreWoken,
+		"a paused one is proven again":                    pausedEndpointIsProvenAgain,
+		"a paused rotation is not looked at all the time": pausedRotationIsNotLookedAtAllTheTime,
+		"the main app is gone, and a rule has its own":    rulesWhoseMainAppIsGone,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, w) })
+	}
+}
+
 // tooMuch is what the API server refuses of a Deployment, and no rule of the CRD.
 func tooMuch(spec *v1alpha1.WeChatEndpointSpec) {
 	spec.Sidecar.Resources = &corev1.ResourceRequirements{
@@ -32,10 +46,9 @@ func tooMuch(spec *v1alpha1.WeChatEndpointSpec) {
 // bareAddress is what the API server refuses of an Ingress, and no rule of the CRD.
 func bareAddress(spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Host = "192.0.2.1" }
 
-// TestWhatIsRefusedChangesNothingForWhatServes: the API server refuses one object of a changed endpoint. Its pods go on with the
+// whatIsRefusedChangesNothing: the API server refuses one object of a changed endpoint. Its pods go on with the
 // configuration that fits the objects that there are, and what leaked is revoked all the same.
-func TestWhatIsRefusedChangesNothingForWhatServes(t *testing.T) {
-	w := newWorld(t)
+func whatIsRefusedChangesNothing(t *testing.T, w *world) {
 	for name, test := range map[string]struct {
 		edit              func(*v1alpha1.WeChatEndpointSpec)
 		condition, reason string
@@ -108,9 +121,9 @@ func (p *play) files(t *testing.T) (config.Config, config.Credentials) {
 	return parsed, credentials
 }
 
-// TestSilentPodsAreWoken: their kubelets need no way from the operator to the pods.
-func TestSilentPodsAreWoken(t *testing.T) {
-	p := newWorld(t).newPlay(t)
+// silentPodsAreWoken: their kubelets need no way from the operator to the pods.
+func silentPodsAreWoken(t *testing.T, w *world) {
+	p := w.newPlay(t)
 	p.serve(t, anything)
 	p.silent = errors.New("i/o timeout")
 	p.changeToken(t)
@@ -122,9 +135,9 @@ func TestSilentPodsAreWoken(t *testing.T) {
 	p.wantCondition(t, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonPodsUnreachable)
 }
 
-// TestPausedEndpointIsProvenAgain: a pod of it is replaced.
-func TestPausedEndpointIsProvenAgain(t *testing.T) {
-	p := newWorld(t).newPlay(t)
+// pausedEndpointIsProvenAgain: a pod of it is replaced.
+func pausedEndpointIsProvenAgain(t *testing.T, w *world) {
+	p := w.newPlay(t)
 	p.serve(t, anything)
 	p.change(t, func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused = true })
 	p.round(t)
@@ -139,9 +152,9 @@ func TestPausedEndpointIsProvenAgain(t *testing.T) {
 	p.wantCondition(t, v1alpha1.ConditionVerified, metav1.ConditionFalse, v1alpha1.ReasonNotVerified)
 }
 
-// TestPausedRotationIsNotLookedAtAllTheTime: WeChat uses the newer values, and the end of the older ones may not be written.
-func TestPausedRotationIsNotLookedAtAllTheTime(t *testing.T) {
-	s := newWorld(t).newScene(t)
+// pausedRotationIsNotLookedAtAllTheTime: WeChat uses the newer values, and the end of the older ones may not be written.
+func pausedRotationIsNotLookedAtAllTheTime(t *testing.T, w *world) {
+	s := w.newScene(t)
 	s.make(t)
 	s.settle(t)
 	s.changeToken(t)
@@ -159,9 +172,9 @@ func TestPausedRotationIsNotLookedAtAllTheTime(t *testing.T) {
 	}
 }
 
-// TestRulesWhoseMainAppIsGone: that a rule has an app of its own must not keep the operator from saying so.
-func TestRulesWhoseMainAppIsGone(t *testing.T) {
-	p := newWorld(t).newPlay(t)
+// rulesWhoseMainAppIsGone: that a rule has an app of its own must not keep the operator from saying so.
+func rulesWhoseMainAppIsGone(t *testing.T, w *world) {
+	p := w.newPlay(t)
 	other := appService(p.namespace)
 	other.Name = "chat"
 	p.create(t, other)

@@ -444,7 +444,11 @@ func TestEveryReason(t *testing.T) {
 			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonRouteNotAccepted, "correct url, or ask the platform team",
 		},
 		"what follows from it for a new endpoint": {
-			asked(func(e *endpoint) { e.Spec.URL.Host = "192.0.2.1" }),
+			func(t *testing.T, p *play) {
+				p.ask(t, func(e *endpoint) { e.Spec.URL.Host = "192.0.2.1" })
+				p.round(t)
+				p.round(t)
+			},
 			v1alpha1.ConditionReady, no, v1alpha1.ReasonRouteNotAccepted, "RouteProgrammed: the API server refuses the Ingress",
 		},
 

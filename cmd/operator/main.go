@@ -23,7 +23,7 @@ import (
 
 func main() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50) // the cache is most of the heap and lives long: less room beside it costs little CPU
+		debug.SetGCPercent(40) // the cache is most of the heap and lives long: less room beside it costs little CPU
 	}
 	err := run(signals.SetupSignalHandler(), os.Args[1:])
 	if err != nil && !errors.Is(err, flag.ErrHelp) {

@@ -98,6 +98,7 @@ func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeCha
 			}
 			continue // the status tells
 		}
+		done.reachedPods = done.reachedPods || wanted.GetKind() == "Deployment"
 		written, err := r.applyChild(ctx, endpoint, wanted, done.turn)
 		if err != nil {
 			return err

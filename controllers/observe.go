@@ -18,6 +18,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
@@ -208,6 +210,13 @@ func judgeDeployment(endpoint *v1alpha1.WeChatEndpoint, deployment *appsv1.Deplo
 	}
 	return nil
 }
+
+// podChanged ignores what is not read of a pod: above all the annotation by which its kubelet is woken.
+var podChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, after := e.ObjectOld.(*corev1.Pod), e.ObjectNew.(*corev1.Pod)
+	return before.Status.PodIP != after.Status.PodIP || podReady(before) != podReady(after) || podTrouble(before) != podTrouble(after) ||
+		before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() || belongsElsewhere(before, after)
+}}
 
 func podReady(pod *corev1.Pod) bool {
 	for _, condition := range pod.Status.Conditions {

@@ -82,7 +82,7 @@ func (r *Reconciler) takeTurn(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 		return turn{}, fmt.Errorf("rendering the pods: %w", err)
 	}
 	now := turn{template: template, image: input.Image}
-	if r.hasTurn(endpoint, template) {
+	if r.goesOn(endpoint, template) {
 		return now, nil
 	}
 	if deployment == nil || deployment.Annotations[v1alpha1.AnnotationTemplate] == template {
@@ -104,8 +104,9 @@ func (r *Reconciler) takeTurn(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 	return now, err
 }
 
-// hasTurn reports whether the endpoint may go on with a turn that it was given, or that failed with these very pods.
-func (r *Reconciler) hasTurn(endpoint *v1alpha1.WeChatEndpoint, template string) bool {
+// goesOn lets the endpoint go on with a turn that it was given, or that failed with these very pods, and reports whether there
+// is one.
+func (r *Reconciler) goesOn(endpoint *v1alpha1.WeChatEndpoint, template string) bool {
 	turn, reason := endpoint.Status.Rollout, rolloutReason(endpoint)
 	switch {
 	case turn != nil && reason == v1alpha1.ReasonRollingOut:

@@ -8,12 +8,10 @@ package controllers_test
 import (
 	"os"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -148,88 +146,4 @@ func TestOlderSidecarsGoOn(t *testing.T) {
 	}
 	cluster.pods.serve(address, served.Generation)
 	awaitCondition(t, endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionTrue, v1alpha1.ReasonSidecarAvailable)
-}
-
-// TestARefusedEndpointsIngressIsNoClaim: its tenant may write Ingresses, and lets that of his older, refused endpoint say what
-// was refused.
-func TestARefusedEndpointsIngressIsNoClaim(t *testing.T) {
-	class := newNamespace(t)
-	newClass(t, class)
-	url := func(host string) v1alpha1.CallbackURL {
-		return v1alpha1.CallbackURL{Host: host + "." + class + ".example.com", Path: "/weixin", Exposure: v1alpha1.ExposureIngress, Ingress: &v1alpha1.IngressExposure{ClassName: class}}
-	}
-	thief := published(t, url("his"))
-	awaitCondition(t, thief, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
-	holder := published(t, url("wx"))
-	awaitCondition(t, holder, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
-	// So that the holder's claim rests on its Ingress too, as it does while a route is not programmed.
-	if err := cluster.client.Delete(t.Context(), &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: class}}); err != nil {
-		t.Fatal(err)
-	}
-	awaitCondition(t, holder, v1alpha1.ConditionRouteProgrammed, metav1.ConditionFalse, v1alpha1.ReasonIngressClassNotFound)
-
-	change(t, thief, func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL = holder.Spec.URL })
-	awaitCondition(t, thief, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonHostNotAllowed)
-	ingress := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: thief.Namespace, Name: "shop-sidecar"}}
-	change(t, ingress, func(i *networkingv1.Ingress) {
-		for r := range i.Spec.Rules {
-			i.Spec.Rules[r].Host = holder.Spec.URL.Host
-		}
-	})
-	for _, endpoint := range []*v1alpha1.WeChatEndpoint{thief, holder} {
-		poke(t, endpoint)
-		awaitObserved(t, endpoint)
-	}
-	awaitCondition(t, holder, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted)
-	awaitCondition(t, thief, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonHostNotAllowed)
-}
-
-// TestARefusedEndpointsRouteDoesNotCount: the same while the class is there, by which a route is programmed. The tenant edits the
-// Ingress that the operator made, or makes one for an endpoint that had none, so that nothing asked whose the URL is.
-func TestARefusedEndpointsRouteDoesNotCount(t *testing.T) {
-	class := newNamespace(t)
-	newClass(t, class)
-	url := func(host string) v1alpha1.CallbackURL {
-		return v1alpha1.CallbackURL{Host: host + "." + class + ".example.com", Path: "/weixin", Exposure: v1alpha1.ExposureIngress, Ingress: &v1alpha1.IngressExposure{ClassName: class}}
-	}
-	editing := published(t, url("his"))
-	awaitCondition(t, editing, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
-	unexposed := v1alpha1.CallbackURL{Host: url("wx").Host, Path: "/weixin", Exposure: v1alpha1.ExposureNone}
-	making := published(t, unexposed)
-	awaitCondition(t, making, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonNotPublished)
-	change(t, making, func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused = true }) // the operator leaves what he makes
-	awaitCondition(t, making, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonPaused)
-	time.Sleep(time.Until(making.CreationTimestamp.Add(1100 * time.Millisecond))) // ages are told in seconds
-	holder := published(t, url("wx"))
-	awaitCondition(t, holder, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
-
-	change(t, editing, func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL = holder.Spec.URL })
-	awaitCondition(t, editing, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonHostNotAllowed)
-	ingress := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: editing.Namespace, Name: "shop-sidecar"}}
-	change(t, ingress, func(i *networkingv1.Ingress) {
-		for r := range i.Spec.Rules {
-			i.Spec.Rules[r].Host = holder.Spec.URL.Host
-		}
-	})
-	create(t, &networkingv1.Ingress{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: making.Namespace, Name: "shop-sidecar",
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(making, v1alpha1.GroupVersion.WithKind("WeChatEndpoint"))},
-		},
-		Spec: ingress.Spec,
-	})
-	time.Sleep(settling) // so that the operator has seen it
-	change(t, making, func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL = holder.Spec.URL })
-	for _, endpoint := range []*v1alpha1.WeChatEndpoint{editing, making, holder} {
-		for range 2 { // what the first says, the second believes
-			time.Sleep(settling)
-			poke(t, endpoint)
-			awaitObserved(t, endpoint)
-		}
-	}
-	awaitCondition(t, holder, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted)
-	for _, thief := range []*v1alpha1.WeChatEndpoint{editing, making} {
-		awaitCondition(t, thief, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonHostNotAllowed)
-		awaitCondition(t, thief, v1alpha1.ConditionRouteProgrammed, metav1.ConditionUnknown, v1alpha1.ReasonWaiting)
-	}
 }

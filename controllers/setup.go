@@ -25,7 +25,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -228,13 +227,6 @@ func (r *Reconciler) requests(ctx context.Context, options ...client.ListOption)
 	}
 	return requests
 }
-
-// podChanged ignores what is not read of a pod: above all the annotation by which its kubelet is woken.
-var podChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-	before, after := e.ObjectOld.(*corev1.Pod), e.ObjectNew.(*corev1.Pod)
-	return before.Status.PodIP != after.Status.PodIP || podReady(before) != podReady(after) || podTrouble(before) != podTrouble(after) ||
-		before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() || belongsElsewhere(before, after)
-}}
 
 // belongsElsewhere reports whether an object was made another endpoint's, or nobody's.
 func belongsElsewhere(before, after client.Object) bool {

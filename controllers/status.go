@@ -86,14 +86,17 @@ func success(endpoint *v1alpha1.WeChatEndpoint, condition string) (reason, messa
 // waitForOthers marks what cannot be known before there is anything that runs, but for what was refused on the way there.
 func waitForOthers(endpoint *v1alpha1.WeChatEndpoint, refused *refusedError) {
 	var waiting error = refs.Waitf(v1alpha1.ReasonWaiting, "nothing runs yet: first see to the conditions before this one")
-	for condition, refusal := range map[string]error{
-		v1alpha1.ConditionSidecarAvailable: refused.pods(), v1alpha1.ConditionRouteProgrammed: refused.route(),
-		v1alpha1.ConditionVerified: nil, v1alpha1.ConditionReachable: nil,
+	for _, other := range []struct {
+		condition string
+		refusal   error
+	}{
+		{v1alpha1.ConditionSidecarAvailable, refused.pods()}, {v1alpha1.ConditionRouteProgrammed, refused.route()},
+		{v1alpha1.ConditionVerified, nil}, {v1alpha1.ConditionReachable, nil},
 	} {
-		if condition == v1alpha1.ConditionRouteProgrammed && endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone {
+		if other.condition == v1alpha1.ConditionRouteProgrammed && endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone {
 			continue // describe has said all
 		}
-		_ = record(endpoint, condition, cmp.Or(refusal, waiting)) // fails of nothing but what the API server failed at
+		_ = record(endpoint, other.condition, cmp.Or(other.refusal, waiting)) // fails of nothing but what the API server failed at
 	}
 }
 

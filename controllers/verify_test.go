@@ -95,15 +95,8 @@ func TestReachable(t *testing.T) {
 
 // TestPodsThatDoNotStart: the status quotes what the kubelet or the scheduler says.
 func TestPodsThatDoNotStart(t *testing.T) {
-	const address = "198.51.100.24"
-	namespace := newNamespace(t)
-	endpoint := newEndpoint(namespace)
-	endpoint.Spec.Sidecar.Replicas = new(int32(1))
-	create(t, endpoint)
-	served, _ := awaitFiles(t, namespace, "a-fine-token")
-	cluster.pods.serve(address, served.Generation)
-	playPod(t, namespace, address)
-	awaitCondition(t, endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionTrue, v1alpha1.ReasonSidecarAvailable)
+	endpoint := servedBy(t, "198.51.100.24")
+	namespace := endpoint.Namespace
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar-0"}}
 	for _, trouble := range []struct {
 		status corev1.PodStatus

@@ -8,7 +8,6 @@ package controllers
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -96,7 +95,7 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 	if done.pairs != nil {
 		showCredentials(endpoint, done.pairs)
 	}
-	if !done.applied && !done.keepsTurn() {
+	if !done.applied && (done.refused == nil || !done.reachedPods) {
 		r.leaveTurn(endpoint)
 	}
 	again := soonest(unseen(found.refused), soonest(untilAuditTurns(endpoint, time.Now()), refusedAgain(endpoint, done.refused)))
@@ -203,13 +202,10 @@ type outcome struct {
 	pairs      []config.Pair // that they accept, if they were written or found in order; otherwise nil
 	applied    bool          // all that the spec asks for
 	refused    *refusedError // what the API server did not take of it, or nil
-	turn       turn
-	lag        error // why the pods are not given what the spec asks for, or nil
-}
-
-// keepsTurn reports whether the pods themselves were refused, or what comes after them: then a turn is judged by them.
-func (o outcome) keepsTurn() bool {
-	return o.refused != nil && slices.Contains([]string{"Deployment", "HorizontalPodAutoscaler", "ConfigMap", "Secret"}, o.refused.kind)
+	// reachedPods says that all that comes before the pods was taken: what is refused then is judged by its turn.
+	reachedPods bool
+	turn        turn
+	lag         error // why the pods are not given what the spec asks for, or nil
 }
 
 // observe says what became of what was applied, from the pods to the route, and returns when to look again. Zero is never.

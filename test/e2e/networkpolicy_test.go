@@ -36,6 +36,7 @@ func TestNetworkPolicy(t *testing.T) {
 
 	awaitWay(t, true, "a callback from anywhere", stranger, callbacks)
 	awaitWay(t, false, "the status, to a stranger", stranger, ops)
+	awaitWay(t, true, "a callback from the app", app, callbacks)
 	awaitWay(t, false, "the status, to the app", app, ops)
 	awaitWay(t, true, "a call of the sidecar's to anybody", sidecar, stranger+":8080")
 

@@ -251,10 +251,11 @@ func before(mark, text string) func(*wechattest.Request) {
 	}
 }
 
-// bodyRow is a change to the body of an encrypted message.
+// bodyRow is a change to the body of an encrypted message: what comes of it where a cleartext may stand beside Encrypt, with whatever a
+// user typed, and where Encrypt stands alone.
 type bodyRow struct {
-	want   outcome
-	attack func(*wechattest.Request)
+	beside, alone outcome
+	attack        func(*wechattest.Request)
 }
 
 func prefix(text string) func(*wechattest.Request) {
@@ -280,103 +281,104 @@ func TestHostileXML(t *testing.T) {
 		in("<a>&a9;</a>")(r)
 		prefix(laughs + "]>")(r)
 	}
-	v := newVictim(t, "an Official Account, encrypted", nil)
+	beside, alone := newVictim(t, "an Official Account, encrypted", nil), newVictim(t, "a WeCom app", nil)
 	for name, row := range map[string]bodyRow{
-		"a declaration is accepted":               {accepted, prefix(declared + "\n")},
-		"a byte order mark is accepted":           {accepted, prefix("\ufeff")},
-		"white space around is accepted":          {accepted, func(r *wechattest.Request) { prefix(" \r\n\t")(r); suffix("\r\n ")(r) }},
-		"comments around are accepted":            {accepted, func(r *wechattest.Request) { prefix("<!-- a -->")(r); suffix("<!-- a -->")(r) }},
-		"white space around Encrypt is accepted":  {accepted, pretty},
-		"Encrypt in two sections is accepted":     {accepted, before("]]></Encrypt>", "]]><![CDATA[")},
-		"an include declares a namespace":         {refused, in(`<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="file:///etc/passwd" parse="text"/>`)},
-		"an Encrypt of another namespace":         {refused, in(`<o:Encrypt xmlns:o="urn:o">Zm9yZ2Vk</o:Encrypt>`)},
-		"an Encrypt of a namespace that is empty": {refused, in(`<o:Encrypt xmlns:o="">Zm9yZ2Vk</o:Encrypt>`)},
-		"an Encrypt within another element":       {refused, in(`<o><Encrypt>Zm9yZ2Vk</Encrypt></o>`)},
-		"a second declaration":                    {refused, rewrite(func(b string) string { return `<?xml version="1.0"?><?xml version="1.0"?>` + b })},
-		"an attribute of 900 KiB":                 {accepted, rewrite(func(b string) string { return `<xml a="` + strings.Repeat("a", 900<<10) + `">` + b[len("<xml>"):] })},
-		"an attribute of 1 MiB":                   {refused, rewrite(func(b string) string { return `<xml a="` + strings.Repeat("a", 1<<20-8) + `">` + b[len("<xml>"):] })},
-		"30 levels beside Encrypt":                {accepted, in(nested(30))},
-		"32 levels beside Encrypt":                {refused, in(nested(32))},
-		"10000 levels beside Encrypt":             {refused, in(nested(10000))},
-		"100000 levels that never end":            {refused, in(strings.Repeat("<a>", 100000))},
-		"10000 levels around":                     {refused, rewrite(func(b string) string { return strings.Repeat("<xml>", 10000) + b + strings.Repeat("</xml>", 10000) })},
-		"250 fields":                              {accepted, in(strings.Repeat("<a/>", 250))},
-		"1000 fields":                             {refused, in(strings.Repeat("<a/>", 1000))},
-		"an external entity": {refused, func(r *wechattest.Request) {
+		"a declaration is accepted":               {accepted, accepted, prefix(declared + "\n")},
+		"a byte order mark is accepted":           {accepted, accepted, prefix("\ufeff")},
+		"white space around is accepted":          {accepted, accepted, func(r *wechattest.Request) { prefix(" \r\n\t")(r); suffix("\r\n ")(r) }},
+		"comments around":                         {refused, refused, func(r *wechattest.Request) { prefix("<!-- a -->")(r); suffix("<!-- a -->")(r) }},
+		"white space around Encrypt is accepted":  {accepted, accepted, pretty},
+		"Encrypt in two sections":                 {refused, refused, before("]]></Encrypt>", "]]><![CDATA[")},
+		"an include declares a namespace":         {accepted, refused, in(`<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="file:///etc/passwd" parse="text"/>`)},
+		"an Encrypt of another namespace":         {accepted, refused, in(`<o:Encrypt xmlns:o="urn:o">Zm9yZ2Vk</o:Encrypt>`)},
+		"an Encrypt of a namespace that is empty": {accepted, refused, in(`<o:Encrypt xmlns:o="">Zm9yZ2Vk</o:Encrypt>`)},
+		"an Encrypt within another element":       {accepted, refused, in(`<o><Encrypt>Zm9yZ2Vk</Encrypt></o>`)},
+		"a second declaration":                    {refused, refused, rewrite(func(b string) string { return `<?xml version="1.0"?><?xml version="1.0"?>` + b })},
+		"an attribute of 900 KiB":                 {refused, refused, rewrite(func(b string) string { return `<xml a="` + strings.Repeat("a", 900<<10) + `">` + b[len("<xml>"):] })},
+		"an attribute of 1 MiB":                   {refused, refused, rewrite(func(b string) string { return `<xml a="` + strings.Repeat("a", 1<<20-8) + `">` + b[len("<xml>"):] })},
+		"30 levels beside Encrypt":                {accepted, refused, in(nested(30))},
+		"32 levels beside Encrypt":                {accepted, refused, in(nested(32))},
+		"10000 levels beside Encrypt":             {accepted, refused, in(nested(10000))},
+		"100000 levels that never end":            {refused, refused, in(strings.Repeat("<a>", 100000))},
+		"10000 levels around":                     {refused, refused, rewrite(func(b string) string { return strings.Repeat("<xml>", 10000) + b + strings.Repeat("</xml>", 10000) })},
+		"250 fields":                              {accepted, refused, in(strings.Repeat("<a/>", 250))},
+		"1000 fields":                             {accepted, refused, in(strings.Repeat("<a/>", 1000))},
+		"an external entity": {refused, refused, func(r *wechattest.Request) {
 			in("<a>&x;</a>")(r)
 			prefix(`<!DOCTYPE xml [<!ENTITY x SYSTEM "file:///etc/passwd">]>`)(r)
 		}},
-		"an external entity in place of Encrypt": {refused, func(r *wechattest.Request) {
+		"an external entity in place of Encrypt": {refused, refused, func(r *wechattest.Request) {
 			r.Body = []byte(`<!DOCTYPE xml [<!ENTITY x SYSTEM "http://127.0.0.1/x">]><xml><Encrypt>&x;</Encrypt></xml>`)
 		}},
-		"a parameter entity":                      {refused, prefix(`<!DOCTYPE xml [<!ENTITY % x SYSTEM "http://127.0.0.1/x.dtd"> %x;]>`)},
-		"an external DTD":                         {refused, prefix(`<!DOCTYPE xml SYSTEM "http://127.0.0.1/x.dtd">`)},
-		"a public DTD":                            {refused, prefix(`<!DOCTYPE xml PUBLIC "-//W3C//DTD XHTML 1.0//EN" "http://127.0.0.1/x.dtd">`)},
-		"an unused DOCTYPE":                       {refused, prefix("<!DOCTYPE xml>")},
-		"an unused DOCTYPE, in small letters":     {refused, prefix("<!doctype xml>")},
-		"an unused DOCTYPE after a declaration":   {refused, prefix(declared + "<!DOCTYPE xml []>")},
-		"a DOCTYPE behind a byte order mark":      {refused, prefix("\ufeff<!DOCTYPE xml []>")},
-		"a DOCTYPE inside":                        {refused, in("<!DOCTYPE xml []>")},
-		"a DOCTYPE at the end":                    {refused, suffix("<!DOCTYPE xml []>")},
-		"an entity declaration inside":            {refused, in(`<!ENTITY x "y">`)},
-		"an entity that was never declared":       {refused, in("<a>&x;</a>")},
-		"an entity of HTML":                       {refused, in("<a>&nbsp;</a>")},
-		"a billion laughs":                        {refused, bomb},
-		"a billion laughs that nobody hears":      {refused, prefix(laughs + "]>")},
-		"a quadratic bomb":                        {refused, prefix(`<!DOCTYPE xml [<!ENTITY a "` + strings.Repeat("a", 50000) + `">]>`)},
-		"a processing instruction before":         {refused, prefix(`<?xml-stylesheet href="http://127.0.0.1/x.xsl"?>`)},
-		"a processing instruction inside":         {refused, in("<?php phpinfo() ?>")},
-		"a processing instruction in Encrypt":     {refused, within("<?a?>")},
-		"a processing instruction after":          {refused, suffix("<?a?>")},
-		"a declaration after":                     {refused, suffix(declared)},
-		"a declaration inside":                    {refused, in(declared)},
-		"a declaration of UTF-16":                 {refused, prefix(`<?xml version="1.0" encoding="UTF-16"?>`)},
-		"a declaration of UTF-7":                  {refused, prefix(`<?xml version="1.0" encoding="UTF-7"?>`)},
-		"a declaration of GBK":                    {refused, prefix(`<?xml version="1.0" encoding="GBK"?>`)},
-		"a declaration with a hidden encoding":    {refused, prefix(`<?xml version="1.0" encoding = "UTF-7"?>`)},
-		"a declaration of version 1.1":            {refused, prefix(`<?xml version="1.1"?>`)},
-		"UTF-16":                                  {refused, rewrite(func(b string) string { return "\xff\xfe" + strings.Join(strings.Split(b, ""), "\x00") + "\x00" })},
-		"two byte order marks":                    {refused, prefix("\ufeff\ufeff")},
-		"a byte order mark after the declaration": {refused, prefix(declared + "\ufeff")},
-		"bytes that are not UTF-8":                {refused, in("<a>\xff</a>")},
-		"NUL beside Encrypt":                      {refused, in("<a>\x00</a>")},
-		"NUL by its number":                       {refused, in("<a>&#0;</a>")},
-		"NUL at the end":                          {refused, suffix("\x00")},
-		"text at the end":                         {refused, suffix("a")},
-		"another document at the end":             {refused, suffix("<xml/>")},
-		"text at the start":                       {refused, prefix("a")},
-		"an end without a start":                  {refused, suffix("</xml>")},
-		"no end":                                  {refused, rewrite(func(b string) string { return strings.TrimSuffix(b, "</xml>") })},
-		"another root":                            {refused, rewrite(func(b string) string { return strings.ReplaceAll(b, "xml>", "html>") })},
-		"a root in capitals":                      {refused, rewrite(func(b string) string { return strings.ReplaceAll(b, "xml>", "XML>") })},
-		"a root of a namespace":                   {refused, rewrite(func(b string) string { return `<xml xmlns="urn:o">` + b[len("<xml>"):] })},
-		"Encrypt twice, forged first":             {refused, in("<Encrypt>Zm9yZ2Vk</Encrypt>")},
-		"Encrypt twice, forged last":              {refused, after("<Encrypt>Zm9yZ2Vk</Encrypt>")},
-		"Encrypt twice, the second empty":         {refused, after("<Encrypt/>")},
-		"Encrypt twice, in another case":          {refused, after("<encrypt>Zm9yZ2Vk</encrypt>")},
-		"Encrypt twice, in capitals":              {refused, in("<ENCRYPT>Zm9yZ2Vk</ENCRYPT>")},
-		"Encrypt in another case only":            {refused, rewrite(func(b string) string { return strings.ReplaceAll(b, "Encrypt>", "encrypt>") })},
-		"Encrypt in a child only": {refused, rewrite(func(b string) string {
+		"a parameter entity":                      {refused, refused, prefix(`<!DOCTYPE xml [<!ENTITY % x SYSTEM "http://127.0.0.1/x.dtd"> %x;]>`)},
+		"an external DTD":                         {refused, refused, prefix(`<!DOCTYPE xml SYSTEM "http://127.0.0.1/x.dtd">`)},
+		"a public DTD":                            {refused, refused, prefix(`<!DOCTYPE xml PUBLIC "-//W3C//DTD XHTML 1.0//EN" "http://127.0.0.1/x.dtd">`)},
+		"an unused DOCTYPE":                       {refused, refused, prefix("<!DOCTYPE xml>")},
+		"an unused DOCTYPE, in small letters":     {refused, refused, prefix("<!doctype xml>")},
+		"an unused DOCTYPE after a declaration":   {refused, refused, prefix(declared + "<!DOCTYPE xml []>")},
+		"a DOCTYPE behind a byte order mark":      {refused, refused, prefix("\ufeff<!DOCTYPE xml []>")},
+		"a DOCTYPE inside":                        {accepted, refused, in("<!DOCTYPE xml []>")},
+		"a DOCTYPE at the end":                    {refused, refused, suffix("<!DOCTYPE xml []>")},
+		"an entity declaration inside":            {accepted, refused, in(`<!ENTITY x "y">`)},
+		"an entity that was never declared":       {accepted, refused, in("<a>&x;</a>")},
+		"an entity of HTML":                       {accepted, refused, in("<a>&nbsp;</a>")},
+		"a billion laughs":                        {refused, refused, bomb},
+		"a billion laughs that nobody hears":      {refused, refused, prefix(laughs + "]>")},
+		"a quadratic bomb":                        {refused, refused, prefix(`<!DOCTYPE xml [<!ENTITY a "` + strings.Repeat("a", 50000) + `">]>`)},
+		"a processing instruction before":         {refused, refused, prefix(`<?xml-stylesheet href="http://127.0.0.1/x.xsl"?>`)},
+		"a processing instruction inside":         {accepted, refused, in("<?php phpinfo() ?>")},
+		"a processing instruction in Encrypt":     {refused, refused, within("<?a?>")},
+		"a processing instruction after":          {refused, refused, suffix("<?a?>")},
+		"a declaration after":                     {refused, refused, suffix(declared)},
+		"a declaration inside":                    {accepted, refused, in(declared)},
+		"a declaration of UTF-16":                 {refused, refused, prefix(`<?xml version="1.0" encoding="UTF-16"?>`)},
+		"a declaration of UTF-7":                  {refused, refused, prefix(`<?xml version="1.0" encoding="UTF-7"?>`)},
+		"a declaration of GBK":                    {refused, refused, prefix(`<?xml version="1.0" encoding="GBK"?>`)},
+		"a declaration with a hidden encoding":    {refused, refused, prefix(`<?xml version="1.0" encoding = "UTF-7"?>`)},
+		"a declaration of version 1.1":            {refused, refused, prefix(`<?xml version="1.1"?>`)},
+		"UTF-16":                                  {refused, refused, rewrite(func(b string) string { return "\xff\xfe" + strings.Join(strings.Split(b, ""), "\x00") + "\x00" })},
+		"two byte order marks":                    {refused, refused, prefix("\ufeff\ufeff")},
+		"a byte order mark after the declaration": {refused, refused, prefix(declared + "\ufeff")},
+		"bytes that are not UTF-8":                {accepted, accepted, in("<a>\xff</a>")},
+		"NUL beside Encrypt":                      {accepted, refused, in("<a>\x00</a>")},
+		"NUL by its number":                       {accepted, refused, in("<a>&#0;</a>")},
+		"NUL at the end":                          {refused, refused, suffix("\x00")},
+		"text at the end":                         {refused, refused, suffix("a")},
+		"another document at the end":             {refused, refused, suffix("<xml/>")},
+		"text at the start":                       {refused, refused, prefix("a")},
+		"an end without a start":                  {accepted, refused, suffix("</xml>")},
+		"no end":                                  {refused, refused, rewrite(func(b string) string { return strings.TrimSuffix(b, "</xml>") })},
+		"another root":                            {refused, refused, rewrite(func(b string) string { return strings.ReplaceAll(b, "xml>", "html>") })},
+		"a root in capitals":                      {refused, refused, rewrite(func(b string) string { return strings.ReplaceAll(b, "xml>", "XML>") })},
+		"a root of a namespace":                   {refused, refused, rewrite(func(b string) string { return `<xml xmlns="urn:o">` + b[len("<xml>"):] })},
+		"Encrypt twice, forged first":             {refused, refused, in("<Encrypt>Zm9yZ2Vk</Encrypt>")},
+		"Encrypt twice, forged last":              {refused, refused, after("<Encrypt>Zm9yZ2Vk</Encrypt>")},
+		"Encrypt twice, the second empty":         {refused, refused, after("<Encrypt/>")},
+		"Encrypt twice, in another case":          {refused, refused, after("<encrypt>Zm9yZ2Vk</encrypt>")},
+		"Encrypt twice, in capitals":              {refused, refused, in("<ENCRYPT>Zm9yZ2Vk</ENCRYPT>")},
+		"Encrypt in another case only":            {refused, refused, rewrite(func(b string) string { return strings.ReplaceAll(b, "Encrypt>", "encrypt>") })},
+		"Encrypt in a child only": {refused, refused, rewrite(func(b string) string {
 			return strings.ReplaceAll(strings.ReplaceAll(b, "<Encrypt>", "<a><Encrypt>"), "</Encrypt>", "</Encrypt></a>")
 		})},
-		"Encrypt as an attribute only": {refused, rewrite(func(b string) string {
+		"Encrypt as an attribute only": {refused, refused, rewrite(func(b string) string {
 			return strings.ReplaceAll(strings.ReplaceAll(b, "<Encrypt><![CDATA[", `<a Encrypt="`), "]]></Encrypt>", `"/>`)
 		})},
-		"Encrypt with a child":                   {refused, within("<a/>")},
-		"Encrypt with a child that has a text":   {refused, within("<a>AAAA</a>")},
-		"Encrypt with a comment":                 {refused, within("<!-- a -->")},
-		"Encrypt with a space inside":            {refused, rewrite(func(b string) string { return strings.Replace(b, "<Encrypt><![CDATA[", "<Encrypt><![CDATA[AAAA ", 1) })},
-		"Encrypt that is empty":                  {refused, func(r *wechattest.Request) { r.Body = []byte("<xml><Encrypt></Encrypt></xml>") }},
-		"no Encrypt":                             {refused, func(r *wechattest.Request) { r.Body = []byte(xmlText) }},
-		"no fields":                              {refused, func(r *wechattest.Request) { r.Body = []byte("<xml/>") }},
-		"no body":                                {refused, func(r *wechattest.Request) { r.Body = nil }},
-		"white space only":                       {refused, func(r *wechattest.Request) { r.Body = []byte(" \n") }},
-		"a form":                                 {refused, rewrite(func(b string) string { return "Encrypt=" + b })},
-		"a body that is compressed":              {refused, func(r *wechattest.Request) { r.Header.Set("Content-Encoding", "gzip"); r.Body = []byte("\x1f\x8b\x08") }},
-		"a body that only says it is compressed": {accepted, func(r *wechattest.Request) { r.Header.Set("Content-Encoding", "gzip") }},
-		"a body that is called something else":   {accepted, func(r *wechattest.Request) { r.Header.Set("Content-Type", "multipart/form-data; boundary=a") }},
+		"Encrypt with a child":                   {refused, refused, within("<a/>")},
+		"Encrypt with a child that has a text":   {refused, refused, within("<a>AAAA</a>")},
+		"Encrypt with a comment":                 {refused, refused, within("<!-- a -->")},
+		"Encrypt with a space inside":            {refused, refused, rewrite(func(b string) string { return strings.Replace(b, "<Encrypt><![CDATA[", "<Encrypt><![CDATA[AAAA ", 1) })},
+		"Encrypt that is empty":                  {refused, refused, func(r *wechattest.Request) { r.Body = []byte("<xml><Encrypt></Encrypt></xml>") }},
+		"no Encrypt":                             {refused, refused, func(r *wechattest.Request) { r.Body = []byte(xmlText) }},
+		"no fields":                              {refused, refused, func(r *wechattest.Request) { r.Body = []byte("<xml/>") }},
+		"no body":                                {refused, refused, func(r *wechattest.Request) { r.Body = nil }},
+		"white space only":                       {refused, refused, func(r *wechattest.Request) { r.Body = []byte(" \n") }},
+		"a form":                                 {refused, refused, rewrite(func(b string) string { return "Encrypt=" + b })},
+		"a body that is compressed":              {refused, refused, func(r *wechattest.Request) { r.Header.Set("Content-Encoding", "gzip"); r.Body = []byte("\x1f\x8b\x08") }},
+		"a body that only says it is compressed": {accepted, accepted, func(r *wechattest.Request) { r.Header.Set("Content-Encoding", "gzip") }},
+		"a body that is called something else":   {accepted, accepted, func(r *wechattest.Request) { r.Header.Set("Content-Type", "multipart/form-data; boundary=a") }},
 	} {
-		t.Run(name, func(t *testing.T) { v.expect(t, row.want, row.attack) })
+		t.Run(name, func(t *testing.T) { beside.expect(t, row.beside, row.attack) })
+		t.Run(name+", alone", func(t *testing.T) { alone.expect(t, row.alone, row.attack) })
 	}
 }
 
@@ -403,73 +405,74 @@ func TestHostileJSON(t *testing.T) {
 	nested := func(open, end string, depth int) string {
 		return `"a":` + strings.Repeat(open, depth) + "0" + strings.Repeat(end, depth)
 	}
-	v := newVictim(t, "a Shop", nil)
+	beside, alone := newVictim(t, "a Mini Program, encrypted JSON", nil), newVictim(t, "a Shop", nil)
 	for name, row := range map[string]bodyRow{
-		"a byte order mark is accepted":               {accepted, prefix("\ufeff")},
-		"white space around is accepted":              {accepted, func(r *wechattest.Request) { prefix(" \r\n\t")(r); suffix("\r\n ")(r) }},
-		"an escaped Encrypt is accepted":              {accepted, value(func(q string) string { return strings.ReplaceAll(q, "=", `\u003d`) })},
-		"a prototype is a member like others":         {accepted, in(`"__proto__":{"a":"b"}`)},
-		"a member twice that is not Encrypt":          {accepted, in(`"a":1,"a":2`)},
-		"30 arrays beside Encrypt":                    {accepted, in(nested("[", "]", 30))},
-		"33 arrays beside Encrypt":                    {refused, in(nested("[", "]", 33))},
-		"33 objects beside Encrypt":                   {refused, in(nested(`{"a":`, "}", 33))},
-		"10000 arrays beside Encrypt":                 {refused, in(nested("[", "]", 10000))},
-		"10000 objects beside Encrypt":                {refused, in(nested(`{"a":`, "}", 10000))},
-		"900000 arrays that never end":                {refused, in(`"a":` + strings.Repeat("[", 900000))},
-		"10000 objects around":                        {refused, rewrite(func(b string) string { return strings.Repeat(`{"a":`, 10000) + b + strings.Repeat("}", 10000) })},
-		"250 members":                                 {accepted, in(strings.TrimSuffix(strings.Repeat(`"a":1,`, 250), ","))},
-		"1000 members":                                {refused, in(strings.TrimSuffix(strings.Repeat(`"a":1,`, 1000), ","))},
-		"a string of 900 KiB":                         {accepted, in(`"a":"` + strings.Repeat("a", 900<<10) + `"`)},
-		"a string of 1 MiB":                           {refused, in(`"a":"` + strings.Repeat("a", 1<<20-8) + `"`)},
-		"a number of 100 KiB":                         {accepted, in(`"a":` + strings.Repeat("9", 100<<10))},
-		"Encrypt twice, forged first":                 {refused, in(`"Encrypt":"Zm9yZ2Vk"`)},
-		"Encrypt twice, forged last":                  {refused, after(`"Encrypt":"Zm9yZ2Vk"`)},
-		"Encrypt twice, the second empty":             {refused, after(`"Encrypt":""`)},
-		"Encrypt twice, the second nothing":           {refused, after(`"Encrypt":null`)},
-		"Encrypt twice, in small letters, first":      {refused, in(`"encrypt":"Zm9yZ2Vk"`)},
-		"Encrypt twice, in small letters, last":       {refused, after(`"encrypt":"Zm9yZ2Vk"`)},
-		"Encrypt twice, in capitals":                  {refused, after(`"ENCRYPT":"Zm9yZ2Vk"`)},
-		"Encrypt twice, in mixed letters":             {refused, after(`"eNcRyPt":"Zm9yZ2Vk"`)},
-		"Encrypt twice, one name escaped":             {refused, after(`"\u0045ncrypt":"Zm9yZ2Vk"`)},
-		"Encrypt in capitals only":                    {refused, rewrite(func(b string) string { return strings.ReplaceAll(b, `"Encrypt"`, `"ENCRYPT"`) })},
-		"Encrypt in a child only":                     {refused, rewrite(func(b string) string { return `{"a":` + b + "}" })},
-		"Encrypt in an array":                         {refused, value(func(q string) string { return "[" + q + "]" })},
-		"Encrypt in an object":                        {refused, value(func(q string) string { return `{"Encrypt":` + q + "}" })},
-		"Encrypt is a number":                         {refused, value(func(string) string { return "1" })},
-		"Encrypt is true":                             {refused, value(func(string) string { return "true" })},
-		"Encrypt is null":                             {refused, value(func(string) string { return "null" })},
-		"Encrypt is empty":                            {refused, value(func(string) string { return `""` })},
-		"Encrypt with a line feed in it":              {refused, value(func(q string) string { return q[:9] + "\n" + q[9:] })},
-		"Encrypt in single quotation marks":           {refused, value(func(q string) string { return strings.ReplaceAll(q, `"`, "'") })},
-		"an array around":                             {refused, rewrite(func(b string) string { return "[" + b + "]" })},
-		"a string around":                             {refused, rewrite(func(b string) string { return fmt.Sprintf("%q", b) })},
-		"a comment":                                   {refused, prefix("/* a */")},
-		"a comment inside":                            {refused, rewrite(func(b string) string { return "{/* a */" + b[1:] })},
-		"a comma too many":                            {refused, rewrite(func(b string) string { return b[:len(b)-1] + ",}" })},
-		"no end":                                      {refused, rewrite(func(b string) string { return b[:len(b)-1] })},
-		"a brace too many":                            {refused, suffix("}")},
-		"another object at the end":                   {refused, suffix("{}")},
-		"NUL at the end":                              {refused, suffix("\x00")},
-		"a prefix against scripts":                    {refused, prefix(")]}',\n")},
-		"two byte order marks":                        {refused, prefix("\ufeff\ufeff")},
-		"bytes that are not UTF-8":                    {refused, in("\"a\":\"\xff\"")},
-		"UTF-16":                                      {refused, rewrite(func(b string) string { return "\xff\xfe" + strings.Join(strings.Split(b, ""), "\x00") + "\x00" })},
-		"not a number":                                {refused, in(`"a":NaN`)},
-		"XML around the genuine text is another form": {accepted, func(r *wechattest.Request) { encrypted(r, wechat.FormXML, encryptOf(r)) }},
-		"no members":                                  {refused, func(r *wechattest.Request) { r.Body = []byte("{}") }},
-		"cleartext only":                              {refused, func(r *wechattest.Request) { r.Body = []byte(jsonText) }},
+		"a byte order mark is accepted":               {accepted, accepted, prefix("\ufeff")},
+		"white space around is accepted":              {accepted, accepted, func(r *wechattest.Request) { prefix(" \r\n\t")(r); suffix("\r\n ")(r) }},
+		"an escaped Encrypt is accepted":              {accepted, accepted, value(func(q string) string { return strings.ReplaceAll(q, "=", `\u003d`) })},
+		"a prototype is a member like others":         {accepted, refused, in(`"__proto__":{"a":"b"}`)},
+		"a member twice that is not Encrypt":          {accepted, accepted, in(`"a":1,"a":2`)},
+		"30 arrays beside Encrypt":                    {accepted, refused, in(nested("[", "]", 30))},
+		"33 arrays beside Encrypt":                    {refused, refused, in(nested("[", "]", 33))},
+		"33 objects beside Encrypt":                   {refused, refused, in(nested(`{"a":`, "}", 33))},
+		"10000 arrays beside Encrypt":                 {refused, refused, in(nested("[", "]", 10000))},
+		"10000 objects beside Encrypt":                {refused, refused, in(nested(`{"a":`, "}", 10000))},
+		"900000 arrays that never end":                {refused, refused, in(`"a":` + strings.Repeat("[", 900000))},
+		"10000 objects around":                        {refused, refused, rewrite(func(b string) string { return strings.Repeat(`{"a":`, 10000) + b + strings.Repeat("}", 10000) })},
+		"250 members":                                 {accepted, refused, in(strings.TrimSuffix(strings.Repeat(`"a":1,`, 250), ","))},
+		"1000 members":                                {refused, refused, in(strings.TrimSuffix(strings.Repeat(`"a":1,`, 1000), ","))},
+		"a string of 900 KiB":                         {refused, refused, in(`"a":"` + strings.Repeat("a", 900<<10) + `"`)},
+		"a string of 1 MiB":                           {refused, refused, in(`"a":"` + strings.Repeat("a", 1<<20-8) + `"`)},
+		"a number of 100 KiB":                         {refused, refused, in(`"a":` + strings.Repeat("9", 100<<10))},
+		"Encrypt twice, forged first":                 {refused, refused, in(`"Encrypt":"Zm9yZ2Vk"`)},
+		"Encrypt twice, forged last":                  {refused, refused, after(`"Encrypt":"Zm9yZ2Vk"`)},
+		"Encrypt twice, the second empty":             {refused, refused, after(`"Encrypt":""`)},
+		"Encrypt twice, the second nothing":           {refused, refused, after(`"Encrypt":null`)},
+		"Encrypt twice, in small letters, first":      {refused, refused, in(`"encrypt":"Zm9yZ2Vk"`)},
+		"Encrypt twice, in small letters, last":       {refused, refused, after(`"encrypt":"Zm9yZ2Vk"`)},
+		"Encrypt twice, in capitals":                  {refused, refused, after(`"ENCRYPT":"Zm9yZ2Vk"`)},
+		"Encrypt twice, in mixed letters":             {refused, refused, after(`"eNcRyPt":"Zm9yZ2Vk"`)},
+		"Encrypt twice, one name escaped":             {refused, refused, after(`"\u0045ncrypt":"Zm9yZ2Vk"`)},
+		"Encrypt in capitals only":                    {refused, refused, rewrite(func(b string) string { return strings.ReplaceAll(b, `"Encrypt"`, `"ENCRYPT"`) })},
+		"Encrypt in a child only":                     {refused, refused, rewrite(func(b string) string { return `{"a":` + b + "}" })},
+		"Encrypt in an array":                         {refused, refused, value(func(q string) string { return "[" + q + "]" })},
+		"Encrypt in an object":                        {refused, refused, value(func(q string) string { return `{"Encrypt":` + q + "}" })},
+		"Encrypt is a number":                         {refused, refused, value(func(string) string { return "1" })},
+		"Encrypt is true":                             {refused, refused, value(func(string) string { return "true" })},
+		"Encrypt is null":                             {refused, refused, value(func(string) string { return "null" })},
+		"Encrypt is empty":                            {refused, refused, value(func(string) string { return `""` })},
+		"Encrypt with a line feed in it":              {refused, refused, value(func(q string) string { return q[:9] + "\n" + q[9:] })},
+		"Encrypt in single quotation marks":           {refused, refused, value(func(q string) string { return strings.ReplaceAll(q, `"`, "'") })},
+		"an array around":                             {refused, refused, rewrite(func(b string) string { return "[" + b + "]" })},
+		"a string around":                             {refused, refused, rewrite(func(b string) string { return fmt.Sprintf("%q", b) })},
+		"a comment":                                   {refused, refused, prefix("/* a */")},
+		"a comment inside":                            {refused, refused, rewrite(func(b string) string { return "{/* a */" + b[1:] })},
+		"a comma too many":                            {refused, refused, rewrite(func(b string) string { return b[:len(b)-1] + ",}" })},
+		"no end":                                      {refused, refused, rewrite(func(b string) string { return b[:len(b)-1] })},
+		"a brace too many":                            {refused, refused, suffix("}")},
+		"another object at the end":                   {refused, refused, suffix("{}")},
+		"NUL at the end":                              {refused, refused, suffix("\x00")},
+		"a prefix against scripts":                    {refused, refused, prefix(")]}',\n")},
+		"two byte order marks":                        {refused, refused, prefix("\ufeff\ufeff")},
+		"bytes that are not UTF-8":                    {accepted, accepted, in("\"a\":\"\xff\"")},
+		"UTF-16":                                      {refused, refused, rewrite(func(b string) string { return "\xff\xfe" + strings.Join(strings.Split(b, ""), "\x00") + "\x00" })},
+		"not a number":                                {refused, refused, in(`"a":NaN`)},
+		"XML around the genuine text is another form": {accepted, accepted, func(r *wechattest.Request) { encrypted(r, wechat.FormXML, encryptOf(r)) }},
+		"no members":                                  {refused, refused, func(r *wechattest.Request) { r.Body = []byte("{}") }},
+		"cleartext only":                              {refused, refused, func(r *wechattest.Request) { r.Body = []byte(jsonText) }},
 	} {
-		t.Run(name, func(t *testing.T) { v.expect(t, row.want, row.attack) })
+		t.Run(name, func(t *testing.T) { beside.expect(t, row.beside, row.attack) })
+		t.Run(name+", alone", func(t *testing.T) { alone.expect(t, row.alone, row.attack) })
 	}
 }
 
 // encryptOf is the Encrypt of a genuine request.
 func encryptOf(r *wechattest.Request) string {
-	envelope, err := wechat.ParseEnvelope(r.Body)
+	envelope, err := wechat.ParseEnvelope(r.Body, true)
 	if err != nil {
 		panic(err)
 	}
-	return envelope.Encrypt
+	return string(envelope.Encrypt)
 }
 
 // TestWhatStandsBesideEncryptReachesNobody: only Encrypt is signed. The app sees what was in it, and headers from it.
@@ -605,7 +608,7 @@ func TestMessagesForAnotherAccount(t *testing.T) {
 						}
 					}
 					v.judge(t, row.want, answer, err, message)
-					v.expectAccepted(t, control, message, row.want == accepted)
+					v.expectAccepted(t, control, message, row.want == accepted && row.path == control.Path) // another path is another account's
 				})
 			}
 		})
@@ -618,7 +621,11 @@ func TestBodiesAreBounded(t *testing.T) {
 	padding := func(request *wechattest.Request, size int) {
 		request.Body = append(request.Body[:len(request.Body):len(request.Body)], bytes.Repeat([]byte(" "), size-len(request.Body))...)
 	}
-	for _, kind := range []string{"an Official Account, plaintext", "an Official Account, encrypted", "a Shop"} {
+	for kind, bound := range map[string]int{
+		"an Official Account, plaintext": sidecar.MaxBodySize,
+		"an Official Account, encrypted": sidecar.MaxUnverifiedSize,
+		"a Shop":                         sidecar.MaxUnverifiedSize,
+	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			v := newVictim(t, kind, nil)
@@ -627,12 +634,12 @@ func TestBodiesAreBounded(t *testing.T) {
 				size    int
 				chunked bool
 			}{
-				"exactly the bound":            {accepted, sidecar.MaxBodySize, false},
-				"exactly the bound, in chunks": {accepted, sidecar.MaxBodySize, true},
-				"one byte over":                {refused, sidecar.MaxBodySize + 1, false},
-				"one byte over, in chunks":     {refused, sidecar.MaxBodySize + 1, true},
-				"twice the bound":              {refused, 2 * sidecar.MaxBodySize, false},
-				"twice the bound, in chunks":   {refused, 2 * sidecar.MaxBodySize, true},
+				"exactly the bound":            {accepted, bound, false},
+				"exactly the bound, in chunks": {accepted, bound, true},
+				"one byte over":                {refused, bound + 1, false},
+				"one byte over, in chunks":     {refused, bound + 1, true},
+				"twice the bound":              {refused, 2 * bound, false},
+				"twice the bound, in chunks":   {refused, 2 * bound, true},
 			} {
 				t.Run(name, func(t *testing.T) {
 					request, message := v.genuine(t)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
@@ -85,14 +86,14 @@ func TestAFloodOfSignaturesIsRemembered(t *testing.T) {
 	v.expectFresh(t)
 }
 
-// TestAFloodOfMessagesForgetsTheOldest: the replies that are kept for repeats have a bound of 8 MiB. Over it the oldest goes,
-// so that its repeat would reach the app once more, and the newest ones are still joined.
+// TestAFloodOfMessagesForgetsTheOldest: the replies that are kept for repeats have a bound, a twelfth of the memory. Over it the oldest
+// goes, so that its repeat would reach the app once more, and the newest ones are still joined.
 func TestAFloodOfMessagesForgetsTheOldest(t *testing.T) {
 	t.Parallel()
 	v := newVictim(t, "an Official Account, plaintext", nil)
 	reply := "<xml/>" + strings.Repeat(" ", 60<<10) // kept as it is, and read fast
 	v.app.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, reply) }
-	const fit = (8 << 20) / (60 << 10) // six bytes of each reply come on top
+	const fit = sidecar.DefaultMemory / 12 / (64 << 10) // each reply is in a slice of that size
 	var oldest, newest *wechattest.Request
 	for i := range fit + 20 {
 		newest, _ = v.genuine(t)
@@ -103,7 +104,7 @@ func TestAFloodOfMessagesForgetsTheOldest(t *testing.T) {
 			t.Fatalf("message %d was answered with %d", i, status)
 		}
 	}
-	if evicted := v.metric(t, "wechat_sidecar_replies_evicted_total"); evicted < 20 || evicted > 22 {
+	if evicted := v.metric(t, "wechat_sidecar_replies_evicted_total"); evicted < 20 || evicted > 23 {
 		t.Errorf("%v of %d replies were forgotten", evicted, fit+20)
 	}
 	eventually(t, "no call to the app goes on", func() bool { return v.metric(t, "wechat_sidecar_in_flight") == 0 })

@@ -4,6 +4,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,50 +17,49 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/dedupe"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/policy"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // makeCall builds the app's request from verified values and the configuration. Nothing of the client's head goes into
 // it, so that no header of his can pass for one of the sidecar's.
-func makeCall(served *served, key dedupe.Key, message gate.Message, fields wechat.Fields, decision policy.Decision, path string, deadline time.Time) backend.Call {
-	if decision.Backend.Path != "" {
-		path = decision.Backend.Path
-	}
-	call := backend.Call{
-		URL: decision.Backend.URL + path, Body: message.Body, Deadline: deadline,
-		Header: describe(served.config, key, message, fields, deadline),
-	}
-	if secure := decision.Backend.TLS; secure != nil {
-		call.Identity = backend.Identity{CA: secure.CA, ServerName: secure.ServerName}
-	}
+func (c *callback) makeCall(key memory.Key, message gate.Message, decision policy.Decision, deadline time.Time) backend.Call {
+	call := c.callTo(decision.Backend, deadline)
+	call.Body, call.Header = message.Body, describe(c.served.config, key, message, deadline)
 	call.Header.Set("Content-Type", wechat.FormOf(message.Body).ContentType())
 	if decision.Replies {
 		call.Check = func(reply []byte) error { return wechat.CheckReply(reply, message.Form) }
 	}
-	target := path
 	if decision.Backend.Payload == config.PayloadOriginal {
-		original := served.gate.Original(message, fields)
+		original := c.served.gate.Original(message)
 		call.Body = original.Body
 		call.Header.Set("Content-Type", wechat.FormOf(original.Body).ContentType())
 		for name, value := range original.Header {
 			call.Header.Set(name, value)
 		}
 		if original.Query != "" {
-			target += "?" + original.Query
-			call.URL += "?" + original.Query
+			call.Target += "?" + original.Query
 		}
 	}
-	if len(served.gatewayKey) > 0 {
-		call.Header.Set("X-Wechat-Gateway-Signature", gatewaySignature(served.gatewayKey, time.Now(), http.MethodPost, target, call.Header, call.Body))
+	if key := c.served.gatewayKey; len(key) > 0 {
+		call.Header.Set("X-Wechat-Gateway-Signature", gatewaySignature(key, c.arrived, http.MethodPost, call.Target, call.Header, call.Body))
+	}
+	return call
+}
+
+// callTo is a call to an app, still without a message. Its target is the app's own path, or the request's.
+func (c *callback) callTo(app config.Backend, deadline time.Time) backend.Call {
+	call := backend.Call{Origin: app.URL, Target: cmp.Or(app.Path, c.r.URL.EscapedPath()), Deadline: deadline, MaxReply: wechat.MaxReplySize}
+	if app.TLS != nil {
+		call.Identity = backend.Identity{CA: app.TLS.CA, ServerName: app.TLS.ServerName}
 	}
 	return call
 }
 
 // describe tells the app about a message. A value from within a message is told only if it is a plain word.
-func describe(c config.Config, key dedupe.Key, message gate.Message, fields wechat.Fields, deadline time.Time) http.Header {
+func describe(c config.Config, key memory.Key, message gate.Message, deadline time.Time) http.Header {
 	appID := message.ReceiverID
 	if appID == "" {
 		appID = c.AppID
@@ -75,9 +75,9 @@ func describe(c config.Config, key dedupe.Key, message gate.Message, fields wech
 	for name, value := range map[string]string{
 		"X-Wechat-App-Id":       appID,
 		"X-Wechat-Path-App-Id":  message.PathID,
-		"X-Wechat-Open-Id":      fields.FromUserName,
-		"X-Wechat-Message-Type": fields.MsgType,
-		"X-Wechat-Event":        fields.Event,
+		"X-Wechat-Open-Id":      message.Fields.FromUserName,
+		"X-Wechat-Message-Type": message.Fields.MsgType,
+		"X-Wechat-Event":        message.Fields.Event,
 	} {
 		if plainWord(value) {
 			header[name] = []string{value}

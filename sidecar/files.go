@@ -3,16 +3,22 @@
 
 package sidecar
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
+)
 
 // serveFile answers a request for a domain file, by which a console sees who owns the host. It reports whether it was one.
-func (s *served) serveFile(w http.ResponseWriter, r *http.Request) bool {
-	if len(s.config.DomainFiles) == 0 || r.Method != http.MethodGet && r.Method != http.MethodHead || !s.gate.ServesHost(r.Host) {
+func (c *callback) serveFile() bool {
+	files := c.served.config.DomainFiles
+	if len(files) == 0 || c.r.Method != http.MethodGet && c.r.Method != http.MethodHead || !c.served.gate.ServesHost(c.r.Host) {
 		return false
 	}
-	for _, file := range s.config.DomainFiles {
-		if r.URL.EscapedPath() == "/"+file.Name {
-			answer(w, http.StatusOK, plainText, []byte(file.Content))
+	for _, file := range files {
+		if c.r.URL.EscapedPath() == "/"+file.Name {
+			door.Received(c.r.Context())
+			c.answer(http.StatusOK, plainText, []byte(file.Content))
 			return true
 		}
 	}

@@ -6,8 +6,10 @@ package sidecar
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/reload"
 )
 
@@ -31,16 +33,24 @@ func (s *Sidecar) opsHandler() http.Handler {
 	mux.HandleFunc("GET /readyz", s.serveReadiness)
 	mux.HandleFunc("GET /status", s.serveStatus)
 	mux.Handle("GET /metrics", s.metrics.Handler())
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		door.Received(r.Context())
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func (s *Sidecar) status() Status {
 	status := Status{Status: s.files.Status(), Version: config.Understood, Used: s.uses.all()}
 	if served := s.served.Load(); served != nil {
-		status.Ready, status.Serials = !s.draining.Load(), served.gate.Serials(s.now())
+		status.Ready = !s.draining.Load() && s.door().Waits() < stuckAfter
+		status.Serials = served.gate.Serials(s.now())
 	}
 	return status
 }
+
+// stuckAfter is how long nobody was let in until the pod says that it is not ready: longer than a callback takes whose app does
+// not answer, so that one slow app does not take away all pods.
+const stuckAfter = awaitRetryPatience + 2*time.Second
 
 func (s *Sidecar) serveReadiness(w http.ResponseWriter, r *http.Request) {
 	if !s.status().Ready {

@@ -249,8 +249,8 @@ func TestOriginalCarriesNothingUnverified(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	envelope, err := wechat.ParseEnvelope([]byte(s.app.bodies[0]))
-	if err != nil || !wechat.Verify(query.MsgSignature, token, query.Timestamp, query.Nonce, envelope.Encrypt) || !wechat.Verify(query.Signature, token, query.Timestamp, query.Nonce) {
+	envelope, err := wechat.ParseEnvelope([]byte(s.app.bodies[0]), false)
+	if err != nil || !wechat.VerifyEncrypt(query.MsgSignature, token, query.Timestamp, query.Nonce, envelope.Encrypt) || !wechat.Verify(query.Signature, token, query.Timestamp, query.Nonce) {
 		t.Errorf("an SDK would refuse what the app got: %v", err)
 	}
 }

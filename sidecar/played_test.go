@@ -85,38 +85,47 @@ func TestOnlyPaysOwnUseCounts(t *testing.T) {
 	}
 }
 
-// TestTheProbesInfoTypeReachesNobody, with whatever nonce: it is verified, answered, and leaves no trace but in its count.
-func TestTheProbesInfoTypeReachesNobody(t *testing.T) {
+// TestTheProbeIsKnownByItsNonceAndItsInfoType: it is verified, answered, and leaves no trace but in its count. One of the two alone
+// makes no probe.
+func TestTheProbeIsKnownByItsNonceAndItsInfoType(t *testing.T) {
 	t.Parallel()
 	message := []byte("<xml><InfoType>" + config.ProbeInfoType + "</InfoType></xml>")
-	for _, kind := range []string{"a third-party platform's tickets", "a third-party platform's authorizer", "a suite's commands", "a WeCom app"} {
-		for sender, nonce := range map[string]string{"the operator": config.ProbeNoncePrefix + "7", "a trial": config.TrialNoncePrefix + "7", "anybody": "7"} {
+	for _, kind := range []string{
+		"a third-party platform's tickets", "a third-party platform's authorizer", "a suite's commands", "a WeCom app",
+		"an Official Account, encrypted", "an Official Account, compatible", "a Mini Program, compatible JSON", "a Shop",
+	} {
+		for sender, row := range map[string]struct {
+			nonce string
+			probe bool
+		}{
+			"the operator": {config.ProbeNoncePrefix + "7", true}, "a trial": {config.TrialNoncePrefix + "7", false}, "anybody": {"7", false},
+		} {
 			t.Run(kind+", from "+sender, func(t *testing.T) {
 				t.Parallel()
-				v := newVictim(t, kind, func(c *config.Config) {
-					c.Rules = []config.Rule{{Match: config.Match{InfoType: config.ProbeInfoType}, Action: config.ActionDiscard}}
-				})
+				v := newVictim(t, kind, nil)
 				v.serve(t, config.Credentials{Pairs: []config.Pair{{Generation: 2, Token: token, EncodingAESKey: aesKey}}})
-				forged := whole(v.sender.Post(t.Context(), message, wechattest.WithNonce(nonce), wechattest.WithToken("forged-token")))
+				forged := whole(v.sender.Post(t.Context(), message, wechattest.WithNonce(row.nonce), wechattest.WithToken("forged-token")))
 				if forged.Status != http.StatusForbidden {
 					t.Errorf("a forged one was answered with %d", forged.Status)
 				}
-				request, err := v.sender.NewPost(message, wechattest.WithNonce(nonce))
+				request, err := v.sender.NewPost(message, wechattest.WithNonce(row.nonce))
 				if err != nil {
 					t.Fatal(err)
 				}
 				for range 2 {
-					if answer := whole(v.sender.Send(t.Context(), request)); answer.Status != http.StatusOK || string(answer.Body) != wechat.Success {
+					if answer := whole(v.sender.Send(t.Context(), request)); answer.Status != http.StatusOK || row.probe && string(answer.Body) != wechat.Success {
 						t.Errorf("answered %d %q", answer.Status, answer.Body)
 					}
 				}
-				v.expectSeen(t, false, "")
+				v.expectSeen(t, !row.probe, string(message))
+				if !row.probe {
+					return
+				}
 				v.expectUse(t, false)
 				for series, want := range map[string]float64{
-					`wechat_sidecar_callbacks_total{outcome="probe"}`:     2,
-					`wechat_sidecar_callbacks_total{outcome="discarded"}`: 0,
-					`wechat_sidecar_backend_duration_seconds_count`:       0,
-					`wechat_sidecar_repeats_total`:                        0,
+					`wechat_sidecar_callbacks_total{outcome="probe"}`: 2,
+					`wechat_sidecar_backend_duration_seconds_count`:   0,
+					`wechat_sidecar_repeats_total`:                    0,
 				} {
 					if got := v.metric(t, series); got != want {
 						t.Errorf("%s is %v, want %v", series, got, want)

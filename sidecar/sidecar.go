@@ -3,9 +3,9 @@
 
 // Package sidecar is the data plane: it takes WeChat's callbacks, verifies them and hands what is verified to the app.
 //
-// The way of a callback, assembled in this file: listener → gate (route, parameters, freshness, signature, body) →
-// bindings (first use of the signature) → policy (which app, how long) → deliveries (a repeat?) → backend → answer. Each room is a package under internal
-// that knows nothing of the others.
+// The way of a callback, assembled here: door (how many connections, how large a head) → gate (route, parameters, freshness,
+// signature, body) → memory (first use of the signature) → policy (which app, how long) → memory (a repeat?) → backend → answer.
+// Each room is a package under internal that knows nothing of the others.
 package sidecar
 
 import (
@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,39 +22,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/netutil"
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/dedupe"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/metrics"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/reload"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
-)
-
-// Bounds of what one sidecar holds at once. A message that finds no room waits for it until its deadline; URL checks
-// need none. Together they keep the process below its memory limit of 64 MiB.
-const (
-	MaxInFlight    = 512      // calls to the app
-	MaxConnections = 1024     // of routers and clients
-	MaxBodySize    = 1 << 20  // of one message, bytes; WeChat documents none, its largest have a few KiB
-	MaxHeldBytes   = 12 << 20 // of all messages, bytes, beyond the first freeBodySize of each
-	freeBodySize   = 4 << 10  // of a message, bytes; all connections and calls together hold 6 MiB of these at most
-)
-
-// Bounds of a connection. A client that needs longer for a request than WeChat waits for the answer is cut off. The idle
-// time is longer than the 60 s and 90 s of common ingress controllers, so that it is they who close a connection, and no
-// message is sent into one that closes.
-const (
-	headTimeout   = 5 * time.Second
-	readTimeout   = 8 * time.Second
-	writeTimeout  = 15 * time.Second
-	idleTimeout   = 2 * time.Minute
-	maxHeadSize   = 16 << 10
-	refusalsInLog = 5 // per second; all are counted in the metric
 )
 
 // Options of a Sidecar.
@@ -65,6 +43,8 @@ type Options struct {
 	DrainDelay time.Duration
 	// Grace is how long callbacks and calls to the app may take after that before they are cut off.
 	Grace time.Duration
+	// Memory is how many bytes the process may use. Everything that it holds is bounded by it; zero is DefaultMemory.
+	Memory int64
 	// Log takes what a person should read. It never gets a token or a byte of a message.
 	Log *slog.Logger
 }
@@ -72,14 +52,17 @@ type Options struct {
 // Sidecar serves one endpoint.
 type Sidecar struct {
 	options    Options
+	bounds     bounds
 	files      *reload.Files
 	served     atomic.Pointer[served]
-	bindings   *dedupe.Bindings
-	deliveries *dedupe.Deliveries[*backend.Delivery]
+	public     atomic.Pointer[door.Listener] // once it serves
+	signatures *memory.Uses
+	repeats    *memory.Repeats[*backend.Delivery]
 	backend    *backend.Client
 	metrics    *metrics.Metrics
 	uses       uses
-	budget     *semaphore.Weighted // of MaxHeldBytes of messages
+	strangers  *memory.Budget // of bodies that nobody has verified yet
+	bodies     *memory.Budget // of all others, and of replies
 	calls      sync.WaitGroup
 	draining   atomic.Bool
 	refusals   *rate.Limiter
@@ -97,22 +80,26 @@ type served struct {
 // New returns a Sidecar that has read its files once. Files that cannot be served yet are no error: the sidecar is not
 // ready, says why on /status, and looks again.
 func New(o Options) *Sidecar {
+	b := boundsFor(o.Memory)
+	bodies := memory.NewBudget(b.bodies)
 	s := &Sidecar{
 		options:    o,
-		bindings:   dedupe.New(dedupe.DefaultLimit),
-		deliveries: dedupe.NewDeliveries[*backend.Delivery](),
-		backend:    backend.New(MaxInFlight),
+		bounds:     b,
+		signatures: memory.NewUses(b.uses),
+		repeats:    memory.NewRepeats[*backend.Delivery](b.repeats),
+		backend:    backend.New(b.calls, bodies),
 		now:        time.Now,
 		random:     rand.Reader,
-		budget:     semaphore.NewWeighted(MaxHeldBytes),
+		strangers:  memory.NewBudget(b.strangers),
+		bodies:     bodies,
 		refusals:   rate.NewLimiter(refusalsInLog, refusalsInLog),
 	}
 	s.files = reload.New(o.ConfigDir, s.take, o.Log)
 	s.metrics = metrics.New(metrics.Gauges{
 		InFlight:        func() float64 { return float64(s.backend.Pending()) },
-		Bindings:        func() float64 { return float64(s.bindings.Len()) },
-		EvictedBindings: func() float64 { return float64(s.bindings.Evicted()) },
-		EvictedReplies:  func() float64 { return float64(s.deliveries.Evicted()) },
+		Bindings:        func() float64 { return float64(s.signatures.Len()) },
+		EvictedBindings: func() float64 { return float64(s.signatures.Evicted()) },
+		EvictedReplies:  func() float64 { return float64(s.repeats.Evicted()) },
 		StaleConfig:     s.staleConfig,
 		BackendOutcomes: []string{string(backend.Answered), string(backend.Acknowledged), string(backend.Unavailable), string(backend.BadReply), string(backend.TimedOut), string(backend.Overloaded)},
 		RefusalReasons:  wechat.Reasons,
@@ -123,6 +110,7 @@ func New(o Options) *Sidecar {
 
 func (s *Sidecar) take(c config.Config, credentials config.Credentials) {
 	s.uses.keep(credentials.Pairs)
+	s.backend.Share(c.Apps())
 	s.served.Store(&served{config: c, gate: gate.New(c, credentials), gatewayKey: credentials.GatewayKey})
 }
 
@@ -133,22 +121,14 @@ func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 	defer stop()
 	go s.files.Watch(background, reload.Interval)
 
-	errorLog := slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug)
-	opsServer := &http.Server{Handler: s.opsHandler(), ReadTimeout: readTimeout, WriteTimeout: writeTimeout, MaxHeaderBytes: maxHeadSize, ErrorLog: errorLog}
-	publicServer := &http.Server{
-		Handler:           http.HandlerFunc(s.serveCallback),
-		ReadHeaderTimeout: headTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeadSize,
-		ErrorLog:          errorLog,
-		// net/http would answer OPTIONS * by itself.
-		DisableGeneralOptionsHandler: true,
-	}
+	opsServer := newServer(s.opsHandler(), opsDoor)
+	opsServer.IdleTimeout = opsIdleTimeout
+	publicServer := newServer(http.HandlerFunc(s.serveCallback), s.bounds.door())
+	publicDoor := door.Listen(public, s.bounds.door())
+	s.public.Store(publicDoor)
 	failed := make(chan error, 2)
-	go func() { failed <- opsServer.Serve(ops) }()
-	go func() { failed <- publicServer.Serve(netutil.LimitListener(public, MaxConnections)) }()
+	go func() { failed <- door.Listen(ops, opsDoor).Serve(opsServer) }()
+	go func() { failed <- publicDoor.Serve(publicServer) }()
 	defer opsServer.Close()
 
 	select {
@@ -159,6 +139,32 @@ func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 		return s.drain(publicServer)
 	}
 }
+
+// newServer returns a server for one of the doors. What net/http would log is not: it quotes what clients sent.
+func newServer(handler http.Handler, bounds door.Bounds) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: bounds.HeadTime,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    bounds.HeadSize,
+		ErrorLog:          log.New(io.Discard, "", 0),
+		// net/http would answer OPTIONS * by itself.
+		DisableGeneralOptionsHandler: true,
+	}
+}
+
+// door is the one of the public port. Before it serves there is none, which counts nobody.
+func (s *Sidecar) door() *door.Listener {
+	if public := s.public.Load(); public != nil {
+		return public
+	}
+	return door.Listen(nil, s.bounds.door())
+}
+
+// crowded reports whether connections are scarce.
+func (s *Sidecar) crowded() bool { return s.door().Crowded() }
 
 // drain ends the public server without losing a callback.
 func (s *Sidecar) drain(public *http.Server) error {

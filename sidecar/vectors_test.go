@@ -261,7 +261,9 @@ func playMalformed(t *testing.T, v *vectors.Vector) {
 }
 
 // playReply sends the expected ciphertext as a message, which the app must see opened, and lets the app answer with what
-// it saw. With the same random bytes and nonce, at the same time, the sealed reply must be the expected one.
+// it saw. The sealed reply must open to the expected one, with the expected nonce at the same time, in the expected notation; its random
+// bytes cannot be the vector's, because they bear the mark of a reply. A vector from the account to a user is a reply and no message: it
+// is refused, and is the app's answer to another message.
 func playReply(t *testing.T, v *vectors.Vector) {
 	second, nonce := cmp.Or(v.ReplyTimestamp, anyTime), cmp.Or(v.ReplyNonce, anyNonce)
 	form := wechat.FormOf([]byte(v.ReplyPlaintext))
@@ -269,20 +271,37 @@ func playReply(t *testing.T, v *vectors.Vector) {
 	if !repliable {
 		form = wechat.FormXML
 	}
-	encrypted := *v.Expect.Encrypt
+	key, err := wechat.ParseEncodingAESKey(v.EncodingAESKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	question, err := key.Seal([wechat.RandomSize]byte{}, []byte("<xml><MsgType>text</MsgType></xml>"), v.ReceiveID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fromTheAccount := strings.HasPrefix(wechat.ReadFields([]byte(v.ReplyPlaintext)).FromUserName, "gh_")
 	configs, pairs := account(t, v)
 	for _, c := range configs {
 		s := newVectorStage(t, c, pairs, second, v.RandomASCII)
 		if repliable {
 			s.answer = v.ReplyPlaintext
 		}
-		values := url.Values{"timestamp": {second}, "nonce": {nonce}, "msg_signature": {wechat.Sign(v.Token, second, nonce, encrypted)}}
-		if c.Platform != config.PlatformWeCom {
-			values.Set("encrypt_type", "aes")
+		post := func(encrypted string) (status int, answer string) {
+			values := url.Values{"timestamp": {second}, "nonce": {nonce}, "msg_signature": {wechat.Sign(v.Token, second, nonce, encrypted)}}
+			if c.Platform != config.PlatformWeCom {
+				values.Set("encrypt_type", "aes")
+			}
+			return s.call(t, http.MethodPost, s.url+"?"+values.Encode(), nil, wechat.RequestEnvelope(form, nil, encrypted))
 		}
-		status, answer := s.call(t, http.MethodPost, s.url+"?"+values.Encode(), nil, wechat.RequestEnvelope(form, nil, encrypted))
-		if status != http.StatusOK || len(s.seen) != 1 || s.seen[0] != v.ReplyPlaintext {
-			t.Fatalf("%s: answered %d, the app saw %q, want %q", c.Platform, status, s.seen, v.ReplyPlaintext)
+		status, answer := post(*v.Expect.Encrypt)
+		if fromTheAccount {
+			s.expectRefused(t, status, answer)
+			status, answer = post(question)
+		} else if len(s.seen) != 1 || s.seen[0] != v.ReplyPlaintext {
+			t.Errorf("%s: the app saw %q, want %q", c.Platform, s.seen, v.ReplyPlaintext)
+		}
+		if status != http.StatusOK {
+			t.Fatalf("%s: answered %d", c.Platform, status)
 		}
 		if repliable {
 			expectSealed(t, v, answer)
@@ -297,19 +316,26 @@ func expectSealed(t *testing.T, v *vectors.Vector, answer string) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, answer)
 	}
-	if sealed.Encrypt != *v.Expect.Encrypt {
-		t.Errorf("sealed as %s, want %s", sealed.Encrypt, *v.Expect.Encrypt)
+	key, err := wechat.ParseEncodingAESKey(v.EncodingAESKey)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if want := v.Expect.MsgSignature; want != nil && sealed.Signature != *want {
-		t.Errorf("signed as %s, want %s", sealed.Signature, *want)
+	opened, err := key.Open([]byte(sealed.Encrypt))
+	if err != nil || string(opened.Message) != v.ReplyPlaintext || opened.ReceiverID != v.ReceiveID || !key.Marked(opened.Random) {
+		t.Errorf("it opens to %q for %q with %q, error %v", opened.Message, opened.ReceiverID, opened.Random, err)
 	}
-	if want := v.Expect.EnvelopeXML; want != nil && answer != *want {
-		t.Errorf("the envelope is %s, want %s", answer, *want)
+	if !wechat.Verify(sealed.Signature, v.Token, sealed.Timestamp, sealed.Nonce, sealed.Encrypt) {
+		t.Error("its signature is wrong")
+	}
+	own := strings.NewReplacer(sealed.Encrypt, *v.Expect.Encrypt, sealed.Signature, wechat.Sign(v.Token, sealed.Timestamp, sealed.Nonce, *v.Expect.Encrypt))
+	asExpected := own.Replace(answer)
+	if want := v.Expect.EnvelopeXML; want != nil && asExpected != *want {
+		t.Errorf("the envelope is %s, want %s", asExpected, *want)
 	}
 	if v.Expect.Envelope != nil {
 		var envelope vectors.Envelope
-		if err := vectors.Strictly([]byte(answer), &envelope); err != nil || envelope != *v.Expect.Envelope {
-			t.Errorf("error %v, the envelope is %s", err, answer)
+		if err := vectors.Strictly([]byte(asExpected), &envelope); err != nil || envelope != *v.Expect.Envelope {
+			t.Errorf("error %v, the envelope is %s", err, asExpected)
 		}
 	}
 }

@@ -11,11 +11,15 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar"
 )
@@ -40,9 +44,12 @@ func run(ctx context.Context, args []string) error {
 	opsListen := flags.String("ops-listen", ":8081", "address for health, readiness, metrics and /status; never publish it")
 	drainDelay := flags.Duration("drain-delay", 5*time.Second, "how long to accept callbacks after SIGTERM, while routers take notice")
 	grace := flags.Duration("grace", 25*time.Second, "how long callbacks and calls to the app may take after the drain delay")
+	memory := flags.Int64("memory", 0, "bytes that the process may use; 0 is the limit of its container, and 64 MiB where there is none")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	allowed := allowedMemory(*memory)
+	debug.SetMemoryLimit(allowed * 9 / 10) // the rest is the kernel's, for this container
 	var network net.ListenConfig
 	public, err := network.Listen(ctx, "tcp", *listen)
 	if err != nil {
@@ -58,6 +65,18 @@ func run(ctx context.Context, args []string) error {
 		ConfigDir:  *configDir,
 		DrainDelay: *drainDelay,
 		Grace:      *grace,
+		Memory:     allowed,
 		Log:        slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 	}).Serve(ctx, public, ops)
+}
+
+// allowedMemory is how many bytes the process may use: what is asked for, or the limit of its memory cgroup.
+func allowedMemory(asked int64) int64 {
+	if asked > 0 {
+		return asked
+	}
+	if limit, err := memlimit.FromCgroup(); err == nil && limit < math.MaxInt64 {
+		return int64(limit)
+	}
+	return sidecar.DefaultMemory
 }

@@ -209,6 +209,17 @@ func Encrypted(platform, mode string) bool {
 // Encrypted reports whether messages come encrypted with an EncodingAESKey.
 func (c Config) Encrypted() bool { return Encrypted(c.Platform, c.MessageMode) }
 
+// Apps is how many different apps get messages.
+func (c Config) Apps() int {
+	apps := map[string]bool{c.Backend.URL: true}
+	for _, rule := range c.Rules {
+		if rule.Backend != nil {
+			apps[rule.Backend.URL] = true
+		}
+	}
+	return len(apps)
+}
+
 // FreshFor is how old a callback's timestamp may be.
 func (c Config) FreshFor() time.Duration {
 	if c.Freshness != 0 {

@@ -7,13 +7,17 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
+	"strings"
 )
 
 // The layout of what is encrypted: random, the length of the message as a big-endian uint32, the message, the receiver's
@@ -28,8 +32,9 @@ const (
 
 // Key is what an EncodingAESKey stands for. It is immutable and safe for concurrent use.
 type Key struct {
-	block cipher.Block
-	iv    [aes.BlockSize]byte
+	block   cipher.Block
+	iv      [aes.BlockSize]byte
+	markKey []byte
 }
 
 // ErrUndecryptable is the one error of Open. Which step failed is not told: a server that tells padding from length is
@@ -49,34 +54,43 @@ func ParseEncodingAESKey(encoded string) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the cipher: %w", err)
 	}
-	key := &Key{block: block}
+	key := &Key{block: block, markKey: digest(raw, []byte("wechatendpoint: the mark of a reply"))}
 	copy(key.iv[:], raw) // the protocol's: the first half of the key, for every message
 	return key, nil
 }
 
-// Open decrypts the text of an Encrypt element and returns the message and the id of the receiver that was put behind
-// it, which the caller must compare with its own: the same key may serve several accounts. The message is a part of one
-// fresh slice.
+// Opened is what was encrypted.
+type Opened struct {
+	// Random is what keeps two equal messages from having equal texts.
+	Random [RandomSize]byte
+	// Message is a part of one fresh slice.
+	Message []byte
+	// ReceiverID must be compared with one's own: the same key may serve several accounts.
+	ReceiverID string
+}
+
+// Open decrypts the text of an Encrypt element.
 //
 // Verify msg_signature first. The cipher has no authentication of its own, and the signature is what keeps strangers from
 // trying ciphertexts here.
-func (k *Key) Open(encrypted string) (message []byte, receiverID string, err error) {
-	sealed, err := base64.StdEncoding.Strict().DecodeString(encrypted)
-	if err != nil || len(sealed) == 0 || len(sealed)%padBlock != 0 {
-		return nil, "", ErrUndecryptable
+func (k *Key) Open(encrypted []byte) (Opened, error) {
+	sealed := make([]byte, base64.StdEncoding.DecodedLen(len(encrypted)))
+	size, err := base64.StdEncoding.Strict().Decode(sealed, encrypted)
+	if sealed = sealed[:size]; err != nil || size == 0 || size%padBlock != 0 {
+		return Opened{}, ErrUndecryptable
 	}
 	cipher.NewCBCDecrypter(k.block, k.iv[:]).CryptBlocks(sealed, sealed)
 	padded, ok := unpad(sealed)
 	if !ok || len(padded) < RandomSize+lengthSize {
-		return nil, "", ErrUndecryptable
+		return Opened{}, ErrUndecryptable
 	}
 	content := padded[RandomSize+lengthSize:]
 	// Compared as uint64: as an int, a length of 0xFFFFFFFF is negative on some machines and passes.
-	size := uint64(binary.BigEndian.Uint32(padded[RandomSize:]))
-	if size > uint64(len(content)) || uint64(len(content))-size > maxReceiverID {
-		return nil, "", ErrUndecryptable
+	length := uint64(binary.BigEndian.Uint32(padded[RandomSize:]))
+	if length > uint64(len(content)) || uint64(len(content))-length > maxReceiverID {
+		return Opened{}, ErrUndecryptable
 	}
-	return content[:size:size], string(content[size:]), nil
+	return Opened{[RandomSize]byte(padded), content[:length:length], string(content[length:])}, nil
 }
 
 // unpad removes 1 to 32 bytes that all hold their own number. Without the comparison of every one of them, a wrong key
@@ -91,19 +105,83 @@ func unpad(padded []byte) ([]byte, bool) {
 	return padded[:len(padded)-size], ok
 }
 
+// MarkedRandom returns the random bytes of a reply that is sealed here: 8 that nobody can predict, and 8 that say so.
+//
+// A sealed reply has the very form of a message: the same token signs it, the same key encrypts it, and the same id of the
+// receiver stands behind it. Whoever sees one pass could post it back, and it would be taken for WeChat's; and an app can
+// choose what is in it. The mark is how a reply is known by every replica, without remembering it. It is a MAC by a key that
+// follows from the EncodingAESKey, so that it is known by the very key that opens the reply, whatever was rotated since.
+// Nobody can take it out of a reply: with the fixed IV it stands in the first block of the cipher, which msg_signature covers.
+// And none of WeChat's messages bears it but by a chance of 1 in 2^64. Whoever could compute it would gain a refusal.
+func (k *Key) MarkedRandom(random [RandomSize / 2]byte) [RandomSize]byte {
+	return [RandomSize]byte(append(random[:], digest(k.markKey, random[:])[:RandomSize/2]...))
+}
+
+// Marked reports whether random bytes are those of a reply that was sealed here.
+func (k *Key) Marked(random [RandomSize]byte) bool {
+	return random == k.MarkedRandom([RandomSize / 2]byte(random[:]))
+}
+
+func digest(key, text []byte) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write(text)
+	return mac.Sum(nil)
+}
+
 // Seal encrypts a message for a receiver as Open reads it, and returns base64. Random is 16 bytes that nobody can
 // predict: with the fixed IV, they alone keep two equal messages from having equal texts.
 func (k *Key) Seal(random [RandomSize]byte, message []byte, receiverID string) (string, error) {
-	if uint64(len(message)) > math.MaxUint32 || len(receiverID) > maxReceiverID {
-		return "", errors.New("the message or the id of the receiver is too long to be encrypted")
+	if err := sealable(message, receiverID); err != nil {
+		return "", err
 	}
-	plain := make([]byte, 0, RandomSize+lengthSize+len(message)+len(receiverID)+padBlock)
-	plain = append(plain, random[:]...)
-	plain = binary.BigEndian.AppendUint32(plain, uint32(len(message))) //nolint:gosec // compared above
-	plain = append(plain, message...)
-	plain = append(plain, receiverID...)
-	size := padBlock - len(plain)%padBlock // a whole block where the text fills the last one
-	plain = append(plain, slices.Repeat([]byte{byte(size)}, size)...)
-	cipher.NewCBCEncrypter(k.block, k.iv[:]).CryptBlocks(plain, plain)
-	return base64.StdEncoding.EncodeToString(plain), nil
+	var text strings.Builder
+	text.Grow(sealedLen(message, receiverID))
+	err := k.sealTo(&text, random, message, receiverID)
+	return text.String(), err
+}
+
+func sealable(message []byte, receiverID string) error {
+	if uint64(len(message)) > math.MaxUint32 || len(receiverID) > maxReceiverID {
+		return errors.New("the message or the id of the receiver is too long to be encrypted")
+	}
+	return nil
+}
+
+// sealedLen is the length of what Seal returns.
+func sealedLen(message []byte, receiverID string) int {
+	plain := RandomSize + lengthSize + len(message) + len(receiverID)
+	return base64.StdEncoding.EncodedLen(plain + padBlock - plain%padBlock)
+}
+
+// sealTo writes what Seal returns, piece by piece: a message of megabytes is not held twice.
+func (k *Key) sealTo(w io.Writer, random [RandomSize]byte, message []byte, receiverID string) error {
+	head := binary.BigEndian.AppendUint32(random[:], uint32(len(message))) //nolint:gosec // compared in sealable
+	unpadded := len(head) + len(message) + len(receiverID)
+	size := padBlock - unpadded%padBlock // a whole block where the text fills the last one
+	tail := append([]byte(receiverID), slices.Repeat([]byte{byte(size)}, size)...)
+	plain := io.MultiReader(bytes.NewReader(head), bytes.NewReader(message), bytes.NewReader(tail))
+
+	encoder := base64.NewEncoder(base64.StdEncoding, w)
+	cbc := cipher.NewCBCEncrypter(k.block, k.iv[:])
+	piece := make([]byte, min(sealPiece, unpadded+size))
+	for {
+		n, err := io.ReadFull(plain, piece)
+		if n == 0 {
+			return errors.Join(encoder.Close(), notEnd(err))
+		}
+		cbc.CryptBlocks(piece[:n], piece[:n])
+		if _, err := encoder.Write(piece[:n]); err != nil {
+			return err
+		}
+	}
+}
+
+// sealPiece is a multiple of the cipher's block. Bytes.
+const sealPiece = 3 << 10
+
+func notEnd(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }

@@ -59,9 +59,14 @@ func TestKeysThatDifferInTheLastBitsAreOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if message, receiver, err := mustKey(t, strings.Repeat("A", 42)+"D").Open(sealed); string(message) != "m" || receiver != "wx1" || err != nil {
+	if message, receiver, err := openText(mustKey(t, strings.Repeat("A", 42)+"D"), sealed); string(message) != "m" || receiver != "wx1" || err != nil {
 		t.Errorf("got %q for %q, error %v", message, receiver, err)
 	}
+}
+
+func openText(key *Key, encrypted string) (message []byte, receiver string, err error) {
+	opened, err := key.Open([]byte(encrypted))
+	return opened.Message, opened.ReceiverID, err
 }
 
 // encryptRaw encrypts a plaintext as it is, also one that Seal would never make.
@@ -120,7 +125,7 @@ func TestOpen(t *testing.T) {
 		"a message of another key":                         {encrypted: encryptRaw(mustKey(t, strings.Repeat("A", 43)), layout("\x00\x00\x00\x02", "hi")), refused: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			message, receiver, err := key.Open(test.encrypted)
+			message, receiver, err := openText(key, test.encrypted)
 			if test.refused {
 				if err != ErrUndecryptable || message != nil || receiver != "" { //nolint:errorlint // it must be the value itself: a wrapped one would tell the step
 					t.Errorf("got %q for %q, error %v", message, receiver, err)
@@ -141,7 +146,7 @@ func TestOpenGivesNothingBehindTheMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	message, _, err := key.Open(sealed)
+	message, _, err := openText(key, sealed)
 	if err != nil || cap(message) != len(message) {
 		t.Errorf("error %v, length %d, capacity %d", err, len(message), cap(message))
 	}
@@ -163,7 +168,7 @@ func TestSealPadsEveryLength(t *testing.T) {
 			if want := (text/padBlock + 1) * padBlock; len(raw) != want || err != nil {
 				t.Errorf("sealed it has %d bytes, want %d; error %v", len(raw), want, err)
 			}
-			if got, receiver, err := key.Open(sealed); string(got) != message || receiver != "wx1" || err != nil {
+			if got, receiver, err := openText(key, sealed); string(got) != message || receiver != "wx1" || err != nil {
 				t.Errorf("opened it is %q for %q, error %v", got, receiver, err)
 			}
 		})
@@ -204,7 +209,7 @@ func FuzzOpen(f *testing.F) {
 		// A random ciphertext seldom passes the padding; a chosen plaintext reaches what is behind it.
 		chosen := encryptRaw(key, plain[:len(plain)/padBlock*padBlock])
 		for _, text := range []string{encrypted, chosen} {
-			message, receiver, err := key.Open(text)
+			message, receiver, err := openText(key, text)
 			switch {
 			case err != nil && (!errors.Is(err, ErrUndecryptable) || message != nil || receiver != ""):
 				t.Errorf("got %q for %q, error %v", message, receiver, err)
@@ -231,7 +236,7 @@ func FuzzSealOpen(f *testing.F) {
 			}
 			return
 		}
-		got, gotReceiver, err := key.Open(sealed)
+		got, gotReceiver, err := openText(key, sealed)
 		if !bytes.Equal(got, message) || gotReceiver != receiver || err != nil {
 			t.Errorf("got %q for %q, error %v, want %q for %q", got, gotReceiver, err, message, receiver)
 		}
@@ -245,10 +250,47 @@ func BenchmarkOpen(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	text := []byte(sealed)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := key.Open(sealed); err != nil {
+		if _, err := key.Open(text); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestTheMarkOfAReply: it is in the first of the encrypted bytes, and none is without one.
+func TestTheMarkOfAReply(t *testing.T) {
+	key, another := mustKey(t, sampleKey), mustKey(t, strings.Repeat("A", 43))
+	random := [RandomSize / 2]byte{1, 2, 3}
+	marked := key.MarkedRandom(random)
+	if !bytes.Equal(marked[:len(random)], random[:]) {
+		t.Errorf("the random bytes are not in %x", marked)
+	}
+	changed := marked
+	changed[RandomSize-1] ^= 1
+	for name, test := range map[string]struct {
+		key    *Key
+		random [RandomSize]byte
+		want   bool
+	}{
+		"a marked one":                     {key, marked, true},
+		"another one that is marked":       {key, key.MarkedRandom([RandomSize / 2]byte{9}), true},
+		"one bit is another":               {key, changed, false},
+		"the mark of another key":          {another, marked, false},
+		"WeChat's, letters and digits":     {key, [RandomSize]byte([]byte("aaaaaaaaaaaaaaaa")), false},
+		"nothing but zeros":                {key, [RandomSize]byte{}, false},
+		"the mark without its random half": {key, [RandomSize]byte(append(make([]byte, RandomSize/2), marked[RandomSize/2:]...)), false},
+	} {
+		if got := test.key.Marked(test.random); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	sealed, err := key.Seal(marked, []byte("<xml/>"), "wx1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if opened, err := key.Open([]byte(sealed)); err != nil || opened.Random != marked {
+		t.Errorf("opened with the random bytes %x, error %v", opened.Random, err)
 	}
 }

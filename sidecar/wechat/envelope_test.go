@@ -6,10 +6,13 @@ package wechat
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -75,113 +78,156 @@ func many(n int, format string) string {
 	return b.String()
 }
 
+// notWeChats is a part of what a body is called that is none of WeChat's.
+const notWeChats = "not one XML or JSON document as WeChat writes it"
+
 func TestParseEnvelope(t *testing.T) {
-	secure := Envelope{Encrypt: "abc+/=", Form: FormXML}
-	compatible := Envelope{Encrypt: "abc+/=", Form: FormXML, Cleartext: true}
-	inJSON := Envelope{Encrypt: "abc+/=", Form: FormJSON}
 	const encrypt = "<Encrypt><![CDATA[abc+/=]]></Encrypt>"
+	const head = "<ToUserName><![CDATA[gh_1]]></ToUserName><FromUserName><![CDATA[o1]]></FromUserName><CreateTime>1</CreateTime><MsgType><![CDATA[text]]></MsgType>"
+	message := func(typed string) string {
+		return "<xml>" + head + "<Content><![CDATA[" + typed + "]]></Content><MsgId>1</MsgId>" + encrypt + "</xml>"
+	}
 	for name, test := range map[string]struct {
-		body    string
-		want    Envelope
-		refused string
+		body string
+		// alone and beside are why the body is refused where Encrypt stands alone and beside a cleartext; empty where it is taken.
+		alone, beside string
+		form          Form
+		cleartext     bool
 	}{
-		"the secure mode":                                {body: "<xml><ToUserName><![CDATA[gh_1]]></ToUserName>" + encrypt + "</xml>", want: secure},
-		"an envelope of the Open Platform":               {body: "<xml><AppId>wx1</AppId>" + encrypt + "</xml>", want: secure},
-		"an envelope of WeCom":                           {body: "<xml><ToUserName>ww1</ToUserName>" + encrypt + "<AgentID>218</AgentID></xml>", want: secure},
-		"the compatible mode has a cleartext":            {body: "<xml><MsgType>text</MsgType>" + encrypt + "</xml>", want: compatible},
-		"a declaration":                                  {body: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<xml>" + encrypt + "</xml>", want: secure},
-		"a declaration with standalone":                  {body: "<?xml version='1.0' encoding = 'utf-8' standalone=\"no\" ?><xml>" + encrypt + "</xml>", want: secure},
-		"a byte order mark":                              {body: "\xef\xbb\xbf<xml>" + encrypt + "</xml>", want: secure},
-		"a byte order mark before JSON":                  {body: "\xef\xbb\xbf{\"Encrypt\":\"abc+/=\"}", want: inJSON},
-		"white space around the document":                {body: "\r\n<xml>" + encrypt + "</xml>\r\n", want: secure},
-		"white space around the text":                    {body: "<xml><Encrypt>\n  <![CDATA[abc+/=]]>\r\n\t</Encrypt></xml>", want: secure},
-		"a text without CDATA":                           {body: "<xml><Encrypt>abc+/=</Encrypt></xml>", want: secure},
-		"a text in two CDATA sections":                   {body: "<xml><Encrypt><![CDATA[abc]]><![CDATA[+/=]]></Encrypt></xml>", want: secure},
-		"a character reference":                          {body: "<xml><Encrypt>abc&#43;/&#x3d;</Encrypt></xml>", want: secure},
-		"attributes, which nobody reads":                 {body: `<xml a="1"><Encrypt b="2">abc+/=</Encrypt></xml>`, want: secure},
-		"a comment beside Encrypt":                       {body: "<!-- a --><xml><!-- b -->" + encrypt + "<!-- c --></xml><!-- d -->", want: secure},
-		"JSON":                                           {body: `{"ToUserName":"gh_1","Encrypt":"abc+/="}`, want: inJSON},
-		"JSON with escapes":                              {body: `{"\u0045ncrypt":"abc\u002b\/="}`, want: inJSON},
-		"JSON with white space":                          {body: " {\n\t\"Encrypt\" : \" abc+/= \"\r\n}\n", want: inJSON},
-		"JSON with lower-case names":                     {body: `{"encrypt":"abc+/=","agentid":218}`, want: Envelope{Encrypt: "abc+/=", Form: FormJSONLower}},
-		"JSON with a cleartext of every kind of value":   {body: `{"a":[1,{"b":"]\"}"}],"c":null,"d":true,"e":{},"Encrypt":"abc+/="}`, want: Envelope{Encrypt: "abc+/=", Form: FormJSON, Cleartext: true}},
-		"255 fields beside it":                           {body: "<xml>" + many(255, "<f%d/>") + encrypt + "</xml>", want: compatible},
-		"256 fields beside it":                           {body: "<xml>" + many(256, "<f%d/>") + encrypt + "</xml>", refused: "not one well-formed"},
-		"255 members beside it":                          {body: "{" + many(255, `"f%d":1,`) + `"Encrypt":"abc+/="}`, want: Envelope{Encrypt: "abc+/=", Form: FormJSON, Cleartext: true}},
-		"256 members beside it":                          {body: "{" + many(256, `"f%d":1,`) + `"Encrypt":"abc+/="}`, refused: "not one well-formed"},
-		"a depth of 32":                                  {body: "<xml>" + encrypt + strings.Repeat("<a>", 31) + strings.Repeat("</a>", 31) + "</xml>", want: compatible},
-		"a depth of 33":                                  {body: "<xml>" + encrypt + strings.Repeat("<a>", 32) + strings.Repeat("</a>", 32) + "</xml>", refused: "not one well-formed"},
-		"JSON with a depth of 32":                        {body: `{"Encrypt":"abc+/=","a":` + strings.Repeat("[", 31) + strings.Repeat("]", 31) + "}", want: Envelope{Encrypt: "abc+/=", Form: FormJSON, Cleartext: true}},
-		"JSON with a depth of 33":                        {body: `{"Encrypt":"abc+/=","a":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + "}", refused: "not one well-formed"},
-		"Encrypt twice":                                  {body: "<xml>" + encrypt + encrypt + "</xml>", refused: "stands twice"},
-		"Encrypt beside a twin in lower case":            {body: "<xml>" + encrypt + "<encrypt/></xml>", refused: "stands twice"},
-		"an empty Encrypt before another":                {body: "<xml><Encrypt/>" + encrypt + "</xml>", refused: "stands twice"},
-		"JSON with Encrypt twice":                        {body: `{"Encrypt":"a","Encrypt":"b"}`, refused: "stands twice"},
-		"JSON with Encrypt twice, once with an escape":   {body: `{"Encrypt":"a","\u0045ncrypt":"b"}`, refused: "stands twice"},
-		"JSON with a twin in lower case":                 {body: `{"Encrypt":"a","encrypt":"b"}`, refused: "stands twice"},
-		"XML with a lower-case name, which nobody sends": {body: "<xml><encrypt>a</encrypt></xml>", refused: "no Encrypt"},
-		"JSON with a name in capitals":                   {body: `{"ENCRYPT":"a"}`, refused: "no Encrypt"},
-		"an Encrypt that is nested":                      {body: "<xml><a>" + encrypt + "</a></xml>", refused: "not below the root"},
-		"an Encrypt of a child's own":                    {body: "<xml><a><Encrypt>other</Encrypt></a>" + encrypt + "</xml>", refused: "not below the root"},
-		"an Encrypt of a grandchild's own, behind it":    {body: "<xml>" + encrypt + "<a><b><p:encrypt/></b></a></xml>", refused: "not below the root"},
-		"an Encrypt that is the root":                    {body: encrypt, refused: "not one well-formed"},
-		"JSON with an Encrypt that is nested":            {body: `{"a":{"Encrypt":"a"}}`, refused: "not below the root"},
-		"JSON with an Encrypt of a member's own":         {body: `{"Encrypt":"abc+/=","a":["\\\"",{"\u0065ncrypt" : 1}]}`, refused: "not below the root"},
-		"JSON with a text that reads Encrypt":            {body: `{"Encrypt":"abc+/=","a":["Encrypt",{"b":"Encrypt"}]}`, want: Envelope{Encrypt: "abc+/=", Form: FormJSON, Cleartext: true}},
-		"an Encrypt with a namespace":                    {body: `<xml><Encrypt xmlns="urn:a">a</Encrypt></xml>`, refused: "not one well-formed"},
-		"an Encrypt with a prefix of nothing":            {body: `<xml xmlns:p=""><p:Encrypt>a</p:Encrypt></xml>`, refused: "not one well-formed"},
-		"an Encrypt with a prefix that nobody declared":  {body: `<xml><p:Encrypt>a</p:Encrypt></xml>`, refused: "no Encrypt"},
-		"an Encrypt with a prefix":                       {body: `<xml xmlns:p="urn:a"><p:Encrypt>a</p:Encrypt></xml>`, refused: "not one well-formed"},
-		"a root with a namespace":                        {body: `<xml xmlns="urn:a">` + encrypt + "</xml>", refused: "not one well-formed"},
-		"a root of another name":                         {body: "<html>" + encrypt + "</html>", refused: "not one well-formed"},
-		"an empty Encrypt":                               {body: "<xml><Encrypt><![CDATA[ ]]></Encrypt></xml>", refused: "is empty"},
-		"JSON with an empty Encrypt":                     {body: `{"Encrypt":""}`, refused: "is empty"},
-		"an Encrypt with a child":                        {body: "<xml><Encrypt>a<b/>c</Encrypt></xml>", refused: "not a plain text"},
-		"an Encrypt with a comment":                      {body: "<xml><Encrypt>a<!-- b -->c</Encrypt></xml>", refused: "not a plain text"},
-		"JSON with an Encrypt that is a number":          {body: `{"Encrypt":1}`, refused: "not a plain text"},
-		"JSON with an Encrypt that is a list":            {body: `{"Encrypt":["a"]}`, refused: "not a plain text"},
-		"JSON with an Encrypt that is null":              {body: `{"Encrypt":null}`, refused: "not a plain text"},
-		"a DOCTYPE":                                      {body: "<!DOCTYPE xml><xml>" + encrypt + "</xml>", refused: "not one well-formed"},
-		"an entity of the document's own":                {body: `<!DOCTYPE xml [<!ENTITY e "a">]><xml><Encrypt>&e;</Encrypt></xml>`, refused: "not one well-formed"},
-		"an entity that nobody declared":                 {body: "<xml><Encrypt>&nbsp;a</Encrypt></xml>", refused: "not one well-formed"},
-		"a processing instruction":                       {body: "<?php ?><xml>" + encrypt + "</xml>", refused: "not one well-formed"},
-		"one that looks like a declaration":              {body: `<?xsl version="1.0"?><xml>` + encrypt + "</xml>", refused: "not one well-formed"},
-		"a declaration in the middle":                    {body: `<xml><?xml version="1.0"?>` + encrypt + "</xml>", refused: "not one well-formed"},
-		"a second declaration":                           {body: `<?xml version="1.0"?><?xml version="1.0"?><xml>` + encrypt + "</xml>", refused: "not one well-formed"},
-		"a declaration behind white space":               {body: "\n" + `<?xml version="1.0"?><xml>` + encrypt + "</xml>", refused: "not one well-formed"},
-		"a declaration of another encoding":              {body: `<?xml version="1.0" encoding="gbk"?><xml>` + encrypt + "</xml>", refused: "not one well-formed"},
-		"another encoding with spaces around the sign":   {body: `<?xml version="1.0" encoding = "gbk"?><xml>` + encrypt + "</xml>", refused: "not one well-formed"},
-		"XML 1.1":                           {body: `<?xml version="1.1"?><xml>` + encrypt + "</xml>", refused: "not one well-formed"},
-		"invalid UTF-8":                     {body: "<xml><a>\xff</a>" + encrypt + "</xml>", refused: "not one well-formed"},
-		"invalid UTF-8 in JSON":             {body: "{\"a\":\"\xc0\x80\",\"Encrypt\":\"a\"}", refused: "not one well-formed"},
-		"text behind the root":              {body: "<xml>" + encrypt + "</xml>x", refused: "not one well-formed"},
-		"text before the root":              {body: "<!-- a -->x<xml>" + encrypt + "</xml>", refused: "not one well-formed"},
-		"two roots":                         {body: "<xml>" + encrypt + "</xml><xml/>", refused: "not one well-formed"},
-		"an element that stays open":        {body: "<xml>" + encrypt, refused: "not one well-formed"},
-		"a comment without a root":          {body: "<!-- a -->", refused: "not one well-formed"},
-		"JSON behind JSON":                  {body: `{"Encrypt":"a"}{"Encrypt":"b"}`, refused: "not one well-formed"},
-		"JSON with a brace too many":        {body: `{"Encrypt":"a"}}`, refused: "not one well-formed"},
-		"JSON with a comma at the end":      {body: `{"Encrypt":"a",}`, refused: "not one well-formed"},
-		"JSON with two commas":              {body: `{"a":1,,"Encrypt":"a"}`, refused: "not one well-formed"},
-		"JSON with a wrong bracket":         {body: `{"Encrypt":"a"]`, refused: "not one well-formed"},
-		"JSON without a colon":              {body: `{"Encrypt" "a"}`, refused: "not one well-formed"},
-		"JSON with a name that is a number": {body: `{1:"a"}`, refused: "not one well-formed"},
-		"JSON with a comment":               {body: `{/* a */"Encrypt":"a"}`, refused: "not one well-formed"},
-		"JSON that is cut off":              {body: `{"Encrypt":"a`, refused: "not one well-formed"},
-		"a form":                            {body: "Encrypt=a", refused: "not one well-formed"},
-		"nothing":                           {body: "", refused: "not one well-formed"},
+		"the secure mode":                             {body: "<xml><ToUserName><![CDATA[gh_1]]></ToUserName>" + encrypt + "</xml>"},
+		"the secure mode, pretty":                     {body: "<xml>\n    <ToUserName><![CDATA[gh_1]]></ToUserName>\n    " + encrypt + "\n</xml>\n"},
+		"an envelope of the Open Platform":            {body: "<xml><AppId>wx1</AppId>" + encrypt + "</xml>"},
+		"an envelope of WeCom":                        {body: "<xml><ToUserName>ww1</ToUserName>" + encrypt + "<AgentID>218</AgentID></xml>"},
+		"an envelope of WeCom without a number":       {body: "<xml><ToUserName>ww1</ToUserName><AgentID/>" + encrypt + "<AgentID></AgentID></xml>"},
+		"a field that nobody knows":                   {body: "<xml><New>1</New>" + encrypt + "</xml>", cleartext: true},
+		"a declaration":                               {body: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<xml>" + encrypt + "</xml>"},
+		"a declaration with standalone":               {body: "<?xml version='1.0' encoding = 'utf-8' standalone=\"no\" ?><xml>" + encrypt + "</xml>"},
+		"a byte order mark":                           {body: "\xef\xbb\xbf<xml>" + encrypt + "</xml>"},
+		"white space around the document":             {body: "\r\n<xml>" + encrypt + "</xml>\r\n"},
+		"white space around the text":                 {body: "<xml><Encrypt>\n  <![CDATA[abc+/=]]>\r\n\t</Encrypt></xml>"},
+		"white space within the section":              {body: "<xml><Encrypt><![CDATA[\nabc+/= ]]></Encrypt></xml>"},
+		"a text without CDATA":                        {body: "<xml><Encrypt>abc+/=</Encrypt></xml>"},
+		"a field of the longest text beside it":       {body: "<xml><ToUserName>" + strings.Repeat("a", maxElementText) + "</ToUserName>" + encrypt + "</xml>"},
+		"a field of a longer text":                    {body: "<xml><ToUserName>" + strings.Repeat("a", maxElementText+1) + "</ToUserName>" + encrypt + "</xml>", alone: notWeChats, cleartext: true},
+		"15 fields beside it":                         {body: "<xml>" + strings.Repeat("<AppId>1</AppId>", 15) + encrypt + "</xml>"},
+		"16 fields beside it":                         {body: "<xml>" + strings.Repeat("<AppId>1</AppId>", 16) + encrypt + "</xml>", alone: notWeChats, cleartext: true},
+		"a message beside it":                         {body: message("hi"), cleartext: true},
+		"an event beside it":                          {body: "<xml><MsgType>event</MsgType><Event>subscribe</Event><EventKey></EventKey>" + encrypt + "</xml>", cleartext: true},
+		"a message behind it":                         {body: "<xml><ToUserName>gh_1</ToUserName>" + encrypt + head[len("<ToUserName><![CDATA[gh_1]]></ToUserName>"):] + "<Content>hi</Content></xml>", cleartext: true},
+		"a message with levels beside it":             {body: "<xml>" + head + "<Info><X>1</X></Info>" + encrypt + "</xml>", alone: notWeChats, cleartext: true},
+		"a text with a control character beside it":   {body: message("a\x1db\x00"), alone: notWeChats, cleartext: true},
+		"half a character beside it":                  {body: message("a\xe4\xb8"), cleartext: true},
+		"the end of a section beside it":              {body: message("a]]>b"), alone: notWeChats, cleartext: true},
+		"markup beside it":                            {body: message("a]]>b<status>x"), alone: notWeChats, cleartext: true},
+		"markup that ends the document beside it":     {body: message("]]></Content></xml>"), alone: notWeChats, cleartext: true},
+		"an Encrypt that a user typed":                {body: message("x]]></Content><Encrypt>forged</Encrypt><Content><![CDATA[y"), alone: "twice", cleartext: true},
+		"the same, at the end of his text":            {body: message("x]]></Content><Encrypt>forged</Encrypt>"), alone: notWeChats, cleartext: true},
+		"the same, with what WeChat writes behind it": {body: message("x]]></Content><Encrypt>forged</Encrypt><MsgId>1</MsgId><Content><![CDATA[y"), alone: "twice", cleartext: true},
+		"the same, and the end of the document":       {body: message("x]]></Content><MsgId>1</MsgId><Encrypt>forged</Encrypt></xml>"), alone: notWeChats, cleartext: true},
+		"a thousand of them":                          {body: message(strings.Repeat("]]></Content><Encrypt>forged</Encrypt><Content><![CDATA[", 1000)), alone: notWeChats, cleartext: true},
+		"Encrypt twice":                               {body: "<xml>" + encrypt + encrypt + "</xml>", alone: "twice", beside: "twice"},
+		"Encrypt before and behind a message":         {body: "<xml>" + encrypt + head + "<Content>hi</Content>" + encrypt + "</xml>", alone: "twice", beside: "twice"},
+		"Encrypt beside a twin in lower case":         {body: "<xml>" + encrypt + "<encrypt/></xml>", alone: "twice", beside: "twice"},
+		"an empty Encrypt before another":             {body: "<xml><Encrypt/>" + encrypt + "</xml>", alone: "twice", beside: "twice"},
+		"a lower-case name, which nobody sends":       {body: "<xml><encrypt>a</encrypt></xml>", alone: "no Encrypt", beside: "no Encrypt"},
+		"no Encrypt":                                  {body: "<xml>" + head + "</xml>", alone: "no Encrypt", beside: "no Encrypt"},
+		"an Encrypt that is nested":                   {body: "<xml><a>" + encrypt + "</a></xml>", alone: notWeChats, beside: "no Encrypt"},
+		"an Encrypt of a child's own":                 {body: "<xml><a><Encrypt>other</Encrypt></a>" + encrypt + "</xml>", alone: notWeChats, cleartext: true},
+		"an Encrypt of a child's own, behind it":      {body: "<xml>" + encrypt + "<a><b><Encrypt>other</Encrypt></b></a></xml>", alone: notWeChats, cleartext: true},
+		"an Encrypt that is the root":                 {body: encrypt, alone: notWeChats, beside: notWeChats},
+		"an empty Encrypt":                            {body: "<xml><Encrypt><![CDATA[ ]]></Encrypt></xml>", alone: "empty", beside: "empty"},
+		"an Encrypt with a child":                     {body: "<xml><Encrypt>a<b/>c</Encrypt></xml>", alone: notWeChats, beside: "no Encrypt"},
+		"an Encrypt with a comment":                   {body: "<xml><Encrypt>a<!-- b -->c</Encrypt></xml>", alone: notWeChats, beside: "no Encrypt"},
+		"a text in two CDATA sections":                {body: "<xml><Encrypt><![CDATA[abc]]><![CDATA[+/=]]></Encrypt></xml>", alone: notWeChats, beside: "no Encrypt"},
+		"a character reference":                       {body: "<xml><Encrypt>abc&#43;/&#x3d;</Encrypt></xml>", alone: notWeChats, beside: "no Encrypt"},
+		"an entity that nobody declared":              {body: "<xml><Encrypt>&nbsp;a</Encrypt></xml>", alone: notWeChats, beside: "no Encrypt"},
+		"a section that never ends":                   {body: "<xml><Encrypt><![CDATA[abc</Encrypt></xml>", alone: notWeChats, beside: "no Encrypt"},
+		"attributes of Encrypt":                       {body: `<xml><Encrypt b="2">abc+/=</Encrypt></xml>`, alone: notWeChats, beside: "no Encrypt"},
+		"attributes of the root":                      {body: `<xml a="1">` + encrypt + `</xml>`, alone: notWeChats, beside: notWeChats},
+		"comments around":                             {body: "<!-- a --><xml>" + encrypt + "</xml><!-- d -->", alone: notWeChats, beside: notWeChats},
+		"a comment beside it":                         {body: "<xml><!-- b -->" + encrypt + "</xml>", alone: notWeChats, cleartext: true},
+		"a prefix":                                    {body: `<xml><p:Encrypt>a</p:Encrypt></xml>`, alone: notWeChats, beside: "no Encrypt"},
+		"a root of another name":                      {body: "<html>" + encrypt + "</html>", alone: notWeChats, beside: notWeChats},
+		"a name that does not end as it began":        {body: "<xml><Encrypt>abc</Encrypted></xml>", alone: notWeChats, beside: "no Encrypt"},
+		"a name that is too long":                     {body: "<xml>" + strings.ReplaceAll(encrypt, "Encrypt", strings.Repeat("E", maxElementName+1)) + "</xml>", alone: notWeChats, beside: "no Encrypt"},
+		"no name":                                     {body: "<xml><>abc</></xml>", alone: notWeChats, beside: "no Encrypt"},
+		"a DOCTYPE":                                   {body: "<!DOCTYPE xml><xml>" + encrypt + "</xml>", alone: notWeChats, beside: notWeChats},
+		"a DOCTYPE inside":                            {body: "<xml><!DOCTYPE xml>" + encrypt + "</xml>", alone: notWeChats, cleartext: true},
+		"a processing instruction":                    {body: "<?php ?><xml>" + encrypt + "</xml>", alone: notWeChats, beside: notWeChats},
+		"a second declaration":                        {body: `<?xml version="1.0"?><?xml version="1.0"?><xml>` + encrypt + "</xml>", alone: notWeChats, beside: notWeChats},
+		"a declaration behind white space":            {body: "\n" + `<?xml version="1.0"?><xml>` + encrypt + "</xml>", alone: notWeChats, beside: notWeChats},
+		"a declaration of another encoding":           {body: `<?xml version="1.0" encoding="gbk"?><xml>` + encrypt + "</xml>", alone: notWeChats, beside: notWeChats},
+		"XML 1.1":                                     {body: `<?xml version="1.1"?><xml>` + encrypt + "</xml>", alone: notWeChats, beside: notWeChats},
+		"text behind the root":                        {body: "<xml>" + encrypt + "</xml>x", alone: notWeChats, beside: notWeChats},
+		"text before the root":                        {body: "x<xml>" + encrypt + "</xml>", alone: notWeChats, beside: notWeChats},
+		"text beside Encrypt":                         {body: "<xml>" + encrypt + "x</xml>", alone: notWeChats, cleartext: true},
+		"two roots":                                   {body: "<xml>" + encrypt + "</xml><xml></xml>", alone: notWeChats, cleartext: true},
+		"a root that stays open":                      {body: "<xml>" + encrypt, alone: notWeChats, beside: notWeChats},
+		"a root and nothing":                          {body: "<xml></xml>", alone: "no Encrypt", beside: "no Encrypt"},
+		"a root without an inside":                    {body: "<xml/>", alone: notWeChats, beside: notWeChats},
+		"a form":                                      {body: "Encrypt=a", alone: notWeChats, beside: notWeChats},
+		"nothing":                                     {body: "", alone: notWeChats, beside: notWeChats},
+
+		"JSON":                                         {body: `{"ToUserName":"gh_1","Encrypt":"abc+/="}`, form: FormJSON},
+		"JSON with a byte order mark":                  {body: "\xef\xbb\xbf{\"Encrypt\":\"abc+/=\"}", form: FormJSON},
+		"JSON with escapes in the text":                {body: `{"Encrypt":"abc\u002b\/="}`, form: FormJSON},
+		"JSON with white space":                        {body: " {\n\t\"Encrypt\" : \" abc+/= \"\r\n}\n", form: FormJSON},
+		"JSON with lower-case names":                   {body: `{"encrypt":"abc+/=","agentid":218}`, form: FormJSONLower},
+		"JSON with a member that nobody knows":         {body: `{"new":null,"Encrypt":"abc+/="}`, form: FormJSON, cleartext: true},
+		"JSON with a cleartext of every kind of value": {body: `{"a":[1,{"b":"]\"}"}],"c":null,"d":true,"e":{},"f":-1.5e3,"Encrypt":"abc+/="}`, form: FormJSON, alone: notWeChats, cleartext: true},
+		"JSON with texts of every kind":                {body: "{\"a\":\"\x1d\xff\\\\\",\"b\":\"\\\"\",\"Encrypt\":\"abc+/=\"}", form: FormJSON, cleartext: true},
+		"JSON with an Encrypt that a user typed":       {body: `{"MsgType":"text","Content":"\",\"Encrypt\":\"forged","Encrypt":"abc+/="}`, form: FormJSON, cleartext: true},
+		"JSON with a text that reads Encrypt":          {body: `{"Encrypt":"abc+/=","a":["Encrypt",{"b":"Encrypt"}]}`, form: FormJSON, alone: notWeChats, cleartext: true},
+		"JSON with an Encrypt of a member's own":       {body: `{"Encrypt":"abc+/=","a":{"Encrypt" : "forged"}}`, form: FormJSON, alone: notWeChats, cleartext: true},
+		"15 members beside it":                         {body: "{" + many(15, `"f%d":1,`) + `"Encrypt":"abc+/="}`, form: FormJSON, cleartext: true},
+		"16 members beside it":                         {body: "{" + many(16, `"f%d":1,`) + `"Encrypt":"abc+/="}`, form: FormJSON, alone: notWeChats, cleartext: true},
+		"255 members beside it":                        {body: "{" + many(255, `"f%d":1,`) + `"Encrypt":"abc+/="}`, form: FormJSON, alone: notWeChats, cleartext: true},
+		"256 members beside it":                        {body: "{" + many(256, `"f%d":1,`) + `"Encrypt":"abc+/="}`, alone: notWeChats, beside: notWeChats},
+		"JSON with a depth of 32":                      {body: `{"Encrypt":"abc+/=","a":` + strings.Repeat("[", 31) + strings.Repeat("]", 31) + "}", form: FormJSON, alone: notWeChats, cleartext: true},
+		"JSON with a depth of 33":                      {body: `{"Encrypt":"abc+/=","a":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + "}", alone: notWeChats, beside: notWeChats},
+		"JSON with Encrypt twice":                      {body: `{"Encrypt":"a","Encrypt":"b"}`, alone: "twice", beside: "twice"},
+		"JSON with a twin in lower case":               {body: `{"Encrypt":"a","encrypt":"b"}`, alone: "twice", beside: "twice"},
+		"JSON with a twin in capitals":                 {body: `{"Encrypt":"a","ENCRYPT":"b"}`, alone: "twice", beside: "twice"},
+		"JSON with an escape in a name":                {body: `{"Encrypt":"a","\u0045ncrypt":"b"}`, alone: notWeChats, beside: notWeChats},
+		"JSON with a name in capitals":                 {body: `{"ENCRYPT":"a"}`, alone: "no Encrypt", beside: "no Encrypt"},
+		"JSON without Encrypt":                         {body: `{}`, alone: "no Encrypt", beside: "no Encrypt"},
+		"JSON with an Encrypt that is nested":          {body: `{"a":{"Encrypt":"a"}}`, alone: notWeChats, beside: "no Encrypt"},
+		"JSON with an empty Encrypt":                   {body: `{"Encrypt":""}`, alone: "empty", beside: "empty"},
+		"JSON with an Encrypt that is a number":        {body: `{"Encrypt":1}`, alone: "not a text", beside: "not a text"},
+		"JSON with an Encrypt that is a list":          {body: `{"Encrypt":["a"]}`, alone: notWeChats, beside: "not a text"},
+		"JSON with an Encrypt that is null":            {body: `{"Encrypt":null}`, alone: "not a text", beside: "not a text"},
+		"JSON with an escape that is none":             {body: `{"Encrypt":"\x"}`, alone: notWeChats, beside: notWeChats},
+		"JSON behind JSON":                             {body: `{"Encrypt":"a"}{"Encrypt":"b"}`, alone: notWeChats, beside: notWeChats},
+		"JSON with a brace too many":                   {body: `{"Encrypt":"a"}}`, alone: notWeChats, beside: notWeChats},
+		"JSON with a comma at the end":                 {body: `{"Encrypt":"a",}`, alone: notWeChats, beside: notWeChats},
+		"JSON with two commas":                         {body: `{"a":1,,"Encrypt":"a"}`, alone: notWeChats, beside: notWeChats},
+		"JSON with a wrong bracket":                    {body: `{"Encrypt":"a"]`, alone: notWeChats, beside: notWeChats},
+		"JSON with a wrong bracket inside":             {body: `{"a":[1},"Encrypt":"a"}`, alone: notWeChats, beside: notWeChats},
+		"JSON with a bracket that stays open":          {body: `{"a":[1,"Encrypt":"a"}`, alone: notWeChats, beside: notWeChats},
+		"JSON without a colon":                         {body: `{"Encrypt" "a"}`, alone: notWeChats, beside: notWeChats},
+		"JSON without a value":                         {body: `{"Encrypt":}`, alone: notWeChats, beside: notWeChats},
+		"JSON with a name that is a number":            {body: `{1:"a"}`, alone: notWeChats, beside: notWeChats},
+		"JSON with a value that is a word":             {body: `{"a":word,"Encrypt":"a"}`, alone: notWeChats, beside: notWeChats},
+		"JSON with a comment":                          {body: `{/* a */"Encrypt":"a"}`, alone: notWeChats, beside: notWeChats},
+		"JSON that is cut off":                         {body: `{"Encrypt":"a`, alone: notWeChats, beside: notWeChats},
+		"JSON that is cut off behind a backslash":      {body: `{"Encrypt":"a\"`, alone: notWeChats, beside: notWeChats},
+		"JSON that is cut off behind a value":          {body: `{"Encrypt":"a"`, alone: notWeChats, beside: notWeChats},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := ParseEnvelope([]byte(test.body))
-			if test.refused == "" {
-				if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
-					t.Errorf("error %v; parsed otherwise (-want +got):\n%s", err, diff)
+			for _, cleartext := range []bool{false, true} {
+				refused := map[bool]string{false: test.alone, true: test.beside}[cleartext]
+				got, err := ParseEnvelope([]byte(test.body), cleartext)
+				if refused == "" {
+					want := Envelope{Encrypt: []byte("abc+/="), Form: test.form, Cleartext: test.cleartext, start: got.start, end: got.end}
+					if diff := cmp.Diff(want, got, cmp.AllowUnexported(Envelope{})); diff != "" || err != nil {
+						t.Errorf("with cleartext %v: error %v; parsed otherwise (-want +got):\n%s", cleartext, err, diff)
+					}
+					continue
 				}
-				return
-			}
-			var refusal *Refusal
-			if !errors.As(err, &refusal) || refusal.Reason != ReasonMalformed || !strings.Contains(refusal.Detail, test.refused) || got != (Envelope{}) {
-				t.Errorf("got %+v, error %v, want a refusal with %q", got, err, test.refused)
+				var refusal *Refusal
+				if !errors.As(err, &refusal) || refusal.Reason != ReasonMalformed || !strings.Contains(refusal.Detail, refused) || got.Encrypt != nil {
+					t.Errorf("with cleartext %v: got %+v, error %v, want a refusal with %q", cleartext, got, err, refused)
+				}
 			}
 		})
 	}
@@ -193,10 +239,12 @@ func TestWithoutEncrypt(t *testing.T) {
 		refused    string
 	}{
 		"XML with Encrypt first":             {body: "<xml><Encrypt>e</Encrypt>\n<a>1</a></xml>", want: "<xml>\n<a>1</a></xml>"},
-		"XML with Encrypt in the middle":     {body: "<xml><a>1</a><Encrypt>e</Encrypt><b>2</b></xml>", want: "<xml><a>1</a><b>2</b></xml>"},
+		"XML with Encrypt in the head":       {body: "<xml><MsgType>1</MsgType><Encrypt>e</Encrypt><b>2</b></xml>", want: "<xml><MsgType>1</MsgType><b>2</b></xml>"},
 		"XML with Encrypt last":              {body: "<xml><a>1</a><Encrypt><![CDATA[e]]></Encrypt></xml>\n", want: "<xml><a>1</a></xml>\n"},
+		"XML with Encrypt and a number last": {body: "<xml><a>1</a> <Encrypt> e </Encrypt> <MsgId>1</MsgId></xml>", want: "<xml><a>1</a>  <MsgId>1</MsgId></xml>"},
 		"XML with a byte order mark":         {body: "\xef\xbb\xbf<xml><a>1</a><Encrypt>e</Encrypt></xml>", want: "\xef\xbb\xbf<xml><a>1</a></xml>"},
-		"XML whose other bytes stay":         {body: "<?xml version=\"1.0\"?>\r\n<xml ><a><![CDATA[你好]]></a ><!-- c --><Encrypt >e</Encrypt ></xml >", want: "<?xml version=\"1.0\"?>\r\n<xml ><a><![CDATA[你好]]></a ><!-- c --></xml >"},
+		"XML whose other bytes stay":         {body: "<?xml version=\"1.0\"?>\r\n<xml><a><![CDATA[你好\x1d]]></a ><!-- c -->\n<Encrypt>e</Encrypt></xml>", want: "<?xml version=\"1.0\"?>\r\n<xml><a><![CDATA[你好\x1d]]></a ><!-- c -->\n</xml>"},
+		"XML with one that a user typed":     {body: "<xml><Content><![CDATA[]]></Content><Encrypt>f</Encrypt>]]></Content><Encrypt>e</Encrypt></xml>", want: "<xml><Content><![CDATA[]]></Content><Encrypt>f</Encrypt>]]></Content></xml>"},
 		"JSON with Encrypt first":            {body: `{"Encrypt":"e","a":1,"b":2}`, want: `{"a":1,"b":2}`},
 		"JSON with Encrypt in the middle":    {body: `{"a":1,"Encrypt":"e","b":2}`, want: `{"a":1,"b":2}`},
 		"JSON with Encrypt last":             {body: `{"a":1,"b":2,"Encrypt":"e"}`, want: `{"a":1,"b":2}`},
@@ -205,12 +253,12 @@ func TestWithoutEncrypt(t *testing.T) {
 		"JSON with white space and it first": {body: "\xef\xbb\xbf{ \"Encrypt\" : \"e\" , \"a\" : 1 }", want: "\xef\xbb\xbf{ \"a\" : 1 }"},
 		"JSON whose numbers stay as written": {body: `{"MsgId":92233720368547758070,"Encrypt":"e","x":1.0e0}`, want: `{"MsgId":92233720368547758070,"x":1.0e0}`},
 		"a body without Encrypt stays":       {body: "<xml><a>1</a></xml>", want: "<xml><a>1</a></xml>"},
+		"one of a child's own stays":         {body: "<xml><a><Encrypt>e</Encrypt></a></xml>", want: "<xml><a><Encrypt>e</Encrypt></a></xml>"},
 		"a body that cannot be read stays":   {body: "<xml><a>", want: "<xml><a>"},
 		"an empty body stays":                {body: "", want: ""},
 		"XML with an address only":           {body: "<xml><ToUserName>gh_1</ToUserName><Encrypt>e</Encrypt></xml>", refused: "no message beside Encrypt"},
 		"XML with Encrypt only":              {body: "<xml><Encrypt>e</Encrypt></xml>", refused: "no message beside Encrypt"},
-		"XML with two of them":               {body: "<xml><a>1</a><Encrypt>e</Encrypt><Encrypt>f</Encrypt></xml>", refused: "stands twice"},
-		"XML with one of a child's own":      {body: "<xml><a><Encrypt>e</Encrypt></a></xml>", refused: "not below the root"},
+		"XML with two of them":               {body: "<xml><a>1</a><Encrypt>e</Encrypt><Encrypt>f</Encrypt></xml>", refused: "twice"},
 		"JSON with an address only":          {body: `{"tousername":"ww1","encrypt":"e","agentid":"1"}`, refused: "no message beside Encrypt"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -221,38 +269,6 @@ func TestWithoutEncrypt(t *testing.T) {
 			}
 			if string(body) != test.body {
 				t.Errorf("the body was written over: %q", body)
-			}
-		})
-	}
-}
-
-func TestReadFields(t *testing.T) {
-	for name, test := range map[string]struct {
-		message string
-		want    Fields
-	}{
-		"a message": {
-			"<xml><ToUserName><![CDATA[gh_1]]></ToUserName><FromUserName>o1</FromUserName><MsgType> event </MsgType><Event>subscribe</Event><AgentID>1</AgentID></xml>",
-			Fields{ToUserName: "gh_1", FromUserName: "o1", MsgType: "event", Event: "subscribe", AgentID: "1"},
-		},
-		"an event of the Open Platform":               {"<xml><InfoType>authorized</InfoType></xml>", Fields{InfoType: "authorized"}},
-		"JSON":                                        {`{"MsgType":"text","AgentID":218}`, Fields{MsgType: "text", AgentID: "218"}},
-		"JSON with lower-case names":                  {`{"msgtype":"text","tousername":"ww1"}`, Fields{MsgType: "text", ToUserName: "ww1"}},
-		"a field that stands twice is empty":          {"<xml><MsgType>text</MsgType><MsgType>event</MsgType><Event>a</Event></xml>", Fields{Event: "a"}},
-		"a field that stands three times is empty":    {"<xml><MsgType>a</MsgType><MsgType>b</MsgType><MsgType>c</MsgType></xml>", Fields{}},
-		"a field and its twin in lower case":          {`{"MsgType":"text","msgtype":"event"}`, Fields{}},
-		"an empty field before another is empty":      {"<xml><MsgType/><MsgType>text</MsgType></xml>", Fields{}},
-		"a field with children is empty":              {"<xml><MsgType>te<b>x</b>t</MsgType></xml>", Fields{}},
-		"a field that is a list is empty":             {`{"MsgType":["text"]}`, Fields{}},
-		"a field of a child is another":               {"<xml><a><MsgType>text</MsgType></a></xml>", Fields{}},
-		"a field with a namespace is another":         {`<xml><MsgType xmlns="urn:a">text</MsgType></xml>`, Fields{}},
-		"a text is read past a comment beside it":     {"<xml><MsgType>text</MsgType><!-- c --></xml>", Fields{MsgType: "text"}},
-		"a text that is no document has none":         {"success", Fields{}},
-		"a document that is not well-formed has none": {"<xml><MsgType>text</MsgType>", Fields{}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, ReadFields([]byte(test.message))); diff != "" {
-				t.Errorf("read otherwise (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -276,7 +292,7 @@ func TestRequestEnvelope(t *testing.T) {
 			if string(got) != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
-			if back, err := ParseEnvelope(got); back != (Envelope{Encrypt: "a+/=", Form: test.form}) || err != nil {
+			if back, err := ParseEnvelope(got, true); string(back.Encrypt) != "a+/=" || back.Form != test.form || err != nil {
 				t.Errorf("it reads as %+v, error %v", back, err)
 			}
 		})
@@ -301,8 +317,8 @@ func TestReplyEnvelope(t *testing.T) {
 				if diff := cmp.Diff(want, got); diff != "" || err != nil {
 					t.Errorf("error %v; read otherwise from %s (-want +got):\n%s", err, reply, diff)
 				}
-				if fields, err := readFields(reply); len(fields) != 4 || err != nil {
-					t.Errorf("it has %d fields, error %v: %s", len(fields), err, reply)
+				if count := fieldsOf(t, reply); count != 4 {
+					t.Errorf("it has %d fields: %s", count, reply)
 				}
 				if asksJSON := form == FormJSON || form == FormJSONLower; asksJSON != json.Valid(reply) {
 					t.Errorf("the notation is another: %s", reply)
@@ -349,7 +365,6 @@ func TestCheckReplyInTheFormOfTheMessage(t *testing.T) {
 		"success in quotes to JSON":           {`"success"`, FormJSON, "neither empty"},
 		"two objects":                         {"{}{}", FormJSON, "not one JSON object"},
 		"half an object":                      {`{"a":`, FormJSON, "not one JSON object"},
-		"an object that is too deep":          {`{"a":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + "}", FormJSON, "not one JSON object"},
 		"an object that is no UTF-8":          {"{\"a\":\"\xff\"}", FormJSON, "UTF-8"},
 		"an object that is too long":          {`{"a":"` + strings.Repeat("a", MaxReplySize) + `"}`, FormJSON, "longer than"},
 		"a root with a namespace":             {`<xml xmlns="urn:a"/>`, FormXML, "root of the reply is not <xml>"},
@@ -365,20 +380,23 @@ func TestCheckReplyInTheFormOfTheMessage(t *testing.T) {
 	}
 }
 
-// encrypts counts the fields that any parser could take for Encrypt.
-func encrypts(t *testing.T, document []byte) int {
+// fieldsOf counts the fields of a document with the parsers of the standard library.
+func fieldsOf(t *testing.T, document []byte) int {
 	t.Helper()
-	fields, err := readFields(document)
-	if err != nil {
-		t.Fatalf("%q does not parse: %v", document, err)
-	}
-	count := 0
-	for _, field := range fields {
-		if strings.EqualFold(field.name, "Encrypt") {
-			count++
+	if FormOf(document) == FormJSON {
+		var members map[string]any
+		if err := json.Unmarshal(document, &members); err != nil {
+			t.Fatal(err)
 		}
+		return len(members)
 	}
-	return count
+	var parsed struct {
+		Fields []struct{} `xml:",any"`
+	}
+	if err := xml.Unmarshal(document, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	return len(parsed.Fields)
 }
 
 func addDocuments(f *testing.F) {
@@ -396,26 +414,34 @@ func addDocuments(f *testing.F) {
 	}
 }
 
-// FuzzParseEnvelope holds that what passes has one Encrypt and can be put into an envelope again.
+// FuzzParseEnvelope holds that what passes is a text of the body that can be put into an envelope again, and that what passes without
+// a cleartext passes with one.
 func FuzzParseEnvelope(f *testing.F) {
 	addDocuments(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		envelope, err := ParseEnvelope(body)
+		alone, aloneErr := ParseEnvelope(body, false)
+		envelope, err := ParseEnvelope(body, true)
+		if aloneErr == nil && err == nil && !bytes.Equal(alone.Encrypt, envelope.Encrypt) {
+			t.Errorf("%q alone, and %q beside a cleartext", alone.Encrypt, envelope.Encrypt)
+		}
 		if err != nil {
 			var refusal *Refusal
-			if !errors.As(err, &refusal) || refusal.Reason != ReasonMalformed || envelope != (Envelope{}) {
+			if !errors.As(err, &refusal) || refusal.Reason != ReasonMalformed || envelope.Encrypt != nil {
 				t.Errorf("got %+v and the unclassified error %v", envelope, err)
 			}
 			return
 		}
-		if count := encrypts(t, body); count != 1 || envelope.Encrypt == "" {
-			t.Errorf("passed %q from a body with %d of them", envelope.Encrypt, count)
+		if len(envelope.Encrypt) == 0 || envelope.start >= envelope.end || envelope.end > len(body) {
+			t.Errorf("passed %q from %d to %d of %d bytes", envelope.Encrypt, envelope.start, envelope.end, len(body))
 		}
-		if envelope.Form == FormXML && strings.Contains(envelope.Encrypt, "\r") {
-			return // only a reference can write one in XML, where every parser reads a bare one as a line feed
+		if envelope.Form == FormXML && !bytes.Contains(body[envelope.start:envelope.end], envelope.Encrypt) {
+			t.Errorf("%q is not a part of %q", envelope.Encrypt, body[envelope.start:envelope.end])
 		}
-		again, err := ParseEnvelope(RequestEnvelope(envelope.Form, nil, envelope.Encrypt))
-		if again != (Envelope{Encrypt: envelope.Encrypt, Form: envelope.Form}) || err != nil {
+		if envelope.Form != FormXML && (!utf8.Valid(envelope.Encrypt) || bytes.ContainsAny(envelope.Encrypt, "\x00")) {
+			return // no JSON holds it as it is
+		}
+		again, err := ParseEnvelope(RequestEnvelope(envelope.Form, nil, string(envelope.Encrypt)), false)
+		if !bytes.Equal(again.Encrypt, envelope.Encrypt) || again.Form != envelope.Form || err != nil {
 			t.Errorf("in an envelope again, %+v reads as %+v, error %v", envelope, again, err)
 		}
 	})
@@ -426,7 +452,7 @@ func FuzzWithoutEncrypt(f *testing.F) {
 	addDocuments(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		clear, refusal := WithoutEncrypt(body)
-		envelope, err := ParseEnvelope(body)
+		envelope, err := findEncrypt(body, true)
 		switch {
 		case err != nil && refusal != nil:
 			return
@@ -441,30 +467,15 @@ func FuzzWithoutEncrypt(f *testing.F) {
 			}
 			return
 		}
-		if count := encrypts(t, clear); count != 0 {
-			t.Errorf("%d of them stay in %q", count, clear)
+		taken := body[envelope.start:envelope.end]
+		if !bytes.Equal(slices.Concat(body[:envelope.start], taken, body[envelope.end:]), body) || len(clear) != len(body)-len(taken) {
+			t.Errorf("%q is left of %q", clear, body)
 		}
-		before, err := readFields(body)
-		if err != nil {
-			t.Fatal(err)
+		if _, err := findEncrypt(clear, true); err == nil && FormOf(body) != FormXML {
+			t.Errorf("one more stays in %q", clear)
 		}
-		after, err := readFields(clear)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(after) != len(before)-1 {
-			t.Fatalf("of %d fields, %d stay in %q", len(before), len(after), clear)
-		}
-		i := 0
-		for _, field := range before {
-			if strings.EqualFold(field.name, "Encrypt") {
-				continue
-			}
-			was, is := string(body[field.start:field.end]), string(clear[after[i].start:after[i].end])
-			if was != is || field.name != after[i].name || field.text != after[i].text {
-				t.Errorf("%q became %q", was, is)
-			}
-			i++
+		if json.Valid(body) && !json.Valid(clear) {
+			t.Errorf("%q is no JSON any more", clear)
 		}
 	})
 }

@@ -3,52 +3,192 @@
 
 package wechat
 
-import "strings"
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
 
-// Fields are what rules match and headers tell of a message: its fields at depth one, read once. One that stands twice
-// is empty, because the app behind might read the other one.
+// Fields are what decides about a message, and what an app is told of it: the fields that WeChat writes alone. None is read
+// from a place where a user can write. One that stands twice is empty, because the app might read the other one.
 type Fields struct {
 	ToUserName, FromUserName string
-	MsgType, Event, InfoType string
-	AgentID                  string
+	MsgType                  string
+	// Event is empty where MsgType is not event. Of WeCom's bots it is event.eventtype.
+	Event    string
+	InfoType string
+	AgentID  string
+	// Unreadable says that the message has more fields than could be read, and that what decides is not among those read:
+	// nobody knows what kind of message it is.
+	Unreadable bool
 }
 
-// ReadFields reads the fields of a verified message. A text that is no document has none.
+// ReadFields reads the fields of a verified message.
 func ReadFields(message []byte) Fields {
-	var f Fields
-	read, err := readFields(message)
-	if err != nil {
-		return f
+	var f fieldReader
+	switch FormOf(message) {
+	case FormXML:
+		f.readXML(message)
+	case FormJSON:
+		f.readJSON(message)
+	default:
+		f.Unreadable = true
 	}
-	seen := map[*string]bool{}
-	for _, field := range read {
-		target := f.named(field.name)
-		switch {
-		case target == nil:
-		case seen[target]:
-			*target = ""
-		default:
-			*target, seen[target] = field.text, true
-		}
+	if f.MsgType != event {
+		f.Event = ""
 	}
-	return f
+	return f.Fields
 }
 
-// named compares without case: WeCom's bots write msgtype, and a parser of the app's may not care.
-func (f *Fields) named(name string) *string {
-	switch strings.ToLower(name) {
-	case "tousername":
-		return &f.ToUserName
-	case "fromusername":
-		return &f.FromUserName
-	case "msgtype":
-		return &f.MsgType
-	case "event":
-		return &f.Event
-	case "infotype":
-		return &f.InfoType
-	case "agentid":
-		return &f.AgentID
+// event is the MsgType of an event.
+const event = "event"
+
+// fieldReader fills Fields.
+type fieldReader struct {
+	Fields
+	seen [fieldKinds]bool
+}
+
+// fieldKind is one of the Fields.
+type fieldKind int
+
+const (
+	toUserName fieldKind = iota
+	fromUserName
+	msgType
+	eventKind
+	infoType
+	agentID
+	fieldKinds           // how many there are
+	noField    fieldKind = -1
+)
+
+// set gives a field its value, or empties one that has been set before.
+func (f *fieldReader) set(kind fieldKind, value string) {
+	if f.seen[kind] {
+		value = ""
 	}
-	return nil
+	f.seen[kind] = true
+	switch kind {
+	case toUserName:
+		f.ToUserName = value
+	case fromUserName:
+		f.FromUserName = value
+	case msgType:
+		f.MsgType = value
+	case eventKind:
+		f.Event = value
+	case infoType:
+		f.InfoType = value
+	case agentID:
+		f.AgentID = value
+	case noField, fieldKinds: // none is read of that kind
+	}
+}
+
+// head are the elements that WeChat writes before anything that a user typed, in this order or almost: ToUserName,
+// FromUserName, CreateTime, MsgType and Event of a message; AppId or the ids of a suite, and InfoType, of what third-party
+// platforms and suites are told. All examples of Tencent's documents have it. An element that is not among them ends the head.
+//
+// This is why no user can decide: what he types reaches the document behind the head only, and from there on nothing is read
+// but AgentID at the very end. So it is of no use to him to end the section that his text stands in and to go on with
+// <Event> or <InfoType>.
+var head = []string{
+	"ToUserName", "FromUserName", "CreateTime", "MsgType", "Event", "AgentID", "MsgId",
+	"AppId", "SuiteId", "ServiceCorpId", "AuthCorpId", "AuthCode", "InfoType", "TimeStamp",
+}
+
+func (f *fieldReader) readXML(message []byte) {
+	rest, ok := afterRoot(message)
+	for range head {
+		var e element
+		var after []byte
+		if ok {
+			e, after, ok = cutElement(rest)
+		}
+		if !ok || !slices.Contains(head, string(e.name)) {
+			break
+		}
+		if kind := kindOf(e.name); kind != noField {
+			f.set(kind, string(e.text))
+		}
+		rest = after
+	}
+	f.Unreadable = f.undecided() && string(bytes.Trim(rest, whiteSpace)) != "</xml>"
+	if f.AgentID == "" {
+		f.AgentID = lastAgentID(message)
+	}
+}
+
+// undecided reports whether it is not known what kind of message this is.
+func (f *fieldReader) undecided() bool {
+	return f.InfoType == "" && (f.MsgType == "" || f.MsgType == event && f.Event == "")
+}
+
+// lastAgentID is the AgentID behind what a user typed: WeChat writes the end of the document.
+func lastAgentID(message []byte) string {
+	rest, ok := insideRoot(message)
+	for range behindText {
+		if !ok {
+			break
+		}
+		var e element
+		if e, rest, ok = cutLastElement(rest); ok && string(e.name) == "AgentID" {
+			return string(e.text)
+		}
+		ok = ok && slices.Contains(behindText, string(e.name))
+	}
+	return ""
+}
+
+func (f *fieldReader) readJSON(message []byte) {
+	err := eachMember(message, func(m member) error {
+		switch kind := kindOf(m.name); {
+		case kind == noField:
+			return nil
+		case kind == eventKind && m.value[0] == '{':
+			return f.readEventType(m.value)
+		case !m.isText() && kind != agentID:
+			f.set(kind, "")
+			return nil
+		default:
+			text, err := m.text()
+			f.set(kind, text)
+			return err
+		}
+	})
+	if err != nil {
+		f.Fields = Fields{Unreadable: true}
+	}
+}
+
+// readEventType reads the kind of a bot's event (developer.work.weixin.qq.com/document/path/101027).
+func (f *fieldReader) readEventType(object []byte) error {
+	return eachMember(object, func(m member) error {
+		if !strings.EqualFold(string(m.name), "eventtype") {
+			return nil
+		}
+		text, err := m.text()
+		f.set(eventKind, text)
+		return err
+	})
+}
+
+// kindOf compares without case: WeCom's bots write msgtype, and a parser of the app's may not care.
+func kindOf(name []byte) fieldKind {
+	switch strings.ToLower(string(name)) {
+	case "tousername":
+		return toUserName
+	case "fromusername":
+		return fromUserName
+	case "msgtype":
+		return msgType
+	case "event":
+		return eventKind
+	case "infotype":
+		return infoType
+	case "agentid":
+		return agentID
+	}
+	return noField
 }

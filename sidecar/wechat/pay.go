@@ -10,7 +10,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
-	"strings"
 )
 
 // Names of the headers of a WeChat Pay notification (API v3), and the one algorithm of its signatures that is verified
@@ -51,60 +50,62 @@ func payDigest(timestamp, nonce string, body []byte) []byte {
 
 // PayNotification is the body of a notification.
 type PayNotification struct {
+	// ID is the same for every try to deliver the notification.
+	ID string
 	// EventType says what happened, such as TRANSACTION.SUCCESS.
 	EventType string
 	resource  payResource
 }
 
-type payResource struct{ algorithm, ciphertext, associatedData, nonce string }
+type payResource struct{ algorithm, ciphertext, associatedData, nonce, originalType string }
 
 // ParsePayNotification reads a verified body. Its error is a *Refusal with ReasonMalformed.
 func ParsePayNotification(body []byte) (PayNotification, error) {
-	if FormOf(body) != FormJSON {
-		return PayNotification{}, Refuse(ReasonMalformed, "the notification is not a JSON object")
-	}
-	fields, err := readFields(body)
+	var n PayNotification
+	found := 0
+	err := eachMember(body, func(m member) (err error) {
+		switch string(m.name) {
+		case "id":
+			n.ID, err = m.text()
+		case "event_type":
+			n.EventType, err = m.text()
+		case "resource":
+			found++
+			n.resource, err = readPayResource(m.value)
+		}
+		return err
+	})
 	if err != nil {
 		return PayNotification{}, Refuse(ReasonMalformed, "the notification is not a JSON object")
 	}
-	var n PayNotification
-	var found int
-	for _, f := range fields {
-		switch f.name {
-		case "event_type":
-			n.EventType = f.text
-		case "resource":
-			found++
-			_, value, _ := strings.Cut(string(body[f.start:f.end]), ":")
-			n.resource, err = readPayResource([]byte(value))
-		}
-	}
-	if err != nil || found != 1 {
+	if found != 1 {
 		return PayNotification{}, Refuse(ReasonMalformed, "the notification does not have one resource")
 	}
 	return n, nil
 }
 
 func readPayResource(object []byte) (payResource, error) {
-	fields, err := readFields(object)
-	if err != nil || FormOf(object) != FormJSON {
-		return payResource{}, errDocument
-	}
 	var r payResource
-	for _, f := range fields {
-		switch f.name {
+	err := eachMember(object, func(m member) (err error) {
+		switch string(m.name) {
 		case "algorithm":
-			r.algorithm = f.text
+			r.algorithm, err = m.text()
 		case "ciphertext":
-			r.ciphertext = f.text
-		case "associated_data":
-			r.associatedData = f.text
+			r.ciphertext, err = m.text()
+		case "associated_data": // null is nothing, as a missing one is
+			r.associatedData, err = m.text()
 		case "nonce":
-			r.nonce = f.text
+			r.nonce, err = m.text()
+		case "original_type":
+			r.originalType, err = m.text()
 		}
-	}
-	return r, nil
+		return err
+	})
+	return r, err
 }
+
+// OriginalType is the kind of what is encrypted in the resource.
+func (n PayNotification) OriginalType() string { return n.resource.originalType }
 
 // Open decrypts the notification's resource.
 func (n PayNotification) Open(apiV3Key string) ([]byte, error) {
@@ -171,8 +172,8 @@ func ParsePayHeader(header map[string][]string) (PayHeader, error) {
 		*f.into = values[0]
 	}
 	switch {
-	case !digits(h.Timestamp):
-		return PayHeader{}, Refuse(ReasonMalformed, "header "+PayTimestampHeader+" must be decimal digits")
+	case !seconds(h.Timestamp):
+		return PayHeader{}, Refuse(ReasonMalformed, "header "+PayTimestampHeader+" must be decimal digits without a leading zero")
 	case h.Type != "" && h.Type != PaySignatureType:
 		return PayHeader{}, Refuse(ReasonMalformed, "header "+PayTypeHeader+" names another algorithm than "+PaySignatureType)
 	}

@@ -112,8 +112,8 @@ const maxTimestampSize = 12
 // the caller's to say.
 func (q *Query) check() error {
 	switch {
-	case q.Timestamp == "" || !digits(q.Timestamp):
-		return Refuse(ReasonMalformed, "parameter timestamp must be there, in decimal digits")
+	case !seconds(q.Timestamp):
+		return Refuse(ReasonMalformed, "parameter timestamp must be there, in decimal digits without a leading zero")
 	case q.Nonce == "":
 		return Refuse(ReasonMalformed, "parameter nonce is missing")
 	case q.Signature != "" && !hexSignature(q.Signature):
@@ -133,13 +133,14 @@ func visible(s string) bool {
 	return true
 }
 
-func digits(s string) bool {
+// seconds reports whether s is a number in the one way of writing it: decimal digits, of which the first is not 0.
+func seconds(s string) bool {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
 			return false
 		}
 	}
-	return true
+	return s != "" && s[0] != '0'
 }
 
 func hexSignature(s string) bool {

@@ -19,13 +19,14 @@ const (
 	ReasonBadSignature  Reason = "bad_signature"  // signed with another token or key, or not signed at all
 	ReasonUndecryptable Reason = "undecryptable"  // well signed, but no key of the Secret opens it
 	ReasonWrongReceiver Reason = "wrong_receiver" // encrypted for another account
-	ReasonReplayed      Reason = "replayed"       // a used timestamp, nonce and signature with another body
+	ReasonReflected     Reason = "reflected"      // a sealed reply that is posted back
+	ReasonReplayed      Reason = "replayed"       // a used signature with another body
 )
 
 // Reasons lists every Reason, for metrics that start at zero.
 var Reasons = []Reason{
 	ReasonUnknownURL, ReasonMalformed, ReasonDowngrade, ReasonWrongMode, ReasonStale, ReasonTooLarge, ReasonUnknownSerial,
-	ReasonBadSignature, ReasonUndecryptable, ReasonWrongReceiver, ReasonReplayed,
+	ReasonBadSignature, ReasonUndecryptable, ReasonWrongReceiver, ReasonReflected, ReasonReplayed,
 }
 
 // Refusal is the error of a callback that must not go on. Its text is for the log of the operator of the sidecar and

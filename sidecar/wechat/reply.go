@@ -5,6 +5,7 @@ package wechat
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ func CheckReply(body []byte, message Form) error {
 	case reply == FormXML:
 		return checkReplyXML(trimmed)
 	}
-	if _, err := readJSON(trimmed); err != nil {
+	if !json.Valid(trimmed) {
 		return errors.New("the reply is not one JSON object")
 	}
 	return nil

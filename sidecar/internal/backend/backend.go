@@ -5,26 +5,20 @@
 package backend
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/semaphore"
-
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // Linger is how long a call to the app may go on after WeChat has had its answer. The app may be busy with the message,
-// and closing its connection would end its work in many frameworks.
-const Linger = time.Minute
+// and closing its connection would end its work in many frameworks. ShortLinger is how long it may go on where others wait
+// for its place.
+const (
+	Linger      = time.Minute
+	ShortLinger = 10 * time.Second
+)
 
 // The pauses between attempts double from the first to the last.
 const (
@@ -50,93 +44,101 @@ type Answer struct {
 	Outcome Outcome
 	Reply   []byte // of an Answered call
 	Retries int    // attempts after the first
-	Err     error  // why it is Unavailable or a BadReply; holds no byte of a message or reply
+	// Err says why it is Unavailable or a BadReply, in words of this package: it holds no byte of a message, a reply or an
+	// address.
+	Err error
 }
 
 // Call is one message for the app.
 type Call struct {
-	URL      string
+	// Origin is http://host:port or https://host:port.
+	Origin   string
 	Identity Identity // by which an app that is called by HTTPS is known
-	Header   http.Header
+	// Target is the path and query of the request line. It is written as it is, so that it must not hold white space or
+	// control characters.
+	Target   string
+	Header   http.Header // without those that say where the body ends
 	Body     []byte
 	Deadline time.Time
+	// MaxReply bounds a reply. Bytes.
+	MaxReply int64
 	// Check says why a reply must not be passed on; nil passes none on, and an answer's status is all that counts.
 	Check func(reply []byte) error
 }
 
-// Client calls the app. It keeps connections open and is safe for concurrent use.
+// Room is what replies take their memory from. It is safe for concurrent use.
+type Room interface {
+	// Take takes so many bytes, and waits for them until then. It reports whether it got them.
+	Take(bytes int64, until time.Time) bool
+	Give(bytes int64)
+}
+
+// Client calls apps. It keeps connections open and is safe for concurrent use.
 type Client struct {
-	plain   *http.Client
-	secure  secured
+	pool    pool
+	places  *places
+	room    Room
 	pending atomic.Int64
-	places  *semaphore.Weighted
 }
 
 // New returns a Client that makes at most that many calls at once. One that finds no place waits for it until its
 // deadline.
-func New(places int64) *Client {
-	return &Client{places: semaphore.NewWeighted(places), plain: newHTTPClient(nil)}
+func New(calls int, room Room) *Client {
+	return &Client{places: newPlaces(calls), room: room}
 }
 
-// newHTTPClient speaks HTTP/1.1, over TLS where it is given.
-func newHTTPClient(secure *tls.Config) *http.Client {
-	dialer := &net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}
-	return &http.Client{
-		// A redirect is an answer of the app that is not 2xx; following it would send the message elsewhere.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			Proxy:                  nil, // never by an environment variable
-			DialContext:            dialer.DialContext,
-			TLSClientConfig:        secure,
-			TLSHandshakeTimeout:    2 * time.Second,
-			DisableCompression:     true,
-			MaxIdleConns:           128,
-			MaxIdleConnsPerHost:    128,
-			IdleConnTimeout:        30 * time.Second,
-			MaxResponseHeaderBytes: 16 << 10,
-		},
-	}
-}
+// Share says between how many apps the places are shared: each of them has some of its own.
+func (c *Client) Share(apps int) { c.places.share(apps) }
 
 // Pending returns how many calls go on, those past their deadline included.
 func (c *Client) Pending() int64 { return c.pending.Load() }
 
 // Delivery is one message on its way to the app. Several repeats of the message may wait for it.
 type Delivery struct {
-	done         chan struct{}
+	done         <-chan struct{}
 	answer       Answer // once done
 	cancel       context.CancelFunc
 	wire         wire
 	acknowledged atomic.Bool
 }
 
+// over is the end of every delivery that is over already.
+var over = func() <-chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}()
+
+// Settled is a delivery that has ended with this answer, and holds nothing else.
+func Settled(answer Answer) *Delivery { return &Delivery{done: over, answer: answer} }
+
 // Start begins a delivery and returns at once. It does not end when WeChat hangs up: the app had better see the message
 // through. Ended is called once it is over, with the answer, and whether WeChat was told success before.
 func (c *Client) Start(call Call, ended func(answer Answer, acknowledged bool)) *Delivery {
 	ctx, cancel := context.WithDeadline(context.Background(), call.Deadline.Add(Linger))
-	d := &Delivery{done: make(chan struct{}), cancel: cancel}
+	done := make(chan struct{})
+	d := &Delivery{done: done, cancel: cancel}
 	c.pending.Add(1)
 	go func() {
 		defer c.pending.Add(-1)
 		defer cancel()
 		unsent := time.AfterFunc(time.Until(call.Deadline), d.giveUp)
 		defer unsent.Stop()
-		d.answer = c.deliver(ctx, call, &d.wire)
+		d.answer = c.deliver(ctx, call, d)
 		ended(d.answer, d.acknowledged.Load())
-		close(d.done)
+		close(done)
 	}()
 	return d
 }
 
 // deliver waits for a place and calls the app.
-func (c *Client) deliver(ctx context.Context, call Call, w *wire) Answer {
-	waiting, cancel := context.WithDeadline(ctx, call.Deadline)
-	defer cancel()
-	if c.places.Acquire(waiting, 1) != nil {
+func (c *Client) deliver(ctx context.Context, call Call, d *Delivery) Answer {
+	place := c.places.take(ctx, call.Origin, call.Deadline, d.cancel)
+	if place == nil {
 		return Answer{Outcome: Overloaded, Err: errors.New("no place for one more call to the app until the deadline")}
 	}
-	defer c.places.Release(1)
-	return c.attempts(ctx, call, w)
+	defer c.places.give(place)
+	return c.attempts(ctx, call, &d.wire)
 }
 
 // Wait returns the answer, or at the deadline what is known then: Acknowledged or TimedOut if the app has the message,
@@ -172,14 +174,14 @@ func (d *Delivery) giveUp() {
 	}
 }
 
-// wire is how far the newest attempt came. The transport's goroutines write it.
+// wire is how far the newest attempt came.
 type wire struct {
 	reused, written, replied atomic.Bool
 	retries                  atomic.Int64
 }
 
-func (w *wire) reset() {
-	w.reused.Store(false)
+func (w *wire) reset(reused bool) {
+	w.reused.Store(reused)
 	w.written.Store(false)
 	w.replied.Store(false)
 }
@@ -190,74 +192,41 @@ func (w *wire) safe() bool {
 	return !w.written.Load() || w.reused.Load() && !w.replied.Load()
 }
 
-func (w *wire) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GotConn:              func(info httptrace.GotConnInfo) { w.reset(); w.reused.Store(info.Reused) },
-		WroteRequest:         func(info httptrace.WroteRequestInfo) { w.written.Store(info.Err == nil) },
-		GotFirstResponseByte: func() { w.replied.Store(true) },
-	}
-}
-
 // attempts calls the app until it took the message or the deadline is too near for another try.
 func (c *Client) attempts(ctx context.Context, call Call, w *wire) Answer {
-	ctx = httptrace.WithClientTrace(ctx, w.trace())
 	pause := firstPause
 	for retries := 0; ; retries++ {
 		w.retries.Store(int64(retries))
-		w.reset()
-		response, err := c.send(ctx, call)
-		if err == nil {
-			answer := judge(response, call.Check)
-			answer.Retries = retries
+		answer, err := c.attempt(ctx, call, w)
+		answer.Retries = retries
+		switch {
+		case err == nil:
 			return answer
-		}
-		if !w.safe() {
-			return Answer{Outcome: BadReply, Retries: retries, Err: fmt.Errorf("the app took the message and broke off: %w", err)}
-		}
-		if ctx.Err() != nil || time.Until(call.Deadline) < pause {
-			return Answer{Outcome: Unavailable, Retries: retries, Err: err}
+		case !w.safe():
+			return Answer{Outcome: BadReply, Retries: retries, Err: brokeOff(err)}
+		case ctx.Err() != nil || time.Until(call.Deadline) < pause:
+			return Answer{Outcome: Unavailable, Retries: retries, Err: unreachable(err)}
+		case w.reused.Load():
+			continue // with a fresh connection, or another of those that are left
 		}
 		time.Sleep(pause)
 		pause = min(2*pause, lastPause)
 	}
 }
 
-// send makes a fresh request from the call: nothing of WeChat's own request passes through but the body.
-func (c *Client) send(ctx context.Context, call Call) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, call.URL, bytes.NewReader(call.Body))
+// attempt makes a call over a kept connection or a new one. An error means that no answer came.
+func (c *Client) attempt(ctx context.Context, call Call, w *wire) (Answer, error) {
+	w.reset(false)
+	conn, err := c.pool.get(ctx, target{call.Origin, call.Identity})
 	if err != nil {
-		return nil, fmt.Errorf("making the request to the app: %w", err)
+		return Answer{}, err
 	}
-	request.Header = call.Header.Clone()
-	client, err := c.client(call.Identity)
-	if err != nil {
-		return nil, err
+	w.reset(conn.used)
+	answer, reusable, err := c.exchange(ctx, conn, call, w)
+	if reusable {
+		c.pool.put(conn)
+	} else {
+		conn.close()
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("calling the app: %w", err)
-	}
-	return response, nil
-}
-
-// judge reads the app's reply and says whether WeChat may have it.
-func judge(response *http.Response, check func([]byte) error) Answer {
-	defer response.Body.Close()
-	reply, err := io.ReadAll(io.LimitReader(response.Body, wechat.MaxReplySize+1))
-	switch {
-	case response.StatusCode < 200 || response.StatusCode > 299:
-		err = fmt.Errorf("the app answered with status %d; WeChat's messages want 200", response.StatusCode)
-	case err != nil:
-		err = fmt.Errorf("reading the app's reply: %w", err)
-	case response.Header.Get("Content-Encoding") != "":
-		err = errors.New("the app's reply is compressed, which WeChat does not read; turn compression off for this path")
-	case check == nil:
-		reply = nil
-	default:
-		err = check(reply)
-	}
-	if err != nil {
-		return Answer{Outcome: BadReply, Err: err}
-	}
-	return Answer{Outcome: Answered, Reply: reply}
+	return answer, err
 }

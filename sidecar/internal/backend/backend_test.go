@@ -5,6 +5,7 @@ package backend
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -17,9 +18,21 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
-func call(url string, patience time.Duration) Call {
-	return Call{URL: url, Header: http.Header{"X-Test": {"1"}}, Body: []byte("<xml/>"), Deadline: time.Now().Add(patience), Check: checkXML}
+func call(origin string, patience time.Duration) Call {
+	return Call{
+		Origin: origin, Target: "/weixin?a=b", Header: http.Header{"X-Test": {"1"}}, Body: []byte("<xml/>"),
+		Deadline: time.Now().Add(patience), MaxReply: wechat.MaxReplySize, Check: checkXML,
+	}
 }
+
+// roomy has room for every reply.
+type roomy struct{}
+
+func (roomy) Take(int64, time.Time) bool { return true }
+func (roomy) Give(int64)                 {}
+
+// newClient has places for so many calls.
+func newClient(calls int) *Client { return New(calls, roomy{}) }
 
 func checkXML(reply []byte) error { return wechat.CheckReply(reply, wechat.FormXML) }
 
@@ -36,15 +49,30 @@ func TestOutcomes(t *testing.T) {
 	}{
 		"a reply":         {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<xml/>") }, Answered, ""},
 		"the longest one": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sized(wechat.MaxReplySize)) }, Answered, ""},
-		"one byte more":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sized(wechat.MaxReplySize+1)) }, BadReply, "longer than"},
+		"one byte over":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sized(wechat.MaxReplySize+1)) }, BadReply, "longer than"},
 		"status 300":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusMultipleChoices) }, BadReply, "status 300"},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 		}, BadReply, "status 307"},
 		"status 404": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, BadReply, "status 404"},
 		"status 503": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, BadReply, "status 503"},
-		"compressed": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "br") }, BadReply, "compressed"},
-		"broken off": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, BadReply, "broke off"},
+		"status 101": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusSwitchingProtocols) }, BadReply, "another protocol"},
+		"an interim": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusEarlyHints)
+			_, _ = io.WriteString(w, "<xml/>")
+		}, Answered, ""},
+		"endless interims": {func(w http.ResponseWriter, _ *http.Request) {
+			for range maxInterim {
+				w.WriteHeader(http.StatusEarlyHints)
+			}
+		}, BadReply, "too many"},
+		"as many fields as may be": {func(w http.ResponseWriter, _ *http.Request) { manyFields(w, maxHeadLines-3) }, Answered, ""},
+		"one more":                 {func(w http.ResponseWriter, _ *http.Request) { manyFields(w, maxHeadLines-2) }, BadReply, "too many"},
+		"fields without an end":    {func(w http.ResponseWriter, _ *http.Request) { manyFields(w, 10_000) }, BadReply, "too many"},
+		"a field without an end":   {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("A", strings.Repeat("a", maxHeadSize)) }, BadReply, "too many"},
+		"a long field":             {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("A", strings.Repeat("a", maxHeadSize/2)) }, Answered, ""},
+		"compressed":               {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "br") }, BadReply, "compressed"},
+		"broken off":               {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, BadReply, "broke off"},
 		"cut in the middle": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, "<xml>")
@@ -53,7 +81,7 @@ func TestOutcomes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			app := httptest.NewServer(test.app)
 			defer app.Close()
-			answer := deliver(New(1), call(app.URL, 5*time.Second))
+			answer := deliver(newClient(1), call(app.URL, 5*time.Second))
 			if answer.Outcome != test.outcome || answer.Retries != 0 {
 				t.Errorf("got %+v, want %s at the first try", answer, test.outcome)
 			}
@@ -61,6 +89,13 @@ func TestOutcomes(t *testing.T) {
 				t.Errorf("error %v, want %q", answer.Err, test.problem)
 			}
 		})
+	}
+}
+
+// manyFields answers with so many header fields beside net/http's two.
+func manyFields(w http.ResponseWriter, n int) {
+	for i := range n {
+		w.Header()[fmt.Sprintf("A%d", i)] = []string{""}
 	}
 }
 
@@ -73,7 +108,7 @@ func TestAnAppThatRefusesIsTriedAgainUntilTheDeadline(t *testing.T) {
 	}
 	url := "http://" + listener.Addr().String()
 	listener.Close()
-	answer := deliver(New(1), call(url, 300*time.Millisecond))
+	answer := deliver(newClient(1), call(url, 300*time.Millisecond))
 	if answer.Outcome != Unavailable || answer.Retries == 0 || answer.Err == nil {
 		t.Errorf("got %+v, want unavailable after retries", answer)
 	}
@@ -85,7 +120,7 @@ func TestAnIdleConnectionThatTheAppClosed(t *testing.T) {
 	app := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
 	app.Start()
 	defer app.Close()
-	client := New(1)
+	client := newClient(1)
 	for i := range int64(5) {
 		if answer := deliver(client, call(app.URL, 5*time.Second)); answer.Outcome != Answered {
 			t.Fatalf("call %d: %+v", i, answer)
@@ -114,7 +149,7 @@ func TestAnAppThatBeganToAnswerIsNotCalledAgain(t *testing.T) {
 		_, _ = io.WriteString(connection, "HTTP/1.1 2")
 	}))
 	defer app.Close()
-	client := New(1)
+	client := newClient(1)
 	if answer := deliver(client, call(app.URL, 5*time.Second)); answer.Outcome != Answered {
 		t.Fatalf("the first: %+v", answer)
 	}
@@ -128,7 +163,7 @@ func TestAnUncheckedReplyIsNotPassedOn(t *testing.T) {
 	defer app.Close()
 	unchecked := call(app.URL, 5*time.Second)
 	unchecked.Check = nil
-	if answer := deliver(New(1), unchecked); answer.Outcome != Answered || answer.Reply != nil {
+	if answer := deliver(newClient(1), unchecked); answer.Outcome != Answered || answer.Reply != nil {
 		t.Errorf("got %+v, want an answer without a reply", answer)
 	}
 }
@@ -142,7 +177,7 @@ func TestADeadlineIsAcknowledgedOnlyOnceTheAppHasTheMessage(t *testing.T) {
 		}))
 		defer app.Close()
 		late := make(chan Answer, 1)
-		client := New(1)
+		client := newClient(1)
 		slow := call(app.URL, 100*time.Millisecond)
 		delivery := client.Start(slow, func(a Answer, acknowledged bool) {
 			if acknowledged {
@@ -165,7 +200,7 @@ func TestADeadlineIsAcknowledgedOnlyOnceTheAppHasTheMessage(t *testing.T) {
 		defer listener.Close() // it accepts in the kernel, and nobody reads
 		large := call("http://"+listener.Addr().String(), 200*time.Millisecond)
 		large.Body = make([]byte, 32<<20) // more than the socket's buffers take
-		if answer := deliver(New(1), large); answer.Outcome != Unavailable {
+		if answer := deliver(newClient(1), large); answer.Outcome != Unavailable {
 			t.Errorf("got %+v, want unavailable", answer)
 		}
 	})
@@ -180,18 +215,228 @@ func TestNobodyIsToldOfWhatTheAppDoesNotHave(t *testing.T) {
 	}
 }
 
+// TestNoProxyOfTheEnvironment: a proxy that the environment names gets no connection.
 func TestNoProxyOfTheEnvironment(t *testing.T) {
-	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
-	app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	defer app.Close()
-	url := strings.Replace(app.URL, "127.0.0.1", "localhost.localdomain", 1) // net/http never sends loopback to a proxy
-	transport := New(1).plain.Transport.(*http.Transport)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, http.NoBody)
+	proxy, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if transport.Proxy != nil {
-		proxy, err := transport.Proxy(request)
-		t.Errorf("messages would go through %v, %v", proxy, err)
+	defer proxy.Close()
+	t.Setenv("HTTP_PROXY", "http://"+proxy.Addr().String())
+	go func() {
+		if c, err := proxy.Accept(); err == nil {
+			t.Error("a message went to a proxy")
+			c.Close()
+		}
+	}()
+	// net/http would never send loopback to a proxy; this name is none.
+	if answer := deliver(newClient(1), call("http://app.invalid", 100*time.Millisecond)); answer.Outcome != Unavailable {
+		t.Errorf("got %+v", answer)
+	}
+}
+
+// TestTheRequestIsWrittenAsItIs: the target above all, which a parser of URLs would cut at a #.
+func TestTheRequestIsWrittenAsItIs(t *testing.T) {
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	seen := make(chan string, 1)
+	go func() {
+		c, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		text := make([]byte, 4096)
+		n, _ := c.Read(text)
+		seen <- string(text[:n])
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	}()
+	wanted := call("http://"+listener.Addr().String(), 5*time.Second)
+	wanted.Target = "/a%2fb?c=#d&e=\""
+	if answer := deliver(newClient(1), wanted); answer.Outcome != Answered {
+		t.Fatalf("got %+v", answer)
+	}
+	want := "POST /a%2fb?c=#d&e=\" HTTP/1.1\r\nHost: " + listener.Addr().String() + "\r\nX-Test: 1\r\nContent-Length: 6\r\n\r\n<xml/>"
+	if got := <-seen; got != want {
+		t.Errorf("written %q, want %q", got, want)
+	}
+}
+
+// TestConnectionsAreKept where everything was read, and no others.
+func TestConnectionsAreKept(t *testing.T) {
+	for name, test := range map[string]struct {
+		app  http.HandlerFunc
+		want int64 // connections for three calls
+	}{
+		"a reply": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<xml/>") }, 1},
+		"a reply in chunks": {func(w http.ResponseWriter, _ *http.Request) {
+			w.(http.Flusher).Flush()
+			_, _ = io.WriteString(w, "<xml/>")
+		}, 1},
+		"nothing":              {func(http.ResponseWriter, *http.Request) {}, 1},
+		"an ill-formed reply":  {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html/>") }, 1},
+		"an app that closes":   {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") }, 3},
+		"status 500":           {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, 3},
+		"a reply that goes on": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sized(wechat.MaxReplySize+9)) }, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var connections atomic.Int64
+			app := httptest.NewUnstartedServer(test.app)
+			app.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+				if state == http.StateNew {
+					connections.Add(1)
+				}
+			}
+			app.Start()
+			defer app.Close()
+			client := newClient(1)
+			for range 3 {
+				deliver(client, call(app.URL, 5*time.Second))
+			}
+			if connections.Load() != test.want {
+				t.Errorf("%d connections for three calls, want %d", connections.Load(), test.want)
+			}
+		})
+	}
+}
+
+// TestWhatNobodyAskedForIsNoAnswer: bytes that an app sends between two calls end its connection.
+func TestWhatNobodyAskedForIsNoAnswer(t *testing.T) {
+	var calls atomic.Int64
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		connection, buffered, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		n := calls.Add(1)
+		reply := fmt.Sprintf("<xml><n>%d</n></xml>", n)
+		fmt.Fprintf(buffered, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(reply), reply)
+		buffered.Flush()
+		time.Sleep(20 * time.Millisecond)
+		_, _ = io.WriteString(connection, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<xml>no</xml>")
+		time.Sleep(time.Second)
+		connection.Close()
+	}))
+	defer app.Close()
+	client := newClient(1)
+	for n := range 2 {
+		answer := deliver(client, call(app.URL, 5*time.Second))
+		if want := fmt.Sprintf("<xml><n>%d</n></xml>", n+1); string(answer.Reply) != want {
+			t.Errorf("call %d got %q, %v", n, answer.Reply, answer.Err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// TestAnAppThatStopsReadingHasAnswered: one that finds a message too long says so, and is not asked again and again.
+func TestAnAppThatStopsReadingHasAnswered(t *testing.T) {
+	var calls atomic.Int64
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	}))
+	defer app.Close()
+	large := call(app.URL, time.Second)
+	large.Body = make([]byte, 8<<20)
+	if answer := deliver(newClient(1), large); answer.Outcome != BadReply || calls.Load() != 1 {
+		t.Errorf("got %+v after %d calls", answer, calls.Load())
+	}
+}
+
+// narrow is a Room with a bound, which does not wait.
+type narrow struct{ free atomic.Int64 }
+
+func (n *narrow) Take(bytes int64, _ time.Time) bool {
+	if n.free.Add(-bytes) < 0 {
+		n.free.Add(bytes)
+		return false
+	}
+	return true
+}
+
+func (n *narrow) Give(bytes int64) { n.free.Add(bytes) }
+
+// TestRepliesTakeRoomAsTheyCome, and give it back.
+func TestRepliesTakeRoomAsTheyCome(t *testing.T) {
+	for name, test := range map[string]struct {
+		reply   int
+		room    int64
+		outcome Outcome
+	}{
+		"a usual one needs none":     {freeReply - 1, 0, Answered},
+		"a longer one waits":         {freeReply + 1, freeReply, BadReply},
+		"a longer one finds room":    {freeReply + 1, 2 * freeReply, Answered},
+		"the longest one":            {wechat.MaxReplySize, 2 * wechat.MaxReplySize, Answered},
+		"one without bounds is told": {wechat.MaxReplySize + 1, 2 * wechat.MaxReplySize, BadReply},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sized(test.reply)) }))
+			defer app.Close()
+			room := &narrow{}
+			room.free.Store(test.room)
+			answer := deliver(New(1, room), call(app.URL, time.Second))
+			if answer.Outcome != test.outcome || room.free.Load() != test.room {
+				t.Errorf("got %s (%v), and %d of %d bytes are free", answer.Outcome, answer.Err, room.free.Load(), test.room)
+			}
+		})
+	}
+}
+
+// TestErrorsQuoteNothing of a call or an answer, whatever broke.
+func TestErrorsQuoteNothing(t *testing.T) {
+	raw := func(answer string) string {
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { listener.Close() })
+		go func() {
+			for {
+				c, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = c.Read(make([]byte, 4096))
+				_, _ = io.WriteString(c, answer)
+				c.Close()
+			}
+		}()
+		return "http://" + listener.Addr().String()
+	}
+	refusing, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusing.Close()
+	for name, origin := range map[string]string{
+		"an app that is away":            "http://" + refusing.Addr().String(),
+		"a name that nobody has":         "http://secret.invalid",
+		"an answer that is not HTTP":     raw("secret"),
+		"a status that is none":          raw("HTTP/1.1 secret\r\n\r\n"),
+		"a field that is none":           raw("HTTP/1.1 200 OK\r\nsecret\r\n\r\n"),
+		"a length that is none":          raw("HTTP/1.1 200 OK\r\nContent-Length: secret\r\n\r\n"),
+		"chunks that are none":           raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nsecret\r\n"),
+		"a coding that nobody knows":     raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: secret\r\n\r\nsecret\r\n"),
+		"a reply that nobody knows":      raw("HTTP/1.1 200 OK\r\n\r\nsecret"),
+		"a reply that breaks off":        raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsecret"),
+		"a redirect":                     raw("HTTP/1.1 302 secret\r\nLocation: http://secret\r\n\r\n"),
+		"a head that never ends":         raw("HTTP/1.1 200 OK\r\nA: " + strings.Repeat("secret", 5000)),
+		"an app that closes":             raw(""),
+		"an app that is called by HTTPS": strings.Replace(raw("secret"), "http", "https", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			wanted := call(origin, 100*time.Millisecond)
+			wanted.Target, wanted.Body = "/weixin?signature=secret", []byte("<xml>secret</xml>")
+			_, wanted.Identity.CA = newSecureApp(t)
+			answer := deliver(newClient(1), wanted)
+			if answer.Err == nil || strings.Contains(answer.Err.Error(), "secret") || strings.Contains(answer.Err.Error(), "127.0.0.1") {
+				t.Errorf("%s: %v", answer.Outcome, answer.Err)
+			}
+		})
 	}
 }

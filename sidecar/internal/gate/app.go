@@ -22,9 +22,8 @@ type Original struct {
 
 // Original rebuilds a message from what was verified. In plaintext mode and for Pay that is the body itself; an encrypted
 // one gets a new envelope around its Encrypt, because the fields beside it are not authentic. Signature is computed anew
-// for the SDKs that look at it: in encrypted modes it was not verified, and the token is known here. Fields are the
-// message's own.
-func (g *Gate) Original(m Message, fields wechat.Fields) Original {
+// for the SDKs that look at it: in encrypted modes it was not verified, and the token is known here.
+func (g *Gate) Original(m Message) Original {
 	if m.original != nil {
 		return Original{Header: m.pay.Map(), Body: m.original}
 	}
@@ -39,36 +38,33 @@ func (g *Gate) Original(m Message, fields wechat.Fields) Original {
 	}
 	add("timestamp", m.Query.Timestamp)
 	add("nonce", m.Query.Nonce)
-	if m.Query.OpenID == fields.FromUserName { // the query's own is not signed
+	if m.Query.OpenID == m.Fields.FromUserName { // the query's own is not signed
 		add("openid", m.Query.OpenID)
 	}
-	if m.encrypt == "" {
+	if !m.sealed {
 		return Original{Query: strings.Join(query, "&"), Body: m.Body}
 	}
 	if g.config.Platform != config.PlatformWeCom {
 		add("encrypt_type", "aes")
 	}
 	add("msg_signature", m.Query.MsgSignature)
-	return Original{Query: strings.Join(query, "&"), Body: wechat.RequestEnvelope(m.Form, g.address(m, fields), m.encrypt)}
+	return Original{Query: strings.Join(query, "&"), Body: wechat.RequestEnvelope(m.Form, g.address(m), string(m.encrypt))}
 }
 
 // address is who stands on the envelope, from within it.
-func (g *Gate) address(m Message, fields wechat.Fields) []wechat.Address {
-	if g.config.Platform == config.PlatformOpenPlatform && fields.InfoType != "" {
+func (g *Gate) address(m Message) []wechat.Address {
+	if g.config.Platform == config.PlatformOpenPlatform && m.Fields.InfoType != "" {
 		return []wechat.Address{{Name: "AppId", Value: m.ReceiverID}}
 	}
-	return []wechat.Address{{Name: "ToUserName", Value: fields.ToUserName}, {Name: "AgentID", Value: fields.AgentID}}
+	return []wechat.Address{{Name: "ToUserName", Value: m.Fields.ToUserName}, {Name: "AgentID", Value: m.Fields.AgentID}}
 }
 
-// Seal returns the answer that carries an app's reply: the reply itself in plaintext mode, and an envelope around it,
-// encrypted with the key that opened the message, where that came encrypted. Random is fresh for each answer.
-func (g *Gate) Seal(m Message, reply []byte, random [wechat.RandomSize]byte, now time.Time) ([]byte, error) {
-	if m.encrypt == "" {
-		return reply, nil
+// Seal returns the envelope of an app's reply, encrypted with the key that opened the message; or nil for a message that came in
+// plaintext, whose reply goes as it is. Random is fresh for each answer.
+func (g *Gate) Seal(m Message, reply []byte, random [wechat.RandomSize / 2]byte, now time.Time) (*wechat.Sealing, error) {
+	if !m.sealed {
+		return nil, nil
 	}
-	sealed, err := m.pair.key.Seal(random, reply, m.ReceiverID)
-	if err != nil {
-		return nil, err
-	}
-	return wechat.ReplyEnvelope(m.Form, m.pair.Token, strconv.FormatInt(now.Unix(), 10), m.Query.Nonce, sealed), nil
+	key := m.pair.key
+	return wechat.NewSealing(m.Form, m.pair.Token, strconv.FormatInt(now.Unix(), 10), m.Query.Nonce, key, key.MarkedRandom(random), reply, m.ReceiverID)
 }

@@ -7,6 +7,8 @@ package gate
 
 import (
 	"crypto/rsa"
+	"crypto/sha256"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -63,8 +65,7 @@ type Request struct {
 
 // Message is a verified callback.
 type Message struct {
-	// Query is what was verified. In plaintext mode its Triple must be bound to its first use, which only a store of used
-	// ones can see.
+	// Query is what was verified.
 	Query wechat.Query
 	// Generation is that of the credentials that verified it; 0 where another accepted pair would have, too.
 	Generation int64
@@ -74,6 +75,8 @@ type Message struct {
 	Body []byte
 	// Form is the notation of the body as WeChat sent it, which a reply follows.
 	Form wechat.Form
+	// Fields are what decides about the message.
+	Fields wechat.Fields
 	// ReceiverID is whom the message was encrypted for; empty in plaintext mode.
 	ReceiverID string
 	// PathID stands in the path in place of the placeholder. Nothing authenticates it.
@@ -81,11 +84,16 @@ type Message struct {
 	// StaleAt is when the timestamp will be too old to be accepted again.
 	StaleAt time.Time
 
-	pair     *pair
-	encrypt  string // the verified Encrypt
-	original []byte // Pay's body as it was sent
-	pay      wechat.PayHeader
-	event    string // of Pay
+	// Bind says that the use of Query.Signature must be bound to its first one, which only a store of used ones can see: it does
+	// not cover the body.
+	Bind bool
+
+	pair         *pair
+	sealed       bool   // it came encrypted, and so goes its reply
+	encrypt      []byte // the verified Encrypt, a part of the body
+	original     []byte // Pay's body as it was sent
+	pay          wechat.PayHeader
+	notification wechat.PayNotification
 }
 
 // URLCheck reports whether the callback is the GET that WeChat sends when the form of the console is submitted.
@@ -93,18 +101,39 @@ func (m Message) URLCheck() bool { return m.Echo != nil }
 
 // Nonce is the signed nonce.
 func (m Message) Nonce() string {
-	if m.original != nil {
+	if m.pay.Nonce != "" {
 		return m.pay.Nonce
 	}
 	return m.Query.Nonce
 }
 
-// Fields reads the message's fields. It walks the whole body each time.
-func (m Message) Fields() wechat.Fields {
-	if m.original != nil {
-		return wechat.Fields{Event: m.event} // stands on the notification, not in its resource
+// Forms is in how many forms the message is held: as it was sent, and, where it came encrypted, decrypted.
+func (m Message) Forms() int64 {
+	if m.sealed {
+		return 2
 	}
-	return wechat.ReadFields(m.Body)
+	return 1
+}
+
+// Forget drops what only Original needs.
+func (m *Message) Forget() { m.encrypt, m.original = nil, nil }
+
+// Probe reports whether a verified callback is the operator's own: its nonce says so, and a message its InfoType too. Only who
+// holds the token can sign one, and WeChat uses no such nonce: what a user writes makes no probe.
+func (m Message) Probe() bool {
+	return strings.HasPrefix(m.Nonce(), config.ProbeNoncePrefix) && (m.URLCheck() || m.Fields.InfoType == config.ProbeInfoType)
+}
+
+// Key tells messages apart, and is the same for every repeat of one, on every replica: the SHA-256 of the endpoint's name and of
+// all that was verified and that WeChat does not change when it repeats a message. What it may change, or is not known to keep,
+// is the timestamp, the nonce, the signatures and how the message is encrypted.
+func (m Message) Key(endpoint string) [sha256.Size]byte {
+	hash := sha256.New()
+	for _, part := range []string{endpoint, m.ReceiverID, m.PathID, m.notification.ID, m.notification.EventType, m.notification.OriginalType()} {
+		fmt.Fprintf(hash, "%d:%s\n", len(part), part)
+	}
+	hash.Write(m.Body)
+	return [sha256.Size]byte(hash.Sum(nil))
 }
 
 // Check returns the verified message of a request, or a *wechat.Refusal, or the error of r.Body. Cheap checks come first.

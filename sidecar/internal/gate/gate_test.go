@@ -122,7 +122,8 @@ func TestOriginalHasTheOpenIDOfTheMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for from, want := range map[string]bool{"oUser": true, "oOther": false} {
-		if query := gate.Original(message, wechat.Fields{FromUserName: from}).Query; strings.Contains(query, "openid=") != want {
+		message.Fields.FromUserName = from
+		if query := gate.Original(message).Query; strings.Contains(query, "openid=") != want {
 			t.Errorf("for a message from %s the app is told %s", from, query)
 		}
 	}

@@ -76,7 +76,8 @@ func (g *Gate) openNotification(header wechat.PayHeader, body []byte, now time.T
 		}
 		return Message{
 			Generation: p.Generation, Body: opened, Form: wechat.FormJSON,
-			pair: p, original: body, pay: header, event: notification.EventType,
+			Fields: wechat.Fields{Event: notification.EventType}, // it stands on the notification, not in its resource
+			pair:   p, original: body, pay: header, notification: notification,
 		}, nil
 	}
 	return Message{}, err

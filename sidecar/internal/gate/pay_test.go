@@ -76,7 +76,7 @@ func (p payer) request(t *testing.T, breakIt func(*notification)) Request {
 		t.Fatal(err)
 	}
 	sealed := base64.StdEncoding.EncodeToString(gcm.Seal(nil, []byte("123456789012"), []byte(resource), []byte("transaction")))
-	body := fmt.Sprintf(`{"event_type":"TRANSACTION.SUCCESS","resource":{"algorithm":"AEAD_AES_256_GCM","ciphertext":%q,"associated_data":"transaction","nonce":"123456789012"}}`, sealed)
+	body := fmt.Sprintf(`{"id":"n-1","event_type":"TRANSACTION.SUCCESS","resource":{"algorithm":"AEAD_AES_256_GCM","ciphertext":%q,"associated_data":"transaction","nonce":"123456789012"}}`, sealed)
 	timestamp := strconv.FormatInt(now.Add(-n.age).Unix(), 10)
 	digest := sha256.Sum256([]byte(timestamp + "\nabc\n" + body + "\n"))
 	signature, err := rsa.SignPKCS1v15(rand.Reader, p.key, crypto.SHA256, digest[:])
@@ -116,7 +116,7 @@ func TestPay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			message, err := gate.Check(payer.request(t, test.breakIt), now)
 			if test.refused == "" {
-				if err != nil || string(message.Body) != resource || message.Fields().Event != "TRANSACTION.SUCCESS" {
+				if err != nil || string(message.Body) != resource || message.Fields.Event != "TRANSACTION.SUCCESS" || message.notification.ID != "n-1" {
 					t.Errorf("got %+v, %v", message, err)
 				}
 				return

@@ -50,8 +50,19 @@ func (g *Gate) checkPlaintext(r Request, _ string, now time.Time) (Message, erro
 			return Message{}, err
 		}
 	}
-	message.Form = wechat.FormOf(message.Body)
+	message.Form, message.Fields = wechat.FormOf(message.Body), g.readFields(message.Body)
 	return message, nil
+}
+
+// readFields reads what decides about a message. An InfoType is believed on the platforms that have it, and in a document that is
+// no message; the operator's probes have one on every platform, and are known by their nonce too.
+func (g *Gate) readFields(body []byte) wechat.Fields {
+	fields := wechat.ReadFields(body)
+	has := g.config.Platform == config.PlatformWeCom || g.config.Platform == config.PlatformOpenPlatform
+	if fields.InfoType != config.ProbeInfoType && (!has || fields.MsgType != "") {
+		fields.InfoType = ""
+	}
+	return fields
 }
 
 // checkTriple verifies signature, which covers timestamp and nonce only. Freshness comes before it, because it costs less
@@ -72,7 +83,7 @@ func (g *Gate) checkTriple(r Request, now time.Time) (Message, error) {
 	if signer == nil {
 		return Message{}, errSignature
 	}
-	message := Message{Query: query, StaleAt: staleAt, pair: signer}
+	message := Message{Query: query, StaleAt: staleAt, pair: signer, Bind: !g.config.Encrypted()}
 	if only { // a changed key alone does not show in a signature
 		message.Generation = signer.Generation
 	}
@@ -88,7 +99,7 @@ func (g *Gate) checkEncryptedEcho(r Request, pathID string, now time.Time) (Mess
 	if query.Echostr == "" {
 		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "a GET without echostr is no URL check")
 	}
-	message, err := g.open(query, query.Echostr, pathID, now)
+	message, err := g.open(query, []byte(query.Echostr), pathID, now)
 	if err != nil {
 		return Message{}, err
 	}
@@ -118,7 +129,7 @@ func (g *Gate) checkEncrypted(r Request, pathID string, now time.Time) (Message,
 	if err != nil {
 		return Message{}, err
 	}
-	envelope, err := wechat.ParseEnvelope(body)
+	envelope, err := wechat.ParseEnvelope(body, config.HasModes(g.config.Platform))
 	if err != nil {
 		return Message{}, err
 	}
@@ -152,34 +163,49 @@ func (g *Gate) parseEncryptedQuery(raw string) (wechat.Query, error) {
 
 // open verifies msg_signature over an encrypted text and decrypts it. Freshness comes last, so that a stale message is
 // known to be WeChat's.
-func (g *Gate) open(query wechat.Query, encrypted, pathID string, now time.Time) (Message, error) {
+func (g *Gate) open(query wechat.Query, encrypted []byte, pathID string, now time.Time) (Message, error) {
 	message, err := g.decrypt(query, encrypted, now)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Message{}, err
-	}
-	if !g.receives(message.ReceiverID, pathID) {
+	case !g.receives(message.ReceiverID, pathID):
 		return Message{}, wechat.Refuse(wechat.ReasonWrongReceiver, "encrypted for an account that is not among receiverIDs")
+	case mirrored(message.Fields, message.ReceiverID):
+		return Message{}, wechat.Refuse(wechat.ReasonReflected, "a message from the account itself: an app's reply that is posted back")
 	}
 	message.StaleAt, err = g.freshUntil(query.Timestamp, now)
 	return message, err
 }
 
+// mirrored reports whether a message is from the account and not to it, as replies are. It is for those that an app seals by
+// itself (payload Original), which bear no mark. An account is known by the id that stands behind the message (WeCom), or by
+// gh_, with which every original id (原始ID) of an account begins and no OpenID.
+func mirrored(f wechat.Fields, receiverID string) bool {
+	account := func(id string) bool { return id != "" && id == receiverID || strings.HasPrefix(id, "gh_") }
+	return account(f.FromUserName) && !account(f.ToUserName)
+}
+
 // decrypt uses the newest key that opens the text, of the pairs whose token signed it: a key may have been changed and the
 // token not. It always tries every token, so that the time does not tell a stranger which one matched, and no key before
 // its token did.
-func (g *Gate) decrypt(query wechat.Query, encrypted string, now time.Time) (Message, error) {
-	signed, message := false, Message{}
+func (g *Gate) decrypt(query wechat.Query, encrypted []byte, now time.Time) (Message, error) {
+	var signed, reflected bool
+	var message Message
 	for i := range g.pairs {
 		p := &g.pairs[i]
-		if !p.Accepted(now) || !wechat.Verify(query.MsgSignature, p.Token, query.Timestamp, query.Nonce, encrypted) {
+		if !p.Accepted(now) || !wechat.VerifyEncrypt(query.MsgSignature, p.Token, query.Timestamp, query.Nonce, encrypted) {
 			continue
 		}
 		signed = true
 		if p.key == nil || message.pair != nil {
 			continue
 		}
-		if body, receiverID, err := p.key.Open(encrypted); err == nil {
-			message = Message{Query: query, Generation: p.Generation, Body: body, ReceiverID: receiverID, pair: p, encrypt: encrypted}
+		if opened, err := p.key.Open(encrypted); err == nil {
+			reflected = p.key.Marked(opened.Random)
+			message = Message{
+				Query: query, Generation: p.Generation, Body: opened.Message, ReceiverID: opened.ReceiverID,
+				Fields: g.readFields(opened.Message), pair: p, sealed: true, encrypt: encrypted,
+			}
 		}
 	}
 	switch {
@@ -187,6 +213,8 @@ func (g *Gate) decrypt(query wechat.Query, encrypted string, now time.Time) (Mes
 		return Message{}, errSignature
 	case message.pair == nil:
 		return Message{}, wechat.Refuse(wechat.ReasonUndecryptable, "signed with the Secret's token, and not encrypted with its encodingAESKey; compare it with EncodingAESKey in the console")
+	case reflected:
+		return Message{}, wechat.Refuse(wechat.ReasonReflected, "a reply that was sealed here and is posted back, by somebody who saw it pass")
 	}
 	return message, nil
 }

@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"bytes"
 	"errors"
 	"net/url"
 	"strconv"
@@ -63,11 +64,11 @@ func FuzzCheckEncrypted(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		opened, receiver, err := key.Open(message.encrypt)
-		if err != nil || receiver != "wx1" || string(opened) != string(message.Body) {
-			t.Errorf("passed %q for %q: %v", message.Body, receiver, err)
+		opened, err := key.Open(message.encrypt)
+		if err != nil || opened.ReceiverID != "wx1" || string(opened.Message) != string(message.Body) {
+			t.Errorf("passed %q for %q: %v", message.Body, opened.ReceiverID, err)
 		}
-		if values.Get("msg_signature") != wechat.Sign(token, values.Get("timestamp"), values.Get("nonce"), message.encrypt) {
+		if values.Get("msg_signature") != wechat.Sign(token, values.Get("timestamp"), values.Get("nonce"), string(message.encrypt)) {
 			t.Errorf("passed unsigned: %q", query)
 		}
 	})
@@ -221,11 +222,7 @@ func TestSealUsesWhatVerifiedTheMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply, err := gate.Seal(message, []byte("<xml/>"), [wechat.RandomSize]byte{}, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealed, err := wechat.ParseReplyEnvelope(reply)
+	sealed, err := wechat.ParseReplyEnvelope(seal(t, gate, message, "<xml/>"))
 	if err != nil || !wechat.Verify(sealed.Signature, older, sealed.Timestamp, sealed.Nonce, sealed.Encrypt) {
 		t.Errorf("the reply is not signed with the message's token: %v", err)
 	}
@@ -233,8 +230,165 @@ func TestSealUsesWhatVerifiedTheMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if opened, receiver, err := key.Open(sealed.Encrypt); string(opened) != "<xml/>" || receiver != "wx2" || err != nil {
-		t.Errorf("the reply opens to %q for %q, error %v", opened, receiver, err)
+	if opened, err := key.Open([]byte(sealed.Encrypt)); string(opened.Message) != "<xml/>" || opened.ReceiverID != "wx2" || err != nil {
+		t.Errorf("the reply opens to %q for %q, error %v", opened.Message, opened.ReceiverID, err)
+	}
+}
+
+// seal is what WeChat gets for a reply.
+func seal(t *testing.T, gate *Gate, message Message, reply string) []byte {
+	t.Helper()
+	sealing, err := gate.Seal(message, []byte(reply), [wechat.RandomSize / 2]byte{1, 2, 3}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var envelope bytes.Buffer
+	if err := sealing.Write(&envelope); err != nil || envelope.Len() != sealing.Len() {
+		t.Fatalf("%d bytes of %d were written, error %v", envelope.Len(), sealing.Len(), err)
+	}
+	return envelope.Bytes()
+}
+
+// TestASealedReplyIsNoMessage: posted back as a message or as the echostr of a URL check, with the signature that it came with or with
+// a new one of somebody who knows the token.
+func TestASealedReplyIsNoMessage(t *testing.T) {
+	for kind, edit := range map[string]func(*sealedMessage){
+		"of an Official Account":        func(*sealedMessage) {},
+		"of one in the compatible mode": func(m *sealedMessage) { m.config.MessageMode = config.ModeCompatible },
+		"sealed with the older key":     func(m *sealedMessage) { m.token, m.key = older, olderKey },
+		"of a Mini Program":             func(m *sealedMessage) { m.config.Platform = config.PlatformMiniProgram },
+		"of a Shop":                     func(m *sealedMessage) { m.config.Platform, m.config.MessageMode = config.PlatformShop, "" },
+		"of WeCom":                      func(m *sealedMessage) { m.config.Platform, m.config.MessageMode, m.more = config.PlatformWeCom, "", "" },
+		"of a bot, which no message is for": func(m *sealedMessage) {
+			m.config.Platform, m.config.MessageMode, m.more, m.receiver, m.config.ReceiverIDs = config.PlatformWeCom, "", "", "", []string{""}
+		},
+		"of an authorizer of the Open Platform": func(m *sealedMessage) { m.config.Platform, m.config.MessageMode = config.PlatformOpenPlatform, "" },
+	} {
+		t.Run(kind, func(t *testing.T) {
+			m := newSealedMessage()
+			edit(&m)
+			gate, message, err := m.check(t)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reply, err := wechat.ParseReplyEnvelope(seal(t, gate, message, "<xml><MsgType>event</MsgType><Event>xpay_goods_deliver_notify</Event></xml>"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for way, r := range map[string]Request{
+				"as it was":            postBack(m, reply.Timestamp, reply.Nonce, reply.Signature, reply.Encrypt),
+				"signed anew":          postBack(m, reply.Timestamp, "8", wechat.Sign(m.token, reply.Timestamp, "8", reply.Encrypt), reply.Encrypt),
+				"at a later time":      postBack(m, later, "8", wechat.Sign(m.token, later, "8", reply.Encrypt), reply.Encrypt),
+				"as an echostr":        echoBack(m, reply),
+				"in JSON":              inJSON(postBack(m, reply.Timestamp, reply.Nonce, reply.Signature, reply.Encrypt), reply.Encrypt),
+				"for a Compatible one": postBack(m, reply.Timestamp, reply.Nonce, reply.Signature, reply.Encrypt),
+			} {
+				message, err := gate.Check(r, now)
+				if r.Method == "GET" && m.config.Platform != config.PlatformWeCom {
+					if err == nil {
+						t.Errorf("%s: passed", way)
+					}
+					continue
+				}
+				t.Run(way, func(t *testing.T) { expectRefusal(t, message, err, wechat.ReasonReflected) })
+			}
+		})
+	}
+}
+
+// later is a minute after a message was answered.
+var later = strconv.FormatInt(now.Add(time.Minute).Unix(), 10)
+
+func postBack(m sealedMessage, timestamp, nonce, signature, encrypted string) Request {
+	return Request{
+		Method: "POST", Path: m.path, RawQuery: "timestamp=" + timestamp + "&nonce=" + nonce + m.more + "&msg_signature=" + signature,
+		Body: func() ([]byte, error) { return wechat.RequestEnvelope(wechat.FormXML, nil, encrypted), nil },
+	}
+}
+
+func inJSON(r Request, encrypted string) Request {
+	r.Body = func() ([]byte, error) { return wechat.RequestEnvelope(wechat.FormJSON, nil, encrypted), nil }
+	return r
+}
+
+func echoBack(m sealedMessage, reply wechat.SealedReply) Request {
+	r := postBack(m, reply.Timestamp, reply.Nonce, reply.Signature, reply.Encrypt)
+	r.Method, r.RawQuery = "GET", r.RawQuery+"&echostr="+url.QueryEscape(reply.Encrypt)
+	return r
+}
+
+// TestAMessageFromTheAccountIsNone: it is what an app has sealed by itself, and bears no mark.
+func TestAMessageFromTheAccountIsNone(t *testing.T) {
+	for name, test := range map[string]struct {
+		from, to string
+		weCom    bool
+		refused  wechat.Reason
+	}{
+		"from a user":                               {"oUser", "gh_1", false, ""},
+		"from the account to a user":                {"gh_1", "oUser", false, wechat.ReasonReflected},
+		"from another account to a user":            {"gh_2", "oUser", false, wechat.ReasonReflected},
+		"from an account to another":                {"gh_1", "gh_2", false, ""},
+		"from nobody":                               {"", "gh_1", false, ""},
+		"from a member of the corp":                 {"zhang", "wx1", true, ""},
+		"from the corp to a member":                 {"wx1", "zhang", true, wechat.ReasonReflected},
+		"from the system":                           {"sys", "wx1", true, ""},
+		"from the account, and to nobody":           {"gh_1", "", false, wechat.ReasonReflected},
+		"from a user whose text says it is not his": {"oUser", "gh_1", false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newSealedMessage()
+			if test.weCom {
+				m.config.Platform, m.config.MessageMode, m.more = config.PlatformWeCom, "", ""
+			}
+			m.text = "<xml><ToUserName>" + test.to + "</ToUserName><FromUserName>" + test.from + "</FromUserName><MsgType>text</MsgType>" +
+				"<Content><![CDATA[x]]></Content><FromUserName>gh_1</FromUserName><Content><![CDATA[y]]></Content></xml>"
+			_, message, err := m.check(t)
+			if test.refused != "" {
+				expectRefusal(t, message, err, test.refused)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestKeysTellMessagesApart: two that differ in anything that was verified, or told to the app, and that WeChat does not change when it
+// repeats a message.
+func TestKeysTellMessagesApart(t *testing.T) {
+	base := func() Message { return Message{ReceiverID: "wx1", PathID: "wx2", Body: []byte("<xml/>")} }
+	changed := func(change func(*Message)) Message { m := base(); change(&m); return m }
+	notification := func(text string) wechat.PayNotification {
+		n, err := wechat.ParsePayNotification([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	const pay = `{"id":"1","event_type":"COMPLAINT.CREATE","resource":{"original_type":"complaint"}}`
+	for name, m := range map[string]Message{
+		"another body":                   changed(func(m *Message) { m.Body = []byte("<xml></xml>") }),
+		"another receiver":               changed(func(m *Message) { m.ReceiverID = "wx9" }),
+		"another id in the path":         changed(func(m *Message) { m.PathID = "wx9" }),
+		"the same ids, cut otherwise":    changed(func(m *Message) { m.ReceiverID, m.PathID = "wx1wx2", "" }),
+		"an id that goes on in the body": changed(func(m *Message) { m.PathID, m.Body = "", []byte("wx2<xml/>") }),
+		"a notification":                 changed(func(m *Message) { m.notification = notification(pay) }),
+		"another notification":           changed(func(m *Message) { m.notification = notification(strings.Replace(pay, `"1"`, `"2"`, 1)) }),
+		"another kind of notification":   changed(func(m *Message) { m.notification = notification(strings.Replace(pay, "CREATE", "STATE_CHANGE", 1)) }),
+		"another kind of resource":       changed(func(m *Message) { m.notification = notification(strings.Replace(pay, `"complaint"`, `"refund"`, 1)) }),
+		"the key of another endpoint's":  changed(func(m *Message) { m.PathID = "" }),
+	} {
+		if m.Key("team-a/shop") == base().Key("team-a/shop") {
+			t.Errorf("%s has the same key", name)
+		}
+	}
+	if base().Key("team-a/shop") == base().Key("team-b/shop") {
+		t.Error("two endpoints have the same key")
+	}
+	repeated := changed(func(m *Message) {
+		m.Query, m.Generation, m.StaleAt, m.pair, m.encrypt = wechat.Query{Triple: wechat.Triple{Nonce: "8"}}, 2, now, &pair{}, []byte("e")
+	})
+	if repeated.Key("a/b") != base().Key("a/b") {
+		t.Error("a repeat that is encrypted and signed anew has another key")
 	}
 }
 

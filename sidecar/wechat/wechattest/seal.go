@@ -76,12 +76,12 @@ func (s *Sender) OpenReply(reply []byte) ([]byte, error) {
 	if !wechat.Verify(sealed.Signature, s.Token, sealed.Timestamp, sealed.Nonce, sealed.Encrypt) {
 		return nil, fmt.Errorf("the reply's MsgSignature is wrong")
 	}
-	message, receiverID, err := key.Open(sealed.Encrypt)
+	opened, err := key.Open([]byte(sealed.Encrypt))
 	if err != nil {
 		return nil, fmt.Errorf("opening the reply: %w", err)
 	}
-	if receiverID != s.ReceiverID {
+	if opened.ReceiverID != s.ReceiverID {
 		return nil, fmt.Errorf("the reply is for another account")
 	}
-	return message, nil
+	return opened.Message, nil
 }

@@ -17,7 +17,7 @@ func TestCleartextStandsBesideWhatHasAnEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if envelope, err := wechat.ParseEnvelope(request.Body); err != nil || envelope.Cleartext != beside {
+		if envelope, err := wechat.ParseEnvelope(request.Body, true); err != nil || envelope.Cleartext != beside {
 			t.Errorf("%q was sent as %s: %v", body, request.Body, err)
 		}
 	}

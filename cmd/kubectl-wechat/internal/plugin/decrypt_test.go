@@ -61,9 +61,9 @@ func TestDecryptAgreesWithTheSidecar(t *testing.T) {
 			if got.stage != test.stage || !strings.Contains(got.why, test.why) {
 				t.Errorf("stage %d because %q, want %d because %q", got.stage, got.why, test.stage, test.why)
 			}
-			message, receiver, err := key.Open(base64.StdEncoding.EncodeToString(test.sealed))
-			if (err == nil) != (got.stage == stageLength) || string(message) != string(got.message) || receiver != got.receiver {
-				t.Errorf("the sidecar has %q for %q (%v), and this %q for %q", message, receiver, err, got.message, got.receiver)
+			opened, err := key.Open([]byte(base64.StdEncoding.EncodeToString(test.sealed)))
+			if (err == nil) != (got.stage == stageLength) || string(opened.Message) != string(got.message) || opened.ReceiverID != got.receiver {
+				t.Errorf("the sidecar has %q for %q (%v), and this %q for %q", opened.Message, opened.ReceiverID, err, got.message, got.receiver)
 			}
 		})
 	}

@@ -27,28 +27,28 @@ func decipher(t *testing.T) http.HandlerFunc {
 			t.Error(err)
 		}
 		if r.Method == http.MethodGet {
-			echo, _, err := key.Open(query.Echostr)
+			opened, err := key.Open([]byte(query.Echostr))
 			if err != nil {
-				echo = []byte(query.Echostr) // an Official Account's is not encrypted
+				opened.Message = []byte(query.Echostr) // an Official Account's is not encrypted
 			}
-			_, _ = w.Write(echo)
+			_, _ = w.Write(opened.Message)
 			return
 		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
 		}
-		envelope, err := wechat.ParseEnvelope(body)
+		envelope, err := wechat.ParseEnvelope(body, true)
 		if err != nil {
 			t.Error(err)
 		}
-		message, receiver, err := key.Open(envelope.Encrypt)
+		opened, err := key.Open(envelope.Encrypt)
 		if err != nil {
 			t.Error(err)
 		}
-		reply := "<xml><ToUserName>" + wechat.ReadFields(message).FromUserName + "</ToUserName><FromUserName>gh</FromUserName>" +
+		reply := "<xml><ToUserName>" + wechat.ReadFields(opened.Message).FromUserName + "</ToUserName><FromUserName>gh</FromUserName>" +
 			"<CreateTime>1</CreateTime><MsgType>text</MsgType><Content>sealed words</Content></xml>"
-		sealed, err := key.Seal([wechat.RandomSize]byte{}, []byte(reply), receiver)
+		sealed, err := key.Seal([wechat.RandomSize]byte{}, []byte(reply), opened.ReceiverID)
 		if err != nil {
 			t.Error(err)
 		}

@@ -125,13 +125,13 @@ func (p *pushOpening) takeEchostr() finding {
 }
 
 func (p *pushOpening) readEnvelope() finding {
-	envelope, err := wechat.ParseEnvelope(p.capture.body)
+	envelope, err := wechat.ParseEnvelope(p.capture.body, config.HasModes(string(p.account.platform)))
 	var refusal *wechat.Refusal
 	if errors.As(err, &refusal) {
 		return failed(refusal.Detail, "look whether the body is whole and not written anew by a proxy or log; "+
 			"a body without Encrypt comes from a console in plaintext mode (明文模式), which this endpoint refuses")
 	}
-	p.encrypt = envelope.Encrypt
+	p.encrypt = string(envelope.Encrypt)
 	notation := "XML"
 	if envelope.Form != wechat.FormXML {
 		notation = "JSON"

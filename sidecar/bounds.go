@@ -1,0 +1,99 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sidecar
+
+import (
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
+)
+
+// DefaultMemory is what a sidecar may use where nothing says otherwise: the limit that its pods have by default. Bytes.
+const DefaultMemory = 64 << 20
+
+// minMemory and maxMemory are the least and the most that the bounds are made for. Bytes.
+const (
+	minMemory = 24 << 20
+	maxMemory = 1 << 30
+)
+
+// bounds are of what one sidecar holds at once. All of them follow from the memory that it may use, so that they stay below it
+// together: a quarter is left for the program itself, and a fifth for what the garbage collector has not collected yet. That they
+// do is not argued but tried, in a memory cgroup (test/limits).
+type bounds struct {
+	// connections of routers and clients. One takes 14 KiB.
+	connections int
+	// calls to apps. One takes 28 KiB besides.
+	calls int
+	// bodies of messages and replies, of which the first freeBody bytes are free.
+	bodies int64
+	// strangers is for bodies that nobody has verified yet.
+	strangers int64
+	// uses and repeats are what is remembered.
+	uses, repeats int
+}
+
+// boundsFor returns the bounds of a process that may use so many bytes; 0 is DefaultMemory.
+func boundsFor(memory int64) bounds {
+	if memory == 0 {
+		memory = DefaultMemory
+	}
+	memory = min(max(memory, minMemory), maxMemory)
+	return bounds{
+		connections: int(memory / (128 << 10)),
+		calls:       int(memory / (192 << 10)),
+		bodies:      memory / 4,
+		strangers:   memory / 16,
+		uses:        int(memory / 9),
+		repeats:     int(memory / 12),
+	}
+}
+
+// Bounds of one body. WeChat documents none; its largest have a few KiB. Bytes.
+const (
+	// MaxBodySize is for a message whose signature was verified before it is read.
+	MaxBodySize = 1 << 20
+	// MaxUnverifiedSize is for one that must be read before anything is known of its sender. It is for 190 KiB of text.
+	MaxUnverifiedSize = 256 << 10
+	// freeBody of each body and reply is not counted: it is a part of what its connection takes.
+	freeBody = 8 << 10
+)
+
+// maxBody is how long the body of a message may be.
+func maxBody(c config.Config) int64 {
+	if c.Encrypted() || c.Platform == config.PlatformPay {
+		return MaxUnverifiedSize
+	}
+	return MaxBodySize
+}
+
+// Bounds of a connection. A client that needs longer for a request than WeChat waits for the answer is cut off. The idle
+// time is longer than the 60 s and 90 s of common ingress controllers, so that it is they who close a connection, and no
+// message is sent into one that closes.
+const (
+	headTimeout  = 5 * time.Second
+	readTimeout  = 8 * time.Second
+	writeTimeout = 15 * time.Second
+	idleTimeout  = 2 * time.Minute
+)
+
+// door is of the public port. A head of WeChat's has 400 bytes in ten lines; ingress controllers, meshes and content delivery
+// networks add some thirty lines, and one or two KiB.
+func (b bounds) door() door.Bounds {
+	return door.Bounds{Connections: b.connections, HeadSize: 8 << 10, HeadLines: 64, HeadTime: headTimeout}
+}
+
+// The second port is for a kubelet, an operator and some Prometheus.
+const opsIdleTimeout = 15 * time.Second
+
+var opsDoor = door.Bounds{Connections: 32, HeadSize: 4 << 10, HeadLines: 32, HeadTime: 2 * time.Second}
+
+// Patience of a callback. WeChat hangs up after 5 s and sends a message three times in all.
+const (
+	bodyPatience       = 4 * time.Second  // to find room for a body
+	awaitRetryPatience = 14 * time.Second // for the reply of an app whose callers wait for WeChat's retries
+)
+
+const refusalsInLog = 5 // per second; all are counted in the metric

@@ -1,0 +1,157 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package backend
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+)
+
+// places bounds how many calls go on at once. Half of them are divided between the apps, so that one which accepts everything and
+// answers nothing cannot take those of the others; the other half is for whoever needs more. It is safe for concurrent use.
+type places struct {
+	all int
+
+	mu    sync.Mutex
+	apps  int
+	taken map[string]int // by app
+	held  list.List      // of *place, the oldest first
+	queue list.List      // of *waiter, the longest waiting first
+}
+
+// place is held by one call.
+type place struct {
+	app     string
+	expires time.Time          // when nobody waits for the answer any more
+	end     context.CancelFunc // ends the call; nil once it was told to
+	element *list.Element
+}
+
+// waiter is a call that waits for a place.
+type waiter struct {
+	wanted *place
+	got    chan struct{} // closed once it has the place
+}
+
+func newPlaces(all int) *places { return &places{all: all, apps: 1, taken: map[string]int{}} }
+
+func (p *places) share(apps int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.apps = max(1, apps)
+}
+
+// own is how many places are kept for each app.
+func (p *places) own() int { return p.all / 2 / p.apps }
+
+// beyond is how many places are taken by apps that have no more of their own.
+func (p *places) beyond() int {
+	sum := 0
+	for _, taken := range p.taken {
+		sum += max(0, taken-p.own())
+	}
+	return sum
+}
+
+// mayTake reports whether there is a place for the app.
+func (p *places) mayTake(app string) bool {
+	if p.held.Len() >= p.all {
+		return false
+	}
+	return p.taken[app] < p.own() || p.beyond() < p.all-p.own()*p.apps
+}
+
+func (p *places) hold(wanted *place) {
+	p.taken[wanted.app]++
+	wanted.element = p.held.PushBack(wanted)
+}
+
+// makeRoomEvery is how often somebody who waits looks for a call that nobody needs any more.
+const makeRoomEvery = 250 * time.Millisecond
+
+// take waits for a place until the deadline or until ctx is done, and returns nil if there is none. End ends the call that it is for,
+// should others need its place more than ShortLinger after its deadline.
+func (p *places) take(ctx context.Context, app string, deadline time.Time, end context.CancelFunc) *place {
+	wanted := &place{app: app, expires: deadline, end: end}
+	p.mu.Lock()
+	if p.mayTake(app) {
+		p.hold(wanted)
+		p.mu.Unlock()
+		return wanted
+	}
+	waiting := &waiter{wanted: wanted, got: make(chan struct{})}
+	element := p.queue.PushBack(waiting)
+	p.makeRoom(app, time.Now())
+	p.mu.Unlock()
+	if p.wait(ctx, waiting, deadline) {
+		return wanted
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queue.Remove(element)
+	if wanted.element != nil { // it came in this moment
+		p.release(wanted)
+	}
+	return nil
+}
+
+func (p *places) wait(ctx context.Context, waiting *waiter, deadline time.Time) bool {
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	ticker := time.NewTicker(makeRoomEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-waiting.got:
+			return true
+		case now := <-ticker.C:
+			p.mu.Lock()
+			p.makeRoom(waiting.wanted.app, now)
+			p.mu.Unlock()
+		case <-timer.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// give gives a place back.
+func (p *places) give(held *place) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.release(held)
+}
+
+// release passes a place on to whoever has waited longest of those who may have it.
+func (p *places) release(held *place) {
+	p.held.Remove(held.element)
+	if p.taken[held.app]--; p.taken[held.app] == 0 {
+		delete(p.taken, held.app)
+	}
+	for element := p.queue.Front(); element != nil; element = element.Next() {
+		if waiting := element.Value.(*waiter); p.mayTake(waiting.wanted.app) {
+			p.queue.Remove(element)
+			p.hold(waiting.wanted)
+			close(waiting.got)
+			return
+		}
+	}
+}
+
+// makeRoom ends the oldest call that has gone on for ShortLinger although nobody waits for its answer, if its place helps the app: it
+// is the app's own, or one that its app has beyond those that are kept for it.
+func (p *places) makeRoom(app string, now time.Time) {
+	for element := p.held.Front(); element != nil; element = element.Next() {
+		held := element.Value.(*place)
+		helps := held.app == app || p.taken[held.app] > p.own()
+		if held.end != nil && helps && now.Sub(held.expires) > ShortLinger {
+			held.end()
+			held.end = nil
+			return
+		}
+	}
+}

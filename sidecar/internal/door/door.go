@@ -1,0 +1,179 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package door bounds what strangers cost before anything is known of them: how many connections there are, and how long the
+// head of a request is, in bytes, lines and seconds.
+//
+// net/http alone bounds the bytes of a head, of which each can be a header field of its own and take a hundred; and it keeps
+// every connection that sends nothing for as long as one that is used. Here a head is read to its end before net/http sees a
+// byte of it, and where there are too many connections, those go first that keep others waiting: one that has been sending its
+// request for long, then one that is idle, then one that has just begun; of each the oldest. A connection whose request has
+// arrived whole is never closed: somebody works on the answer.
+package door
+
+import (
+	"container/list"
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Bounds of a door.
+type Bounds struct {
+	// Connections that are open at once.
+	Connections int
+	// HeadSize and HeadLines of a request, with its first line. Bytes and lines.
+	HeadSize, HeadLines int
+	// HeadTime from the first byte of a head to its last.
+	HeadTime time.Duration
+}
+
+// Listener is a door. It is safe for concurrent use.
+type Listener struct {
+	net.Listener
+	bounds Bounds
+
+	mu sync.Mutex
+	// Open connections stand in at most one of the lists, the oldest first: those whose request is on its way, and those that
+	// were answered and send nothing.
+	unfinished, idle list.List
+	open             int
+	left             *sync.Cond // a connection was closed, or may be
+	waits            time.Time  // since when somebody waits for room; zero if nobody does
+	closed           bool
+}
+
+// Listen returns a door before a listener.
+func Listen(listener net.Listener, bounds Bounds) *Listener {
+	l := &Listener{Listener: listener, bounds: bounds}
+	l.left = sync.NewCond(&l.mu)
+	return l
+}
+
+// Serve serves HTTP through the door. Handlers must call Received.
+func (l *Listener) Serve(server *http.Server) error {
+	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, key{}, c) }
+	handler := server.Handler
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength < 0 {
+			w.Header().Set("Connection", "close") // see endless
+		}
+		handler.ServeHTTP(w, r)
+	})
+	server.ConnState = func(c net.Conn, state http.ConnState) {
+		if state == http.StateIdle {
+			c.(*conn).move(&l.idle)
+		}
+	}
+	return server.Serve(l)
+}
+
+type key struct{}
+
+// Received says that a request has arrived as far as it is wanted: from now on its connection is not closed for others.
+func Received(ctx context.Context) {
+	if c, ok := ctx.Value(key{}).(*conn); ok {
+		c.move(nil)
+	}
+}
+
+// Crowded reports whether three quarters of the connections are taken. Then those had better be closed that have been answered
+// and are not needed.
+func (l *Listener) Crowded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open > l.bounds.Connections*3/4
+}
+
+// Waits returns for how long somebody has waited for a place, or 0. All of them are taken then by requests that have arrived.
+func (l *Listener) Waits() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waits.IsZero() {
+		return 0
+	}
+	return time.Since(l.waits)
+}
+
+// Accept waits for a connection, and until there is room for it.
+func (l *Listener) Accept() (net.Conn, error) {
+	raw, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	if tcp, ok := raw.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(readBuffer) // what cannot be set is as the system has it
+	}
+	c := &conn{Conn: raw, door: l}
+	if !l.enter(c) {
+		_ = raw.Close()
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+// readBuffer is what the kernel keeps of a request that is not read yet. It counts as the container's memory. Bytes.
+const readBuffer = 32 << 10
+
+// enter lets a connection in once there is room. It reports whether the door is still open.
+func (l *Listener) enter(c *conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.waits = time.Now(); l.open >= l.bounds.Connections && !l.closed; {
+		if oldest := l.oldest(); oldest != nil {
+			l.leave(oldest)
+			_ = oldest.Conn.Close() // its server learns of it from its next read or write
+			continue
+		}
+		l.left.Wait()
+	}
+	l.waits = time.Time{}
+	if l.closed {
+		return false
+	}
+	l.open++
+	c.stand(&l.unfinished)
+	return true
+}
+
+// patience is how long a request may be on its way before its connection goes rather than an idle one. Routers and WeChat send theirs
+// within some milliseconds.
+const patience = 500 * time.Millisecond
+
+// oldest is the connection that goes first, or nil if none may go.
+func (l *Listener) oldest() *conn {
+	late, idle := front(&l.unfinished), front(&l.idle)
+	if idle != nil && (late == nil || time.Since(late.since) < patience) {
+		return idle
+	}
+	return late
+}
+
+func front(waiting *list.List) *conn {
+	if first := waiting.Front(); first != nil {
+		return first.Value.(*conn)
+	}
+	return nil
+}
+
+// leave gives the connection's place to another. It is called once with effect.
+func (l *Listener) leave(c *conn) {
+	if c.gone {
+		return
+	}
+	c.gone = true
+	c.stand(nil)
+	l.open--
+	l.left.Signal()
+}
+
+// Close closes the door. Connections stay open.
+func (l *Listener) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	l.left.Broadcast()
+	l.mu.Unlock()
+	return l.Listener.Close()
+}

@@ -1,0 +1,302 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package door
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+var small = Bounds{Connections: 4, HeadSize: 1 << 10, HeadLines: 8, HeadTime: 300 * time.Millisecond}
+
+// serve starts a server behind a door, which answers with what it read.
+func serve(t *testing.T, bounds Bounds, handle http.HandlerFunc) (*Listener, string) {
+	t.Helper()
+	raw, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if handle == nil {
+		handle = func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			Received(r.Context())
+			fmt.Fprintf(w, "%s %s %q %v", r.Method, r.URL.Path, body, err)
+		}
+	}
+	server := &http.Server{
+		Handler: handle, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 8 * time.Second, IdleTimeout: time.Minute,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo),
+	}
+	l := Listen(raw, bounds)
+	ended := make(chan error, 1)
+	go func() { ended <- l.Serve(server) }()
+	t.Cleanup(func() {
+		server.Close()
+		<-ended
+	})
+	return l, raw.Addr().String()
+}
+
+type client struct {
+	net.Conn
+	answers *bufio.Reader
+}
+
+func dial(t *testing.T, address string) client {
+	t.Helper()
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return client{c, bufio.NewReader(c)}
+}
+
+func (c client) send(t *testing.T, text string) {
+	t.Helper()
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// answer reads one answer, or says why there is none.
+func (c client) answer(t *testing.T) string {
+	t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	response, err := http.ReadResponse(c.answers, nil)
+	if err != nil {
+		return "none"
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	return fmt.Sprintf("%d %s", response.StatusCode, body)
+}
+
+// closed reports whether the connection ends without an answer, before long.
+func (c client) closed(t *testing.T) bool {
+	t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(3 * time.Second))
+	_, err := c.answers.ReadByte()
+	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+const get = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+
+func TestHeads(t *testing.T) {
+	t.Parallel()
+	fields := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "a%d:\r\n", i)
+		}
+		return b.String()
+	}
+	for name, test := range map[string]struct {
+		text string
+		want []string
+	}{
+		"a request":                          {get, []string{`200 GET /a "" <nil>`}},
+		"two, one after the other":           {get + get, []string{`200 GET /a "" <nil>`, `200 GET /a "" <nil>`}},
+		"a body and a request behind it":     {"POST /a HTTP/1.1\r\nHost: a\r\ncontent-length: 3\r\n\r\nabc" + get, []string{`200 POST /a "abc" <nil>`, `200 GET /a "" <nil>`}},
+		"a body that looks like a head":      {"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length:  2 \r\n\r\n\r\n" + get, []string{`200 POST /a "\r\n" <nil>`, `200 GET /a "" <nil>`}},
+		"chunks":                             {"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", []string{`200 POST /a "abc" <nil>`}},
+		"lines without a carriage return":    {strings.ReplaceAll(get, "\r", ""), []string{`200 GET /a "" <nil>`}},
+		"as many fields as may be":           {"GET /a HTTP/1.1\r\nHost: a\r\n" + fields(5) + "\r\n", []string{`200 GET /a "" <nil>`}},
+		"one more":                           {"GET /a HTTP/1.1\r\nHost: a\r\n" + fields(6) + "\r\n", []string{"431 ", "none"}},
+		"more fields that never end":         {"GET /a HTTP/1.1\r\nHost: a\r\n" + fields(100), []string{"431 ", "none"}},
+		"many fields behind a request":       {get + "GET /a HTTP/1.1\r\nHost: a\r\n" + fields(100), []string{`200 GET /a "" <nil>`, "431 ", "none"}},
+		"many fields behind a body":          {"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /a HTTP/1.1\r\nHost: a\r\n" + fields(100), []string{`200 POST /a "abc" <nil>`, "431 ", "none"}},
+		"as many bytes as may be":            {"GET /a HTTP/1.1\r\nHost: a\r\na: " + strings.Repeat("a", 1<<10-len(get)-5) + "\r\n\r\n", []string{`200 GET /a "" <nil>`}},
+		"more bytes":                         {"GET /a HTTP/1.1\r\nHost: a\r\na: " + strings.Repeat("a", 1<<10) + "\r\n\r\n", []string{"431 ", "none"}},
+		"a first line that never ends":       {"GET /" + strings.Repeat("a", 1<<10), []string{"431 ", "none"}},
+		"nothing that is HTTP":               {"\x16\x03\x01\x02\x00\x01\r\n\r\n", []string{"400 400 Bad Request"}},
+		"a head that stops":                  {"GET /a HTTP/1.1\r\nHost: a\r\n", []string{"none"}},
+		"a head that stops behind a request": {get + "GET /a HTTP/1.1\r\nHost: a\r\n", []string{`200 GET /a "" <nil>`, "none"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, address := serve(t, small, nil)
+			for _, way := range []string{"at once", "byte by byte"} {
+				c := dial(t, address)
+				if way == "at once" {
+					c.send(t, test.text)
+				} else {
+					for i := range len(test.text) {
+						if _, err := io.WriteString(c, test.text[i:i+1]); err != nil {
+							break // it was refused before its end
+						}
+					}
+				}
+				for i, want := range test.want {
+					if got := c.answer(t); got != want && (way == "at once" || got != "none") {
+						t.Errorf("%s, answer %d: %q, want %q", way, i, got, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestAHeadThatBreaksOffIsJudged: net/http answers what it got, as without the door.
+func TestAHeadThatBreaksOffIsJudged(t *testing.T) {
+	t.Parallel()
+	_, address := serve(t, small, nil)
+	c := dial(t, address)
+	c.send(t, "GET /a HTTP/1.1\r\nHost a\r\n")
+	if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.answer(t); got != "400 400 Bad Request: malformed MIME header line: Host a" && got != "400 400 Bad Request" {
+		t.Errorf("answered %q", got)
+	}
+}
+
+// TestWhoGoesFirst: those who keep others waiting; never one whose request has arrived.
+func TestWhoGoesFirst(t *testing.T) {
+	t.Parallel()
+	arrived, answer := make(chan bool, 8), make(chan bool)
+	l, address := serve(t, Bounds{Connections: 4, HeadSize: 1 << 10, HeadLines: 8, HeadTime: time.Minute}, func(w http.ResponseWriter, r *http.Request) {
+		Received(r.Context())
+		if r.URL.Path == "/slow" {
+			arrived <- true
+			<-answer
+		}
+	})
+	t.Cleanup(func() { close(answer) })
+	slow := dial(t, address)
+	slow.send(t, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-arrived
+	idle := func() client {
+		c := dial(t, address)
+		c.send(t, get)
+		if got := c.answer(t); got != "200 " {
+			t.Fatalf("answered %q", got)
+		}
+		return c
+	}
+	first := idle()
+	silent := dial(t, address)
+	half := dial(t, address)
+	half.send(t, "GET /a HT")
+	awaitOpen(t, l, 4)
+	for i, next := range []struct {
+		name string
+		client
+		wait bool
+	}{
+		{"the one that is idle, while the others have just begun", first, false},
+		{"the one that sends nothing", silent, true},
+		{"the one that sent half a head", half, true},
+	} {
+		if next.wait {
+			time.Sleep(patience)
+		}
+		fresh := dial(t, address)
+		if !next.closed(t) {
+			t.Errorf("%s is still there", next.name)
+		}
+		fresh.send(t, get)
+		if got := fresh.answer(t); got != "200 " {
+			t.Errorf("the new one %d was answered %q", i, got)
+		}
+	}
+	answer <- true
+	if got := slow.answer(t); got != "200 " {
+		t.Errorf("the one that was worked on was answered %q", got)
+	}
+}
+
+// TestAllAtWork: a new connection waits, nobody goes, and it is told.
+func TestAllAtWork(t *testing.T) {
+	t.Parallel()
+	answer := make(chan bool)
+	arrived := make(chan bool, 8)
+	l, address := serve(t, small, func(_ http.ResponseWriter, r *http.Request) {
+		Received(r.Context())
+		arrived <- true
+		<-answer
+	})
+	var clients []client
+	for range small.Connections {
+		c := dial(t, address)
+		c.send(t, get)
+		<-arrived
+		clients = append(clients, c)
+	}
+	if l.Waits() != 0 || !l.Crowded() {
+		t.Errorf("nobody waits, and Waits is %v, Crowded %v", l.Waits(), l.Crowded())
+	}
+	waiting := dial(t, address)
+	waiting.send(t, get)
+	for deadline := time.Now().Add(5 * time.Second); l.Waits() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("somebody waits and Waits is 0")
+		}
+	}
+	close(answer)
+	for i, c := range append(clients, waiting) {
+		if got := c.answer(t); got != "200 " {
+			t.Errorf("client %d was answered %q", i, got)
+		}
+	}
+	if l.Waits() != 0 {
+		t.Error("nobody waits any more, and Waits says so not")
+	}
+}
+
+// TestABodyThatKeepsOthersWaitingGoes: as long as it is not called received, it is the client that is waited for.
+func TestABodyThatKeepsOthersWaitingGoes(t *testing.T) {
+	t.Parallel()
+	l, address := serve(t, small, nil)
+	var stalled []client
+	for range small.Connections {
+		c := dial(t, address)
+		c.send(t, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+		stalled = append(stalled, c)
+	}
+	awaitOpen(t, l, small.Connections)
+	c := dial(t, address)
+	c.send(t, get)
+	if got := c.answer(t); !strings.HasPrefix(got, "200 ") {
+		t.Errorf("answered %q", got)
+	}
+	if !stalled[0].closed(t) {
+		t.Error("the oldest is still there")
+	}
+}
+
+func TestPlacesAreGivenBack(t *testing.T) {
+	t.Parallel()
+	l, address := serve(t, small, nil)
+	for range 5 * small.Connections {
+		c := dial(t, address)
+		c.send(t, get)
+		c.answer(t)
+		c.Close()
+	}
+	awaitOpen(t, l, 0)
+}
+
+func awaitOpen(t *testing.T, l *Listener, want int) {
+	t.Helper()
+	open := func() int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.open
+	}
+	for deadline := time.Now().Add(5 * time.Second); open() != want; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections are open, want %d", open(), want)
+		}
+	}
+}

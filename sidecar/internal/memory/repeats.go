@@ -1,0 +1,75 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package memory
+
+import (
+	"crypto/sha256"
+	"sync"
+	"time"
+)
+
+// repeatCost is what a settled delivery takes beside its reply: its entry, its place in the map, and the value. Bytes; a test
+// measures it.
+const repeatCost = 320
+
+// Key names a message: the hash of what was verified.
+type Key = [sha256.Size]byte
+
+// Repeats joins the repeats of a message to the delivery that goes on for the first of them, and keeps it after its success, so
+// that a repeat gets the same reply and the app sees the message once. It is safe for concurrent use.
+type Repeats[T any] struct {
+	mu      sync.Mutex
+	going   map[Key]going[T] // bounded by the callbacks that wait for them
+	settled aged[Key, T]
+}
+
+type going[T any] struct {
+	value T
+	until time.Time
+}
+
+// NewRepeats returns Repeats whose settled deliveries take at most limit bytes.
+func NewRepeats[T any](limit int) *Repeats[T] {
+	return &Repeats[T]{going: map[Key]going[T]{}, settled: newAged[Key, T](limit)}
+}
+
+// Join returns the delivery of a message, and whether it is a repeat's. For a first one it calls start, which must return
+// at once; until then, nobody else gets in. The delivery is kept until the given time, if it is settled as kept.
+func (r *Repeats[T]) Join(key Key, now, until time.Time, start func() T) (value T, repeated bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if first, ok := r.going[key]; ok {
+		return first.value, true
+	}
+	if value, known := r.settled.get(key, now); known {
+		return value, true
+	}
+	value = start()
+	r.going[key] = going[T]{value, until}
+	return value, false
+}
+
+// Keep says that a delivery has ended well: repeats get the value, with which size bytes are kept.
+func (r *Repeats[T]) Keep(key Key, value T, size int, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ended, ok := r.going[key]; ok {
+		delete(r.going, key)
+		r.settled.add(key, value, repeatCost+size, now, ended.until)
+	}
+}
+
+// Forget says that a delivery has failed: the next repeat begins anew.
+func (r *Repeats[T]) Forget(key Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.going, key)
+}
+
+// Evicted returns how many replies were forgotten before their messages were stale.
+func (r *Repeats[T]) Evicted() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.settled.evicted
+}

@@ -1,0 +1,84 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package memory
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+	"time"
+)
+
+// useCost is what one use takes: its entry and its place in the map. Bytes; a test measures it.
+const useCost = 128
+
+// Uses remembers the first use of each signature until it is stale. It is safe for concurrent use.
+//
+// In plaintext mode a signature does not cover the body. Whoever reads one query string in a log could post any body with it
+// until its timestamp is stale. So the signature is bound to the first body that comes with it: WeChat's own repeats carry the
+// same body and pass, another body does not. A signature that was seen on a URL check is never good for a message.
+type Uses struct {
+	// secret keeps everybody from finding two bodies whose digests are alike: they are cut to 16 bytes.
+	secret [16]byte
+
+	mu   sync.Mutex
+	uses aged[signature, use]
+}
+
+type (
+	// signature is the one of the query. It stands for timestamp and nonce too: they were verified to make it, and two that
+	// make the same one, because they are joined without a separator, are one and the same use.
+	signature = [20]byte
+	use       = [16]byte
+)
+
+// NewUses returns Uses of at most limit bytes.
+func NewUses(limit int) *Uses {
+	u := &Uses{uses: newAged[signature, use](limit)}
+	_, _ = rand.Read(u.secret[:]) // never fails
+	return u
+}
+
+// Bind reports whether a signature may be used with this method and body: it is the first use, or the same use as the first.
+// The caller has verified the signature, 40 hexadecimal digits; an unverified one must not take up memory. The use is remembered
+// until the given time, when the request would be refused as stale.
+func (u *Uses) Bind(of, method string, body []byte, now, until time.Time) bool {
+	var key signature
+	if _, err := hex.Decode(key[:], []byte(of)); err != nil {
+		return false
+	}
+	wanted := u.digest(method, body)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if first, known := u.uses.get(key, now); known {
+		return first == wanted
+	}
+	u.uses.add(key, wanted, useCost, now, until)
+	return true
+}
+
+// Len returns the number of remembered uses.
+func (u *Uses) Len() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.uses.entries)
+}
+
+// Evicted returns how many uses were forgotten before they were stale.
+func (u *Uses) Evicted() uint64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.uses.evicted
+}
+
+// digest tells a URL check from every message, and two messages by their bodies.
+func (u *Uses) digest(method string, body []byte) use {
+	hash := sha256.New()
+	hash.Write(u.secret[:])
+	hash.Write([]byte(method))
+	hash.Write([]byte{0})
+	hash.Write(body)
+	return use(hash.Sum(nil))
+}

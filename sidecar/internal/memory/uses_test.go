@@ -1,0 +1,119 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package memory
+
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var now = time.Unix(1_700_000_000, 0)
+
+func signatureOf(n int) string { return fmt.Sprintf("%040x", n) }
+
+func TestBind(t *testing.T) {
+	type use struct {
+		method, body string
+		want         bool
+	}
+	for name, uses := range map[string][]use{
+		"a repeat with the same body passes":           {{"POST", "a", true}, {"POST", "a", true}, {"POST", "a", true}},
+		"another body does not, and changes nothing":   {{"POST", "a", true}, {"POST", "b", false}, {"POST", "a", true}},
+		"what was used on a GET is good for no POST":   {{"GET", "", true}, {"POST", "a", false}, {"GET", "", true}},
+		"not even for one without a body":              {{"GET", "", true}, {"POST", "", false}},
+		"a GET cannot take away what a POST has bound": {{"POST", "a", true}, {"GET", "", false}, {"POST", "a", true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := NewUses(16 * useCost)
+			for i, use := range uses {
+				if got := b.Bind(signatureOf(1), use.method, []byte(use.body), now, now.Add(time.Minute)); got != use.want {
+					t.Errorf("use %d, %s %q: %v", i, use.method, use.body, got)
+				}
+			}
+		})
+	}
+}
+
+func TestBindingsEndWhenTheRequestIsStale(t *testing.T) {
+	b := NewUses(16 * useCost)
+	b.Bind(signatureOf(1), "POST", []byte("a"), now, now.Add(time.Minute))
+	if b.Bind(signatureOf(1), "POST", []byte("b"), now.Add(time.Minute), now.Add(time.Minute)) {
+		t.Error("forgotten while the request is still fresh")
+	}
+	b.Bind(signatureOf(2), "POST", []byte("a"), now.Add(time.Minute+time.Second), now.Add(2*time.Minute))
+	if b.Len() != 1 || b.Evicted() != 0 {
+		t.Errorf("%d entries, %d evicted; want the stale one gone and none evicted", b.Len(), b.Evicted())
+	}
+}
+
+func TestMemoryIsBoundedAndEvictionCounted(t *testing.T) {
+	const room = 10
+	b := NewUses(room * useCost)
+	for n := range room + 3 {
+		b.Bind(signatureOf(n), "POST", []byte("a"), now, now.Add(time.Minute))
+	}
+	if b.Len() != room || b.Evicted() != 3 {
+		t.Errorf("%d entries, %d evicted; want %d and 3", b.Len(), b.Evicted(), room)
+	}
+	for n := range room {
+		if b.Bind(signatureOf(3+n), "POST", []byte("b"), now, now.Add(time.Minute)) {
+			t.Errorf("use %d was forgotten", 3+n)
+		}
+	}
+}
+
+func TestOnlyOneOfManyBodiesWins(t *testing.T) {
+	b := NewUses(64 * useCost)
+	var passed atomic.Int64
+	var wait sync.WaitGroup
+	for n := range 32 {
+		wait.Go(func() {
+			if b.Bind(signatureOf(1), "POST", []byte(strconv.Itoa(n)), now, now.Add(time.Minute)) {
+				passed.Add(1)
+			}
+		})
+	}
+	wait.Wait()
+	if passed.Load() != 1 {
+		t.Errorf("%d different bodies passed with one signature", passed.Load())
+	}
+}
+
+// TestAUseCountsForWhatItTakes measures the memory of many uses.
+func TestAUseCountsForWhatItTakes(t *testing.T) {
+	const n = 50_000
+	u := NewUses(2 * n * useCost)
+	taken := measure(func() {
+		for i := range n {
+			u.Bind(signatureOf(i), "POST", nil, now, now.Add(time.Minute))
+		}
+	})
+	t.Logf("%d bytes each, counted are %d", taken/n, useCost)
+	if u.Len() != n || taken > n*useCost {
+		t.Errorf("%d uses take more than is counted", u.Len())
+	}
+}
+
+// measure returns how much more memory is in use after do. What is measured must be used after it.
+func measure(do func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	do()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	return after.HeapAlloc - before.HeapAlloc
+}
+
+func TestASignatureThatIsNoneIsNotBound(t *testing.T) {
+	u := NewUses(16 * useCost)
+	if u.Bind("not hexadecimal", "POST", nil, now, now) || u.Len() != 0 {
+		t.Error("it was bound")
+	}
+}

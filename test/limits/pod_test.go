@@ -1,0 +1,238 @@
+//go:build limits
+
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package limits runs the sidecar's own program in a memory cgroup of the size that its pods have, floods it with the worst that
+// strangers, apps and WeChat itself can send, and holds that it is never killed and that no message of others is lost.
+package limits
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/test/cgroup"
+)
+
+const (
+	limit     = 64 << 20 // of a pod's memory by default
+	token     = "LimitsToken1"
+	aesKey    = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C"
+	reception = "wx5823bf96d3bd56c7"
+)
+
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "limits")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "sidecar")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "../../cmd/sidecar")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building the sidecar: %v\n%s", err, out)
+		os.Exit(1)
+	}
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil {
+		files.Cur = files.Max
+		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files) // 1,024 may be enough
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// pod is a running sidecar before an app.
+type pod struct {
+	group       *cgroup.Group
+	public, ops string
+	url         string
+	process     *os.Process
+	ended       atomic.Bool
+	log         *os.File
+}
+
+// startPod starts the sidecar in a memory cgroup of its own.
+func startPod(t *testing.T, edit func(*config.Config), app http.HandlerFunc) *pod {
+	t.Helper()
+	server := httptest.NewServer(app)
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	c := config.Config{
+		Generation: "g", Endpoint: "team-a/shop", Platform: config.PlatformOfficialAccount, MessageMode: config.ModeEncrypted, AppID: reception,
+		Path: "/weixin", Backend: config.Backend{URL: server.URL},
+	}
+	if edit != nil {
+		edit(&c)
+	}
+	dir := t.TempDir()
+	for name, content := range map[string]any{
+		config.File: c,
+		config.CredentialsFile: config.Credentials{Generation: "g", GatewayKey: []byte(strings.Repeat("k", config.GatewayKeySize)), Pairs: []config.Pair{
+			{Generation: 1, Token: token, EncodingAESKey: aesKey},
+		}},
+	} {
+		text, err := json.Marshal(content)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &pod{group: cgroup.New(t, limit), public: freePort(t), ops: freePort(t), log: log}
+	p.url = "http://" + p.public + "/weixin"
+	command := p.group.Command(context.Background(), binary, "-config-dir", dir, "-listen", p.public, "-ops-listen", p.ops, "-drain-delay", "0s", "-grace", "1s")
+	command.Stdout, command.Stderr = log, log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.process = command.Process
+	go func() {
+		_ = command.Wait()
+		p.ended.Store(true)
+	}()
+	t.Cleanup(func() {
+		if p.ended.Load() && !t.Failed() {
+			t.Error("the sidecar has ended")
+		}
+		if t.Failed() {
+			text, _ := os.ReadFile(log.Name())
+			t.Logf("its log ends with:\n%s", text[max(0, len(text)-2000):])
+		}
+		_ = p.process.Kill()
+	})
+	for deadline := time.Now().Add(20 * time.Second); !p.ready(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) || p.ended.Load() {
+			t.Fatal("the sidecar does not get ready")
+		}
+	}
+	return p
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func (p *pod) ready() bool {
+	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get("http://" + p.ops + "/readyz")
+	if err != nil {
+		return false
+	}
+	response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+func (p *pod) sender() *wechattest.Sender {
+	return &wechattest.Sender{URL: p.url, Token: token, EncodingAESKey: aesKey, ReceiverID: reception}
+}
+
+// cpu is the time that the process has had so far.
+func (p *pod) cpu() time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	var user, system int64
+	_, _ = fmt.Sscan(fields[11]+" "+fields[12], &user, &system)
+	return time.Duration(user+system) * 10 * time.Millisecond // ticks of 1/100 s
+}
+
+// traffic are valid messages, sent by WeChat at a steady pace, each from a connection of its own and three times at most.
+type traffic struct {
+	sent, lost, again atomic.Int64
+	mu                sync.Mutex
+	times             []time.Duration
+}
+
+// flow sends messages until ctx is done, and waits for the last answer.
+func (f *traffic) flow(ctx context.Context, sender *wechattest.Sender, every time.Duration) {
+	var group sync.WaitGroup
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for n := 0; ctx.Err() == nil; n++ {
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+			group.Go(func() { f.one(sender, fmt.Sprintf("message %d", n)) })
+		}
+	}
+	group.Wait()
+}
+
+func (f *traffic) one(sender *wechattest.Sender, content string) {
+	request, err := sender.NewText("oUser", content)
+	if err != nil {
+		panic(err)
+	}
+	f.sent.Add(1)
+	attempts := sender.Deliver(context.Background(), request)
+	last := attempts[len(attempts)-1]
+	if len(attempts) > 1 {
+		f.again.Add(1)
+	}
+	if last.Err != nil || last.Answer.Status != http.StatusOK {
+		f.lost.Add(1)
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.times = append(f.times, last.Answer.Elapsed)
+}
+
+func (f *traffic) p99() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.times) == 0 {
+		return 0
+	}
+	slices.Sort(f.times)
+	return f.times[len(f.times)*99/100]
+}
+
+// dial connects to a port, or returns nil where the machine or the sidecar refuses.
+func dial(address string) net.Conn {
+	c, err := net.DialTimeout("tcp", address, 2*time.Second)
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
+// drain reads and forgets what comes, until the connection ends.
+func drain(c net.Conn) { _, _ = io.Copy(io.Discard, c) }

@@ -65,10 +65,10 @@ verify: ## Fail if a generated file or go.mod is stale
 
 ##@ Tests
 
-test: lint unit interop integration e2e ## Run every test
+test: lint unit limits interop integration e2e ## Run every test
 
 lint: ## Lint the Go code, the chart and what it renders
-	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e ./...
+	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits ./...
 	$(call tool,helm) lint --strict charts/wechat-endpoint
 	hack/schema-check.sh
 
@@ -76,6 +76,9 @@ unit: ## Run the unit tests, with the race detector
 	go test -race ./...
 	cd test/cluster && go test ./...
 	cd tools/image && go test ./...
+
+limits: ## Flood the sidecar in a memory cgroup of its pods' size (Linux, root); LIMITS=long tries everything, and for longer
+	go test -v -count=1 -timeout 20m -tags limits ./test/limits | $(figures)
 
 interop: ## Try the sidecar against other people's WeChat code, on both sides
 	test/interop/setup
@@ -127,4 +130,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: help build images previous generate manifests verify test lint unit interop fuzz mutation integration e2e bench-operator demo demo-down cluster-up cluster-down
+.PHONY: help build images previous generate manifests verify test lint unit limits interop fuzz mutation integration e2e bench-operator demo demo-down cluster-up cluster-down

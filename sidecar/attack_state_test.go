@@ -86,14 +86,14 @@ func TestAFloodOfSignaturesIsRemembered(t *testing.T) {
 	v.expectFresh(t)
 }
 
-// TestAFloodOfMessagesForgetsTheOldest: the replies that are kept for repeats have a bound, a twelfth of the memory. Over it the oldest
+// TestAFloodOfMessagesForgetsTheOldest: the replies that are kept for repeats have a bound, a sixteenth of the memory. Over it the oldest
 // goes, so that its repeat would reach the app once more, and the newest ones are still joined.
 func TestAFloodOfMessagesForgetsTheOldest(t *testing.T) {
 	t.Parallel()
 	v := newVictim(t, "an Official Account, plaintext", nil)
 	reply := "<xml/>" + strings.Repeat(" ", 60<<10) // kept as it is, and read fast
 	v.app.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, reply) }
-	const fit = sidecar.DefaultMemory / 12 / (64 << 10) // each reply is in a slice of that size
+	const fit = sidecar.DefaultMemory / 16 / (64 << 10) // each reply is in a slice of that size
 	var oldest, newest *wechattest.Request
 	for i := range fit + 20 {
 		newest, _ = v.genuine(t)

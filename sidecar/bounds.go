@@ -23,9 +23,9 @@ const (
 // together: a quarter is left for the program itself, and a fifth for what the garbage collector has not collected yet. That they
 // do is not argued but tried, in a memory cgroup (test/limits).
 type bounds struct {
-	// connections of routers and clients. One takes 14 KiB.
+	// connections of routers and clients. One takes 26 KiB while its request is worked on.
 	connections int
-	// calls to apps. One takes 28 KiB besides.
+	// calls to apps, and half as many that wait for a place. One takes 14 KiB besides.
 	calls int
 	// bodies of messages and replies, of which the first freeBody bytes are free.
 	bodies int64
@@ -42,12 +42,12 @@ func boundsFor(memory int64) bounds {
 	}
 	memory = min(max(memory, minMemory), maxMemory)
 	return bounds{
-		connections: int(memory / (128 << 10)),
-		calls:       int(memory / (192 << 10)),
-		bodies:      memory / 4,
-		strangers:   memory / 16,
-		uses:        int(memory / 9),
-		repeats:     int(memory / 12),
+		connections: int(memory / (160 << 10)),
+		calls:       int(memory / (256 << 10)),
+		bodies:      memory / 5,
+		strangers:   memory / 32,
+		uses:        int(memory / 10),
+		repeats:     int(memory / 16),
 	}
 }
 

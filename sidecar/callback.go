@@ -79,6 +79,7 @@ func (c *callback) serve() {
 		parcel.free()
 		c.refuse(err)
 	default:
+		door.Proven(c.r.Context())
 		c.serveVerified(message, parcel)
 	}
 }

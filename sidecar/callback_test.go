@@ -133,7 +133,7 @@ func TestAMessageThatFindsNoRoomKeepsNone(t *testing.T) {
 func TestTheBoundsStayBelowTheMemory(t *testing.T) {
 	for _, memory := range []int64{0, 1, minMemory, 32 << 20, 64 << 20, 1 << 30} {
 		b := boundsFor(memory)
-		all := int64(b.connections)*14<<10 + int64(b.calls)*28<<10 + b.bodies + b.strangers + int64(b.uses) + int64(b.repeats)
+		all := int64(b.connections)*26<<10 + int64(b.calls)*3/2*14<<10 + b.bodies + b.strangers + int64(b.uses) + int64(b.repeats)
 		if limit := max(cmp.Or(memory, DefaultMemory), minMemory); all > limit*4/5 {
 			t.Errorf("of %d bytes, %d may be held at once: %+v", limit, all, b)
 		}

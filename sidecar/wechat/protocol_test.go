@@ -57,6 +57,7 @@ func TestParseQuery(t *testing.T) {
 		"an empty nonce":                      {raw: strings.Replace(good, "42", "", 1), refused: "nonce is empty"},
 		"no nonce":                            {raw: strings.Replace(good, "&nonce=42", "", 1), refused: "nonce is missing"},
 		"no timestamp":                        {raw: strings.Replace(good, "timestamp", "time", 1), refused: "timestamp must be there"},
+		"a timestamp that begins with 0":      {raw: strings.Replace(good, "=17", "=017", 1), refused: "timestamp"},
 		"a negative timestamp":                {raw: strings.Replace(good, "=17", "=-17", 1), refused: "timestamp"},
 		"no signature, which the mode judges": {raw: "timestamp=1&nonce=2", want: Query{Triple: Triple{Timestamp: "1", Nonce: "2"}}},
 		"a signature in capitals":             {raw: strings.Replace(good, "aaaa", "AAAA", 1), refused: "signature must be 40"},

@@ -35,6 +35,9 @@ func (c *Client) exchange(ctx context.Context, conn *connection, call Call, w *w
 	} else if ctx.Err() == nil {
 		_ = conn.SetReadDeadline(time.Now().Add(earlyAnswer))
 	}
+	if err := conn.awaitAnswer(); err != nil {
+		return Answer{}, false, errors.Join(writeErr, err)
+	}
 	response, err := readResponse(conn.reader, func() { w.replied.Store(true) }) //nolint:bodyclose // it is read to its end, or the connection is closed
 	if err != nil {
 		return Answer{}, false, errors.Join(writeErr, err)
@@ -99,6 +102,8 @@ func awaitHead(reader *bufio.Reader) error {
 		switch _, err := reader.Peek(len(text) + 1); {
 		case errors.Is(err, bufio.ErrBufferFull):
 			return errHead
+		case err != nil && !bytes.HasPrefix(text, []byte("HTTP/")):
+			return errNotHTTP
 		case err != nil:
 			return err
 		}

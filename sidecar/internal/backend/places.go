@@ -72,8 +72,8 @@ func (p *places) hold(wanted *place) {
 // makeRoomEvery is how often somebody who waits looks for a call that nobody needs any more.
 const makeRoomEvery = 250 * time.Millisecond
 
-// take waits for a place until the deadline or until ctx is done, and returns nil if there is none. End ends the call that it is for,
-// should others need its place more than ShortLinger after its deadline.
+// take waits for a place until the deadline or until ctx is done, and returns nil if there is none, or if half as many wait already
+// as there are places. End ends the call that it is for, should others need its place more than ShortLinger after its deadline.
 func (p *places) take(ctx context.Context, app string, deadline time.Time, end context.CancelFunc) *place {
 	wanted := &place{app: app, expires: deadline, end: end}
 	p.mu.Lock()
@@ -81,6 +81,11 @@ func (p *places) take(ctx context.Context, app string, deadline time.Time, end c
 		p.hold(wanted)
 		p.mu.Unlock()
 		return wanted
+	}
+	if p.queue.Len() >= max(1, p.all/2) {
+		p.makeRoom(app, time.Now())
+		p.mu.Unlock()
+		return nil
 	}
 	waiting := &waiter{wanted: wanted, got: make(chan struct{})}
 	element := p.queue.PushBack(waiting)

@@ -84,6 +84,13 @@ func TestNobodyWaitsForEver(t *testing.T) {
 	if p.take(gone, "a", time.Now().Add(time.Hour), func() {}) != nil || p.take(t.Context(), "a", time.Now().Add(10*time.Millisecond), func() {}) != nil {
 		t.Error("there is a place")
 	}
+	for range 2 {
+		p.queue.PushBack(&waiter{})
+	}
+	if soon := time.Now(); p.take(t.Context(), "a", soon.Add(time.Hour), func() {}) != nil || time.Since(soon) > time.Minute {
+		t.Error("one more waits than may")
+	}
+	p.queue.Init()
 	p.give(held)
 	if p.queue.Len() != 0 || p.held.Len() != 0 || len(p.taken) != 0 {
 		t.Errorf("%d wait, %d are held by %v", p.queue.Len(), p.held.Len(), p.taken)

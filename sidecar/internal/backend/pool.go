@@ -33,7 +33,7 @@ type target struct {
 type connection struct {
 	net.Conn
 	target target
-	reader *bufio.Reader // nil while it is kept
+	reader *bufio.Reader // nil until an answer comes
 	used   bool          // before
 	kept   time.Time
 }
@@ -46,9 +46,32 @@ func (c *connection) close() {
 // readers are of the size that the head of an answer may have.
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxHeadSize) }}
 
-func (c *connection) open() {
+// awaitAnswer waits for the first byte of an answer, and holds no buffer meanwhile: most connections wait most of the time.
+func (c *connection) awaitAnswer() error {
+	if raw, ok := c.Conn.(syscall.Conn); ok {
+		if err := awaitByte(raw); err != nil {
+			return err
+		}
+	}
 	c.reader = readers.Get().(*bufio.Reader)
 	c.reader.Reset(c.Conn)
+	return nil
+}
+
+// awaitByte waits until there is something to be read, or the connection has ended.
+func awaitByte(c syscall.Conn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Read(func(fd uintptr) bool { return !nothingYet(fd) })
+}
+
+// nothingYet reports whether a socket is open and has nothing to be read.
+func nothingYet(fd uintptr) bool {
+	var one [1]byte
+	_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	return err == syscall.EAGAIN || err == syscall.EINTR
 }
 
 func (c *connection) letGo() {
@@ -69,7 +92,6 @@ type pool struct {
 func (p *pool) get(ctx context.Context, t target) (*connection, error) {
 	for kept := p.take(t); kept != nil; kept = p.take(t) {
 		if stillOpen(kept.Conn) {
-			kept.open()
 			return kept, nil
 		}
 		kept.close()
@@ -136,7 +158,6 @@ func dial(ctx context.Context, t target) (*connection, error) {
 			return nil, err
 		}
 	}
-	c.open()
 	return c, nil
 }
 
@@ -173,9 +194,7 @@ func stillOpen(c net.Conn) bool {
 	}
 	open := false
 	err = raw.Read(func(fd uintptr) bool {
-		var one [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		open = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK
+		open = nothingYet(fd)
 		return true
 	})
 	return err == nil && open

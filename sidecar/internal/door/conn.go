@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,8 +20,9 @@ type conn struct {
 	// Guarded by the door: where the connection stands, and whether it was closed or had to go.
 	list  *list.List
 	place *list.Element
-	since time.Time
 	gone  bool
+
+	proven atomic.Bool // it has brought a genuine request
 
 	// Of the one who reads.
 	buffer  []byte // what has come and was not handed over
@@ -156,7 +158,10 @@ func (c *conn) stand(to *list.List) {
 	if c.list != nil {
 		c.list.Remove(c.place)
 	}
+	if to != nil && c.proven.Load() {
+		to = &c.door.proven
+	}
 	if c.list = to; to != nil {
-		c.place, c.since = to.PushBack(c), time.Now()
+		c.place = to.PushBack(c)
 	}
 }

@@ -6,9 +6,9 @@
 //
 // net/http alone bounds the bytes of a head, of which each can be a header field of its own and take a hundred; and it keeps
 // every connection that sends nothing for as long as one that is used. Here a head is read to its end before net/http sees a
-// byte of it, and where there are too many connections, those go first that keep others waiting: one that has been sending its
-// request for long, then one that is idle, then one that has just begun; of each the oldest. A connection whose request has
-// arrived whole is never closed: somebody works on the answer.
+// byte of it, and where there are too many connections, strangers' go first: one that was answered and sends nothing, then one that
+// keeps others waiting for the rest of its request, and only then one that has brought a genuine request before; of each the oldest.
+// A connection whose request has arrived whole is never closed: somebody works on the answer.
 package door
 
 import (
@@ -36,13 +36,14 @@ type Listener struct {
 	bounds Bounds
 
 	mu sync.Mutex
-	// Open connections stand in at most one of the lists, the oldest first: those whose request is on its way, and those that
-	// were answered and send nothing.
-	unfinished, idle list.List
-	open             int
-	left             *sync.Cond // a connection was closed, or may be
-	waits            time.Time  // since when somebody waits for room; zero if nobody does
-	closed           bool
+	// Open connections stand in at most one of the lists, the oldest first: strangers' that were answered and send nothing, strangers'
+	// whose request is on its way, and those that have brought a genuine one before and that nobody works for now.
+	idle, unfinished, proven list.List
+
+	open   int
+	left   *sync.Cond // a connection was closed, or may be
+	waits  time.Time  // since when somebody waits for room; zero if nobody does
+	closed bool
 }
 
 // Listen returns a door before a listener.
@@ -76,6 +77,13 @@ type key struct{}
 func Received(ctx context.Context) {
 	if c, ok := ctx.Value(key{}).(*conn); ok {
 		c.move(nil)
+	}
+}
+
+// Proven says that a request was genuine: its connection goes after those of strangers.
+func Proven(ctx context.Context) {
+	if c, ok := ctx.Value(key{}).(*conn); ok {
+		c.proven.Store(true)
 	}
 }
 
@@ -122,9 +130,9 @@ func (l *Listener) enter(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.waits = time.Now(); l.open >= l.bounds.Connections && !l.closed; {
-		if oldest := l.oldest(); oldest != nil {
-			l.leave(oldest)
-			_ = oldest.Conn.Close() // its server learns of it from its next read or write
+		if first := l.first(); first != nil {
+			l.leave(first)
+			_ = first.Conn.Close() // its server learns of it from its next read or write
 			continue
 		}
 		l.left.Wait()
@@ -138,22 +146,12 @@ func (l *Listener) enter(c *conn) bool {
 	return true
 }
 
-// patience is how long a request may be on its way before its connection goes rather than an idle one. Routers and WeChat send theirs
-// within some milliseconds.
-const patience = 500 * time.Millisecond
-
-// oldest is the connection that goes first, or nil if none may go.
-func (l *Listener) oldest() *conn {
-	late, idle := front(&l.unfinished), front(&l.idle)
-	if idle != nil && (late == nil || time.Since(late.since) < patience) {
-		return idle
-	}
-	return late
-}
-
-func front(waiting *list.List) *conn {
-	if first := waiting.Front(); first != nil {
-		return first.Value.(*conn)
+// first is the connection that goes first, or nil if none may go.
+func (l *Listener) first() *conn {
+	for _, waiting := range []*list.List{&l.idle, &l.unfinished, &l.proven} {
+		if front := waiting.Front(); front != nil {
+			return front.Value.(*conn)
+		}
 	}
 	return nil
 }

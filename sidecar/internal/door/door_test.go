@@ -161,54 +161,56 @@ func TestAHeadThatBreaksOffIsJudged(t *testing.T) {
 	}
 }
 
-// TestWhoGoesFirst: those who keep others waiting; never one whose request has arrived.
+// TestWhoGoesFirst: strangers, and never one whose request has arrived.
 func TestWhoGoesFirst(t *testing.T) {
 	t.Parallel()
 	arrived, answer := make(chan bool, 8), make(chan bool)
-	l, address := serve(t, Bounds{Connections: 4, HeadSize: 1 << 10, HeadLines: 8, HeadTime: time.Minute}, func(w http.ResponseWriter, r *http.Request) {
+	l, address := serve(t, Bounds{Connections: 5, HeadSize: 1 << 10, HeadLines: 8, HeadTime: time.Minute}, func(w http.ResponseWriter, r *http.Request) {
 		Received(r.Context())
-		if r.URL.Path == "/slow" {
+		switch r.URL.Path {
+		case "/slow":
 			arrived <- true
 			<-answer
+		case "/genuine":
+			Proven(r.Context())
 		}
 	})
 	t.Cleanup(func() { close(answer) })
-	slow := dial(t, address)
-	slow.send(t, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-	<-arrived
-	idle := func() client {
+	asking := func(path string) client {
 		c := dial(t, address)
-		c.send(t, get)
+		c.send(t, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
+		return c
+	}
+	answered := func(path string) client {
+		c := asking(path)
 		if got := c.answer(t); got != "200 " {
 			t.Fatalf("answered %q", got)
 		}
 		return c
 	}
-	first := idle()
+	slow := asking("/slow")
+	<-arrived
+	genuine := answered("/genuine")
 	silent := dial(t, address)
 	half := dial(t, address)
 	half.send(t, "GET /a HT")
-	awaitOpen(t, l, 4)
-	for i, next := range []struct {
+	idle := answered("/")
+	awaitOpen(t, l, 5)
+	genuine.send(t, "GET /a HT") // it has brought a genuine request, and begins another
+	for _, next := range []struct {
 		name string
 		client
-		wait bool
 	}{
-		{"the one that is idle, while the others have just begun", first, false},
-		{"the one that sends nothing", silent, true},
-		{"the one that sent half a head", half, true},
+		{"the one that was answered and is idle", idle},
+		{"the one that sends nothing", silent},
+		{"the one that sent half a head", half},
+		{"the one that has brought a genuine request", genuine},
 	} {
-		if next.wait {
-			time.Sleep(patience)
-		}
-		fresh := dial(t, address)
+		asking("/slow")
 		if !next.closed(t) {
 			t.Errorf("%s is still there", next.name)
 		}
-		fresh.send(t, get)
-		if got := fresh.answer(t); got != "200 " {
-			t.Errorf("the new one %d was answered %q", i, got)
-		}
+		<-arrived
 	}
 	answer <- true
 	if got := slow.answer(t); got != "200 " {

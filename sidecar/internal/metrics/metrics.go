@@ -110,7 +110,7 @@ func New(g Gauges) *Metrics {
 
 // Handler serves the metrics in the text format.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, DisableCompression: true})
 }
 
 func gauge(name, help string, read func() float64) prometheus.Collector {

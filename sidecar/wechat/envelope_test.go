@@ -171,6 +171,8 @@ func TestParseEnvelope(t *testing.T) {
 		"JSON":                                         {body: `{"ToUserName":"gh_1","Encrypt":"abc+/="}`, form: FormJSON},
 		"JSON with a byte order mark":                  {body: "\xef\xbb\xbf{\"Encrypt\":\"abc+/=\"}", form: FormJSON},
 		"JSON with escapes in the text":                {body: `{"Encrypt":"abc\u002b\/="}`, form: FormJSON},
+		"JSON with an escape of more than a byte":      {body: `{"Encrypt":"abc\u012b/="}`, alone: notWeChats, beside: notWeChats},
+		"JSON with an escape of two bytes":             {body: `{"Encrypt":"abc\u102b/="}`, alone: notWeChats, beside: notWeChats},
 		"JSON with white space":                        {body: " {\n\t\"Encrypt\" : \" abc+/= \"\r\n}\n", form: FormJSON},
 		"JSON with lower-case names":                   {body: `{"encrypt":"abc+/=","agentid":218}`, form: FormJSONLower},
 		"JSON with a member that nobody knows":         {body: `{"new":null,"Encrypt":"abc+/="}`, form: FormJSON, cleartext: true},

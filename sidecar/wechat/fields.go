@@ -65,7 +65,7 @@ const (
 
 // set gives a field its value, or empties one that has been set before.
 func (f *fieldReader) set(kind fieldKind, value string) {
-	if f.seen[kind] {
+	if value = strings.Trim(value, whiteSpace); f.seen[kind] {
 		value = ""
 	}
 	f.seen[kind] = true

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"strings"
 )
 
 // WeChat's JSON is walked and not parsed, for the reasons that xml.go gives. Quotes and backslashes of users are escaped, so
@@ -203,8 +202,7 @@ func unescaped(text []byte) (plain []byte, ok bool) {
 	return plain, true
 }
 
-// text returns the value of a text without its quotes, its escapes and the white space around it; of one that is no text as it
-// stands, and of null nothing. A text that cannot be decoded is errDocument.
+// text returns the value of a text without its quotes and its escapes; of one that is no text as it stands, and of null nothing. A text that cannot be decoded is errDocument.
 func (m member) text() (string, error) {
 	switch {
 	case string(m.value) == "null":
@@ -212,13 +210,13 @@ func (m member) text() (string, error) {
 	case !m.isText():
 		return string(m.value), nil
 	case bytes.IndexByte(m.value, '\\') < 0:
-		return strings.Trim(string(m.value[1:len(m.value)-1]), whiteSpace), nil
+		return string(m.value[1 : len(m.value)-1]), nil
 	}
 	var decoded string
 	if err := json.Unmarshal(m.value, &decoded); err != nil {
 		return "", errDocument
 	}
-	return strings.Trim(decoded, whiteSpace), nil
+	return decoded, nil
 }
 
 func (m member) named(name string) bool { return string(m.name) == name }

@@ -99,6 +99,7 @@ func TestPayNotification(t *testing.T) {
 		"one with a byte order mark is opened":    {body: "\xef\xbb\xbf" + around(resource)},
 		"an escaped name is refused":              {body: strings.Replace(around(resource), `"resource"`, `"\u0072esource"`, 1), refused: true},
 		"no data are the same as data of null":    {body: around(strings.Replace(bare, "{", `{"associated_data":null,`, 1))},
+		"data are taken with their white space":   {body: around(fmt.Sprintf(`{"algorithm":"AEAD_AES_256_GCM","ciphertext":%q,"associated_data":" a\n","nonce":%q}`, sealPay(t, plain, " a\n"), payNonce))},
 		"a wrong key opens nothing":               {body: around(resource), key: strings.Repeat("k", 32), undecryptable: true},
 		"a key of a wrong length opens nothing":   {body: around(resource), key: "short", undecryptable: true},
 		"another algorithm is not opened":         {body: around(strings.Replace(resource, "AEAD_AES_256_GCM", "AEAD_SM4_GCM", 1)), undecryptable: true},

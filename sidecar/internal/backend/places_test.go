@@ -27,6 +27,7 @@ func TestPlaces(t *testing.T) {
 		"what is common is for whoever comes first":    {2, "aaabbbbbbaaaa", "aaabbbbb"},
 		"of four, three can leave the fourth its own":  {4, "aaaaaaaabbbbbbbbccccccccdd", "aaaaabcd"},
 		"an app of an earlier configuration has less":  {1, "bbbbbbbbb", "bbbbbbbb"},
+		"one that it leaves out takes none beyond all": {1, "aaaaaaaab", "aaaaaaaa"},
 		"many apps share what is common, without more": {16, "abcdefghi", "abcdefgh"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -34,7 +34,7 @@ func serve(t *testing.T, bounds Bounds, handle http.HandlerFunc) (*Listener, str
 		}
 	}
 	server := &http.Server{
-		Handler: handle, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 8 * time.Second, IdleTimeout: time.Minute,
+		Handler: handle, ReadHeaderTimeout: time.Minute, ReadTimeout: time.Minute, IdleTimeout: time.Minute, // the door is quicker
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo),
 	}
 	l := Listen(raw, bounds)
@@ -74,7 +74,10 @@ func (c client) answer(t *testing.T) string {
 	t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
 	response, err := http.ReadResponse(c.answers, nil)
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "none yet"
+	case err != nil:
 		return "none"
 	}
 	defer response.Body.Close()
@@ -144,6 +147,26 @@ func TestHeads(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWhatFollowsABodyIsLookedAt, also where it comes with the body's last bytes.
+func TestWhatFollowsABodyIsLookedAt(t *testing.T) {
+	t.Parallel()
+	begun := make(chan bool, 2)
+	_, address := serve(t, small, func(w http.ResponseWriter, r *http.Request) {
+		begun <- true
+		body, err := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%q %v", body, err)
+	})
+	c := dial(t, address)
+	c.send(t, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
+	<-begun
+	c.send(t, "abcGET /a HTTP/1.1\r\nHost: a\r\n"+strings.Repeat("a:\r\n", small.HeadLines)+"\r\n")
+	for _, want := range []string{`200 "abc" <nil>`, "431 "} {
+		if got := c.answer(t); got != want {
+			t.Errorf("answered %q, want %q", got, want)
+		}
 	}
 }
 

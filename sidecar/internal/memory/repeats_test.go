@@ -80,16 +80,16 @@ func TestOneReplyThatIsTooLargeIsForgottenAlone(t *testing.T) {
 func TestWhatIsStaleIsNotCountedAsForgotten(t *testing.T) {
 	const room = 10
 	r := NewRepeats[int](roomFor(room))
-	keep := func(n byte, now time.Time, fresh time.Duration) {
+	keep := func(n byte, size int, now time.Time, fresh time.Duration) {
 		r.Join(Key{n}, now, now.Add(fresh), start(int(n)))
-		r.Keep(Key{n}, int(n), 100, now)
+		r.Keep(Key{n}, int(n), size, now)
 	}
-	keep(0, now, time.Hour)
+	keep(0, 100, now, time.Hour)
 	for n := range byte(room - 1) {
-		keep(1+n, now, time.Minute)
+		keep(1+n, 100, now, time.Minute)
 	}
 	for n := range byte(3) {
-		keep(100+n, now.Add(2*time.Minute), time.Hour)
+		keep(100+n, 200, now.Add(2*time.Minute), time.Hour) // the first takes the place of 0, and of one that is stale
 	}
 	if r.Evicted() != 1 {
 		t.Errorf("%d evicted, want 1: the others were stale", r.Evicted())

@@ -132,7 +132,7 @@ func TestOlderSidecarsGoOn(t *testing.T) {
 		t.Errorf("an older sidecar is given version %d, TLS %+v", served.Version, served.Backend.TLS)
 	}
 
-	cluster.pods.understand(address, config.VersionBackendTLS)
+	cluster.pods.understand(address, config.VersionSecond)
 	poke(t, endpoint)
 	eventually(t, func() string {
 		served, _ = awaitFiles(t, endpoint.Namespace, "a-newer-token")
@@ -141,7 +141,7 @@ func TestOlderSidecarsGoOn(t *testing.T) {
 		}
 		return ""
 	})
-	if served.Version != config.VersionBackendTLS {
+	if served.Version != config.VersionSecond {
 		t.Errorf("the configuration says that it is of version %d", served.Version)
 	}
 	cluster.pods.serve(address, served.Generation)

@@ -99,7 +99,7 @@ func TestMalformedCiphertextsAreRefusedAlike(t *testing.T) {
 		t.Fatal("the base64 of these messages has no end to be tampered with")
 	}
 	for name, row := range map[string]struct {
-		want outcome
+		want verdict
 		make func(message string) string
 	}{
 		"as WeChat makes it": {accepted, shaped(func(*layout) {})},
@@ -254,7 +254,7 @@ func before(mark, text string) func(*wechattest.Request) {
 // bodyRow is a change to the body of an encrypted message: what comes of it where a cleartext may stand beside Encrypt, with whatever a
 // user typed, and where Encrypt stands alone.
 type bodyRow struct {
-	beside, alone outcome
+	beside, alone verdict
 	attack        func(*wechattest.Request)
 }
 
@@ -547,7 +547,7 @@ func TestWhatStandsBesideEncryptReachesNobody(t *testing.T) {
 func TestMessagesForAnotherAccount(t *testing.T) {
 	t.Parallel()
 	for kind, rows := range map[string]map[string]struct {
-		want           outcome
+		want           verdict
 		path, receiver string
 		told           []string // X-WeChat-App-Id and -Path-App-Id
 	}{
@@ -630,7 +630,7 @@ func TestBodiesAreBounded(t *testing.T) {
 			t.Parallel()
 			v := newVictim(t, kind, nil)
 			for name, row := range map[string]struct {
-				want    outcome
+				want    verdict
 				size    int
 				chunked bool
 			}{

@@ -146,7 +146,7 @@ func TestForgedPaymentsAreRefusedAlike(t *testing.T) {
 	}
 	unchanged := func(*wechattest.Request) {}
 	for name, row := range map[string]struct {
-		want   outcome
+		want   verdict
 		signed func(*notification)
 		sent   func(*wechattest.Request)
 	}{

@@ -244,7 +244,7 @@ func TestNothingAuditedPassesForVerified(t *testing.T) {
 	v := newVictim(t, "an Official Account, encrypted", func(c *config.Config) { c.Backend.Payload, c.AuditUntil = config.PayloadOriginal, &until })
 	for name, attack := range map[string]func(*wechattest.Request){
 		"a forged signature":  func(r *wechattest.Request) { r.Query = replaced(r.Query, "msg_signature", strings.Repeat("0", 40)) },
-		"a downgrade":         func(r *wechattest.Request) { r.Query = replaced(r.Query, "encrypt_type", "raw") },
+		"a downgrade":         func(r *wechattest.Request) { r.Query = replaced(r.Query, "msg_signature", "") },
 		"a doubled parameter": func(r *wechattest.Request) { r.Query += "&nonce=1" },
 		"a DOCTYPE":           prefix("<!DOCTYPE xml>"),
 	} {

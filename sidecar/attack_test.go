@@ -27,11 +27,11 @@ import (
 // genuine request, and its name is a sentence. After each row the genuine request itself is sent and must pass, so that
 // no row is refused for another reason than its own.
 
-// outcome is what comes of a request.
-type outcome int
+// verdict is what comes of a request.
+type verdict int
 
 const (
-	refused    outcome = iota // 403, empty, and like every other refusal; the app sees nothing
+	refused    verdict = iota // 403, empty, and like every other refusal; the app sees nothing
 	unknown                   // 404, otherwise as refused
 	unreadable                // refused by the HTTP server itself, in its own words, or cut off; the app sees nothing
 	accepted                  // 200; the app sees exactly the genuine message, if it is a message
@@ -104,7 +104,7 @@ func (v *victim) genuine(t *testing.T, mutations ...wechattest.Mutation) (reques
 }
 
 // expect sends a request that an attacker made of a genuine one, and then the genuine one.
-func (v *victim) expect(t *testing.T, want outcome, attack func(*wechattest.Request)) {
+func (v *victim) expect(t *testing.T, want verdict, attack func(*wechattest.Request)) {
 	t.Helper()
 	request, message := v.genuine(t)
 	attacked := *request
@@ -128,7 +128,7 @@ func (v *victim) expectAccepted(t *testing.T, request *wechattest.Request, messa
 	v.expectSeen(t, !again && !v.check, message)
 }
 
-func (v *victim) judge(t *testing.T, want outcome, answer wechattest.Answer, err error, message string) {
+func (v *victim) judge(t *testing.T, want verdict, answer wechattest.Answer, err error, message string) {
 	t.Helper()
 	switch want {
 	case unreadable:
@@ -146,9 +146,9 @@ func (v *victim) judge(t *testing.T, want outcome, answer wechattest.Answer, err
 }
 
 // expectRefusal compares whole answers: a difference would tell which check failed.
-func (v *victim) expectRefusal(t *testing.T, want outcome, answer wechattest.Answer) {
+func (v *victim) expectRefusal(t *testing.T, want verdict, answer wechattest.Answer) {
 	t.Helper()
-	if status := map[outcome]int{refused: http.StatusForbidden, unknown: http.StatusNotFound}[want]; answer.Status != status || len(answer.Body) > 0 {
+	if status := map[verdict]int{refused: http.StatusForbidden, unknown: http.StatusNotFound}[want]; answer.Status != status || len(answer.Body) > 0 {
 		t.Errorf("answered %d %q, want %d and nothing", answer.Status, answer.Body, status)
 	}
 	header := answer.Header.Clone()

@@ -42,7 +42,7 @@ func TestHostileHTTP(t *testing.T) {
 	hostless := func(r raw) raw { r.fields = r.fields[1:]; return r }
 	v := newVictim(t, "an Official Account, encrypted", nil)
 	for name, row := range map[string]struct {
-		want   outcome
+		want   verdict
 		change func(raw) raw
 		broken bool // the client stops sending
 	}{
@@ -167,7 +167,7 @@ func TestHostileHTTP(t *testing.T) {
 }
 
 // expectExchange judges a connection on which one request was sent.
-func (v *victim) expectExchange(t *testing.T, want outcome, answers []wechattest.Answer, message string) {
+func (v *victim) expectExchange(t *testing.T, want verdict, answers []wechattest.Answer, message string) {
 	t.Helper()
 	switch {
 	case len(answers) > 1, len(answers) == 0 && want != unreadable:
@@ -298,7 +298,7 @@ func TestPathsAndHosts(t *testing.T) {
 		c.DomainFiles = []config.DomainFile{{Name: "MP_verify_abc.txt", Content: "abc"}}
 	})
 	v.sender.Host = "wx.example.com"
-	paths := map[string]outcome{
+	paths := map[string]verdict{
 		"/weixin": accepted, "/weixin/": accepted,
 		"/": unknown, "//weixin": unknown, "/weixin//": unknown, "//": unknown, "/weixin/.": unknown, "/./weixin": unknown, "/a/../weixin": unknown,
 		"/weixin/..": unknown, "/weixin/../weixin": unknown, "/..%2fweixin": unknown, "/%2e%2e/weixin": unknown, "/%2fweixin": unknown, "/weixin%2f": unknown,
@@ -314,7 +314,7 @@ func TestPathsAndHosts(t *testing.T) {
 			v.expect(t, want, func(r *wechattest.Request) { r.Path = path })
 		})
 	}
-	for host, want := range map[string]outcome{
+	for host, want := range map[string]verdict{
 		"wx.example.com": accepted, "wx.example.com:80": accepted, "wx.example.com:8443": accepted, "WX.Example.COM": accepted,
 		"other.example.com": unknown, "example.com": unknown, "wx.example.com.": unknown, "wx.example.com.evil.example": unknown,
 		"evilwx.example.com": unknown, "127.0.0.1": unknown, "[::1]": unknown, ":80": unknown, "wx.example.com,other": unknown, "wx.example.com/a": unreadable,

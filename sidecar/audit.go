@@ -11,6 +11,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/policy"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -44,8 +45,7 @@ func (c *callback) forwardUnverified(parcel *parcel, cause error) {
 	c.metrics.Refused.WithLabelValues(string(refusal.Reason)).Inc()
 	c.metrics.Unverified.Inc()
 	app := policy.Decide(config.Config{Platform: c.served.config.Platform, Backend: c.served.config.Backend}, wechat.Fields{}).Backend
-	call := c.callTo(app, c.arrived.Add(time.Duration(app.Deadline)))
-	call.Target += "?" + c.r.URL.RawQuery
+	call := c.callTo(app, c.arrived.Add(time.Duration(app.Deadline)), c.r.URL.RawQuery)
 	call.Body = content
 	call.Header = http.Header{
 		"Content-Type":                 {wechat.FormOf(content).ContentType()},
@@ -55,13 +55,14 @@ func (c *callback) forwardUnverified(parcel *parcel, cause error) {
 		"X-Wechat-Endpoint":            {c.served.config.Endpoint},
 		"X-Wechat-Platform":            {c.served.config.Platform},
 	}
+	call.MaxReply = c.maxReply(wechat.FormOf(content))
 	call.Check = func(reply []byte) error { return wechat.CheckReply(reply, wechat.FormOf(content)) }
 	c.calls.Add(1)
 	reply := c.backend.Start(call, func(backend.Answer, bool) {
 		parcel.free()
 		c.calls.Done()
 	}).Wait(c.r.Context(), call.Deadline, false)
-	if reply.Outcome != backend.Answered {
+	if reply.Outcome != outcome.Answered {
 		c.fail(http.StatusServiceUnavailable)
 		return
 	}

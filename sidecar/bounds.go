@@ -44,7 +44,7 @@ func boundsFor(memory int64) bounds {
 	return bounds{
 		connections: int(memory / (160 << 10)),
 		calls:       int(memory / (256 << 10)),
-		bodies:      memory / 5,
+		bodies:      memory / 4,
 		strangers:   memory / 32,
 		uses:        int(memory / 10),
 		repeats:     int(memory / 16),
@@ -96,4 +96,4 @@ const (
 	awaitRetryPatience = 14 * time.Second // for the reply of an app whose callers wait for WeChat's retries
 )
 
-const refusalsInLog = 5 // per second; all are counted in the metric
+const linesInLog = 5 // per second, of each kind; all are counted in the metrics

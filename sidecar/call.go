@@ -26,22 +26,19 @@ import (
 // makeCall builds the app's request from verified values and the configuration. Nothing of the client's head goes into
 // it, so that no header of his can pass for one of the sidecar's.
 func (c *callback) makeCall(key memory.Key, message gate.Message, decision policy.Decision, deadline time.Time) backend.Call {
-	call := c.callTo(decision.Backend, deadline)
-	call.Body, call.Header = message.Body, describe(c.served.config, key, message, deadline)
-	call.Header.Set("Content-Type", wechat.FormOf(message.Body).ContentType())
+	original := gate.Original{Body: message.Body}
+	if decision.Backend.Payload == config.PayloadOriginal {
+		original = c.served.gate.Original(message)
+	}
+	call := c.callTo(decision.Backend, deadline, c.served.gate.URLQuery(message.PathID), original.Query)
+	call.MaxReply = c.maxReply(message.Form)
 	if decision.Replies {
 		call.Check = func(reply []byte) error { return wechat.CheckReply(reply, message.Form) }
 	}
-	if decision.Backend.Payload == config.PayloadOriginal {
-		original := c.served.gate.Original(message)
-		call.Body = original.Body
-		call.Header.Set("Content-Type", wechat.FormOf(original.Body).ContentType())
-		for name, value := range original.Header {
-			call.Header.Set(name, value)
-		}
-		if original.Query != "" {
-			call.Target += "?" + original.Query
-		}
+	call.Body, call.Header = original.Body, describe(c.served.config, key, message, deadline)
+	call.Header.Set("Content-Type", wechat.FormOf(original.Body).ContentType())
+	for name, value := range original.Header {
+		call.Header.Set(name, value)
 	}
 	if key := c.served.gatewayKey; len(key) > 0 {
 		call.Header.Set("X-Wechat-Gateway-Signature", gatewaySignature(key, c.arrived, http.MethodPost, call.Target, call.Header, call.Body))
@@ -49,13 +46,25 @@ func (c *callback) makeCall(key memory.Key, message gate.Message, decision polic
 	return call
 }
 
-// callTo is a call to an app, still without a message. Its target is the app's own path, or the request's.
-func (c *callback) callTo(app config.Backend, deadline time.Time) backend.Call {
-	call := backend.Call{Origin: app.URL, Target: cmp.Or(app.Path, c.r.URL.EscapedPath()), Deadline: deadline, MaxReply: wechat.MaxReplySize}
+// callTo is a call to an app, still without a message. Its target is the app's own path, or the request's, and the queries.
+func (c *callback) callTo(app config.Backend, deadline time.Time, queries ...string) backend.Call {
+	call := backend.Call{Origin: app.URL, Target: cmp.Or(app.Path, c.r.URL.EscapedPath()), Deadline: deadline}
+	separator := "?"
+	for _, query := range queries {
+		if query != "" {
+			call.Target += separator + query
+			separator = "&"
+		}
+	}
 	if app.TLS != nil {
 		call.Identity = backend.Identity{CA: app.TLS.CA, ServerName: app.TLS.ServerName}
 	}
 	return call
+}
+
+// maxReply bounds a reply to a message in that form. The longest of a bot's are beyond what all replies may have together.
+func (c *callback) maxReply(message wechat.Form) int64 {
+	return min(wechat.MaxReply(message), c.bounds.bodies-1)
 }
 
 // describe tells the app about a message. A value from within a message is told only if it is a plain word.
@@ -71,6 +80,9 @@ func describe(c config.Config, key memory.Key, message gate.Message, deadline ti
 		"X-Wechat-Platform":    {c.Platform},
 		"X-Wechat-Delivery-Id": {hex.EncodeToString(key[:16])},
 		"X-Wechat-Deadline":    {deadline.UTC().Format("2006-01-02T15:04:05.000Z")},
+	}
+	if message.Fields.Unreadable {
+		header["X-Wechat-Fields"] = []string{"unreadable"}
 	}
 	for name, value := range map[string]string{
 		"X-Wechat-App-Id":       appID,

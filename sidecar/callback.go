@@ -8,14 +8,12 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/metrics"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -88,22 +86,17 @@ func (c *callback) serve() {
 func (c *callback) serveVerified(message gate.Message, parcel *parcel) {
 	switch {
 	case message.Probe():
-		c.metrics.Callbacks.WithLabelValues(metrics.OutcomeProbe).Inc()
 		parcel.free()
+		c.conclude(message, outcome.Report{Outcome: outcome.Probe})
 		c.answer(http.StatusOK, plainText, probeAnswer(message))
 	case message.URLCheck():
 		c.noteVerified(message)
-		c.metrics.Callbacks.WithLabelValues(metrics.OutcomeURLCheck).Inc()
+		c.conclude(message, outcome.Report{Outcome: outcome.URLCheck})
 		c.answer(http.StatusOK, plainText, message.Echo)
 	default:
 		c.noteVerified(message)
 		c.forward(message, parcel)
 	}
-}
-
-// played reports whether the nonce of a verified callback says that it is not WeChat's.
-func played(nonce string) bool {
-	return strings.HasPrefix(nonce, config.ProbeNoncePrefix) || strings.HasPrefix(nonce, config.TrialNoncePrefix)
 }
 
 func probeAnswer(message gate.Message) []byte {
@@ -116,7 +109,7 @@ func probeAnswer(message gate.Message) []byte {
 // noteVerified remembers that WeChat was here. What is played is no sign of that: it is signed with the token of the Secret, and
 // the earlier credentials would end before the console holds the new ones.
 func (c *callback) noteVerified(message gate.Message) {
-	if played(message.Nonce()) {
+	if message.Played() {
 		return
 	}
 	c.metrics.LastVerified.Set(float64(c.now.Unix()))
@@ -128,7 +121,7 @@ func (c *callback) noteVerified(message gate.Message) {
 func (c *callback) refuse(err error) {
 	var refusal *wechat.Refusal
 	if !errors.As(err, &refusal) {
-		c.metrics.Callbacks.WithLabelValues(string(backend.Overloaded)).Inc()
+		c.metrics.Callbacks.WithLabelValues(string(outcome.Overloaded)).Inc()
 		c.fail(http.StatusServiceUnavailable)
 		return
 	}

@@ -12,18 +12,21 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/metrics"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/policy"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // forward does with a verified message what the policy says, and answers WeChat by the deadline. A delivery keeps its
 // bytes until the app has answered, also when WeChat was answered before.
 func (c *callback) forward(message gate.Message, parcel *parcel) {
+	if message.Fields.Unreadable {
+		c.metrics.Unreadable.Inc()
+	}
 	decision := policy.Decide(c.served.config, message.Fields)
 	if decision.Discard {
 		parcel.free()
-		c.metrics.Callbacks.WithLabelValues(metrics.OutcomeDiscarded).Inc()
+		c.conclude(message, outcome.Report{Outcome: outcome.Discarded})
 		c.acknowledge(decision)
 		return
 	}
@@ -31,7 +34,6 @@ func (c *callback) forward(message gate.Message, parcel *parcel) {
 	if decision.Backend.OnDeadline == config.OnDeadlineAwaitRetry {
 		deadline = c.arrived.Add(awaitRetryPatience)
 	}
-	started := time.Now()
 	key := message.Key(c.served.config.Endpoint)
 	delivery, repeated := c.repeats.Join(key, c.now, message.StaleAt, func() *backend.Delivery {
 		return c.start(key, c.makeCall(key, message, decision, deadline), parcel)
@@ -41,28 +43,59 @@ func (c *callback) forward(message gate.Message, parcel *parcel) {
 		c.metrics.Repeats.Inc()
 	}
 	message.Forget()
-	reply := delivery.Wait(c.r.Context(), deadline, decision.Backend.OnDeadline == config.OnDeadlineAcknowledge)
-	c.metrics.Backend.Observe(time.Since(started).Seconds())
-	c.metrics.Callbacks.WithLabelValues(string(reply.Outcome)).Inc()
-	if reply.Err != nil {
-		c.options.Log.Warn("the app did not answer as WeChat needs it", "outcome", reply.Outcome, "retries", reply.Retries, "error", reply.Err)
+	answer, took := c.await(delivery, message, decision, deadline)
+	c.metrics.Backend.Observe(took.Seconds())
+	c.conclude(message, outcome.Report{Outcome: answer.Outcome, Failure: answer.Failure, Took: took})
+	c.reply(message, decision, answer, deadline)
+}
+
+// await returns the app's answer, or what is known of it at the deadline. Whoever plays WeChat waits for longer, to see how late
+// the app is, and gets the same.
+func (c *callback) await(delivery *backend.Delivery, message gate.Message, decision policy.Decision, deadline time.Time) (backend.Answer, time.Duration) {
+	acknowledge := decision.Backend.OnDeadline == config.OnDeadlineAcknowledge
+	patience := deadline
+	if message.Trial() {
+		patience = c.arrived.Add(awaitRetryPatience)
 	}
-	c.reply(message, decision, reply, deadline)
+	started := time.Now()
+	answer := delivery.Wait(c.r.Context(), patience, acknowledge)
+	ended := time.Now()
+	if answer.Outcome == outcome.Answered && ended.After(deadline) && patience != deadline {
+		answer = backend.Answer{Outcome: outcome.TimedOut}
+		if acknowledge {
+			answer.Outcome = outcome.Acknowledged
+		}
+	}
+	return answer, ended.Sub(started)
+}
+
+// conclude counts what became of a verified callback, logs it within bounds if somebody has to do something about it, and tells
+// whoever plays WeChat.
+func (c *callback) conclude(message gate.Message, report outcome.Report) {
+	c.metrics.Callbacks.WithLabelValues(string(report.Outcome)).Inc()
+	if explanation := report.Explain(); explanation != "" && c.complaints.Allow() {
+		c.options.Log.Warn("WeChat did not get the app's reply", "outcome", report.Outcome, "cause", report.Failure.Cause,
+			"took", report.Took.Round(time.Millisecond), "explanation", explanation)
+	}
+	if message.Played() {
+		c.w.Header().Set(outcome.Header, report.String())
+	}
 }
 
 // start begins the delivery of a message that is no repeat.
 func (s *Sidecar) start(key memory.Key, call backend.Call, parcel *parcel) *backend.Delivery {
 	s.calls.Add(1)
 	return s.backend.Start(call, func(a backend.Answer, acknowledged bool) {
-		if a.Outcome == backend.Answered {
+		if a.Outcome == outcome.Answered {
 			s.repeats.Keep(key, backend.Settled(a), cap(a.Reply), s.now())
 		} else {
 			s.repeats.Forget(key)
 		}
 		s.metrics.Retries.Add(float64(a.Retries))
-		if acknowledged && a.Outcome != backend.Answered {
+		if acknowledged && a.Outcome != outcome.Answered {
 			s.metrics.LateFailures.Inc()
-			s.options.Log.Warn("the app failed after WeChat was answered in its place; the message may be lost", "error", a.Err)
+			s.options.Log.Warn("the app failed after WeChat was answered in its place; the message may be lost",
+				"explanation", outcome.Report{Outcome: a.Outcome, Failure: a.Failure}.Explain())
 		}
 		parcel.free()
 		s.calls.Done()
@@ -72,11 +105,11 @@ func (s *Sidecar) start(key memory.Key, call backend.Call, parcel *parcel) *back
 // reply answers WeChat. A reply is sealed for this request, also when it was made for an earlier one.
 func (c *callback) reply(message gate.Message, decision policy.Decision, a backend.Answer, deadline time.Time) {
 	switch {
-	case a.Outcome == backend.Acknowledged, a.Outcome == backend.Answered && !decision.Replies:
+	case a.Outcome == outcome.Acknowledged, a.Outcome == outcome.Answered && !decision.Replies:
 		c.acknowledge(decision)
-	case a.Outcome == backend.Answered:
+	case a.Outcome == outcome.Answered:
 		c.passOn(message, decision, a.Reply, deadline)
-	case a.Outcome == backend.BadReply:
+	case a.Outcome == outcome.BadReply:
 		c.fail(http.StatusBadGateway)
 	default:
 		c.fail(http.StatusServiceUnavailable)
@@ -87,12 +120,17 @@ func (c *callback) reply(message gate.Message, decision policy.Decision, a backe
 func (c *callback) passOn(message gate.Message, decision policy.Decision, reply []byte, deadline time.Time) {
 	if size := int64(len(reply)); size > freeBody {
 		if !c.bodies.Take(size, deadline) {
-			c.refuse(errOverloaded)
+			c.conclude(message, outcome.Report{Outcome: outcome.Overloaded})
+			c.fail(http.StatusServiceUnavailable)
 			return
 		}
 		defer c.bodies.Give(size)
 	}
-	if wechat.Acknowledges(reply) || decision.Backend.Payload == config.PayloadOriginal { // never sealed, or sealed by the app
+	switch {
+	case wechat.Acknowledges(reply):
+		c.answer(http.StatusOK, plainText, wechat.Acknowledgement(reply))
+		return
+	case decision.Backend.Payload == config.PayloadOriginal: // sealed by the app
 		c.answer(http.StatusOK, wechat.FormOf(reply).ContentType(), reply)
 		return
 	}

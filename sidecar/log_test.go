@@ -50,13 +50,13 @@ func TestTheLogNamesCausesAndQuotesNothing(t *testing.T) {
 		cause string // nil is an app that is away
 	}{
 		"an app that is away":          {nil, "it refuses connections"},
-		"an answer that is not HTTP":   {raw("private words of oUser"), "not HTTP"},
+		"an answer that is not HTTP":   {raw("private words of oUser"), "not answer with HTTP"},
 		"a status that quotes":         {raw("HTTP/1.1 500 private words\r\nContent-Length: 0\r\n\r\n"), "status 500"},
 		"a redirect that quotes":       {raw("HTTP/1.1 302 Found\r\nLocation: /private words?openid=oUser\r\nContent-Length: 0\r\n\r\n"), "status 302"},
 		"a reply that quotes":          {raw("HTTP/1.1 200 OK\r\n\r\nprivate words"), "neither empty"},
 		"half a reply":                 {raw("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n<xml>private words"), "broke off"},
 		"an answer that never was one": {raw(""), "closed"},
-		"an answer before the answer":  {raw("HTTP/1.1 100 private words\r\n\r\nprivate words"), "not HTTP"},
+		"an answer before the answer":  {raw("HTTP/1.1 100 private words\r\n\r\nprivate words"), "not answer with HTTP"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

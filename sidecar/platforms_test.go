@@ -27,7 +27,7 @@ const (
 	xmlText    = "<xml><ToUserName>gh_1</ToUserName><FromUserName>oUser</FromUserName><MsgType>text</MsgType><Content>hi</Content></xml>"
 	jsonText   = `{"ToUserName":"gh_1","FromUserName":"oUser","MsgType":"text","Content":"hi"}`
 	botText    = `{"msgid":"1","aibotid":"b","msgtype":"text","text":{"content":"hi"}}`
-	ticketText = "<xml><AppId>wx1</AppId><InfoType>component_verify_ticket</InfoType><ComponentVerifyTicket>t</ComponentVerifyTicket></xml>"
+	ticketText = "<xml><AppId>wx1</AppId><InfoType>component_verify_ticket</InfoType><ComponentVerifyTicket>hi</ComponentVerifyTicket></xml>"
 )
 
 // account is one kind of account with a sender that plays WeChat for it.

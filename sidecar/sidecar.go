@@ -65,7 +65,8 @@ type Sidecar struct {
 	bodies     *memory.Budget // of all others, and of replies
 	calls      sync.WaitGroup
 	draining   atomic.Bool
-	refusals   *rate.Limiter
+	refusals   *rate.Limiter    // in the log
+	complaints *rate.Limiter    // likewise, about the app
 	now        func() time.Time // the clock that timestamps are compared with
 	random     io.Reader        // of the bytes before a sealed reply
 }
@@ -92,7 +93,8 @@ func New(o Options) *Sidecar {
 		random:     rand.Reader,
 		strangers:  memory.NewBudget(b.strangers),
 		bodies:     bodies,
-		refusals:   rate.NewLimiter(refusalsInLog, refusalsInLog),
+		refusals:   rate.NewLimiter(linesInLog, linesInLog),
+		complaints: rate.NewLimiter(linesInLog, linesInLog),
 	}
 	s.files = reload.New(o.ConfigDir, s.take, o.Log)
 	s.metrics = metrics.New(metrics.Gauges{
@@ -101,7 +103,6 @@ func New(o Options) *Sidecar {
 		EvictedBindings: func() float64 { return float64(s.signatures.Evicted()) },
 		EvictedReplies:  func() float64 { return float64(s.repeats.Evicted()) },
 		StaleConfig:     s.staleConfig,
-		BackendOutcomes: []string{string(backend.Answered), string(backend.Acknowledged), string(backend.Unavailable), string(backend.BadReply), string(backend.TimedOut), string(backend.Overloaded)},
 		RefusalReasons:  wechat.Reasons,
 	})
 	s.files.Load()

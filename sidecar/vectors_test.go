@@ -81,17 +81,24 @@ func newVectorStage(t *testing.T, c config.Config, pairs []config.Pair, second s
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Endpoint, c.Generation, c.Path = "team-a/shop", "g-1", "/weixin"
+	c.Path = "/weixin"
 	c.Backend = config.Backend{URL: app.URL, Deadline: config.Duration(4 * time.Second)}
+	address, ops := serveFrozen(t, c, pairs, time.Unix(now, 0), random)
+	stage.url, stage.ops = "http://"+address+"/weixin", "http://"+ops
+	return stage
+}
 
+// serveFrozen starts a sidecar whose clock stands still, and returns the addresses of its ports.
+func serveFrozen(t *testing.T, c config.Config, pairs []config.Pair, now time.Time, random string) (publicAddress, opsAddress string) {
+	t.Helper()
+	c.Endpoint, c.Generation = "team-a/shop", "g-1"
 	s := New(Options{ConfigDir: t.TempDir(), Grace: time.Second, Log: slog.New(slog.DiscardHandler)})
-	s.now = func() time.Time { return time.Unix(now, 0) }
+	s.now = func() time.Time { return now }
 	if random != "" {
 		s.random = strings.NewReader(random)
 	}
 	s.take(c, config.Credentials{Generation: "g-1", Pairs: pairs})
 	public, ops := listenOnLoopback(t), listenOnLoopback(t)
-	stage.url, stage.ops = "http://"+public.Addr().String()+"/weixin", "http://"+ops.Addr().String()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ctx, public, ops) }()
@@ -101,7 +108,7 @@ func newVectorStage(t *testing.T, c config.Config, pairs []config.Pair, second s
 			t.Error(err)
 		}
 	})
-	return stage
+	return public.Addr().String(), ops.Addr().String()
 }
 
 func listenOnLoopback(t *testing.T) net.Listener {

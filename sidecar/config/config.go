@@ -32,7 +32,7 @@ type Config struct {
 	// AppID is told to the app where the message names no receiver of its own.
 	AppID string `json:"appID"`
 	// ReceiverIDs are accepted at the end of decrypted messages; none accepts AppID only. An empty string accepts messages
-	// without a receiver (WeCom's bots), and $CORPID$ the id that stands in that segment of the path.
+	// without a receiver (WeCom's bots), $CORPID$ the id that stands in its place in the URL, and * any.
 	ReceiverIDs []string `json:"receiverIDs,omitempty"`
 	// MessageMode is one of the Mode constants for OfficialAccount and MiniProgram, and empty for the others, which have
 	// only one.
@@ -42,7 +42,10 @@ type Config struct {
 	// Path is the only path that is answered, and its twin with a trailing slash. One whole segment may be $APPID$ or
 	// $CORPID$, which stands for any id.
 	Path string `json:"path"`
-	// Freshness is how old a callback's timestamp may be; zero is DefaultFreshness.
+	// Query is the part of the console's URL behind the question mark, such as id=5: every callback must carry these parameters,
+	// and the app is called with them. A value may hold the placeholder, if Path has none.
+	Query string `json:"query,omitempty"`
+	// Freshness is how old a callback's timestamp may be; zero is the default of the platform and the kind of message.
 	Freshness Duration `json:"freshness,omitempty"`
 	// AuditUntil, until that time, lets messages through that fail a check, marked as unverified. Nil enforces.
 	AuditUntil *time.Time `json:"auditUntil,omitempty"`
@@ -190,11 +193,14 @@ const (
 	ActionDiscard = "Discard" // success, and the app is not called
 )
 
-// Placeholders that may stand for one whole segment of Path.
+// Placeholders of the URL, which stand for any id.
 const (
 	PlaceholderAppID  = "$APPID$"
 	PlaceholderCorpID = "$CORPID$"
 )
+
+// AnyReceiver among the ReceiverIDs accepts messages whoever they are for.
+const AnyReceiver = "*"
 
 // HasModes reports whether the platform's console offers message modes.
 func HasModes(platform string) bool {
@@ -209,6 +215,12 @@ func Encrypted(platform, mode string) bool {
 // Encrypted reports whether messages come encrypted with an EncodingAESKey.
 func (c Config) Encrypted() bool { return Encrypted(c.Platform, c.MessageMode) }
 
+// MustNotBeLost reports whether WeChat repeats a message for hours until the app takes it. It does so with messages of some kinds,
+// and on some platforms with all.
+func (c Config) MustNotBeLost(kind bool) bool {
+	return kind || c.Platform == PlatformPay || c.Platform == PlatformShop || c.Platform == PlatformOpenPlatform
+}
+
 // Apps is how many different apps get messages.
 func (c Config) Apps() int {
 	apps := map[string]bool{c.Backend.URL: true}
@@ -220,23 +232,12 @@ func (c Config) Apps() int {
 	return len(apps)
 }
 
-// FreshFor is how old a callback's timestamp may be.
-func (c Config) FreshFor() time.Duration {
-	if c.Freshness != 0 {
-		return time.Duration(c.Freshness)
-	}
-	return DefaultFreshness(c.Platform, c.MessageMode)
-}
-
-// DefaultFreshness is 5 minutes, the window of Pay's notifications (its developer documentation); message push documents
-// none. Encrypted events of Shop and MiniProgram are repeated for up to 24 hours with the timestamp of the first, and
-// their signature covers the body: 25 hours.
-func DefaultFreshness(platform, mode string) time.Duration {
-	if Encrypted(platform, mode) && (platform == PlatformShop || platform == PlatformMiniProgram) {
-		return 25 * time.Hour
-	}
-	return 5 * time.Minute
-}
+// Windows of freshness. Pay's developer documentation has the first; message push documents none. The second is for what WeChat
+// repeats for up to 24 hours, with the timestamp of the first try.
+const (
+	Freshness     = 5 * time.Minute
+	LongFreshness = 25 * time.Hour
+)
 
 // Duration is a time.Duration written like 4.5s in JSON.
 type Duration time.Duration

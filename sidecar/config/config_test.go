@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,15 @@ func TestParseReadsWhatTheOperatorWrites(t *testing.T) {
 	}
 }
 
+// many is a query of so many parameters.
+func many(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "&a%d=5", i)
+	}
+	return b.String()[1:]
+}
+
 func TestVersion(t *testing.T) {
 	secure := func(c *Config) {
 		c.Backend.URL, c.Backend.TLS = "https://app.team-a.svc:8443", &BackendTLS{}
@@ -46,8 +56,11 @@ func TestVersion(t *testing.T) {
 		want int
 	}{
 		"what the first sidecars knew": {func(c *Config) { c.Rules = []Rule{{Match: Match{Event: "e"}, Action: ActionForward}} }, VersionFirst},
-		"a backend by HTTPS":           {secure, VersionBackendTLS},
-		"that of a rule":               {func(c *Config) { c.Rules = []Rule{{Action: ActionForward, Backend: &Backend{TLS: &BackendTLS{}}}} }, VersionBackendTLS},
+		"a backend by HTTPS":           {secure, VersionSecond},
+		"a query":                      {func(c *Config) { c.Query = "id=5" }, VersionSecond},
+		"the root":                     {func(c *Config) { c.Path = "/" }, VersionSecond},
+		"any receiver":                 {func(c *Config) { c.ReceiverIDs = []string{"wx1", "*"} }, VersionSecond},
+		"that of a rule":               {func(c *Config) { c.Rules = []Rule{{Action: ActionForward, Backend: &Backend{TLS: &BackendTLS{}}}} }, VersionSecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := good()
@@ -102,7 +115,31 @@ func TestValidate(t *testing.T) {
 		"a mode where there is none":   {func(c *Config) { c.Platform = PlatformWeCom }, "must be left out"},
 		"the platform's own mode":      {func(c *Config) { c.Platform, c.MessageMode = PlatformWeCom, "" }, ""},
 		"a receiver by the path":       {func(c *Config) { c.Path, c.ReceiverIDs = "/a/$CORPID$", []string{"", "$CORPID$"} }, ""},
-		"a receiver by no path":        {func(c *Config) { c.ReceiverIDs = []string{"$CORPID$"} }, "needs that segment"},
+		"a receiver by no path":        {func(c *Config) { c.ReceiverIDs = []string{"$CORPID$"} }, "needs that placeholder"},
+		"a receiver by the query":      {func(c *Config) { c.Query, c.ReceiverIDs = "id=/$CORPID$", []string{"$CORPID$"} }, ""},
+		"any receiver":                 {func(c *Config) { c.ReceiverIDs = []string{"*"} }, ""},
+		"the root":                     {func(c *Config) { c.Path = "/" }, ""},
+		"a placeholder alone":          {func(c *Config) { c.Path = "/$APPID$" }, ""},
+		"a query":                      {func(c *Config) { c.Query = "id=5&kind=%E4%BD%A0&flag&_.~:/?@!'()*,+-=" }, ""},
+		"one with its question mark":   {func(c *Config) { c.Query = "?id=5" }, "without the question mark"},
+		"one with a header in it":      {func(c *Config) { c.Query = "id=5 HTTP/1.1\r\nX: 1" }, "query must be like"},
+		"one with a fragment":          {func(c *Config) { c.Query = "id=5#a" }, "query must be like"},
+		"one with a semicolon":         {func(c *Config) { c.Query = "id=5;a=b" }, "query must be like"},
+		"one with half an escape":      {func(c *Config) { c.Query = "id=%5" }, "query must be like"},
+		"one with a dollar":            {func(c *Config) { c.Query = "id=$5" }, "query must be like"},
+		"one that is too long":         {func(c *Config) { c.Query = "id=" + strings.Repeat("5", MaxQuerySize) }, "query must be like"},
+		"one without a name":           {func(c *Config) { c.Query = "=5" }, "without a name"},
+		"one with an empty pair":       {func(c *Config) { c.Query = "a=5&" }, "without a name"},
+		"one with a placeholder name":  {func(c *Config) { c.Query = "$APPID$=5" }, "without a name"},
+		"one with a parameter twice":   {func(c *Config) { c.Query = "id=5&%69d=6" }, "id twice"},
+		"one with too many":            {func(c *Config) { c.Query = many(17) }, "more than 16"},
+		"one with as many as may be":   {func(c *Config) { c.Query = many(16) }, ""},
+		"one with a signature":         {func(c *Config) { c.Query = "msg%5Fsignature=5" }, "msg_signature, which WeChat adds"},
+		"one with an openid":           {func(c *Config) { c.Query = "openid=5" }, "openid, which WeChat adds"},
+		"one with encrypt_type":        {func(c *Config) { c.Query = "encrypt_type=AES" }, "encrypt_type, which WeChat adds"},
+		"the same of WeCom's":          {func(c *Config) { c.Platform, c.MessageMode, c.Query = PlatformWeCom, "", "encrypt_type=AES&openid=5" }, ""},
+		"a timestamp of WeCom's":       {func(c *Config) { c.Platform, c.MessageMode, c.Query = PlatformWeCom, "", "timestamp=5" }, "timestamp, which WeChat adds"},
+		"a placeholder in both":        {func(c *Config) { c.Path, c.Query = "/$APPID$", "id=$APPID$" }, "one placeholder"},
 		"two placeholders":             {func(c *Config) { c.Path = "/$APPID$/$CORPID$" }, "one placeholder"},
 		"half a segment":               {func(c *Config) { c.Path = "/a$APPID$" }, "must be like"},
 		"an unverified payment":        {func(c *Config) { c.Platform, c.MessageMode, c.AuditUntil = PlatformPay, "", new(time.Time) }, "payments"},
@@ -350,19 +387,5 @@ func TestValidateFor(t *testing.T) {
 				t.Errorf("error %v, want %q", err, test.refused)
 			}
 		})
-	}
-}
-
-// TestOnlyWhatIsRepeatedForADayStaysFreshForOne: in plaintext mode the window is also how long a query is worth stealing.
-func TestOnlyWhatIsRepeatedForADayStaysFreshForOne(t *testing.T) {
-	const minutes, day = 5 * time.Minute, 25 * time.Hour
-	for account, want := range map[[2]string]time.Duration{
-		{PlatformOfficialAccount, ModePlaintext}: minutes, {PlatformOfficialAccount, ModeEncrypted}: minutes,
-		{PlatformMiniProgram, ModePlaintext}: minutes, {PlatformMiniProgram, ModeCompatible}: day,
-		{PlatformShop}: day, {PlatformWeCom}: minutes, {PlatformOpenPlatform}: minutes, {PlatformPay}: minutes,
-	} {
-		if got := DefaultFreshness(account[0], account[1]); got != want {
-			t.Errorf("%v: %v, want %v", account, got, want)
-		}
 	}
 }

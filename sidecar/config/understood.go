@@ -6,4 +6,4 @@
 package config
 
 // Understood is the newest version of the contract that this sidecar reads. It says so on /status.
-const Understood = VersionBackendTLS
+const Understood = VersionSecond

@@ -6,4 +6,4 @@
 package config
 
 // Understood is that of the sidecar one version of the contract ago, for the tests of a newer operator with older sidecars.
-const Understood = VersionBackendTLS - 1
+const Understood = VersionSecond - 1

@@ -32,7 +32,7 @@ const (
 )
 
 var (
-	pathPattern        = regexp.MustCompile(`^(/([A-Za-z0-9._~-]+|\$APPID\$|\$CORPID\$))+$`)
+	pathPattern        = regexp.MustCompile(`^(/|(/([A-Za-z0-9._~-]+|\$APPID\$|\$CORPID\$))+)$`)
 	backendPathPattern = regexp.MustCompile(`^/([A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*/?)?$`)
 	domainFilePattern  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}\.txt$`)
 	platforms          = []string{
@@ -85,9 +85,9 @@ func (c Config) validateAccount() error {
 	for i, id := range c.ReceiverIDs {
 		switch {
 		case len(id) > maxIDSize || !plain(id):
-			return fmt.Errorf("receiverIDs[%d] must be an id of letters, digits, - and _, or empty", i)
-		case id == PlaceholderCorpID && !slices.Contains(strings.Split(c.Path, "/"), PlaceholderCorpID):
-			return fmt.Errorf("receiverIDs[%d] is %s, which needs that segment in path", i, PlaceholderCorpID)
+			return fmt.Errorf("receiverIDs[%d] must be an id of letters, digits, - and _, or empty, or %s for any", i, AnyReceiver)
+		case id == PlaceholderCorpID && !strings.Contains(c.Path+c.Query, PlaceholderCorpID):
+			return fmt.Errorf("receiverIDs[%d] is %s, which needs that placeholder in path or query", i, PlaceholderCorpID)
 		}
 	}
 	return nil
@@ -98,9 +98,9 @@ func (c Config) validateURL() error {
 	case len(c.Host) > 253 || strings.ToLower(c.Host) != c.Host || strings.ContainsAny(c.Host, ":/ \t\r\n"):
 		return errors.New("host must be a host name in lower case, without port")
 	case len(c.Path) > 256 || !pathPattern.MatchString(c.Path):
-		return fmt.Errorf("path %q must be like /weixin, without trailing slash", c.Path)
-	case strings.Count(c.Path, "$") > 2:
-		return fmt.Errorf("path %q may hold one placeholder", c.Path)
+		return fmt.Errorf("path %q must be like /weixin, without trailing slash, or /", c.Path)
+	case strings.Count(c.Path+c.Query, "$") > 2:
+		return errors.New("path and query may hold one placeholder together")
 	case c.Freshness != 0 && (time.Duration(c.Freshness) < MinFreshness || time.Duration(c.Freshness) > MaxFreshness):
 		return fmt.Errorf("freshness %v must be from %v to %v", c.Freshness, MinFreshness, MaxFreshness)
 	case c.AuditUntil != nil && c.Platform == PlatformPay:
@@ -108,7 +108,8 @@ func (c Config) validateURL() error {
 	case c.AuditUntil != nil && c.Backend.Payload != PayloadOriginal:
 		return errors.New("auditUntil needs backend.payload Original: what is not verified cannot be decrypted")
 	}
-	return nil
+	_, err := c.Parameters()
+	return err
 }
 
 func (b Backend) validate(field, platform string) error {

@@ -6,23 +6,24 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // Versions of the contract. A file has the lowest version that knows all that it says, so that a sidecar of an older image
 // goes on reading the files of a newer operator until an endpoint asks for something new.
 const (
-	VersionFirst      = 1
-	VersionBackendTLS = 2 // backend.tls
+	VersionFirst  = 1
+	VersionSecond = 2 // backend.tls, query, / as path and * among receiverIDs
 )
 
 // LowestVersion returns the lowest version of the contract that knows all that c says.
 func (c Config) LowestVersion() int {
-	secure := c.Backend.TLS != nil
+	second := c.Backend.TLS != nil || c.Query != "" || c.Path == "/" || slices.Contains(c.ReceiverIDs, AnyReceiver)
 	for _, rule := range c.Rules {
-		secure = secure || rule.Backend != nil && rule.Backend.TLS != nil
+		second = second || rule.Backend != nil && rule.Backend.TLS != nil
 	}
-	if secure {
-		return VersionBackendTLS
+	if second {
+		return VersionSecond
 	}
 	return VersionFirst
 }

@@ -23,6 +23,18 @@ type Fields struct {
 	Unreadable bool
 }
 
+// MustNotBeLost reports whether a message is of a kind that WeChat repeats for hours until it is taken, and that no user waits for:
+// about money, or what a third-party platform or a suite is told. So is one of which nobody knows what it is about.
+func (f Fields) MustNotBeLost() bool {
+	return f.InfoType != "" || f.Unreadable || aboutMoney(f.Event)
+}
+
+// aboutMoney reports whether an event tells of a payment, or of goods to be delivered for one: virtual payment (xpay_…),
+// mini games (minigame_…_deliver_notify) and payments through the platform (funds_order_…).
+func aboutMoney(event string) bool {
+	return strings.HasPrefix(event, "xpay_") || strings.HasPrefix(event, "funds_order_") || strings.HasSuffix(event, "_deliver_notify")
+}
+
 // ReadFields reads the fields of a verified message.
 func ReadFields(message []byte) Fields {
 	var f fieldReader

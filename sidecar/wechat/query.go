@@ -4,6 +4,7 @@
 package wechat
 
 import (
+	"iter"
 	"net/url"
 	"strings"
 )
@@ -13,18 +14,16 @@ const (
 	MaxQuerySize   = 4096
 	MaxNonceSize   = 128
 	MaxEchostrSize = 1024
-	MaxOpenIDSize  = 128
 )
 
-// Query holds the parameters of a callback, decoded once. A parameter that was absent is empty; one that was present and
-// empty does not pass ParseQuery. Message push signs with signature and, where the message is encrypted, msg_signature;
-// WeCom with msg_signature only.
+// Query holds the signed parameters of a callback, decoded once. A parameter that was absent is empty; one that was present and
+// empty does not pass ParseQuery. Message push signs with signature and, where the message is encrypted, msg_signature; WeCom
+// with msg_signature only.
 type Query struct {
 	Triple
+	// Echostr may hold spaces: a + that was not escaped is one.
 	Echostr      string
-	EncryptType  string
 	MsgSignature string
-	OpenID       string
 }
 
 // Triple is what makes one signed request: the signature over the token, the timestamp and the nonce. Timestamp is in
@@ -34,9 +33,9 @@ type Triple struct {
 }
 
 // ParseQuery reads the raw query of a callback. It is strict where a lenient reader lets two programs read two different
-// requests: every parameter of the protocol stands at most once, is not empty, and is printable ASCII; a separator or
-// escape that is not one of RFC 3986 is an error. Other parameters are ignored. The values are decoded exactly once,
-// because a second decoding turns a + of echostr into a space.
+// requests: every parameter that is signed, or is a signature, stands at most once, is not empty, and is printable ASCII. Others
+// are not read, however they are written: nobody signed them, so that they can neither allow nor refuse anything. The values are
+// decoded exactly once, because a second decoding turns a + of echostr into a space.
 //
 // Its error is a *Refusal with ReasonMalformed.
 func ParseQuery(raw string) (Query, error) {
@@ -56,34 +55,34 @@ func ParseQuery(raw string) (Query, error) {
 
 // add reads one name=value.
 func (q *Query) add(pair string) error {
-	if strings.IndexByte(pair, ';') >= 0 {
-		return Refuse(ReasonMalformed, "the query holds a semicolon, which some servers take for a separator")
-	}
 	rawName, rawValue, _ := strings.Cut(pair, "=")
-	name, nameErr := url.QueryUnescape(rawName)
-	value, valueErr := url.QueryUnescape(rawValue)
-	if nameErr != nil || valueErr != nil {
-		return Refuse(ReasonMalformed, "the query holds a broken escape")
+	name, err := url.QueryUnescape(rawName)
+	if err != nil {
+		return nil // it is the name of no parameter
 	}
 	field, limit := q.field(name)
-	switch {
-	case field == nil:
+	if field == nil {
 		return nil
+	}
+	value, err := url.QueryUnescape(rawValue)
+	switch {
+	case err != nil:
+		return Refuse(ReasonMalformed, "parameter "+name+" holds a broken escape")
 	case *field != "":
 		return Refuse(ReasonMalformed, "parameter "+name+" stands twice")
 	case value == "":
 		return Refuse(ReasonMalformed, "parameter "+name+" is empty")
 	case len(value) > limit:
 		return Refuse(ReasonMalformed, "parameter "+name+" is too long")
-	case !visible(value):
+	case !visible(value) && (name != "echostr" || !visible(strings.ReplaceAll(value, " ", "+"))):
 		return Refuse(ReasonMalformed, "parameter "+name+" holds a character that is not visible ASCII")
 	}
 	*field = value
 	return nil
 }
 
-// field returns where the parameter of that exact name is kept and how long it may be, or nil for one that is not of the
-// protocol: so no name of the client's choosing reaches an error.
+// field returns where the parameter of that exact name is kept and how long it may be, or nil for one that is not signed: so
+// no name of the client's choosing reaches an error.
 func (q *Query) field(name string) (*string, int) {
 	switch name {
 	case "signature":
@@ -96,12 +95,24 @@ func (q *Query) field(name string) (*string, int) {
 		return &q.Nonce, MaxNonceSize
 	case "echostr":
 		return &q.Echostr, MaxEchostrSize
-	case "encrypt_type":
-		return &q.EncryptType, 16
-	case "openid":
-		return &q.OpenID, MaxOpenIDSize
 	}
 	return nil, 0
+}
+
+// Parameters are the values, decoded, of the parameters with that name in a raw query, in their order. One that cannot be decoded
+// is left out.
+func Parameters(raw, name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for pair := range strings.SplitSeq(raw, "&") {
+			rawName, rawValue, _ := strings.Cut(pair, "=")
+			if found, err := url.QueryUnescape(rawName); err != nil || found != name {
+				continue
+			}
+			if value, err := url.QueryUnescape(rawValue); err == nil && !yield(value) {
+				return
+			}
+		}
+	}
 }
 
 // maxTimestampSize is 12 digits, the seconds until the year 33658.

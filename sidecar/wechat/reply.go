@@ -8,57 +8,116 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"unicode/utf8"
 )
 
 // Success is the answer that tells WeChat to send nothing to the user and not to repeat the message.
 const Success = "success"
 
-// MaxReplySize bounds a passive reply. The largest that WeChat documents, eight articles of news, has about 20 KiB. Bytes.
-const MaxReplySize = 64 << 10
+// Bounds of a passive reply. The largest that message push documents, eight articles of news, has about 20 KiB. A WeCom bot's last
+// one carries ten images of 10 MiB in base64 (developer.work.weixin.qq.com/document/path/101031). Bytes.
+const (
+	MaxReplySize    = 64 << 10
+	MaxBotReplySize = 10*(10<<20)*4/3 + MaxReplySize
+)
+
+// MaxReply is how long a reply to a message in that form may be. Only bots write names in lower case. Bytes.
+func MaxReply(message Form) int64 {
+	if message == FormJSONLower {
+		return MaxBotReplySize
+	}
+	return MaxReplySize
+}
 
 // maxReplyDepth is twice the depth of the deepest reply that WeChat documents (xml/Articles/item/Title).
 const maxReplyDepth = 8
 
-// CheckReply says why WeChat would show its user that the service is out of order instead of the app's reply, or nil: a
-// reply is empty, or success, or one document in the form of the message: XML whose root is xml, or a JSON object. To a
-// message without a form it may be either.
+// ReplyFault says why WeChat would show its user that the service is out of order instead of a reply.
+type ReplyFault string
+
+// The faults.
+const (
+	ReplyByteOrderMark ReplyFault = "byte_order_mark"
+	ReplyUnknown       ReplyFault = "unknown"
+	ReplyHTML          ReplyFault = "html"
+	ReplyNotUTF8       ReplyFault = "not_utf8"
+	ReplyJSONForXML    ReplyFault = "json_for_xml"
+	ReplyXMLForJSON    ReplyFault = "xml_for_json"
+	ReplyBadJSON       ReplyFault = "bad_json"
+	ReplyBadXML        ReplyFault = "bad_xml"
+	ReplyRoot          ReplyFault = "root"
+	ReplyTextOutside   ReplyFault = "text_outside"
+	ReplyDoctype       ReplyFault = "doctype"
+	ReplyDepth         ReplyFault = "depth"
+)
+
+var replyFaults = map[ReplyFault]string{
+	ReplyByteOrderMark: "the reply begins with a byte order mark, which WeChat does not read over; save the app's source files as UTF-8 without BOM",
+	ReplyUnknown:       "the reply is neither empty, nor success, nor XML, nor a JSON object; answer with success to say nothing",
+	ReplyHTML:          "the reply is an HTML page; see who answers at this path of the app",
+	ReplyNotUTF8:       "the reply is not UTF-8",
+	ReplyJSONForXML:    "the reply is JSON, and the message was XML: answer in XML",
+	ReplyXMLForJSON:    "the reply is XML, and the message was JSON: answer in JSON",
+	ReplyBadJSON:       "the reply is not one JSON object",
+	ReplyBadXML:        "the reply is not one complete document of well-formed XML",
+	ReplyRoot:          "the root of the reply is not <xml>",
+	ReplyTextOutside:   "the reply has text outside of <xml>",
+	ReplyDoctype:       "the reply has a DOCTYPE, which no reply needs",
+	ReplyDepth:         "the reply is nested deeper than any of WeChat's",
+}
+
+// ReplyFaults are all of them, sorted.
+var ReplyFaults = slices.Sorted(maps.Keys(replyFaults))
+
+func (f ReplyFault) Error() string { return replyFaults[f] }
+
+// CheckReply returns the ReplyFault of an app's reply, or nil: it is empty, or success, or one document in the form of the message:
+// XML whose root is xml, or a JSON object. To a message without a form it may be either.
 func CheckReply(body []byte, message Form) error {
 	trimmed := bytes.Trim(body, whiteSpace)
 	reply := FormOf(trimmed)
 	switch {
-	case len(withoutBOM(body)) < len(body):
-		return errors.New("the reply begins with a byte order mark, which WeChat does not read over")
-	case len(body) > MaxReplySize:
-		return fmt.Errorf("the reply is longer than %d bytes", MaxReplySize)
 	case Acknowledges(body):
 		return nil
+	case len(withoutBOM(body)) < len(body):
+		return ReplyByteOrderMark
 	case reply == FormOther:
-		return errors.New("the reply is neither empty, nor success, nor XML, nor a JSON object")
+		return ReplyUnknown
+	case isHTML(trimmed):
+		return ReplyHTML
 	case !utf8.Valid(body):
-		return errors.New("the reply is not UTF-8")
+		return ReplyNotUTF8
 	case message == FormXML && reply != FormXML:
-		return errors.New("the reply is JSON, and the message was XML: answer in XML")
+		return ReplyJSONForXML
 	case (message == FormJSON || message == FormJSONLower) && reply == FormXML:
-		return errors.New("the reply is XML, and the message was JSON: answer in JSON")
+		return ReplyXMLForJSON
 	case reply == FormXML:
 		return checkReplyXML(trimmed)
-	}
-	if !json.Valid(trimmed) {
-		return errors.New("the reply is not one JSON object")
+	case !json.Valid(trimmed):
+		return ReplyBadJSON
 	}
 	return nil
 }
 
-// Acknowledges reports whether a reply is empty or success, which is never encrypted and reaches no user.
+// Acknowledges reports whether a reply says no more than that the message was taken: nothing, or success. White space and byte
+// order marks around it do not count. It is never encrypted, and reaches no user.
 func Acknowledges(reply []byte) bool {
-	trimmed := bytes.Trim(reply, whiteSpace)
-	return len(trimmed) == 0 || string(trimmed) == Success
+	text := Acknowledgement(reply)
+	return len(text) == 0 || string(text) == Success
 }
 
-// checkReplyXML walks the document once. It refuses a DOCTYPE, which no reply needs and which is how XML attacks begin.
+// Acknowledgement returns what stands between white space and byte order marks, which WeChat does not read over.
+func Acknowledgement(reply []byte) []byte { return bytes.Trim(reply, whiteSpace+"\ufeff") }
+
+func isHTML(document []byte) bool {
+	start := bytes.ToLower(document[:min(len(document), len("<!doctype html"))])
+	return bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html"))
+}
+
+// checkReplyXML walks the document once. It refuses a DOCTYPE, which is how XML attacks begin.
 func checkReplyXML(document []byte) error {
 	decoder := xml.NewDecoder(bytes.NewReader(document))
 	depth, roots := 0, 0
@@ -68,14 +127,14 @@ func checkReplyXML(document []byte) error {
 			break
 		}
 		if err != nil {
-			return errors.New("the reply is not well-formed XML")
+			return ReplyBadXML
 		}
 		switch t := token.(type) {
 		case xml.StartElement:
 			if depth == 0 {
 				roots++
 				if t.Name.Local != "xml" || t.Name.Space != "" {
-					return errors.New("the root of the reply is not <xml>")
+					return ReplyRoot
 				}
 			}
 			depth++
@@ -83,17 +142,20 @@ func checkReplyXML(document []byte) error {
 			depth--
 		case xml.CharData:
 			if depth == 0 && len(bytes.Trim(t, whiteSpace)) > 0 {
-				return errors.New("the reply has text outside of <xml>")
+				return ReplyTextOutside
 			}
 		case xml.Directive:
-			return errors.New("the reply has a DOCTYPE")
+			return ReplyDoctype
 		}
-		if depth < 0 || depth > maxReplyDepth || roots > 1 {
-			return errors.New("the reply is not one XML document of moderate depth")
+		if depth > maxReplyDepth {
+			return ReplyDepth
+		}
+		if depth < 0 || roots > 1 {
+			return ReplyBadXML
 		}
 	}
 	if depth != 0 || roots != 1 {
-		return errors.New("the reply is not one complete XML document")
+		return ReplyBadXML
 	}
 	return nil
 }

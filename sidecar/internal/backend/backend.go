@@ -6,10 +6,11 @@ package backend
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 )
 
 // Linger is how long a call to the app may go on after WeChat has had its answer. The app may be busy with the message,
@@ -26,27 +27,12 @@ const (
 	lastPause  = 500 * time.Millisecond
 )
 
-// Outcome says how a call went. It is also the "outcome" label of the metrics.
-type Outcome string
-
-// The outcomes of a call.
-const (
-	Answered     Outcome = "answered"     // the app's reply is in the Answer
-	Acknowledged Outcome = "acknowledged" // the app has the message, and no time was left to wait for its reply
-	Unavailable  Outcome = "unavailable"  // the app could not be reached until the deadline; WeChat should try again
-	BadReply     Outcome = "bad_reply"    // the app answered what must not be passed on
-	TimedOut     Outcome = "timed_out"    // as Acknowledged, where WeChat must be told to try again
-	Overloaded   Outcome = "overloaded"   // there was no place for one more call until the deadline
-)
-
-// Answer is the result of a call.
+// Answer is the result of a call: Answered, Acknowledged, Unavailable, BadReply, TimedOut or Overloaded.
 type Answer struct {
-	Outcome Outcome
-	Reply   []byte // of an Answered call
-	Retries int    // attempts after the first
-	// Err says why it is Unavailable or a BadReply, in words of this package: it holds no byte of a message, a reply or an
-	// address.
-	Err error
+	Outcome outcome.Outcome
+	Reply   []byte          // of an Answered call
+	Failure outcome.Failure // of an Unavailable one, or a BadReply
+	Retries int             // attempts after the first
 }
 
 // Call is one message for the app.
@@ -62,7 +48,8 @@ type Call struct {
 	Deadline time.Time
 	// MaxReply bounds a reply. Bytes.
 	MaxReply int64
-	// Check says why a reply must not be passed on; nil passes none on, and an answer's status is all that counts.
+	// Check returns the wechat.ReplyFault of a reply that must not be passed on; nil passes none on, and an answer's status is
+	// all that counts.
 	Check func(reply []byte) error
 }
 
@@ -135,7 +122,7 @@ func (c *Client) Start(call Call, ended func(answer Answer, acknowledged bool)) 
 func (c *Client) deliver(ctx context.Context, call Call, d *Delivery) Answer {
 	place := c.places.take(ctx, call.Origin, call.Deadline, d.cancel)
 	if place == nil {
-		return Answer{Outcome: Overloaded, Err: errors.New("no place for one more call to the app until the deadline")}
+		return Answer{Outcome: outcome.Overloaded}
 	}
 	defer c.places.give(place)
 	return c.attempts(ctx, call, &d.wire)
@@ -153,16 +140,14 @@ func (d *Delivery) Wait(ctx context.Context, deadline time.Time, acknowledge boo
 	case <-ctx.Done():
 	case <-timer.C:
 	}
-	answer := Answer{Outcome: TimedOut, Retries: int(d.wire.retries.Load())}
+	answer := Answer{Outcome: outcome.TimedOut, Retries: int(d.wire.retries.Load())}
 	switch {
 	case !d.wire.written.Load() && ctx.Err() == nil:
 		d.giveUp()
-		answer.Outcome, answer.Err = Unavailable, errors.New("the app did not take the message until the deadline")
+		answer.Outcome, answer.Failure.Cause = outcome.Unavailable, outcome.Late
 	case acknowledge && ctx.Err() == nil:
 		d.acknowledged.Store(true)
-		answer.Outcome = Acknowledged
-	default:
-		answer.Err = errors.New("the app did not answer until the deadline")
+		answer.Outcome = outcome.Acknowledged
 	}
 	return answer
 }
@@ -203,9 +188,9 @@ func (c *Client) attempts(ctx context.Context, call Call, w *wire) Answer {
 		case err == nil:
 			return answer
 		case !w.safe():
-			return Answer{Outcome: BadReply, Retries: retries, Err: brokeOff(err)}
+			return Answer{Outcome: outcome.BadReply, Retries: retries, Failure: failureOf(err)}
 		case ctx.Err() != nil || time.Until(call.Deadline) < pause:
-			return Answer{Outcome: Unavailable, Retries: retries, Err: unreachable(err)}
+			return Answer{Outcome: outcome.Unavailable, Retries: retries, Failure: failureOf(err)}
 		case w.reused.Load():
 			continue // with a fresh connection, or another of those that are left
 		}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -36,6 +37,11 @@ func newClient(calls int) *Client { return New(calls, roomy{}) }
 
 func checkXML(reply []byte) error { return wechat.CheckReply(reply, wechat.FormXML) }
 
+// explain says what became of a call, as the log does.
+func explain(a Answer) string {
+	return outcome.Report{Outcome: a.Outcome, Failure: a.Failure}.Explain()
+}
+
 // deliver starts a delivery and waits for its answer until its deadline.
 func deliver(c *Client, call Call) Answer {
 	return c.Start(call, func(Answer, bool) {}).Wait(context.Background(), call.Deadline, true)
@@ -44,39 +50,39 @@ func deliver(c *Client, call Call) Answer {
 func TestOutcomes(t *testing.T) {
 	for name, test := range map[string]struct {
 		app     http.HandlerFunc
-		outcome Outcome
+		outcome outcome.Outcome
 		problem string
 	}{
-		"a reply":         {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<xml/>") }, Answered, ""},
-		"the longest one": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sized(wechat.MaxReplySize)) }, Answered, ""},
-		"one byte over":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sized(wechat.MaxReplySize+1)) }, BadReply, "longer than"},
-		"status 300":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusMultipleChoices) }, BadReply, "status 300"},
+		"a reply":         {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<xml/>") }, outcome.Answered, ""},
+		"the longest one": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sized(wechat.MaxReplySize)) }, outcome.Answered, ""},
+		"one byte over":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sized(wechat.MaxReplySize+1)) }, outcome.BadReply, "longer than"},
+		"status 300":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusMultipleChoices) }, outcome.BadReply, "status 300"},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-		}, BadReply, "status 307"},
-		"status 404": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, BadReply, "status 404"},
-		"status 503": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, BadReply, "status 503"},
-		"status 101": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusSwitchingProtocols) }, BadReply, "another protocol"},
+		}, outcome.BadReply, "status 307"},
+		"status 404": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, outcome.BadReply, "status 404"},
+		"status 503": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, outcome.BadReply, "status 503"},
+		"status 101": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusSwitchingProtocols) }, outcome.BadReply, "another protocol"},
 		"an interim": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusEarlyHints)
 			_, _ = io.WriteString(w, "<xml/>")
-		}, Answered, ""},
+		}, outcome.Answered, ""},
 		"endless interims": {func(w http.ResponseWriter, _ *http.Request) {
 			for range maxInterim {
 				w.WriteHeader(http.StatusEarlyHints)
 			}
-		}, BadReply, "too many"},
-		"as many fields as may be": {func(w http.ResponseWriter, _ *http.Request) { manyFields(w, maxHeadLines-3) }, Answered, ""},
-		"one more":                 {func(w http.ResponseWriter, _ *http.Request) { manyFields(w, maxHeadLines-2) }, BadReply, "too many"},
-		"fields without an end":    {func(w http.ResponseWriter, _ *http.Request) { manyFields(w, 10_000) }, BadReply, "too many"},
-		"a field without an end":   {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("A", strings.Repeat("a", maxHeadSize)) }, BadReply, "too many"},
-		"a long field":             {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("A", strings.Repeat("a", maxHeadSize/2)) }, Answered, ""},
-		"compressed":               {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "br") }, BadReply, "compressed"},
-		"broken off":               {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, BadReply, "broke off"},
+		}, outcome.BadReply, "too many"},
+		"as many fields as may be": {func(w http.ResponseWriter, _ *http.Request) { manyFields(w, maxHeadLines-3) }, outcome.Answered, ""},
+		"one more":                 {func(w http.ResponseWriter, _ *http.Request) { manyFields(w, maxHeadLines-2) }, outcome.BadReply, "too many"},
+		"fields without an end":    {func(w http.ResponseWriter, _ *http.Request) { manyFields(w, 10_000) }, outcome.BadReply, "too many"},
+		"a field without an end":   {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("A", strings.Repeat("a", maxHeadSize)) }, outcome.BadReply, "too many"},
+		"a long field":             {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("A", strings.Repeat("a", maxHeadSize/2)) }, outcome.Answered, ""},
+		"compressed":               {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "br") }, outcome.BadReply, "compressed"},
+		"broken off":               {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, outcome.BadReply, "broke off"},
 		"cut in the middle": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, "<xml>")
-		}, BadReply, "reading the app's reply"},
+		}, outcome.BadReply, "reply broke off"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			app := httptest.NewServer(test.app)
@@ -85,8 +91,8 @@ func TestOutcomes(t *testing.T) {
 			if answer.Outcome != test.outcome || answer.Retries != 0 {
 				t.Errorf("got %+v, want %s at the first try", answer, test.outcome)
 			}
-			if (answer.Err == nil) != (test.problem == "") || answer.Err != nil && !strings.Contains(answer.Err.Error(), test.problem) {
-				t.Errorf("error %v, want %q", answer.Err, test.problem)
+			if text := explain(answer); (text == "") != (test.problem == "") || !strings.Contains(text, test.problem) {
+				t.Errorf("explained by %q, want %q", text, test.problem)
 			}
 		})
 	}
@@ -109,7 +115,7 @@ func TestAnAppThatRefusesIsTriedAgainUntilTheDeadline(t *testing.T) {
 	url := "http://" + listener.Addr().String()
 	listener.Close()
 	answer := deliver(newClient(1), call(url, 300*time.Millisecond))
-	if answer.Outcome != Unavailable || answer.Retries == 0 || answer.Err == nil {
+	if answer.Outcome != outcome.Unavailable || answer.Retries == 0 || answer.Failure.Cause != outcome.Refused {
 		t.Errorf("got %+v, want unavailable after retries", answer)
 	}
 }
@@ -122,7 +128,7 @@ func TestAnIdleConnectionThatTheAppClosed(t *testing.T) {
 	defer app.Close()
 	client := newClient(1)
 	for i := range int64(5) {
-		if answer := deliver(client, call(app.URL, 5*time.Second)); answer.Outcome != Answered {
+		if answer := deliver(client, call(app.URL, 5*time.Second)); answer.Outcome != outcome.Answered {
 			t.Fatalf("call %d: %+v", i, answer)
 		}
 		app.CloseClientConnections()
@@ -150,10 +156,10 @@ func TestAnAppThatBeganToAnswerIsNotCalledAgain(t *testing.T) {
 	}))
 	defer app.Close()
 	client := newClient(1)
-	if answer := deliver(client, call(app.URL, 5*time.Second)); answer.Outcome != Answered {
+	if answer := deliver(client, call(app.URL, 5*time.Second)); answer.Outcome != outcome.Answered {
 		t.Fatalf("the first: %+v", answer)
 	}
-	if answer := deliver(client, call(app.URL, 5*time.Second)); answer.Outcome != BadReply || calls.Load() != 2 {
+	if answer := deliver(client, call(app.URL, 5*time.Second)); answer.Outcome != outcome.BadReply || calls.Load() != 2 {
 		t.Errorf("got %+v after %d calls, want a bad reply to the second", answer, calls.Load())
 	}
 }
@@ -163,7 +169,7 @@ func TestAnUncheckedReplyIsNotPassedOn(t *testing.T) {
 	defer app.Close()
 	unchecked := call(app.URL, 5*time.Second)
 	unchecked.Check = nil
-	if answer := deliver(newClient(1), unchecked); answer.Outcome != Answered || answer.Reply != nil {
+	if answer := deliver(newClient(1), unchecked); answer.Outcome != outcome.Answered || answer.Reply != nil {
 		t.Errorf("got %+v, want an answer without a reply", answer)
 	}
 }
@@ -184,11 +190,11 @@ func TestADeadlineIsAcknowledgedOnlyOnceTheAppHasTheMessage(t *testing.T) {
 				late <- a
 			}
 		})
-		if answer := delivery.Wait(t.Context(), slow.Deadline, true); answer.Outcome != Acknowledged || client.Pending() != 1 {
+		if answer := delivery.Wait(t.Context(), slow.Deadline, true); answer.Outcome != outcome.Acknowledged || client.Pending() != 1 {
 			t.Errorf("got %+v with %d pending", answer, client.Pending())
 		}
 		close(release)
-		if answer := <-late; answer.Outcome != BadReply {
+		if answer := <-late; answer.Outcome != outcome.BadReply {
 			t.Errorf("the late failure is told as %+v", answer)
 		}
 	})
@@ -200,7 +206,7 @@ func TestADeadlineIsAcknowledgedOnlyOnceTheAppHasTheMessage(t *testing.T) {
 		defer listener.Close() // it accepts in the kernel, and nobody reads
 		large := call("http://"+listener.Addr().String(), 200*time.Millisecond)
 		large.Body = make([]byte, 32<<20) // more than the socket's buffers take
-		if answer := deliver(newClient(1), large); answer.Outcome != Unavailable {
+		if answer := deliver(newClient(1), large); answer.Outcome != outcome.Unavailable {
 			t.Errorf("got %+v, want unavailable", answer)
 		}
 	})
@@ -210,7 +216,7 @@ func TestADeadlineIsAcknowledgedOnlyOnceTheAppHasTheMessage(t *testing.T) {
 func TestNobodyIsToldOfWhatTheAppDoesNotHave(t *testing.T) {
 	ended := false
 	delivery := &Delivery{done: make(chan struct{}), cancel: func() { ended = true }}
-	if answer := delivery.Wait(t.Context(), time.Now(), true); answer.Outcome != Unavailable || !ended {
+	if answer := delivery.Wait(t.Context(), time.Now(), true); answer.Outcome != outcome.Unavailable || !ended {
 		t.Errorf("got %+v, and the delivery ended: %v", answer, ended)
 	}
 }
@@ -230,7 +236,7 @@ func TestNoProxyOfTheEnvironment(t *testing.T) {
 		}
 	}()
 	// net/http would never send loopback to a proxy; this name is none.
-	if answer := deliver(newClient(1), call("http://app.invalid", 100*time.Millisecond)); answer.Outcome != Unavailable {
+	if answer := deliver(newClient(1), call("http://app.invalid", 100*time.Millisecond)); answer.Outcome != outcome.Unavailable {
 		t.Errorf("got %+v", answer)
 	}
 }
@@ -256,7 +262,7 @@ func TestTheRequestIsWrittenAsItIs(t *testing.T) {
 	}()
 	wanted := call("http://"+listener.Addr().String(), 5*time.Second)
 	wanted.Target = "/a%2fb?c=#d&e=\""
-	if answer := deliver(newClient(1), wanted); answer.Outcome != Answered {
+	if answer := deliver(newClient(1), wanted); answer.Outcome != outcome.Answered {
 		t.Fatalf("got %+v", answer)
 	}
 	want := "POST /a%2fb?c=#d&e=\" HTTP/1.1\r\nHost: " + listener.Addr().String() + "\r\nX-Test: 1\r\nContent-Length: 6\r\n\r\n<xml/>"
@@ -326,7 +332,7 @@ func TestWhatNobodyAskedForIsNoAnswer(t *testing.T) {
 	for n := range 2 {
 		answer := deliver(client, call(app.URL, 5*time.Second))
 		if want := fmt.Sprintf("<xml><n>%d</n></xml>", n+1); string(answer.Reply) != want {
-			t.Errorf("call %d got %q, %v", n, answer.Reply, answer.Err)
+			t.Errorf("call %d got %q, %v", n, answer.Reply, answer.Failure)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -342,7 +348,7 @@ func TestAnAppThatStopsReadingHasAnswered(t *testing.T) {
 	defer app.Close()
 	large := call(app.URL, time.Second)
 	large.Body = make([]byte, 8<<20)
-	if answer := deliver(newClient(1), large); answer.Outcome != BadReply || calls.Load() != 1 {
+	if answer := deliver(newClient(1), large); answer.Outcome != outcome.BadReply || calls.Load() != 1 {
 		t.Errorf("got %+v after %d calls", answer, calls.Load())
 	}
 }
@@ -365,13 +371,13 @@ func TestRepliesTakeRoomAsTheyCome(t *testing.T) {
 	for name, test := range map[string]struct {
 		reply   int
 		room    int64
-		outcome Outcome
+		outcome outcome.Outcome
 	}{
-		"a usual one needs none":     {freeReply - 1, 0, Answered},
-		"a longer one waits":         {freeReply + 1, freeReply, BadReply},
-		"a longer one finds room":    {freeReply + 1, 2 * freeReply, Answered},
-		"the longest one":            {wechat.MaxReplySize, 2 * wechat.MaxReplySize, Answered},
-		"one without bounds is told": {wechat.MaxReplySize + 1, 2 * wechat.MaxReplySize, BadReply},
+		"a usual one needs none":     {freeReply - 1, 0, outcome.Answered},
+		"a longer one waits":         {freeReply + 1, freeReply, outcome.BadReply},
+		"a longer one finds room":    {freeReply + 1, 2 * freeReply, outcome.Answered},
+		"the longest one":            {wechat.MaxReplySize, 2 * wechat.MaxReplySize, outcome.Answered},
+		"one without bounds is told": {wechat.MaxReplySize + 1, 2 * wechat.MaxReplySize, outcome.BadReply},
 	} {
 		t.Run(name, func(t *testing.T) {
 			app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sized(test.reply)) }))
@@ -380,7 +386,7 @@ func TestRepliesTakeRoomAsTheyCome(t *testing.T) {
 			room.free.Store(test.room)
 			answer := deliver(New(1, room), call(app.URL, time.Second))
 			if answer.Outcome != test.outcome || room.free.Load() != test.room {
-				t.Errorf("got %s (%v), and %d of %d bytes are free", answer.Outcome, answer.Err, room.free.Load(), test.room)
+				t.Errorf("got %s (%v), and %d of %d bytes are free", answer.Outcome, answer.Failure, room.free.Load(), test.room)
 			}
 		})
 	}
@@ -437,8 +443,9 @@ func TestErrorsQuoteNothing(t *testing.T) {
 			wanted.Target, wanted.Body = "/weixin?signature=secret", []byte("<xml>secret</xml>")
 			_, wanted.Identity.CA = newSecureApp(t)
 			answer := deliver(newClient(1), wanted)
-			if answer.Err == nil || strings.Contains(answer.Err.Error(), "secret") || strings.Contains(answer.Err.Error(), "127.0.0.1") {
-				t.Errorf("%s: %v", answer.Outcome, answer.Err)
+			told := outcome.Report{Outcome: answer.Outcome, Failure: answer.Failure}
+			if known, ok := outcome.Parse(told.String()); !ok || known != told || told.Explain() == "" {
+				t.Errorf("it tells %q, %q", told, told.Explain())
 			}
 		})
 	}

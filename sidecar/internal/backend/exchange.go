@@ -14,6 +14,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // Bounds of an answer's head. An app may be anybody's: a head of tiny fields takes twenty times its bytes.
@@ -60,9 +63,9 @@ func makeHead(call Call) []byte {
 }
 
 var (
-	errHead    = errors.New("the head of the answer has too many bytes or lines")
-	errUpgrade = errors.New("the app answered with another protocol")
-	errNotHTTP = errors.New("the answer is not HTTP")
+	errHead    = outcome.Failure{Cause: outcome.LongHead}
+	errUpgrade = outcome.Failure{Cause: outcome.Upgrade}
+	errNotHTTP = outcome.Failure{Cause: outcome.NotHTTP}
 )
 
 // readResponse reads the head of the answer, once it is whole and within its bounds. Begun is called with its first byte.
@@ -123,23 +126,28 @@ func headEnd(text []byte) int {
 // judge reads the app's reply and says whether WeChat may have it. Whole says that nothing of it is left to be read.
 func (c *Client) judge(response *http.Response, call Call) (answer Answer, whole bool) {
 	if response.StatusCode > 299 {
-		return Answer{Outcome: BadReply, Err: statusError(response.StatusCode)}, false
+		return badReply(outcome.Failure{Cause: outcome.Status, Number: int64(response.StatusCode)}), false
 	}
-	reply, err := c.readReply(response.Body, call)
+	reply, err := c.readReply(response, call)
+	var failure outcome.Failure
+	errors.As(err, &failure)
 	switch {
-	case call.Check == nil && (err == nil || errors.As(err, new(tooLong))):
-		return Answer{Outcome: Answered}, err == nil
+	case call.Check == nil && (err == nil || failure.Cause == outcome.TooLong):
+		return Answer{Outcome: outcome.Answered}, err == nil
 	case err != nil:
-		return Answer{Outcome: BadReply, Err: err}, false
+		return badReply(failure), false
 	case response.Header.Get("Content-Encoding") != "":
-		err = errCompressed
-	default:
-		err = call.Check(reply)
+		return badReply(outcome.Failure{Cause: outcome.Compressed}), true
 	}
-	if err != nil {
-		return Answer{Outcome: BadReply, Err: err}, true
+	var fault wechat.ReplyFault
+	if errors.As(call.Check(reply), &fault) {
+		return badReply(outcome.Failure{Cause: outcome.Cause(fault)}), true
 	}
-	return Answer{Outcome: Answered, Reply: reply}, true
+	return Answer{Outcome: outcome.Answered, Reply: reply}, true
+}
+
+func badReply(failure outcome.Failure) Answer {
+	return Answer{Outcome: outcome.BadReply, Failure: failure}
 }
 
 // freeReply is how much of each reply needs no room. Bytes.
@@ -147,28 +155,32 @@ const freeReply = 4 << 10
 
 // readReply reads a reply within its bound, and takes room for what has come of it. The room is given back once the reply was
 // read: whoever keeps it counts it.
-func (c *Client) readReply(body io.Reader, call Call) ([]byte, error) {
+func (c *Client) readReply(response *http.Response, call Call) ([]byte, error) {
 	var taken int64
 	defer func() { c.room.Give(taken) }()
-	reply := make([]byte, 0, min(freeReply, call.MaxReply+1))
+	most := call.MaxReply + 1
+	if announced := response.ContentLength; announced >= 0 {
+		most = min(most, announced+1)
+	}
+	reply := make([]byte, 0, min(freeReply, most))
 	for {
 		if len(reply) == cap(reply) {
-			size := min(2*int64(cap(reply)), call.MaxReply+1)
+			size := min(2*int64(cap(reply)), most)
 			if !c.room.Take(size-taken, call.Deadline) {
-				return nil, errNoRoom
+				return nil, outcome.Failure{Cause: outcome.NoRoom}
 			}
 			taken = size
 			reply = append(make([]byte, 0, size), reply...)
 		}
-		n, err := body.Read(reply[len(reply):cap(reply)])
+		n, err := response.Body.Read(reply[len(reply):cap(reply)])
 		reply = reply[:len(reply)+n]
 		switch {
 		case int64(len(reply)) > call.MaxReply:
-			return nil, tooLong(call.MaxReply)
+			return nil, outcome.Failure{Cause: outcome.TooLong, Number: call.MaxReply}
 		case errors.Is(err, io.EOF):
 			return reply, nil
 		case err != nil:
-			return nil, errCutOff
+			return nil, outcome.Failure{Cause: outcome.CutOff}
 		}
 	}
 }

@@ -6,8 +6,9 @@ package backend
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"net/url"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 )
 
 // Identity is how an app is known that is called by HTTPS. The zero Identity is that of an app called in clear.
@@ -16,7 +17,7 @@ type Identity struct {
 	ServerName string // in its certificate; empty is the origin's host
 }
 
-var errNoAuthority = errors.New("no certificate by which the app could be known can be read")
+var errNoAuthority = outcome.Failure{Cause: outcome.NoAuthority}
 
 // config is for one connection to the origin. Without a CA it trusts nobody.
 func (i Identity) config(origin string) (*tls.Config, error) {

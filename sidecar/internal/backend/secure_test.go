@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 )
 
 // newSecureApp is an app with a certificate for example.com and 127.0.0.1, and that certificate in PEM.
@@ -63,12 +65,12 @@ func TestAnAppByHTTPS(t *testing.T) {
 			wanted.Identity = test.identity
 			answer := deliver(newClient(1), wanted)
 			if test.problem == "" {
-				if answer.Outcome != Answered {
+				if answer.Outcome != outcome.Answered {
 					t.Errorf("got %+v, want the reply", answer)
 				}
 				return
 			}
-			if answer.Outcome != Unavailable || answer.Err == nil || !strings.Contains(answer.Err.Error(), test.problem) {
+			if answer.Outcome != outcome.Unavailable || !strings.Contains(explain(answer), test.problem) {
 				t.Errorf("got %+v, want unavailable: %s", answer, test.problem)
 			}
 		})
@@ -81,12 +83,12 @@ func TestAConnectionIsOfOneIdentity(t *testing.T) {
 	client := newClient(1)
 	good := call(app.URL, time.Second)
 	good.Identity = Identity{CA: ca}
-	if answer := deliver(client, good); answer.Outcome != Answered {
+	if answer := deliver(client, good); answer.Outcome != outcome.Answered {
 		t.Fatalf("got %+v", answer)
 	}
 	other := call(app.URL, 200*time.Millisecond)
 	other.Identity = Identity{CA: anotherCA(t)}
-	if answer := deliver(client, other); answer.Outcome != Unavailable {
+	if answer := deliver(client, other); answer.Outcome != outcome.Unavailable {
 		t.Errorf("got %+v over another identity's connection", answer)
 	}
 }

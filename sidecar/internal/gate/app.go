@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"cmp"
 	"net/url"
 	"strconv"
 	"strings"
@@ -38,8 +39,8 @@ func (g *Gate) Original(m Message) Original {
 	}
 	add("timestamp", m.Query.Timestamp)
 	add("nonce", m.Query.Nonce)
-	if m.Query.OpenID == m.Fields.FromUserName { // the query's own is not signed
-		add("openid", m.Query.OpenID)
+	if m.OpenID { // the query's own is not signed
+		add("openid", m.Fields.FromUserName)
 	}
 	if !m.sealed {
 		return Original{Query: strings.Join(query, "&"), Body: m.Body}
@@ -51,12 +52,13 @@ func (g *Gate) Original(m Message) Original {
 	return Original{Query: strings.Join(query, "&"), Body: wechat.RequestEnvelope(m.Form, g.address(m), string(m.encrypt))}
 }
 
-// address is who stands on the envelope, from within it.
+// address is who stands on the envelope, from within it. Samples of Tencent's end in an exception where ToUserName is missing: that
+// of what a suite is told is the suite's id.
 func (g *Gate) address(m Message) []wechat.Address {
 	if g.config.Platform == config.PlatformOpenPlatform && m.Fields.InfoType != "" {
 		return []wechat.Address{{Name: "AppId", Value: m.ReceiverID}}
 	}
-	return []wechat.Address{{Name: "ToUserName", Value: m.Fields.ToUserName}, {Name: "AgentID", Value: m.Fields.AgentID}}
+	return []wechat.Address{{Name: "ToUserName", Value: cmp.Or(m.Fields.ToUserName, m.ReceiverID)}, {Name: "AgentID", Value: m.Fields.AgentID}}
 }
 
 // Seal returns the envelope of an app's reply, encrypted with the key that opened the message; or nil for a message that came in

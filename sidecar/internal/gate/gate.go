@@ -6,6 +6,7 @@
 package gate
 
 import (
+	"cmp"
 	"crypto/rsa"
 	"crypto/sha256"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 // Gate checks callbacks against one configuration and its credentials. It is immutable and safe for concurrent use.
 type Gate struct {
 	config config.Config
+	query  []config.Parameter // of the URL itself
 	pairs  []pair
 }
 
@@ -34,6 +36,7 @@ type pair struct {
 // all the same opens nothing.
 func New(c config.Config, credentials config.Credentials) *Gate {
 	g := &Gate{config: c}
+	g.query, _ = c.Parameters() // validated
 	for _, p := range credentials.Pairs {
 		ready := pair{Pair: p, platformKeys: map[string]*rsa.PublicKey{}}
 		if key, err := wechat.ParseEncodingAESKey(p.EncodingAESKey); err == nil {
@@ -79,8 +82,10 @@ type Message struct {
 	Fields wechat.Fields
 	// ReceiverID is whom the message was encrypted for; empty in plaintext mode.
 	ReceiverID string
-	// PathID stands in the path in place of the placeholder. Nothing authenticates it.
+	// PathID stands in the URL in place of the placeholder. Nothing authenticates it.
 	PathID string
+	// OpenID says that the query named the sender, as that of message push does.
+	OpenID bool
 	// StaleAt is when the timestamp will be too old to be accepted again.
 	StaleAt time.Time
 
@@ -124,6 +129,14 @@ func (m Message) Probe() bool {
 	return strings.HasPrefix(m.Nonce(), config.ProbeNoncePrefix) && (m.URLCheck() || m.Fields.InfoType == config.ProbeInfoType)
 }
 
+// Played reports whether the nonce of a verified callback says that it is not WeChat's.
+func (m Message) Played() bool {
+	return strings.HasPrefix(m.Nonce(), config.ProbeNoncePrefix) || m.Trial()
+}
+
+// Trial reports whether the nonce says that the message was made to see what the app does with it.
+func (m Message) Trial() bool { return strings.HasPrefix(m.Nonce(), config.TrialNoncePrefix) }
+
 // Key tells messages apart, and is the same for every repeat of one, on every replica: the SHA-256 of the endpoint's name and of
 // all that was verified and that WeChat does not change when it repeats a message. What it may change, or is not known to keep,
 // is the timestamp, the nonce, the signatures and how the message is encrypted.
@@ -141,9 +154,9 @@ func (m Message) Key(endpoint string) [sha256.Size]byte {
 // What is refused does not depend on anything that the client says about the mode or the credentials: a mode comes from
 // the configuration, so that leaving parameters out cannot talk the gate down to a weaker check.
 func (g *Gate) Check(r Request, now time.Time) (Message, error) {
-	pathID, ok := g.serves(r.Host, r.Path)
+	pathID, ok := g.serves(r)
 	if !ok {
-		return Message{}, wechat.Refuse(wechat.ReasonUnknownURL, "not the host and path of this endpoint; compare the URL in the console with status.url")
+		return Message{}, wechat.Refuse(wechat.ReasonUnknownURL, "not the host, path and query of this endpoint; compare the URL in the console with status.url")
 	}
 	check := g.check(r.Method)
 	if check == nil {
@@ -175,23 +188,64 @@ func (g *Gate) check(method string) func(Request, string, time.Time) (Message, e
 	return g.checkPlaintext
 }
 
-// serves compares host and path with the configured ones. The path is compared as sent: an encoded slash or a dot segment
-// is another path.
-func (g *Gate) serves(host, path string) (id string, ok bool) {
-	if !g.ServesHost(host) {
+// serves compares host, path and the URL's own query with the configured ones, and returns what stands in place of the placeholder.
+func (g *Gate) serves(r Request) (id string, ok bool) {
+	if !g.ServesHost(r.Host) {
 		return "", false
 	}
-	before, rest, found := strings.Cut(g.config.Path, "$")
+	if id, ok = servesPath(g.config.Path, r.Path); !ok {
+		return "", false
+	}
+	for _, p := range g.query {
+		found, ok := carried(p, r.RawQuery)
+		if !ok {
+			return "", false
+		}
+		id += found // one of them is empty: there is one placeholder
+	}
+	return id, true
+}
+
+// servesPath compares a path with the configured one, as it was sent: an encoded slash or a dot segment is another path.
+func servesPath(configured, path string) (id string, ok bool) {
+	before, after, found := config.CutPlaceholder(configured)
 	if !found {
-		return "", path == g.config.Path || len(path) == len(g.config.Path)+1 && path[len(path)-1] == '/' && path[:len(path)-1] == g.config.Path
+		return "", path == configured || configured != "/" && path == configured+"/"
 	}
-	_, after, _ := strings.Cut(rest, "$") // the placeholder's other end
-	middle, ok := strings.CutPrefix(strings.TrimSuffix(path, "/"), before)
-	if !ok {
-		return "", false
+	id, ok = idBetween(before, after, strings.TrimSuffix(path, "/"))
+	return id, ok && !strings.HasSuffix(path, "//")
+}
+
+// carried reports whether a query has the parameter, and returns what stands in place of a placeholder. That it has others of the
+// same name says nothing: nobody signed them.
+func carried(p config.Parameter, rawQuery string) (id string, ok bool) {
+	before, after, found := config.CutPlaceholder(p.Value)
+	for value := range wechat.Parameters(rawQuery, p.Name) {
+		if !found && value == p.Value {
+			return "", true
+		}
+		if id, ok = idBetween(before, after, value); found && ok {
+			return id, true
+		}
 	}
-	id, ok = strings.CutSuffix(middle, after)
-	return id, ok && isID(id) && !strings.HasSuffix(path, "//")
+	return "", false
+}
+
+// idBetween returns what stands between two texts, and reports whether it is an id.
+func idBetween(before, after, text string) (id string, ok bool) {
+	if id, ok = strings.CutPrefix(text, before); ok {
+		id, ok = strings.CutSuffix(id, after)
+	}
+	return id, ok && isID(id)
+}
+
+// URLQuery is the URL's own query, with the id that a callback had in it.
+func (g *Gate) URLQuery(id string) string {
+	before, after, found := config.CutPlaceholder(g.config.Query)
+	if !found {
+		return g.config.Query
+	}
+	return before + id + after
 }
 
 // ServesHost reports whether a Host header, perhaps with a port, names the configured host.
@@ -213,13 +267,14 @@ func isID(id string) bool {
 // maxClockSkew is how far ahead of this clock another's may be: 5 minutes, however long a message stays fresh.
 const maxClockSkew = 5 * time.Minute
 
-// freshUntil returns when the timestamp will be stale, or refuses it if it is already, or is too far in the future.
-func (g *Gate) freshUntil(timestamp string, now time.Time) (time.Time, error) {
+// freshUntil returns when the timestamp will be stale, or refuses it if it is already, or is too far in the future. The window
+// is for those that the configuration leaves to their kind.
+func (g *Gate) freshUntil(timestamp string, window time.Duration, now time.Time) (time.Time, error) {
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)
 	if err != nil {
 		return time.Time{}, wechat.Refuse(wechat.ReasonMalformed, "the timestamp is not a number of seconds")
 	}
-	sent, window := time.Unix(seconds, 0), g.config.FreshFor()
+	sent, window := time.Unix(seconds, 0), cmp.Or(time.Duration(g.config.Freshness), window)
 	if age := now.Sub(sent); age > window || age < -min(window, maxClockSkew) {
 		return time.Time{}, wechat.Refuse(wechat.ReasonStale, "the timestamp is outside of verification.freshness; if WeChat's own are refused, check the node's clock")
 	}

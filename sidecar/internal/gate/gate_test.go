@@ -117,12 +117,12 @@ func TestPlatformsWithoutURLCheckTakeNoGET(t *testing.T) {
 // TestOriginalHasTheOpenIDOfTheMessage: the query's own is not signed.
 func TestOriginalHasTheOpenIDOfTheMessage(t *testing.T) {
 	gate := newGate()
-	message, err := gate.Check(request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", body: "<xml/>", more: "&openid=oUser"}.gate(), now)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for from, want := range map[string]bool{"oUser": true, "oOther": false} {
-		message.Fields.FromUserName = from
+		body := "<xml><FromUserName>" + from + "</FromUserName></xml>"
+		message, err := gate.Check(request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", body: body, more: "&openid=a&openid=oUser"}.gate(), now)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if query := gate.Original(message).Query; strings.Contains(query, "openid=") != want {
 			t.Errorf("for a message from %s the app is told %s", from, query)
 		}

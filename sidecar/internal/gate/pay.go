@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -31,7 +32,7 @@ func (g *Gate) checkNotification(r Request, _ string, now time.Time) (Message, e
 	if err != nil {
 		return Message{}, err
 	}
-	staleAt, err := g.freshUntil(header.Timestamp, now)
+	staleAt, err := g.freshUntil(header.Timestamp, config.Freshness, now)
 	if err != nil {
 		return Message{}, err
 	}

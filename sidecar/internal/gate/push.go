@@ -16,8 +16,12 @@ import (
 // checkEcho verifies the URL check of message push, which is never encrypted, whatever the mode.
 func (g *Gate) checkEcho(r Request, _ string, now time.Time) (Message, error) {
 	message, err := g.checkTriple(r, now)
-	if err == nil && message.Query.Echostr == "" {
+	switch echostr := message.Query.Echostr; {
+	case err != nil:
+	case echostr == "":
 		err = wechat.Refuse(wechat.ReasonMalformed, "a GET without echostr is no URL check")
+	case strings.Contains(echostr, " "):
+		err = wechat.Refuse(wechat.ReasonMalformed, "the echostr has a space in it, which WeChat's never has")
 	}
 	message.Echo = []byte(message.Query.Echostr)
 	return message, err
@@ -26,7 +30,8 @@ func (g *Gate) checkEcho(r Request, _ string, now time.Time) (Message, error) {
 // checkPlaintext verifies a message in plaintext mode. Nothing of its body is read before the signature holds, which
 // does not cover it.
 //
-// A body of the compatible mode is taken too, without its Encrypt: so a console can be switched before the resource is.
+// A body of the compatible mode is taken too, without its Encrypt: so a console can be switched before the resource is. The body
+// says so itself: no signature covers encrypt_type.
 func (g *Gate) checkPlaintext(r Request, _ string, now time.Time) (Message, error) {
 	message, err := g.checkTriple(r, now)
 	if err != nil {
@@ -41,28 +46,41 @@ func (g *Gate) checkPlaintext(r Request, _ string, now time.Time) (Message, erro
 	if wechat.HasDoctype(message.Body) { // the signature does not cover it, and the app's parser may follow its entities
 		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "the message has a DOCTYPE, which none of WeChat's has")
 	}
-	if message.Query.EncryptType != "" && message.Query.EncryptType != "raw" {
-		message.Body, err = wechat.WithoutEncrypt(message.Body)
-		if errors.Is(err, wechat.ErrNoCleartext) {
-			err = wechat.Refuse(wechat.ReasonWrongMode, "the console sends encrypted messages and this endpoint is in plaintext mode; choose 明文模式 in the console, or set messageMode")
-		}
-		if err != nil {
-			return Message{}, err
-		}
+	message.Body, err = wechat.WithoutEncrypt(message.Body)
+	if errors.Is(err, wechat.ErrNoCleartext) {
+		err = wechat.Refuse(wechat.ReasonWrongMode, "the console sends encrypted messages and this endpoint is in plaintext mode; choose 明文模式 in the console, or set messageMode")
 	}
-	message.Form, message.Fields = wechat.FormOf(message.Body), g.readFields(message.Body)
+	if err != nil {
+		return Message{}, err
+	}
+	message.Form = wechat.FormOf(message.Body)
+	g.readFields(&message, r.RawQuery)
 	return message, nil
 }
 
-// readFields reads what decides about a message. An InfoType is believed on the platforms that have it, and in a document that is
-// no message; the operator's probes have one on every platform, and are known by their nonce too.
-func (g *Gate) readFields(body []byte) wechat.Fields {
-	fields := wechat.ReadFields(body)
+// readFields reads what decides about a message. An InfoType is believed on the platforms that have it, in a document that is no
+// message, and if it was sealed for the platform or suite itself and not for one of its customers; the operator's probes have one
+// on every platform, and are known by their nonce too.
+func (g *Gate) readFields(m *Message, rawQuery string) {
+	m.Fields = wechat.ReadFields(m.Body)
 	has := g.config.Platform == config.PlatformWeCom || g.config.Platform == config.PlatformOpenPlatform
-	if fields.InfoType != config.ProbeInfoType && (!has || fields.MsgType != "") {
-		fields.InfoType = ""
+	own := m.ReceiverID == g.config.AppID || slices.Contains(g.config.ReceiverIDs, m.ReceiverID)
+	if m.Fields.InfoType != config.ProbeInfoType && (!has || !own || m.Fields.MsgType != "") {
+		m.Fields.InfoType = ""
 	}
-	return fields
+	for openID := range wechat.Parameters(rawQuery, "openid") {
+		m.OpenID = m.OpenID || openID == m.Fields.FromUserName
+	}
+}
+
+// freshness is how long an encrypted message may be on its way. What the app must not lose WeChat repeats for a day, and so it does
+// with more of a mini program's events than are known; that it is one is known before its age is judged, because the signature
+// covers all of it.
+func (g *Gate) freshness(fields wechat.Fields) time.Duration {
+	if g.config.Platform == config.PlatformMiniProgram || g.config.MustNotBeLost(fields.MustNotBeLost()) {
+		return config.LongFreshness
+	}
+	return config.Freshness
 }
 
 // checkTriple verifies signature, which covers timestamp and nonce only. Freshness comes before it, because it costs less
@@ -75,7 +93,7 @@ func (g *Gate) checkTriple(r Request, now time.Time) (Message, error) {
 	if query.Signature == "" {
 		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "parameter signature is missing")
 	}
-	staleAt, err := g.freshUntil(query.Timestamp, now)
+	staleAt, err := g.freshUntil(query.Timestamp, config.Freshness, now)
 	if err != nil {
 		return Message{}, err
 	}
@@ -99,7 +117,11 @@ func (g *Gate) checkEncryptedEcho(r Request, pathID string, now time.Time) (Mess
 	if query.Echostr == "" {
 		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "a GET without echostr is no URL check")
 	}
-	message, err := g.open(query, []byte(query.Echostr), pathID, now)
+	echostr := strings.ReplaceAll(query.Echostr, " ", "+") // a + of base64 that was not escaped
+	message, err := g.open(query, []byte(echostr), pathID, now)
+	if err == nil {
+		message.StaleAt, err = g.freshUntil(query.Timestamp, config.Freshness, now)
+	}
 	if err != nil {
 		return Message{}, err
 	}
@@ -137,11 +159,16 @@ func (g *Gate) checkEncrypted(r Request, pathID string, now time.Time) (Message,
 	if err != nil {
 		return Message{}, err
 	}
-	if !slices.ContainsFunc(message.Body, notDigit) { // the echostr of a URL check, from somebody who saw it pass
+	g.readFields(&message, r.RawQuery)
+	switch {
+	case !slices.ContainsFunc(message.Body, notDigit): // the echostr of a URL check, from somebody who saw it pass
 		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "the decrypted message is a number, as an echostr is and no message")
+	case mirrored(message.Fields, message.ReceiverID):
+		return Message{}, wechat.Refuse(wechat.ReasonReflected, "a message from the account itself: an app's reply that is posted back")
 	}
 	message.Form = envelope.Form
-	return message, nil
+	message.StaleAt, err = g.freshUntil(query.Timestamp, g.freshness(message.Fields), now) // last, so that a stale one is known to be WeChat's
+	return message, err
 }
 
 // parseEncryptedQuery refuses a query of plaintext mode. It must: with signature alone, which covers no body, whoever
@@ -151,29 +178,18 @@ func (g *Gate) parseEncryptedQuery(raw string) (wechat.Query, error) {
 	if err != nil {
 		return wechat.Query{}, err
 	}
-	encryptType := "aes"
-	if g.config.Platform == config.PlatformWeCom {
-		encryptType = "" // WeCom knows nothing else, and says nothing
-	}
-	if query.MsgSignature == "" || query.EncryptType != encryptType {
+	if query.MsgSignature == "" {
 		return wechat.Query{}, wechat.Refuse(wechat.ReasonDowngrade, "not an encrypted message, and this endpoint takes no others; compare 消息加解密方式 in the console with messageMode")
 	}
 	return query, nil
 }
 
-// open verifies msg_signature over an encrypted text and decrypts it. Freshness comes last, so that a stale message is
-// known to be WeChat's.
+// open verifies msg_signature over an encrypted text and decrypts it.
 func (g *Gate) open(query wechat.Query, encrypted []byte, pathID string, now time.Time) (Message, error) {
 	message, err := g.decrypt(query, encrypted, now)
-	switch {
-	case err != nil:
-		return Message{}, err
-	case !g.receives(message.ReceiverID, pathID):
-		return Message{}, wechat.Refuse(wechat.ReasonWrongReceiver, "encrypted for an account that is not among receiverIDs")
-	case mirrored(message.Fields, message.ReceiverID):
-		return Message{}, wechat.Refuse(wechat.ReasonReflected, "a message from the account itself: an app's reply that is posted back")
+	if err == nil && !g.receives(message.ReceiverID, pathID) {
+		err = wechat.Refuse(wechat.ReasonWrongReceiver, "encrypted for an account that is not among receiverIDs")
 	}
-	message.StaleAt, err = g.freshUntil(query.Timestamp, now)
 	return message, err
 }
 
@@ -204,7 +220,7 @@ func (g *Gate) decrypt(query wechat.Query, encrypted []byte, now time.Time) (Mes
 			reflected = p.key.Marked(opened.Random)
 			message = Message{
 				Query: query, Generation: p.Generation, Body: opened.Message, ReceiverID: opened.ReceiverID,
-				Fields: g.readFields(opened.Message), pair: p, sealed: true, encrypt: encrypted,
+				pair: p, sealed: true, encrypt: encrypted,
 			}
 		}
 	}
@@ -225,7 +241,10 @@ func (g *Gate) receives(receiverID, pathID string) bool {
 		return receiverID == g.config.AppID
 	}
 	return slices.ContainsFunc(g.config.ReceiverIDs, func(accepted string) bool {
-		if accepted == config.PlaceholderCorpID {
+		switch accepted {
+		case config.AnyReceiver:
+			return true
+		case config.PlaceholderCorpID:
 			return pathID != "" && receiverID == pathID
 		}
 		return receiverID == accepted

@@ -150,22 +150,31 @@ func TestCheckEncrypted(t *testing.T) {
 		"signed over another text":                 {func(m *sealedMessage) { m.signed = "another" }, wechat.ReasonBadSignature},
 		"encrypted with another pair's key":        {func(m *sealedMessage) { m.key = olderKey }, wechat.ReasonUndecryptable},
 		"signed as in plaintext mode":              {func(m *sealedMessage) { m.without = true }, wechat.ReasonDowngrade},
-		"that says it is not encrypted":            {func(m *sealedMessage) { m.more = "&encrypt_type=raw" }, wechat.ReasonDowngrade},
-		"that does not say it is encrypted":        {func(m *sealedMessage) { m.more = "" }, wechat.ReasonDowngrade},
+		"that says it is not encrypted":            {func(m *sealedMessage) { m.more = "&encrypt_type=raw" }, ""},
+		"that does not say it is encrypted":        {func(m *sealedMessage) { m.more = "" }, ""},
 		"as in plaintext mode, signed and said":    {func(m *sealedMessage) { m.without, m.more = true, "" }, wechat.ReasonDowngrade},
 		"for another account":                      {func(m *sealedMessage) { m.receiver = "wx2" }, wechat.ReasonWrongReceiver},
 		"for nobody":                               {func(m *sealedMessage) { m.receiver = "" }, wechat.ReasonWrongReceiver},
 		"for nobody, where that is accepted":       {func(m *sealedMessage) { m.receiver, m.config.ReceiverIDs = "", []string{""} }, ""},
 		"for the AppID, where others are accepted": {func(m *sealedMessage) { m.config.ReceiverIDs = []string{"wx2"} }, wechat.ReasonWrongReceiver},
 		"for the id of the path":                   {func(m *sealedMessage) { corp(m, "/$CORPID$"); m.path, m.receiver = "/ww1", "ww1" }, ""},
-		"for another id than the path's":           {func(m *sealedMessage) { corp(m, "/$CORPID$"); m.path, m.receiver = "/ww1", "ww2" }, wechat.ReasonWrongReceiver},
-		"for nobody, where the path has no id":     {func(m *sealedMessage) { corp(m, "/weixin"); m.receiver = "" }, wechat.ReasonWrongReceiver},
-		"that is an echostr":                       {func(m *sealedMessage) { m.text = "5921731" }, wechat.ReasonMalformed},
-		"that is nothing":                          {func(m *sealedMessage) { m.text = "" }, wechat.ReasonMalformed},
-		"that is a word":                           {func(m *sealedMessage) { m.text = "word" }, ""},
-		"as old as allowed":                        {func(m *sealedMessage) { m.age = 5 * time.Minute }, ""},
-		"a second older":                           {func(m *sealedMessage) { m.age = 5*time.Minute + time.Second }, wechat.ReasonStale},
-		"a second too early":                       {func(m *sealedMessage) { m.age = -5*time.Minute - time.Second }, wechat.ReasonStale},
+		"for the id of the query": {func(m *sealedMessage) {
+			corp(m, "/corp")
+			m.config.Query, m.more, m.path, m.receiver = "id=/$CORPID$", "&id=%2Fww1", "/corp", "ww1"
+		}, ""},
+		"for another id than the query's": {func(m *sealedMessage) {
+			corp(m, "/corp")
+			m.config.Query, m.more, m.path, m.receiver = "id=/$CORPID$", "&id=/ww1", "/corp", "ww2"
+		}, wechat.ReasonWrongReceiver},
+		"for anybody":                          {func(m *sealedMessage) { m.receiver, m.config.ReceiverIDs = "ww7", []string{"ww1", config.AnyReceiver} }, ""},
+		"for another id than the path's":       {func(m *sealedMessage) { corp(m, "/$CORPID$"); m.path, m.receiver = "/ww1", "ww2" }, wechat.ReasonWrongReceiver},
+		"for nobody, where the path has no id": {func(m *sealedMessage) { corp(m, "/weixin"); m.receiver = "" }, wechat.ReasonWrongReceiver},
+		"that is an echostr":                   {func(m *sealedMessage) { m.text = "5921731" }, wechat.ReasonMalformed},
+		"that is nothing":                      {func(m *sealedMessage) { m.text = "" }, wechat.ReasonMalformed},
+		"that is a word":                       {func(m *sealedMessage) { m.text = "word" }, ""},
+		"as old as allowed":                    {func(m *sealedMessage) { m.age = 5 * time.Minute }, ""},
+		"a second older":                       {func(m *sealedMessage) { m.age = 5*time.Minute + time.Second }, wechat.ReasonStale},
+		"a second too early":                   {func(m *sealedMessage) { m.age = -5*time.Minute - time.Second }, wechat.ReasonStale},
 		"a second too early, where a message lasts a day": {func(m *sealedMessage) {
 			m.config.Freshness, m.age = config.Duration(24*time.Hour), -5*time.Minute-time.Second
 		}, wechat.ReasonStale},
@@ -410,11 +419,117 @@ func TestPlaceholder(t *testing.T) {
 		"another beginning":           {"/a/$APPID$", "/b/wx1", "", false},
 		"another end":                 {"/a/$APPID$/b", "/a/wx1/c", "", false},
 		"an id longer than any known": {"/a/$APPID$", "/a/" + strings.Repeat("w", 65), "", false},
+		"the first segment":           {"/$APPID$/callback", "/wx1/callback", "wx1", true},
+		"alone":                       {"/$APPID$", "/wx1", "wx1", true},
+		"alone, and nothing":          {"/$APPID$", "/", "", false},
+		"alone, and a file":           {"/$APPID$", "/MP_verify_a.txt", "", false},
+		"the root":                    {"/", "/", "", true},
+		"below the root":              {"/", "/a", "", false},
+		"twice the root":              {"/", "//", "", false},
+		"a trailing slash":            {"/a", "/a/", "", true},
+		"below":                       {"/a", "/a/b", "", false},
+		"beside":                      {"/a", "/ab", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			gate := New(config.Config{Path: test.pattern}, config.Credentials{})
-			if id, ok := gate.serves("", test.path); ok != test.ok || ok && id != test.id {
+			if id, ok := gate.serves(Request{Path: test.path}); ok != test.ok || ok && id != test.id {
 				t.Errorf("got %q %v", id, ok)
+			}
+		})
+	}
+}
+
+func TestQuery(t *testing.T) {
+	for name, test := range map[string]struct {
+		configured, query, id, told string
+		ok                          bool
+	}{
+		"as it is":                  {"id=5&a=b", "id=5&a=b&signature=1", "", "id=5&a=b", true},
+		"in another order":          {"id=5&a=b", "signature=1&a=b&id=5", "", "id=5&a=b", true},
+		"escaped otherwise":         {"path=/a%2Fb", "path=%2fa/b", "", "path=/a%2Fb", true},
+		"beside another value":      {"id=5", "id=4&id=5&id=%zz", "", "id=5", true},
+		"without a value":           {"flag", "flag=", "", "flag", true},
+		"without one":               {"id=5&a=b", "id=5", "", "", false},
+		"with another value":        {"id=5", "id=55", "", "", false},
+		"with a value in capitals":  {"id=a", "id=A", "", "", false},
+		"nothing":                   {"id=5", "", "", "", false},
+		"an id":                     {"id=$APPID$&a=b", "id=wx1&a=b", "wx1", "id=wx1&a=b", true},
+		"an id behind a slash":      {"appid=/$APPID$", "appid=%2Fwx1", "wx1", "appid=/wx1", true},
+		"an id between texts":       {"id=a-$CORPID$-b", "id=a-ww1-b", "ww1", "id=a-ww1-b", true},
+		"the first that is an id":   {"id=/$APPID$", "id=/&id=/%2e%2e&id=/wx1&id=/wx2", "wx1", "id=/wx1", true},
+		"no id":                     {"id=/$APPID$", "id=/", "", "", false},
+		"an id without its slash":   {"id=/$APPID$", "id=wx1", "", "", false},
+		"an id that holds a query":  {"id=$APPID$", "id=wx1%26admin=1", "", "", false},
+		"an id that holds a header": {"id=$APPID$", "id=wx1%0d%0aX:1", "", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gate := New(config.Config{Path: "/a", Query: test.configured}, config.Credentials{})
+			id, ok := gate.serves(Request{Path: "/a", RawQuery: test.query})
+			if ok != test.ok || ok && (id != test.id || gate.URLQuery(id) != test.told) {
+				t.Errorf("got %q %v, and %q is told", id, ok, gate.URLQuery(id))
+			}
+		})
+	}
+}
+
+// TestFreshness: what WeChat repeats for a day is taken for one, where its kind is known before its age is judged; of nothing else is
+// a captured request good for longer than five minutes.
+func TestFreshness(t *testing.T) {
+	const short, day = 5 * time.Minute, 25 * time.Hour
+	for name, test := range map[string]struct {
+		platform, mode, text string
+		want                 time.Duration
+	}{
+		"a text":                            {config.PlatformOfficialAccount, config.ModeEncrypted, "<xml><MsgType>text</MsgType></xml>", short},
+		"an event":                          {config.PlatformOfficialAccount, config.ModeCompatible, "<xml><MsgType>event</MsgType><Event>subscribe</Event></xml>", short},
+		"a payment":                         {config.PlatformOfficialAccount, config.ModeEncrypted, "<xml><MsgType>event</MsgType><Event>xpay_goods_deliver_notify</Event></xml>", day},
+		"a message that cannot be read":     {config.PlatformOfficialAccount, config.ModeEncrypted, "<xml><New/><MsgType>text</MsgType></xml>", day},
+		"a text to a mini program":          {config.PlatformMiniProgram, config.ModeEncrypted, `{"MsgType":"text"}`, day},
+		"a shop's event":                    {config.PlatformShop, "", `{"MsgType":"event","Event":"a"}`, day},
+		"a message to a WeCom app":          {config.PlatformWeCom, "", "<xml><MsgType>text</MsgType></xml>", short},
+		"a command to a suite":              {config.PlatformWeCom, "", "<xml><SuiteId>wx1</SuiteId><InfoType>suite_ticket</InfoType></xml>", day},
+		"a ticket":                          {config.PlatformOpenPlatform, "", "<xml><AppId>wx1</AppId><InfoType>component_verify_ticket</InfoType></xml>", day},
+		"a text to a platform's authorizer": {config.PlatformOpenPlatform, "", "<xml><MsgType>text</MsgType></xml>", day},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for age, fresh := range map[time.Duration]bool{test.want: true, test.want + time.Second: false} {
+				m := newSealedMessage()
+				m.config.Platform, m.config.MessageMode, m.text, m.age = test.platform, test.mode, test.text, age
+				if _, message, err := m.check(t); (err == nil) != fresh || fresh && !message.StaleAt.Equal(now) {
+					t.Errorf("%v old: stale at %v, %v", age, message.StaleAt, err)
+				}
+			}
+			m := newSealedMessage()
+			m.config.Platform, m.config.MessageMode, m.text, m.age = test.platform, test.mode, test.text, time.Minute
+			m.config.Freshness = config.Duration(30 * time.Second)
+			_, message, err := m.check(t)
+			expectRefusal(t, message, err, wechat.ReasonStale) // as it is configured, whatever the kind
+		})
+	}
+}
+
+// TestAnInfoTypeIsThePlatformsOwn: it is sealed for the platform or suite, and not for a customer or for anybody.
+func TestAnInfoTypeIsThePlatformsOwn(t *testing.T) {
+	for name, test := range map[string]struct {
+		receiver  string
+		receivers []string
+		want      string
+	}{
+		"for the AppID":                {"wx1", nil, "suite_ticket"},
+		"for one that is listed":       {"suite", []string{"suite", "corp"}, "suite_ticket"},
+		"for the id of the path":       {"ww1", []string{config.PlaceholderCorpID}, ""},
+		"for anybody":                  {"ww7", []string{config.AnyReceiver}, ""},
+		"for the AppID among anybody":  {"wx1", []string{config.AnyReceiver}, "suite_ticket"},
+		"for a listed one beside any":  {"suite", []string{"suite", config.AnyReceiver}, "suite_ticket"},
+		"for another one beside a few": {"ww7", []string{"suite", config.AnyReceiver}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newSealedMessage()
+			m.config.Platform, m.config.MessageMode, m.config.Path, m.path = config.PlatformWeCom, "", "/$CORPID$", "/ww1"
+			m.config.ReceiverIDs, m.receiver, m.more = test.receivers, test.receiver, ""
+			m.text = "<xml><SuiteId>suite</SuiteId><InfoType>suite_ticket</InfoType></xml>"
+			if _, message, err := m.check(t); err != nil || message.Fields.InfoType != test.want {
+				t.Errorf("InfoType %q, %v", message.Fields.InfoType, err)
 			}
 		})
 	}

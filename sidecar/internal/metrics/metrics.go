@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -26,14 +27,8 @@ type Metrics struct {
 	Backend      prometheus.Histogram // seconds
 	LastVerified prometheus.Gauge     // seconds since 1970
 	LateFailures prometheus.Counter
+	Unreadable   prometheus.Counter
 }
-
-// Outcomes of a callback that was verified, beside those of the backend.
-const (
-	OutcomeURLCheck  = "url_check"
-	OutcomeProbe     = "probe" // of the operator, or of kubectl wechat verify
-	OutcomeDiscarded = "discarded"
-)
 
 // Gauges are read when the metrics are scraped.
 type Gauges struct {
@@ -42,7 +37,6 @@ type Gauges struct {
 	EvictedBindings func() float64
 	EvictedReplies  func() float64
 	StaleConfig     func() float64 // 1 while the files on disk are not the ones served
-	BackendOutcomes []string
 	RefusalReasons  []wechat.Reason
 }
 
@@ -83,8 +77,12 @@ func New(g Gauges) *Metrics {
 			Name: "wechat_sidecar_backend_late_failures_total",
 			Help: "Calls that failed after WeChat had been answered success in the app's place: their messages may be lost.",
 		}),
+		Unreadable: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wechat_sidecar_unreadable_total",
+			Help: "Verified messages of which nobody knows what kind they are: no rule matches them, and WeChat is told that they were taken only if the app takes them.",
+		}),
 	}
-	m.registry.MustRegister(m.Callbacks, m.Refused, m.Retries, m.Repeats, m.Unverified, m.Backend, m.LastVerified, m.LateFailures,
+	m.registry.MustRegister(m.Callbacks, m.Refused, m.Retries, m.Repeats, m.Unverified, m.Backend, m.LastVerified, m.LateFailures, m.Unreadable,
 		gauge("wechat_sidecar_in_flight", "Calls to the app that go on.", g.InFlight),
 		gauge("wechat_sidecar_bindings", "Signatures that are remembered with their first use.", g.Bindings),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
@@ -99,8 +97,8 @@ func New(g Gauges) *Metrics {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	for _, outcome := range append(g.BackendOutcomes, OutcomeURLCheck, OutcomeProbe, OutcomeDiscarded) {
-		m.Callbacks.WithLabelValues(outcome)
+	for _, o := range outcome.All {
+		m.Callbacks.WithLabelValues(string(o))
 	}
 	for _, reason := range g.RefusalReasons {
 		m.Refused.WithLabelValues(string(reason))

@@ -7,7 +7,6 @@ package policy
 
 import (
 	"cmp"
-	"strings"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
@@ -40,7 +39,7 @@ func Decide(c config.Config, f wechat.Fields) Decision {
 		break
 	}
 	d.Backend.Payload = cmp.Or(d.Backend.Payload, config.PayloadDecrypted)
-	d.Backend.OnDeadline = cmp.Or(d.Backend.OnDeadline, onDeadline(c.Platform, f))
+	d.Backend.OnDeadline = cmp.Or(d.Backend.OnDeadline, onDeadline(c, f))
 	d.Backend.Deadline = cmp.Or(d.Backend.Deadline, deadline(c.Platform, f))
 	if c.Platform == config.PlatformPay {
 		d.Backend.OnDeadline = config.OnDeadlineFail // a payment is never acknowledged for the app
@@ -75,18 +74,11 @@ func deadline(platform string, f wechat.Fields) config.Duration {
 	return config.Duration(4500 * time.Millisecond)
 }
 
-// onDeadline is Fail for what WeChat repeats for hours and the app must not lose, and Acknowledge for what a user waits
-// for, who would read that the account is out of order.
-func onDeadline(platform string, f wechat.Fields) string {
-	switch {
-	case platform == config.PlatformPay, platform == config.PlatformShop, platform == config.PlatformOpenPlatform, f.InfoType != "", aboutMoney(f.Event):
+// onDeadline is Fail for what the app must not lose, and Acknowledge for what a user waits for, who would read that the account is
+// out of order.
+func onDeadline(c config.Config, f wechat.Fields) string {
+	if c.MustNotBeLost(f.MustNotBeLost()) {
 		return config.OnDeadlineFail
 	}
 	return config.OnDeadlineAcknowledge
-}
-
-// aboutMoney reports whether an event tells of a payment, or of goods to be delivered for one: virtual payment (xpay_…),
-// mini games (minigame_…_deliver_notify) and payments through the platform (funds_order_…).
-func aboutMoney(event string) bool {
-	return strings.HasPrefix(event, "xpay_") || strings.HasPrefix(event, "funds_order_") || strings.HasSuffix(event, "_deliver_notify")
 }

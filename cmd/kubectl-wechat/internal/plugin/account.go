@@ -28,7 +28,7 @@ type account struct {
 	mode     v1alpha1.MessageMode
 	// receivers are accepted at the end of an encrypted message; none when nobody has said.
 	receivers []string
-	// freshness is how old a callback may be.
+	// freshness is how old a callback may be; zero leaves it to its kind.
 	freshness time.Duration
 }
 
@@ -44,21 +44,15 @@ func accountOf(o options, endpoint *v1alpha1.WeChatEndpoint) account {
 		if o.receiverID != "" {
 			a.receivers = []string{o.receiverID}
 		}
-		return a.withFreshness(nil)
+		return a
 	}
 	spec := endpoint.Spec
 	a := account{platform: spec.Platform, mode: spec.MessageMode, receivers: spec.ReceiverIDs}
 	if len(a.receivers) == 0 {
 		a.receivers = []string{spec.AppID}
 	}
-	return a.withFreshness(endpoint)
-}
-
-// withFreshness sets the window of the endpoint, or else the platform's own.
-func (a account) withFreshness(endpoint *v1alpha1.WeChatEndpoint) account {
-	a.freshness = config.DefaultFreshness(string(a.platform), string(a.mode))
-	if endpoint != nil && endpoint.Spec.Verification.Freshness != nil {
-		a.freshness = endpoint.Spec.Verification.Freshness.Duration
+	if spec.Verification.Freshness != nil {
+		a.freshness = spec.Verification.Freshness.Duration
 	}
 	return a
 }

@@ -4,6 +4,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -156,8 +157,10 @@ func age(timestamp string, now time.Time, freshness time.Duration) finding {
 	switch {
 	case old < 0:
 		said = fmt.Sprintf("signed at %s, %v ahead of this computer's clock", sent.Format(time.RFC3339), -old)
-	case old > freshness:
-		said += fmt.Sprintf("; the sidecar would refuse it by now, after %v", freshness)
+	case freshness == 0 && old > config.Freshness && old <= config.LongFreshness:
+		said += fmt.Sprintf("; the sidecar would refuse it by now, after %v, unless it is one that WeChat repeats for a day", config.Freshness)
+	case old > cmp.Or(freshness, config.LongFreshness):
+		said += fmt.Sprintf("; the sidecar would refuse it by now, after %v", cmp.Or(freshness, config.LongFreshness))
 	}
 	return found("%s", said)
 }

@@ -126,7 +126,7 @@ func TestOpenExplainsEachStep(t *testing.T) {
 		"a query of plaintext mode": {capturePost(t, sealedSender(), wechattest.WithoutParameter("msg_signature")),
 			before + "signature FAILED, base64 not tried, key not tried, " + tail, []string{"no msg_signature", "消息加解密方式"}, false},
 		"a query that was escaped for HTML": {capturePost(t, sealedSender(), wechattest.WithQuery("signature=a&amp;nonce=1")),
-			"query FAILED, age not tried, body not tried, envelope not tried, signature not tried, base64 not tried, key not tried, " + tail, []string{"semicolon", "&amp;"}, false},
+			"query FAILED, age not tried, body not tried, envelope not tried, signature not tried, base64 not tried, key not tried, " + tail, []string{"parameter timestamp must be there", "&amp;"}, false},
 		"a text with a space in it": {signed(encrypt[:40] + " " + encrypt[41:]),
 			before + "signature ok, base64 FAILED, key not tried, " + tail, []string{"which turns + into a space"}, false},
 		"a text that is not base64": {signed("!" + encrypt[1:]),

@@ -4,6 +4,7 @@
 package plugin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -56,7 +57,7 @@ func (p *payOpening) tellAge() finding {
 	if p.headless() {
 		return skipped("the timestamp stands in the headers")
 	}
-	return age(p.header.Timestamp, p.now, p.account.freshness)
+	return age(p.header.Timestamp, p.now, cmp.Or(p.account.freshness, config.Freshness))
 }
 
 func (p *payOpening) findSerial() finding {

@@ -66,7 +66,7 @@ func (p *pushOpening) readQuery() finding {
 	}
 	var names []string
 	for _, one := range []struct{ name, value string }{
-		{"signature", p.query.Signature}, {"msg_signature", p.query.MsgSignature}, {"echostr", p.query.Echostr}, {"openid", p.query.OpenID},
+		{"signature", p.query.Signature}, {"msg_signature", p.query.MsgSignature}, {"echostr", p.query.Echostr},
 	} {
 		if one.value != "" {
 			names = append(names, one.name)

@@ -1,0 +1,93 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package outcome
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+)
+
+// Failure is why an app's answer did not reach WeChat. It is an error that holds no byte of a message, a reply or an address.
+type Failure struct {
+	Cause Cause
+	// Number is the status of a Status, and the bound in bytes of a TooLong; zero otherwise.
+	Number int64
+}
+
+// Cause is one of a closed list.
+type Cause string
+
+// Causes from the call of the app.
+const (
+	NoName           Cause = "no_name"
+	Refused          Cause = "refused"
+	UnknownAuthority Cause = "unknown_authority"
+	NoAuthority      Cause = "no_authority"
+	WrongName        Cause = "wrong_name"
+	BadCertificate   Cause = "bad_certificate"
+	NotTLS           Cause = "not_tls"
+	TLS              Cause = "tls"
+	Ended            Cause = "ended"
+	Late             Cause = "late"
+	Closed           Cause = "closed"
+	NotHTTP          Cause = "not_http"
+	LongHead         Cause = "long_head"
+	Upgrade          Cause = "upgrade"
+)
+
+// Causes from its answer. Those of the reply itself are wechat.ReplyFaults.
+const (
+	Status     Cause = "status"
+	Compressed Cause = "compressed"
+	CutOff     Cause = "cut_off"
+	NoRoom     Cause = "no_room"
+	TooLong    Cause = "too_long"
+)
+
+var ofCall = map[Cause]string{
+	NoName:           "its name cannot be resolved; see whether the Service exists, and the cluster's DNS",
+	Refused:          "it refuses connections; see whether its pods run and listen on the Service's targetPort",
+	UnknownAuthority: "its certificate is signed by an unknown authority; compare it with backend.tls.caBundle",
+	NoAuthority:      "no certificate by which it could be known can be read; see backend.tls.caBundle",
+	WrongName:        "its certificate is not valid for the name that is asked for; set backend.tls.serverName to a name in it",
+	BadCertificate:   "its certificate is not valid now, or not for this use; renew it",
+	NotTLS:           "it does not answer with TLS; take backend.tls away, or name the port that has it",
+	TLS:              "it ended the TLS handshake; see its log",
+	Ended:            "the call was ended",
+	Late:             "it did not answer in time; see whether its pods are ready",
+	Closed:           "the connection was closed; see its log",
+	NotHTTP:          "it does not answer with HTTP; see whether the port is that of the app",
+	LongHead:         "the head of its answer has too many bytes or lines",
+	Upgrade:          "it answered with another protocol",
+}
+
+// ofAnswer has # for the Number.
+var ofAnswer = map[Cause]string{
+	Status:     "the app answered with status #, and WeChat takes 200 only; see the app's log, and backend.path for the path that it is called with",
+	Compressed: "the app's reply is compressed, which WeChat does not read; turn compression off for this path",
+	CutOff:     "the app's reply broke off, or is not HTTP; see the app's log",
+	NoRoom:     "the sidecar had no memory for a reply of that size; raise the limit in sidecar.resources, or let the app answer with less",
+	TooLong:    "the app's reply is longer than # bytes, which is all that is passed on here; let it answer with less",
+}
+
+// Error is the cause as a clause, with what to do about it.
+func (f Failure) Error() string {
+	if text, ok := ofCall[f.Cause]; ok {
+		return text
+	}
+	if text, ok := ofAnswer[f.Cause]; ok {
+		return strings.Replace(text, "#", strconv.FormatInt(f.Number, 10), 1)
+	}
+	return wechat.ReplyFault(f.Cause).Error()
+}
+
+// ofCall reports whether no answer came.
+func (c Cause) ofCall() bool { return ofCall[c] != "" }
+
+func (c Cause) known() bool {
+	return ofCall[c] != "" || ofAnswer[c] != "" || slices.Contains(wechat.ReplyFaults, wechat.ReplyFault(c))
+}

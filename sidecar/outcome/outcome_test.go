@@ -1,0 +1,53 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package outcome
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+)
+
+// TestEveryReportIsReadAsItWasWritten, and says what to do where something is to be done.
+func TestEveryReportIsReadAsItWasWritten(t *testing.T) {
+	causes := slices.Collect(maps.Keys(ofCall))
+	causes = slices.AppendSeq(causes, maps.Keys(ofAnswer))
+	for _, fault := range wechat.ReplyFaults {
+		causes = append(causes, Cause(fault))
+	}
+	reports := []Report{
+		{Outcome: Answered, Took: 12 * time.Millisecond}, {Outcome: URLCheck}, {Outcome: Probe}, {Outcome: Discarded},
+		{Outcome: Acknowledged, Took: 6 * time.Second}, {Outcome: TimedOut}, {Outcome: Overloaded},
+	}
+	for _, cause := range causes {
+		reports = append(reports, Report{Outcome: BadReply, Failure: Failure{Cause: cause, Number: 404}}, Report{Outcome: Unavailable, Failure: Failure{Cause: cause}, Took: time.Second})
+	}
+	for _, report := range reports {
+		if got, ok := Parse(report.String()); !ok || got != report {
+			t.Errorf("%q is read as %+v, %v", report, got, ok)
+		}
+		good := slices.Contains([]Outcome{Answered, URLCheck, Probe, Discarded}, report.Outcome)
+		if text := report.Explain(); (text == "") != good || strings.Contains(text, "#") || strings.HasSuffix(text, ": ") {
+			t.Errorf("%q is explained by %q", report, text)
+		}
+	}
+	if text := (Report{Outcome: BadReply, Failure: Failure{Status, 302}}).Explain(); !strings.Contains(text, "status 302") {
+		t.Errorf("a redirect is explained by %q", text)
+	}
+}
+
+// TestParseTakesNothingElse: the header comes from a server that may be anybody's.
+func TestParseTakesNothingElse(t *testing.T) {
+	for _, value := range []string{
+		"", "ok", "Answered", "answered; cause=secret", "answered; secret=1", "answered; number=a", "answered; number=99999999999", "bad_reply; cause", "answered, answered",
+	} {
+		if report, ok := Parse(value); ok {
+			t.Errorf("%q is read as %+v", value, report)
+		}
+	}
+}

@@ -67,7 +67,7 @@ func TestFloods(t *testing.T) {
 		"small requests with a bad signature":  {32, bodies(xml("<Encrypt>QUFB</Encrypt>"))},
 		"another path":                         {32, lines("GET /other HTTP/1.1\r\nHost: a\r\n\r\n")},
 		"heads of tiny fields, stalled bodies": {400, heads("POST /weixin HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n"+tiny(3000)+"\r\n", true)},
-		"heads of tiny fields, unfinished":     {1000, heads("POST /weixin HTTP/1.1\r\nHost: a\r\n"+tiny(3000), true)},
+		"heads of tiny fields, unfinished":     {400, heads("POST /weixin HTTP/1.1\r\nHost: a\r\n"+tiny(3000), true)},
 		"heads of few fields, stalled bodies":  {600, heads("POST "+forgedURI+" HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n"+tiny(60)+"\r\n", true)},
 		"heads of 8 KiB, unfinished":           {1500, heads("POST /weixin HTTP/1.1\r\nHost: a\r\nA: "+strings.Repeat("a", 8000), true)},
 		"heads byte by byte":                   {600, slowHeads},
@@ -169,7 +169,7 @@ func heads(text string, keep bool) func(context.Context, *pod, *atomic.Int64) {
 				stop := context.AfterFunc(ctx, func() { c.Close() })
 				drain(c)
 				stop()
-				time.Sleep(50 * time.Millisecond) // so that it is the sidecar that is at its limit, and not this machine
+				time.Sleep(200 * time.Millisecond) // so that it is the sidecar that is at its limit, and not this machine
 			}
 			c.Close()
 		}

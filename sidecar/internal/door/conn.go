@@ -62,7 +62,15 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) readBody(p []byte) (int, error) {
 	n, err := c.Conn.Read(p[:min(int64(len(p)), c.body)])
 	c.body -= int64(n)
+	c.arrive()
 	return n, err
+}
+
+// arrive takes note of a request that is there with all its body: nobody waits for the client any more.
+func (c *conn) arrive() {
+	if c.body == 0 {
+		c.move(nil)
+	}
 }
 
 // readHead reads on until the head is whole. What has come of it is kept when the read is interrupted.
@@ -78,6 +86,7 @@ func (c *conn) readHead() error {
 			c.whole = taken + int(min(c.body, int64(len(c.buffer)-taken)))
 			c.body -= int64(c.whole - taken)
 			c.head = head{}
+			c.arrive()
 			return nil
 		}
 		if len(c.buffer) == cap(c.buffer) {
@@ -118,7 +127,7 @@ func (c *conn) begin() {
 	c.began = time.Now()
 	c.door.mu.Lock()
 	defer c.door.mu.Unlock()
-	if c.list == &c.door.idle {
+	if c.list == &c.door.idle || c.list == &c.door.silent {
 		c.stand(&c.door.unfinished)
 	}
 }

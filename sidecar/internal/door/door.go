@@ -6,9 +6,10 @@
 //
 // net/http alone bounds the bytes of a head, of which each can be a header field of its own and take a hundred; and it keeps
 // every connection that sends nothing for as long as one that is used. Here a head is read to its end before net/http sees a
-// byte of it, and where there are too many connections, strangers' go first: one that was answered and sends nothing, then one that
-// keeps others waiting for the rest of its request, and only then one that has brought a genuine request before; of each the oldest.
-// A connection whose request has arrived whole is never closed: somebody works on the answer.
+// byte of it, and where there are too many connections, a stranger's goes: one that was answered, one that has sent nothing yet, or
+// one that keeps others waiting for the rest of its request, whichever of these there are most of, and of them the oldest. So
+// whoever floods in one of these ways pushes out his own. Only when no stranger waits, one goes that has brought a genuine
+// request before. A connection whose request has arrived whole is never closed: somebody works on the answer.
 package door
 
 import (
@@ -36,9 +37,10 @@ type Listener struct {
 	bounds Bounds
 
 	mu sync.Mutex
-	// Open connections stand in at most one of the lists, the oldest first: strangers' that were answered and send nothing, strangers'
-	// whose request is on its way, and those that have brought a genuine one before and that nobody works for now.
-	idle, unfinished, proven list.List
+	// Open connections stand in at most one of the lists, the oldest first: strangers' that were answered and send nothing, that have
+	// not sent anything yet, and whose request is on its way; and those that have brought a genuine one before and that nobody works
+	// for now.
+	idle, silent, unfinished, proven list.List
 
 	open   int
 	left   *sync.Cond // a connection was closed, or may be
@@ -73,7 +75,8 @@ func (l *Listener) Serve(server *http.Server) error {
 
 type key struct{}
 
-// Received says that a request has arrived as far as it is wanted: from now on its connection is not closed for others.
+// Received says that a request has arrived as far as it is wanted, though perhaps not all of its body: from now on its connection is
+// not closed for others.
 func Received(ctx context.Context) {
 	if c, ok := ctx.Value(key{}).(*conn); ok {
 		c.move(nil)
@@ -142,16 +145,23 @@ func (l *Listener) enter(c *conn) bool {
 		return false
 	}
 	l.open++
-	c.stand(&l.unfinished)
+	c.stand(&l.silent)
 	return true
 }
 
 // first is the connection that goes first, or nil if none may go.
 func (l *Listener) first() *conn {
-	for _, waiting := range []*list.List{&l.idle, &l.unfinished, &l.proven} {
-		if front := waiting.Front(); front != nil {
-			return front.Value.(*conn)
+	most := &l.idle
+	for _, strangers := range []*list.List{&l.silent, &l.unfinished} {
+		if strangers.Len() > most.Len() {
+			most = strangers
 		}
+	}
+	if most.Len() == 0 {
+		most = &l.proven
+	}
+	if front := most.Front(); front != nil {
+		return front.Value.(*conn)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ package door
 
 import (
 	"bufio"
+	"container/list"
 	"errors"
 	"fmt"
 	"io"
@@ -189,7 +190,6 @@ func TestWhoGoesFirst(t *testing.T) {
 	t.Parallel()
 	arrived, answer := make(chan bool, 8), make(chan bool)
 	l, address := serve(t, Bounds{Connections: 5, HeadSize: 1 << 10, HeadLines: 8, HeadTime: time.Minute}, func(w http.ResponseWriter, r *http.Request) {
-		Received(r.Context())
 		switch r.URL.Path {
 		case "/slow":
 			arrived <- true
@@ -218,7 +218,9 @@ func TestWhoGoesFirst(t *testing.T) {
 	half := dial(t, address)
 	half.send(t, "GET /a HT")
 	idle := answered("/")
-	awaitOpen(t, l, 5)
+	await(t, l, "each stands where it belongs", func() bool {
+		return l.idle.Len() == 1 && l.silent.Len() == 1 && l.unfinished.Len() == 1 && l.proven.Len() == 1
+	})
 	genuine.send(t, "GET /a HT") // it has brought a genuine request, and begins another
 	for _, next := range []struct {
 		name string
@@ -241,20 +243,60 @@ func TestWhoGoesFirst(t *testing.T) {
 	}
 }
 
-// TestAllAtWork: a new connection waits, nobody goes, and it is told.
+// TestAFloodPushesOutItsOwn: of strangers, one of those goes that there are most of.
+func TestAFloodPushesOutItsOwn(t *testing.T) {
+	t.Parallel()
+	for name, sends := range map[string]string{"that send nothing": "", "that send a part": "GET /a HT", "that were answered": get} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, address := serve(t, Bounds{Connections: 6, HeadSize: 1 << 10, HeadLines: 8, HeadTime: time.Minute}, nil)
+			silent, part, answered := dial(t, address), dial(t, address), dial(t, address)
+			part.send(t, "GET /a HT")
+			answered.send(t, get)
+			answered.answer(t)
+			await(t, l, "each stands where it belongs", func() bool { return l.idle.Len() == 1 && l.silent.Len() == 1 && l.unfinished.Len() == 1 })
+			for range 20 {
+				c := dial(t, address)
+				c.send(t, sends)
+				if sends == get {
+					c.answer(t)
+				}
+				of := map[string]*list.List{"": &l.silent, "GET /a HT": &l.unfinished, get: &l.idle}[sends]
+				await(t, l, "the newest stands there too", func() bool {
+					return of.Len() >= min(4, l.open-2) && l.idle.Len()+l.silent.Len()+l.unfinished.Len() == l.open
+				})
+			}
+			l.mu.Lock()
+			silentLeft, partLeft, idleLeft := l.silent.Len(), l.unfinished.Len(), l.idle.Len()
+			l.mu.Unlock()
+			if silentLeft == 0 || partLeft == 0 || idleLeft == 0 {
+				t.Errorf("%d silent ones are left, %d that sent a part, %d that were answered", silentLeft, partLeft, idleLeft)
+			}
+			_ = silent
+		})
+	}
+}
+
+// TestAllAtWork, on requests that are whole, or of which no more is wanted: a new connection waits, nobody goes, and it is told.
 func TestAllAtWork(t *testing.T) {
 	t.Parallel()
 	answer := make(chan bool)
 	arrived := make(chan bool, 8)
 	l, address := serve(t, small, func(_ http.ResponseWriter, r *http.Request) {
-		Received(r.Context())
+		if r.Method == http.MethodPost {
+			Received(r.Context())
+		}
 		arrived <- true
 		<-answer
 	})
 	var clients []client
-	for range small.Connections {
+	for i := range small.Connections {
 		c := dial(t, address)
-		c.send(t, get)
+		if i == 0 {
+			c.send(t, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+		} else {
+			c.send(t, get)
+		}
 		<-arrived
 		clients = append(clients, c)
 	}
@@ -269,6 +311,7 @@ func TestAllAtWork(t *testing.T) {
 		}
 	}
 	close(answer)
+	clients[0].send(t, "defghi") // net/http reads it before it answers
 	for i, c := range append(clients, waiting) {
 		if got := c.answer(t); got != "200 " {
 			t.Errorf("client %d was answered %q", i, got)
@@ -289,7 +332,7 @@ func TestABodyThatKeepsOthersWaitingGoes(t *testing.T) {
 		c.send(t, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
 		stalled = append(stalled, c)
 	}
-	awaitOpen(t, l, small.Connections)
+	await(t, l, "all have sent a part", func() bool { return l.unfinished.Len() == small.Connections })
 	c := dial(t, address)
 	c.send(t, get)
 	if got := c.answer(t); !strings.HasPrefix(got, "200 ") {
@@ -314,14 +357,21 @@ func TestPlacesAreGivenBack(t *testing.T) {
 
 func awaitOpen(t *testing.T, l *Listener, want int) {
 	t.Helper()
-	open := func() int {
+	await(t, l, fmt.Sprintf("%d connections are open", want), func() bool { return l.open == want })
+}
+
+// await waits until something is true of the door.
+func await(t *testing.T, l *Listener, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
 		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.open
-	}
-	for deadline := time.Now().Add(5 * time.Second); open() != want; time.Sleep(time.Millisecond) {
+		done := is()
+		l.mu.Unlock()
+		if done {
+			return
+		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d connections are open, want %d", open(), want)
+			t.Fatalf("not after 5s: %s", what)
 		}
 	}
 }

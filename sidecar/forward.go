@@ -73,9 +73,8 @@ func (c *callback) await(delivery *backend.Delivery, message gate.Message, decis
 // whoever plays WeChat.
 func (c *callback) conclude(message gate.Message, report outcome.Report) {
 	c.metrics.Callbacks.WithLabelValues(string(report.Outcome)).Inc()
-	if explanation := report.Explain(); explanation != "" && c.complaints.Allow() {
-		c.options.Log.Warn("WeChat did not get the app's reply", "outcome", report.Outcome, "cause", report.Failure.Cause,
-			"took", report.Took.Round(time.Millisecond), "explanation", explanation)
+	if cause, remedy := report.Explain(); cause != "" && c.complaints.Allow() {
+		c.options.Log.Warn("WeChat did not get the app's reply", "outcome", report.Outcome, "took", report.Took.Round(time.Millisecond), "cause", cause, "remedy", remedy)
 	}
 	if message.Played() {
 		c.w.Header().Set(outcome.Header, report.String())
@@ -94,8 +93,10 @@ func (s *Sidecar) start(key memory.Key, call backend.Call, parcel *parcel) *back
 		s.metrics.Retries.Add(float64(a.Retries))
 		if acknowledged && a.Outcome != outcome.Answered {
 			s.metrics.LateFailures.Inc()
-			s.options.Log.Warn("the app failed after WeChat was answered in its place; the message may be lost",
-				"explanation", outcome.Report{Outcome: a.Outcome, Failure: a.Failure}.Explain())
+		}
+		if acknowledged && a.Outcome != outcome.Answered && s.complaints.Allow() {
+			cause, remedy := outcome.Report{Outcome: a.Outcome, Failure: a.Failure}.Explain()
+			s.options.Log.Warn("the app failed after WeChat was answered in its place; the message may be lost", "cause", cause, "remedy", remedy)
 		}
 		parcel.free()
 		s.calls.Done()

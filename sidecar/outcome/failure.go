@@ -48,46 +48,53 @@ const (
 	TooLong    Cause = "too_long"
 )
 
-var ofCall = map[Cause]string{
-	NoName:           "its name cannot be resolved; see whether the Service exists, and the cluster's DNS",
-	Refused:          "it refuses connections; see whether its pods run and listen on the Service's targetPort",
-	UnknownAuthority: "its certificate is signed by an unknown authority; compare it with backend.tls.caBundle",
-	NoAuthority:      "no certificate by which it could be known can be read; see backend.tls.caBundle",
-	WrongName:        "its certificate is not valid for the name that is asked for; set backend.tls.serverName to a name in it",
-	BadCertificate:   "its certificate is not valid now, or not for this use; renew it",
-	NotTLS:           "it does not answer with TLS; take backend.tls away, or name the port that has it",
-	TLS:              "it ended the TLS handshake; see its log",
-	Ended:            "the call was ended",
-	Late:             "it did not answer in time; see whether its pods are ready",
-	Closed:           "the connection was closed; see its log",
-	NotHTTP:          "it does not answer with HTTP; see whether the port is that of the app",
-	LongHead:         "the head of its answer has too many bytes or lines",
-	Upgrade:          "it answered with another protocol",
+// ofCall are what is wrong with the app, and what to do.
+var ofCall = map[Cause][2]string{
+	NoName:           {"its name cannot be resolved", "see whether the Service exists, and the cluster's DNS"},
+	Refused:          {"it refuses connections", "see whether its pods run and listen on the Service's targetPort"},
+	UnknownAuthority: {"its certificate is signed by an unknown authority", "compare it with backend.tls.caBundle"},
+	NoAuthority:      {"no certificate by which it could be known can be read", "see backend.tls.caBundle"},
+	WrongName:        {"its certificate is not valid for the name that is asked for", "set backend.tls.serverName to a name in it"},
+	BadCertificate:   {"its certificate is not valid now, or not for this use", "renew it"},
+	NotTLS:           {"it does not answer with TLS", "take backend.tls away, or name the port that has it"},
+	TLS:              {"it ended the TLS handshake", "see its log"},
+	Ended:            {"the call was ended", "see the sidecar's log"},
+	Late:             {"it did not take the message in time", "see whether its pods are ready"},
+	Closed:           {"it closed the connection", "see its log"},
+	NotHTTP:          {"it does not answer with HTTP", "see whether the port is that of the app"},
+	LongHead:         {"the head of its answer has too many bytes or lines", "let it set fewer headers and cookies"},
+	Upgrade:          {"it answered with another protocol", "see whether the port is that of the app"},
 }
 
 // ofAnswer has # for the Number.
-var ofAnswer = map[Cause]string{
-	Status:     "the app answered with status #, and WeChat takes 200 only; see the app's log, and backend.path for the path that it is called with",
-	Compressed: "the app's reply is compressed, which WeChat does not read; turn compression off for this path",
-	CutOff:     "the app's reply broke off, or is not HTTP; see the app's log",
-	NoRoom:     "the sidecar had no memory for a reply of that size; raise the limit in sidecar.resources, or let the app answer with less",
-	TooLong:    "the app's reply is longer than # bytes, which is all that is passed on here; let it answer with less",
+var ofAnswer = map[Cause][2]string{
+	Status:     {"the app answered with status #, and WeChat takes 200 only", "see the app's log, and backend.path for the path that it is called with"},
+	Compressed: {"the app's reply is compressed, which WeChat does not read", "turn compression off for this path"},
+	CutOff:     {"the app's reply broke off, or is not HTTP", "see the app's log"},
+	NoRoom:     {"the sidecar had no memory for a reply of that size", "raise the limit in sidecar.resources, or let the app answer with less"},
+	TooLong:    {"the app's reply is longer than # bytes, which is all that is passed on here", "let it answer with less"},
 }
 
-// Error is the cause as a clause, with what to do about it.
-func (f Failure) Error() string {
+// explain says what is wrong and what to do, each as a clause. Called says that it is about the app itself.
+func (f Failure) explain() (cause, remedy string, called bool) {
 	if text, ok := ofCall[f.Cause]; ok {
-		return text
+		return text[0], text[1], true
 	}
 	if text, ok := ofAnswer[f.Cause]; ok {
-		return strings.Replace(text, "#", strconv.FormatInt(f.Number, 10), 1)
+		return strings.Replace(text[0], "#", strconv.FormatInt(f.Number, 10), 1), text[1], false
 	}
-	return wechat.ReplyFault(f.Cause).Error()
+	cause, remedy = wechat.ReplyFault(f.Cause).Explain()
+	return cause, remedy, false
 }
 
-// ofCall reports whether no answer came.
-func (c Cause) ofCall() bool { return ofCall[c] != "" }
+// Error is the cause alone.
+func (f Failure) Error() string {
+	cause, _, _ := f.explain()
+	return cause
+}
 
 func (c Cause) known() bool {
-	return ofCall[c] != "" || ofAnswer[c] != "" || slices.Contains(wechat.ReplyFaults, wechat.ReplyFault(c))
+	_, call := ofCall[c]
+	_, answer := ofAnswer[c]
+	return call || answer || slices.Contains(wechat.ReplyFaults, wechat.ReplyFault(c))
 }

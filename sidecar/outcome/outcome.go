@@ -82,23 +82,26 @@ func Parse(value string) (r Report, ok bool) {
 	return r, true
 }
 
-// Explain says what became of the callback and what to do, as a clause; empty where there is nothing to do.
-func (r Report) Explain() string {
+// Explain says what became of the callback, and what to do, each as a clause; both are empty where there is nothing to do.
+func (r Report) Explain() (cause, remedy string) {
+	const faster = "answer at once and work afterwards, or raise backend.deadline"
 	switch r.Outcome {
-	case Answered, URLCheck, Probe, Discarded:
-		return ""
 	case Acknowledged:
-		return "the app did not answer until the deadline, and WeChat was told success in its place: what it answers is lost; answer at once and work afterwards, or raise backend.deadline"
+		return "the app did not answer until its deadline, and WeChat was told success in its place: what it answers is lost", faster
 	case TimedOut:
-		return "the app did not answer until the deadline, and WeChat was told to send the message again; answer at once and work afterwards, or raise backend.deadline"
+		return "the app did not answer until its deadline, and WeChat was told to send the message again", faster
 	case Overloaded:
-		return "the sidecar had no room for the message until the deadline; raise sidecar.replicas or the limit in sidecar.resources, or make the app faster"
+		return "the sidecar had no room for the message until the deadline", "raise sidecar.replicas or the limit in sidecar.resources, or make the app faster"
 	case Unavailable:
-		return "the app could not be called: " + r.Failure.Error()
+		cause, remedy, _ = r.Failure.explain()
+		return "the app could not be called: " + cause, remedy
 	case BadReply:
-		if r.Failure.Cause.ofCall() {
-			return "the app took the message and broke off: " + r.Failure.Error()
+		cause, remedy, called := r.Failure.explain()
+		if called {
+			cause = "the app took the message and broke off: " + cause
 		}
+		return cause, remedy
+	case Answered, URLCheck, Probe, Discarded:
 	}
-	return r.Failure.Error()
+	return "", ""
 }

@@ -32,12 +32,12 @@ func TestEveryReportIsReadAsItWasWritten(t *testing.T) {
 			t.Errorf("%q is read as %+v, %v", report, got, ok)
 		}
 		good := slices.Contains([]Outcome{Answered, URLCheck, Probe, Discarded}, report.Outcome)
-		if text := report.Explain(); (text == "") != good || strings.Contains(text, "#") || strings.HasSuffix(text, ": ") {
-			t.Errorf("%q is explained by %q", report, text)
+		if cause, remedy := report.Explain(); (cause == "") != good || (remedy == "") != good || strings.Contains(cause, "#") || strings.HasSuffix(cause, ": ") {
+			t.Errorf("%q is explained by %q, %q", report, cause, remedy)
 		}
 	}
-	if text := (Report{Outcome: BadReply, Failure: Failure{Status, 302}}).Explain(); !strings.Contains(text, "status 302") {
-		t.Errorf("a redirect is explained by %q", text)
+	if cause, _ := (Report{Outcome: BadReply, Failure: Failure{Status, 302}}).Explain(); !strings.Contains(cause, "status 302") {
+		t.Errorf("a redirect is explained by %q", cause)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -54,25 +55,31 @@ const (
 	ReplyDepth         ReplyFault = "depth"
 )
 
-var replyFaults = map[ReplyFault]string{
-	ReplyByteOrderMark: "the reply begins with a byte order mark, which WeChat does not read over; save the app's source files as UTF-8 without BOM",
-	ReplyUnknown:       "the reply is neither empty, nor success, nor XML, nor a JSON object; answer with success to say nothing",
-	ReplyHTML:          "the reply is an HTML page; see who answers at this path of the app",
-	ReplyNotUTF8:       "the reply is not UTF-8",
-	ReplyJSONForXML:    "the reply is JSON, and the message was XML: answer in XML",
-	ReplyXMLForJSON:    "the reply is XML, and the message was JSON: answer in JSON",
-	ReplyBadJSON:       "the reply is not one JSON object",
-	ReplyBadXML:        "the reply is not one complete document of well-formed XML",
-	ReplyRoot:          "the root of the reply is not <xml>",
-	ReplyTextOutside:   "the reply has text outside of <xml>",
-	ReplyDoctype:       "the reply has a DOCTYPE, which no reply needs",
-	ReplyDepth:         "the reply is nested deeper than any of WeChat's",
+// replyFaults are what is wrong, and what to do.
+var replyFaults = map[ReplyFault][2]string{
+	ReplyByteOrderMark: {"the reply begins with a byte order mark, which WeChat does not read over", "save the app's source files as UTF-8 without BOM"},
+	ReplyUnknown:       {"the reply is neither empty, nor success, nor XML, nor a JSON object", "answer with success to say nothing"},
+	ReplyHTML:          {"the reply is an HTML page", "see who answers at this path of the app: backend.path is the path that it is called with"},
+	ReplyNotUTF8:       {"the reply is not UTF-8", "write it in UTF-8"},
+	ReplyJSONForXML:    {"the reply is JSON, and the message was XML", "answer in XML"},
+	ReplyXMLForJSON:    {"the reply is XML, and the message was JSON", "answer in JSON"},
+	ReplyBadJSON:       {"the reply is not one JSON object", "write the object with a library for JSON, and nothing after it"},
+	ReplyBadXML:        {"the reply is not one complete document of well-formed XML", "write it with a library for XML, and nothing after it"},
+	ReplyRoot:          {"the root of the reply is not <xml>", "begin the reply with <xml>"},
+	ReplyTextOutside:   {"the reply has text outside of <xml>", "look for debug output and warnings"},
+	ReplyDoctype:       {"the reply has a DOCTYPE, which no reply needs", "leave it out"},
+	ReplyDepth:         {"the reply is nested deeper than any of WeChat's", "compare it with the examples of WeChat's documentation"},
 }
 
 // ReplyFaults are all of them, sorted.
 var ReplyFaults = slices.Sorted(maps.Keys(replyFaults))
 
-func (f ReplyFault) Error() string { return replyFaults[f] }
+// Explain says what is wrong and what to do, each as a clause.
+func (f ReplyFault) Explain() (fault, remedy string) { return replyFaults[f][0], replyFaults[f][1] }
+
+func (f ReplyFault) Error() string {
+	return strings.Join([]string{replyFaults[f][0], replyFaults[f][1]}, "; ")
+}
 
 // CheckReply returns the ReplyFault of an app's reply, or nil: it is empty, or success, or one document in the form of the message:
 // XML whose root is xml, or a JSON object. To a message without a form it may be either.

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 )
 
 // Diagnose judges the outcome of a URL check (URLCheck, or Send of a NewURLCheck) as WeChat would. It returns nil when
@@ -30,11 +32,27 @@ func diagnoseExchange(answer Answer, err error) *Refusal {
 	switch {
 	case err != nil:
 		return diagnoseError(answer, err)
+	case diagnoseReport(answer) != nil:
+		return diagnoseReport(answer)
 	case answer.Elapsed > Timeout:
 		return tooLate(answer)
 	default:
 		return diagnoseStatus(answer)
 	}
+}
+
+// Report is what the sidecar says of a message that was played, after it was verified; false where nobody says anything, as WeChat
+// is told nothing.
+func (a Answer) Report() (outcome.Report, bool) { return outcome.Parse(a.Header.Get(outcome.Header)) }
+
+// diagnoseReport is nil where the sidecar reports nothing, or nothing that is wrong.
+func diagnoseReport(answer Answer) *Refusal {
+	report, _ := answer.Report()
+	cause, remedy := report.Explain()
+	if cause == "" {
+		return nil
+	}
+	return &Refusal{CodeApp, cause, remedy}
 }
 
 // DiagnoseURL says why the console, or WeChat's servers, would not take a URL; nil when they would.
@@ -83,7 +101,8 @@ func diagnoseStatus(answer Answer) *Refusal {
 			"compare host and path with the endpoint's, letter by letter, and look whether the ingress has a rule for them; a route that was just made can take a minute"}
 	case answer.Status >= 500:
 		return &Refusal{CodeServerError, "the server answered " + status,
-			"look whether the pods that should answer are ready, and into the log of the proxy in front of them: 502, 503 and 504 are mostly the proxy's own"}
+			"look whether the pods that should answer are ready, and into the log of the proxy in front of them; " +
+				"of a message that it has verified, a sidecar says what its app did with it, and this answer says nothing"}
 	default:
 		return &Refusal{CodeStatus, "the server answered " + status + ", and WeChat takes 200 only",
 			"answer 200; 400 can mean that http was sent to a port for https, 405 that another server has the path"}
@@ -107,10 +126,13 @@ func redirect(answer Answer, status string) *Refusal {
 	return &Refusal{CodeRedirect, "the server answered " + status + " " + where + ", and WeChat follows no redirect", remedy}
 }
 
-// forbidden names the clock only where the server's own differs: the token is the cause in most cases.
+// forbidden names the clock only where the server's own differs.
 func forbidden(answer Answer, status string) *Refusal {
-	cause := "the server answered " + status + ", most likely because it has another token"
-	remedy := "compare the token with the one that the server has, and with the console's; if they are equal, compare the server's clock with the real time, and look for a firewall that blocks the user agent Mozilla/4.0"
+	cause, compare := "the server answered "+status+", most likely because it has another token", "the token"
+	if answer.sealed {
+		cause, compare = "the server answered "+status+": it has another token or EncodingAESKey, or takes messages for others only", "the token, the EncodingAESKey and the receiver (appID, receiverIDs)"
+	}
+	remedy := "compare " + compare + " with what the server has, and with the console's; if they are equal, compare the server's clock with the real time, and look for a firewall that blocks the user agent Mozilla/4.0"
 	date, err := http.ParseTime(answer.Header.Get("Date"))
 	if off := date.Sub(answer.Sent).Round(time.Second); err == nil && off.Abs() > time.Minute {
 		cause = fmt.Sprintf("the server answered %s, and its clock is %v away from the sender's, which makes a signature stale", status, off.Abs())

@@ -25,6 +25,8 @@ func DiagnoseNotification(answer Answer, err error) *Refusal {
 	switch {
 	case err != nil:
 		return diagnoseError(answer, err)
+	case diagnoseReport(answer) != nil:
+		return diagnoseReport(answer)
 	case answer.Elapsed > Timeout:
 		return tooLate(answer)
 	case taken && saysFail(answer.Body):

@@ -25,6 +25,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // want is a code, and words that the sentence for it must hold.
@@ -113,7 +115,7 @@ func TestDiagnoseAnAnswer(t *testing.T) {
 			_, _ = w.Write(packed.Bytes())
 		}, want{CodeBodyCompressed, []string{`"gzip"`}}},
 		"a flood": {func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = w.Write(bytes.Repeat([]byte("x"), 2*MaxReplySize))
+			_, _ = w.Write(bytes.Repeat([]byte("x"), 2*wechat.MaxReplySize))
 		}, want{CodeBodyDiffers, []string{"bytes more"}}},
 		"terminal control": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "\x1b[2J") }, want{CodeBodyDiffers, []string{`"\x1b[2J"`}}},
 		"a clock that is wrong": {func(w http.ResponseWriter, _ *http.Request) {

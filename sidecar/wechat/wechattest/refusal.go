@@ -48,6 +48,9 @@ const (
 	CodeBodyDiffers    Code = "body_differs" // anything else
 )
 
+// CodeApp says that the message was verified, and that the app behind the sidecar did not do with it what it should.
+const CodeApp Code = "app"
+
 // CodeReply says that the body of an answer to a message is neither empty, nor success, nor a passive reply.
 const CodeReply Code = "reply"
 

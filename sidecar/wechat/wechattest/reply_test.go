@@ -49,7 +49,7 @@ func TestDiagnoseReply(t *testing.T) {
 		"two replies":                 {textReply(openid, "gh", "hi") + "<xml></xml>", Reply{}, want{CodeReply, nil}},
 		"a reply and text":            {textReply(openid, "gh", "hi") + "ok", Reply{}, want{CodeReply, nil}},
 		"a reply and a broken ending": {textReply(openid, "gh", "hi") + "<", Reply{}, want{CodeReply, nil}},
-		"a flood":                     {strings.Repeat("x", MaxReplySize+1), Reply{}, want{CodeReply, []string{"64 KiB"}}},
+		"a flood":                     {strings.Repeat("x", wechat.MaxReplySize+1), Reply{}, want{CodeReply, []string{"64 KiB"}}},
 		"gzip":                        {"\x1f\x8b\x08", Reply{}, want{CodeReply, []string{"compressed"}}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // maxAnswerSize bounds an answer with its head and the lengths of its chunks. Bytes.
@@ -26,7 +28,7 @@ var errNotHTTP = errors.New("the answer is not HTTP")
 // for no compression, uses no proxy and no cookie. An error means that no whole answer came; what is known of the Answer
 // is returned with it. Errors hold neither the query nor the body.
 func (s *Sender) Send(ctx context.Context, request *Request) (Answer, error) {
-	answer := Answer{Echostr: request.Echostr, From: request.From, Sent: s.now(), form: s.Form, hidden: s.secrets(request)}
+	answer := Answer{Echostr: request.Echostr, From: request.From, Sent: s.now(), sealed: request.MsgSignature != "", form: s.Form, hidden: s.secrets(request)}
 	target, err := parseURL(s.URL)
 	if err != nil {
 		return answer, err
@@ -142,12 +144,21 @@ func read(reader *bufio.Reader, request *Request, answer *Answer) error {
 	}
 	defer response.Body.Close()
 	answer.Status, answer.Header = response.StatusCode, response.Header
-	body, err := io.ReadAll(io.LimitReader(response.Body, MaxReplySize+1))
-	if len(body) > MaxReplySize {
-		body, answer.Truncated = body[:MaxReplySize], true
+	most := maxAnswer(*answer)
+	body, err := io.ReadAll(io.LimitReader(response.Body, most+1))
+	if int64(len(body)) > most {
+		body, answer.Truncated = body[:most], true
 	}
 	answer.Body = body
 	return err
+}
+
+// maxAnswer is as long as the longest reply that WeChat documents, or its base64 in an envelope. Bytes.
+func maxAnswer(a Answer) int64 {
+	if a.sealed {
+		return wechat.MaxReply(a.form)*4/3 + 4<<10
+	}
+	return wechat.MaxReply(a.form)
 }
 
 // notHTTP marks what the parser refused, apart from what the network did. The parser's words quote the answer without a

@@ -35,9 +35,6 @@ const Timeout = 5 * time.Second
 // shows; the documentation speaks of three retries.
 const Tries = 3
 
-// MaxReplySize bounds what is read of an answer's body, 64 KiB. A text reply holds 2 KiB. Bytes.
-const MaxReplySize = 64 << 10
-
 // DefaultAccount is the ToUserName of a text message, an account's original ID (原始ID).
 const DefaultAccount = "gh_7f083739789a"
 
@@ -89,7 +86,7 @@ type Answer struct {
 	Status int
 	// Header is the answer's header.
 	Header http.Header
-	// Body is the body as sent, never decompressed, at most MaxReplySize bytes.
+	// Body is the body as sent, never decompressed, as far as the longest reply that WeChat documents.
 	Body []byte
 	// Truncated says that the body is longer.
 	Truncated bool
@@ -108,6 +105,7 @@ type Answer struct {
 	// Sealed says that OpenAnswer has opened the body.
 	Sealed bool
 
+	sealed bool        // the request was encrypted
 	form   wechat.Form // of the messages, which replies follow
 	hidden []string    // the token, the keys and the signatures
 }

@@ -301,7 +301,7 @@ func TestAnAnswerIsReadWithBounds(t *testing.T) {
 		}
 	})
 	answer, err := sender.URLCheck(t.Context())
-	if err != nil || len(answer.Body) != MaxReplySize || !answer.Truncated {
+	if err != nil || len(answer.Body) != wechat.MaxReplySize || !answer.Truncated {
 		t.Errorf("%d bytes, truncated %v, %v", len(answer.Body), answer.Truncated, err)
 	}
 }

@@ -67,7 +67,7 @@ func (a account) receiver(o options) string {
 	}
 	for _, id := range a.receivers {
 		switch {
-		case !strings.Contains(id, "$"):
+		case !strings.Contains(id, "$") && id != config.AnyReceiver:
 			return id
 		case o.pathID != "":
 			return o.pathID

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -24,7 +25,8 @@ type capture struct {
 	path, query string // raw; empty when not known
 	header      http.Header
 	body        []byte
-	announced   int // the Content-Length, -1 when not known
+	announced   int      // the Content-Length, -1 when not known
+	undone      []string // what the program had done to it by which it was captured
 }
 
 // capture reads what the options name.
@@ -43,6 +45,7 @@ func (p Plugin) capture(o options) (capture, error) {
 		if c.body, err = p.readFile(o.body, maxCapture); err != nil {
 			return capture{}, fmt.Errorf("reading the body: %w", err)
 		}
+		c.unescape()
 	}
 	return c, nil
 }
@@ -65,12 +68,17 @@ func parseTarget(line string) (path, query string) {
 
 // parseRequest reads a whole HTTP request, with line ends of either kind.
 func parseRequest(data []byte) (capture, error) {
+	data, quoted := unquote(data)
 	head, body, ok := bytes.Cut(data, []byte("\r\n\r\n"))
 	if plain, rest, found := bytes.Cut(data, []byte("\n\n")); found && (!ok || len(plain) < len(head)) {
 		head, body = plain, rest
 	}
 	lines := strings.Split(strings.ReplaceAll(string(head), "\r\n", "\n"), "\n")
 	c := capture{header: http.Header{}, body: body, announced: -1}
+	if quoted {
+		c.undone = append(c.undone, "took the > of curl -v away")
+	}
+	c.unescape()
 	words := strings.Fields(lines[0])
 	if len(words) < 2 {
 		return capture{}, errors.New("the request does not begin with a line like POST /weixin?signature=… HTTP/1.1")
@@ -85,6 +93,58 @@ func parseRequest(data []byte) (capture, error) {
 		}
 	}
 	return c, c.frame()
+}
+
+// unquote undoes what curl -v writes: > before the lines of the head, and lines of its own and of the answer between them. Where a
+// mail or a chat has quoted the body too, the marks of all lines go.
+func unquote(data []byte) (plain []byte, quoted bool) {
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	mark := func(line []byte, marks string) bool { return len(line) > 0 && strings.IndexByte(marks, line[0]) >= 0 }
+	every := true
+	for _, line := range lines {
+		quoted = quoted || mark(line, ">")
+		every = every && (mark(line, ">") || len(bytes.TrimSpace(line)) == 0)
+	}
+	if first := bytes.TrimLeft(data, " \r\n"); !mark(first, ">*") || !quoted {
+		return data, false
+	}
+	head := true
+	for _, line := range lines {
+		switch {
+		case mark(line, ">") && (head || every):
+			line = bytes.TrimPrefix(bytes.TrimPrefix(line, []byte(">")), []byte(" "))
+			head = head && len(bytes.TrimSpace(line)) > 0
+		case head && (mark(line, "*<{}") || len(bytes.TrimSpace(line)) == 0):
+			continue
+		}
+		plain = append(plain, line...)
+	}
+	return plain, true
+}
+
+var hexEscape = regexp.MustCompile(`\\x[0-9A-Fa-f]{2}`)
+
+// unescape undoes what nginx does to a body in its access log: it writes quotation marks, backslashes, and what is not visible ASCII
+// as \x22. A body that still has one of these was not written by it.
+func (c *capture) unescape() {
+	body := bytes.TrimRight(c.body, "\r\n")
+	asItWas := func(r rune) bool { return r < ' ' || r == '"' || r > '~' }
+	if !hexEscape.Match(body) || bytes.ContainsFunc(body, asItWas) {
+		return
+	}
+	c.body = hexEscape.ReplaceAllFunc(body, func(escape []byte) []byte {
+		number, _ := strconv.ParseUint(string(escape[2:]), 16, 8) // two digits
+		return []byte{byte(number)}
+	})
+	c.undone = append(c.undone, `turned nginx's escapes (\x22) back into the bytes of the body`)
+}
+
+// tellUndone is the first step where something was undone.
+func (c *capture) tellUndone() []step {
+	if len(c.undone) == 0 {
+		return nil
+	}
+	return []step{{"capture", func() finding { return found("%s", strings.Join(c.undone, ", and ")) }}}
 }
 
 // frame takes the body out of its chunks, or as many bytes of it as were announced: editors and copying add a line end.

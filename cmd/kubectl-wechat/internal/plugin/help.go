@@ -44,7 +44,8 @@ const sendHelp = `Send what WeChat sends to an account of that platform, signed 
 
 Each message is sent once; WeChat would send it up to three times. The app takes it for a real one, and does with
 it whatever it does with messages: a ticket is a wrong one, until WeChat sends the next. The sidecar does not count
-it as WeChat's use of new credentials: try it before you press Save.
+it as WeChat's use of new credentials: try it before you press Save. It tells what became of the message (and tells
+WeChat nothing): an app that is away, slow or answers what WeChat would not take is named.
 
 Usage:
   kubectl wechat send NAME [--scenario SCENARIO] [flags]
@@ -155,7 +156,7 @@ const secretFlags = `  --platform PLATFORM  without an endpoint: OfficialAccount
 const callFlags = `  --url URL            call this URL in place of the endpoint's
   --path-id ID         what stands in the URL in place of $APPID$ or $CORPID$
   --address HOST:PORT  connect to this address, without looking the URL's host up in DNS
-  --timeout DURATION   how long to wait for the answer (default 5s, as WeChat does)
+  --timeout DURATION   how long to wait for the answer (default 5s, as WeChat does; send waits 20s for a slow app)
 `
 
 const clusterFlags = `  -n, --namespace NS   the endpoint's namespace (default: that of the kubeconfig's context)

@@ -51,7 +51,7 @@ func (p Plugin) open(ctx context.Context, o options) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	report{p.Stderr}.endpoint(target{endpoint: endpoint})
+	report{out: p.Stderr}.endpoint(target{endpoint: endpoint})
 	var captive opening = &pushOpening{account: a, capture: captured, keys: keys, now: time.Now()}
 	if a.platform == v1alpha1.PlatformPay {
 		captive = &payOpening{account: a, capture: captured, keys: keys, now: time.Now()}
@@ -81,7 +81,7 @@ func (p Plugin) keyrings(ctx context.Context, o options, a account, reader clien
 		all = append(all, accepted(ctx, reader, endpoint, all)...)
 	}
 	if len(all) > 0 && err != nil {
-		report{p.Stderr}.line("note", "%v; what the sidecar goes on with is used", err)
+		report{out: p.Stderr}.line("note", "%v; what the sidecar goes on with is used", err)
 		err = nil
 	}
 	return all, err

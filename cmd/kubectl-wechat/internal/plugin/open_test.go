@@ -49,7 +49,7 @@ func dump(r *wechattest.Request) string {
 }
 
 // marks are the steps with their marks, in their order.
-func (o outcome) marks() string {
+func (o result) marks() string {
 	var all []string
 	for line := range strings.Lines(o.errout) {
 		for _, mark := range []string{markOK, markSkipped, markFailed, markNotTried} {
@@ -160,9 +160,68 @@ func TestOpenExplainsEachStep(t *testing.T) {
 	}
 }
 
+// quoteHead writes a request as curl -v does.
+func quoteHead(request string) string {
+	head, body, _ := strings.Cut(request, "\r\n\r\n")
+	return "> " + strings.ReplaceAll(head, "\r\n", "\r\n> ") + "\r\n> \r\n" + body
+}
+
+func quoteAll(request string) string {
+	return "> " + strings.ReplaceAll(strings.ReplaceAll(request, "\r\n", "\n"), "\n", "\n> ")
+}
+
+// nginxEscaped writes a body as nginx's log does (ngx_http_log_escape).
+func nginxEscaped(body string) string {
+	var b strings.Builder
+	for _, c := range []byte(body) {
+		if c < ' ' || c == '"' || c == '\\' || c > '~' {
+			fmt.Fprintf(&b, "\\x%02X", c)
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String() + "\n"
+}
+
+// TestOpenUndoesNothingThatNobodyDid: a body that was not escaped may hold what looks like an escape.
+func TestOpenUndoesNothingThatNobodyDid(t *testing.T) {
+	for name, body := range map[string]string{
+		"a text about escapes": "<xml>\n<Content>\\x41</Content></xml>",
+		"JSON":                 `{"Content":"\\x41"}`,
+		"Chinese":              "<xml><Content>\\x41\\xE4你</Content></xml>",
+		"no escape at all":     "<xml><Content>a</Content></xml>",
+		"a broken escape":      "<xml><Content>\\x4g</Content></xml>",
+		"a quotation":          "> <xml></xml>",
+	} {
+		c := capture{body: []byte(body)}
+		if c.unescape(); string(c.body) != body || c.undone != nil {
+			t.Errorf("%s: %q, %v", name, c.body, c.undone)
+		}
+	}
+	for _, request := range []string{"POST /a HTTP/1.1\n\n> quoted\n", "POST /a HTTP/1.1\nHost: a\n\n<xml>\n> a</xml>"} {
+		if plain, quoted := unquote([]byte(request)); quoted || string(plain) != request {
+			t.Errorf("%q became %q", request, plain)
+		}
+	}
+}
+
+// TestOpenACopyOfCurl, byte for byte as somebody had it.
+func TestOpenACopyOfCurl(t *testing.T) {
+	endpoint := demo(encrypted(v1alpha1.PlatformOfficialAccount, "Encrypted"), func(e *v1alpha1.WeChatEndpoint) { e.Spec.AppID = "wx5823bf96d3bd56c7" })
+	credentials := encryptedSecret()
+	credentials.Data[v1alpha1.KeyToken] = []byte("BugHuntToken1")
+	credentials.Data[v1alpha1.KeyEncodingAESKey] = []byte("Replace0With0Your0EncodingAESKey0abcdefghij")
+	result := run(t, cluster(t, endpoint, credentials), "", "open", "demo", "--request", "testdata/curl-v.txt")
+	result.check(t, StatusOK, "capture      took the > of curl -v away", "receiver")
+	if !strings.HasPrefix(result.out, "<xml>") {
+		t.Errorf("standard output %q", result.out)
+	}
+}
+
 func TestOpenReadsACaptureInEveryForm(t *testing.T) {
 	genuine := capturePost(t, sealedSender())
 	whole, body := dump(genuine), string(genuine.Body)
+	lined := strings.Replace(body, "<xml>", "<xml>\n", 1)
 	for name, test := range map[string]struct {
 		stdin string
 		args  []string
@@ -177,7 +236,12 @@ func TestOpenReadsACaptureInEveryForm(t *testing.T) {
 		"a body and a URL":                 {body, []string{"--body", "-", "--query", "http://wx.example.com" + genuine.URI()}, "signature"},
 		"a body and a line of a log": {body, []string{"--body", "-", "--query", `101.226.103.1 - - [23/Nov/2026:03:00:00 +0800] "POST ` + genuine.URI() + ` HTTP/1.1" 403 0 "-" "Mozilla/4.0"`},
 			"signature"},
-		"a body alone": {body, []string{"--body", "-"}, "nothing shows who sent this"},
+		"curl -v":                     {quoteHead(whole), []string{"--request", "-"}, "took the > of curl -v away"},
+		"curl -v, with its own words": {"*   Trying 10.0.0.1:80...\n* Connected to wx.example.com\n" + quoteHead(whole) + "\n", []string{"--request", "-"}, "took the > of curl -v away"},
+		"curl -v, quoted in a mail":   {quoteAll(whole), []string{"--request", "-"}, "took the > of curl -v away"},
+		"a body as nginx logs it":     {nginxEscaped(lined), []string{"--body", "-", "--query", genuine.Query}, "turned nginx's escapes"},
+		"a request as nginx logs it":  {strings.Replace(dump(genuine.WithBody([]byte(lined))), lined, nginxEscaped(lined), 1), []string{"--request", "-"}, "turned nginx's escapes"},
+		"a body alone":                {body, []string{"--body", "-"}, "nothing shows who sent this"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			endpoint := demo(encrypted(v1alpha1.PlatformOfficialAccount, "Encrypted"))
@@ -220,7 +284,7 @@ func TestOpenOfOtherAccounts(t *testing.T) {
 		"what is encrypted already":    {demo(), capturePost(t, sealedSender()), StatusRefused, "", "the endpoint is in plaintext mode"},
 		"a URL check":                  {demo(), plainCheck, StatusOK, plainCheck.Echostr, "to be answered as they are"},
 		"a URL check of WeCom":         {demo(encrypted(v1alpha1.PlatformWeCom, "")), weComCheck, StatusOK, weComCheck.Echostr, "characters, encrypted"},
-		"the data of a suite":          {data, capturePost(t, suite), StatusOK, captured, `encrypted for "wwcorp", as the path says`},
+		"the data of a suite":          {data, capturePost(t, suite), StatusOK, captured, `encrypted for "wwcorp", as the URL says`},
 		"the data of another corp":     {data, capturePost(t, func() wechattest.Sender { s := suite; s.ReceiverID = "wwother"; return s }()), StatusRefused, captured, `encrypted for "wwother", and accepted is ["$CORPID$"]`},
 		"a compatible one, JSON":       {demo(encrypted(v1alpha1.PlatformMiniProgram, "Compatible")), capturePost(t, func() wechattest.Sender { s := sealedSender(); s.Cleartext = true; return s }()), StatusOK, captured, "with a cleartext beside it"},
 		"a body that is cut":           {demo(), &wechattest.Request{Method: "POST", Path: "/weixin", Query: plainCheck.Query, Header: http.Header{"Content-Length": {"100"}}, Body: []byte("<xml>")}, StatusRefused, "", "its Content-Length says 100"},

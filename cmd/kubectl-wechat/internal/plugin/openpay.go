@@ -32,10 +32,9 @@ type payOpening struct {
 func (p *payOpening) opened() []byte { return p.message }
 
 func (p *payOpening) steps() []step {
-	return []step{
-		{"headers", p.readHeader}, {"age", p.tellAge}, {"serial", p.findSerial}, {"body", p.capture.whole}, {"signature", p.verify},
-		{"notification", p.parse}, {"resource", p.open},
-	}
+	return append(p.capture.tellUndone(),
+		step{"headers", p.readHeader}, step{"age", p.tellAge}, step{"serial", p.findSerial}, step{"body", p.capture.whole},
+		step{"signature", p.verify}, step{"notification", p.parse}, step{"resource", p.open})
 }
 
 // headless reports whether there is only a body.

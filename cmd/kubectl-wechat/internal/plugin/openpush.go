@@ -33,7 +33,7 @@ type pushOpening struct {
 func (p *pushOpening) opened() []byte { return p.message }
 
 func (p *pushOpening) steps() []step {
-	steps := []step{{"query", p.readQuery}, {"age", p.tellAge}}
+	steps := append(p.capture.tellUndone(), step{"query", p.readQuery}, step{"age", p.tellAge})
 	if p.urlCheck() {
 		if p.account.platform != v1alpha1.PlatformWeCom {
 			return append(steps, step{"signature", p.verifyPlain}, step{"echostr", p.echo})
@@ -120,7 +120,7 @@ func (p *pushOpening) takePlain() finding {
 }
 
 func (p *pushOpening) takeEchostr() finding {
-	p.encrypt = p.query.Echostr
+	p.encrypt = strings.ReplaceAll(p.query.Echostr, " ", "+") // a + that was not escaped
 	return found("%d characters, encrypted", len(p.encrypt))
 }
 
@@ -249,10 +249,12 @@ func (p *pushOpening) compareReceiver() finding {
 		switch {
 		case id == got && !strings.Contains(id, "$"):
 			return found("encrypted for %q, as expected", got)
+		case id == config.AnyReceiver:
+			return found("encrypted for %q; %s accepts any", got, id)
 		case id == config.PlaceholderCorpID && p.capture.path == "":
-			return skipped("encrypted for %q; %s stands for the id in the path, which is not known", got, id)
-		case id == config.PlaceholderCorpID && got != "" && slices.Contains(strings.Split(p.capture.path, "/"), got):
-			return found("encrypted for %q, as the path says", got)
+			return skipped("encrypted for %q; %s stands for the id in the URL, which is not known", got, id)
+		case id == config.PlaceholderCorpID && got != "" && strings.Contains(p.capture.path+"?"+p.capture.query, got):
+			return found("encrypted for %q, as the URL says", got)
 		}
 	}
 	return failed(fmt.Sprintf("encrypted for %q, and accepted is %q", got, p.account.receivers),

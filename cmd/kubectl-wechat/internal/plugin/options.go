@@ -107,6 +107,7 @@ func (o *options) flags() *flag.FlagSet {
 	text(&o.pathID, "path-id")
 	flags.DurationVar(&o.timeout, "timeout", wechattest.Timeout, "")
 	if o.command == commandSend {
+		o.timeout = sendTimeout
 		text(&o.scenario, "scenario")
 		flags.StringVar(&o.text, "text", defaultText, "")
 		flags.StringVar(&o.from, "from", defaultFrom, "")
@@ -116,6 +117,9 @@ func (o *options) flags() *flag.FlagSet {
 	}
 	return flags
 }
+
+// sendTimeout is longer than a sidecar waits for a slow app when somebody plays WeChat.
+const sendTimeout = 20 * time.Second
 
 func (o options) validate(names int) error {
 	if names > 1 {

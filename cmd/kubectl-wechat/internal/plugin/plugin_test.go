@@ -36,14 +36,14 @@ const (
 	wxURL = "http://wx.example.com/weixin"
 )
 
-// outcome is what a run left behind.
-type outcome struct {
+// result is what a run left behind.
+type result struct {
 	status      int
 	out, errout string
 }
 
 // run runs the plugin in this process, and fails the test if a part of the token or a key, or a signature, is shown.
-func run(t *testing.T, connect Connect, stdin string, args ...string) outcome {
+func run(t *testing.T, connect Connect, stdin string, args ...string) result {
 	t.Helper()
 	var out, errout bytes.Buffer
 	status := Plugin{Version: "v1.2.3", Connect: connect, Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errout}.Run(t.Context(), args)
@@ -61,10 +61,10 @@ func run(t *testing.T, connect Connect, stdin string, args ...string) outcome {
 			t.Errorf("a signature is shown:\n%s", shown)
 		}
 	}
-	return outcome{status, out.String(), errout.String()}
+	return result{status, out.String(), errout.String()}
 }
 
-func (o outcome) check(t *testing.T, status int, words ...string) {
+func (o result) check(t *testing.T, status int, words ...string) {
 	t.Helper()
 	if o.status != status {
 		t.Errorf("exit status %d, want %d", o.status, status)
@@ -277,7 +277,7 @@ func TestNamespaceKubeconfigAndContext(t *testing.T) {
 
 func TestTheTokenOfAFile(t *testing.T) {
 	address := serve(t, correct)
-	verify := func(content string) outcome {
+	verify := func(content string) result {
 		file := filepath.Join(t.TempDir(), "token")
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -418,7 +418,7 @@ func TestInterruption(t *testing.T) {
 		p := Plugin{Connect: noCluster(t), Stdin: strings.NewReader(token), Stdout: &out, Stderr: &errout}
 		status := p.Run(ctx, append(args, "--url", wxURL, "--token-file", "-", "--address", address))
 		cancel()
-		outcome{status, out.String(), errout.String()}.check(t, StatusUsage, "interrupted")
+		result{status, out.String(), errout.String()}.check(t, StatusUsage, "interrupted")
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -24,7 +25,11 @@ import (
 const maxShown = 2048
 
 // report writes what was done, a line for each fact, and at last the verdict.
-type report struct{ out io.Writer }
+type report struct {
+	out io.Writer
+	// about is the endpoint that was called; nil when only a URL was named.
+	about *v1alpha1.WeChatEndpoint
+}
 
 func (r report) line(label, format string, values ...any) {
 	fmt.Fprintf(r.out, "%-9s %s\n", label, fmt.Sprintf(format, values...))
@@ -36,12 +41,39 @@ func (r report) ok(what string) int {
 }
 
 func (r report) refused(consequence string, refusal *wechattest.Refusal) int {
+	if refusal.Code == wechattest.CodeNotFound && r.about != nil && unpublished(r.about) != nil {
+		refusal = unpublished(r.about)
+	}
 	remedy := refusal.Remedy
-	if refusal.Code == wechattest.CodeDNS || refusal.Code == wechattest.CodePort { // whose remedy is to dial an address
+	switch refusal.Code {
+	case wechattest.CodeDNS, wechattest.CodePort: // whose remedy is to dial an address
 		remedy += " with --address HOST:PORT"
+	case wechattest.CodeForbidden, wechattest.CodeNotFound, wechattest.CodeServerError:
+		if r.about != nil {
+			remedy += fmt.Sprintf("; the sidecar's log has the reason of a refusal: kubectl -n %s logs -l %s=%s --since 1m", r.about.Namespace, v1alpha1.LabelEndpoint, r.about.Name)
+		}
 	}
 	fmt.Fprintf(r.out, "refused: %s%s\ndo: %s\n", consequence, refusal.Cause, remedy)
 	return StatusRefused
+}
+
+// codeUnpublished says that the endpoint does not have its URL.
+const codeUnpublished wechattest.Code = "unpublished"
+
+// unpublished says why the endpoint does not have its URL, by the word of the operator; nil if it has, or if nothing is known.
+func unpublished(endpoint *v1alpha1.WeChatEndpoint) *wechattest.Refusal {
+	for _, condition := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionRouteProgrammed} {
+		found := meta.FindStatusCondition(endpoint.Status.Conditions, condition)
+		if found == nil || found.Status != metav1.ConditionFalse || found.Reason == v1alpha1.ReasonNotPublished || found.Reason == v1alpha1.ReasonPaused {
+			continue
+		}
+		return &wechattest.Refusal{
+			Code:   codeUnpublished,
+			Cause:  "the endpoint does not have this URL: " + found.Reason + ": " + printable(found.Message),
+			Remedy: fmt.Sprintf("see kubectl -n %s describe wechatendpoint %s; until it is published, another server answers this URL, or none", endpoint.Namespace, endpoint.Name),
+		}
+	}
+	return nil
 }
 
 // endpoint names the endpoint, and says what the operator waits for when it is not ready.
@@ -73,9 +105,28 @@ func (r report) exchange(t target, request *wechattest.Request, answer wechattes
 		r.line("received", "%s", head(answer))
 	}
 	r.line("elapsed", "%v", answer.Elapsed.Round(10*time.Microsecond))
+	if report, ok := answer.Report(); ok {
+		r.line("app", "%s", appLine(report))
+	}
 	if t.sender.Address == "" && private(answer.Remote) {
 		r.line("note", "from here, the host leads to a private address, which WeChat cannot reach: it must have a public one")
 	}
+}
+
+// appLine says what the sidecar reports of the app.
+func appLine(report outcome.Report) string {
+	switch report.Outcome {
+	case outcome.Answered:
+		return fmt.Sprintf("answered in %v", report.Took)
+	case outcome.Acknowledged, outcome.TimedOut:
+		return fmt.Sprintf("too slow: it took %v", report.Took)
+	case outcome.Discarded:
+		return "not called: a rule discards the message"
+	case outcome.Probe, outcome.URLCheck:
+		return "not called: the sidecar answers this by itself"
+	case outcome.Unavailable, outcome.Overloaded, outcome.BadReply:
+	}
+	return strings.ReplaceAll(string(report.Outcome), "_", " ")
 }
 
 func shownURL(raw string, request *wechattest.Request, answer wechattest.Answer) string {

@@ -23,7 +23,7 @@ var notSaved = &wechattest.Refusal{
 
 // revoke ends the earlier values at once, when the console has the new ones.
 func (p Plugin) revoke(ctx context.Context, cluster client.Client, o options, endpoints []v1alpha1.WeChatEndpoint) (int, error) {
-	r := report{p.Stdout}
+	r := report{out: p.Stdout}
 	if !o.yes {
 		fmt.Fprint(p.Stdout, "Press Save (提交) in the console now. Was it accepted? Then the earlier values are refused at once. [y/N] ")
 		answer, _ := bufio.NewReader(p.Stdin).ReadString('\n') // no answer is no

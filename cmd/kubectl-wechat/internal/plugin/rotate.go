@@ -37,7 +37,7 @@ func (p Plugin) rotate(ctx context.Context, o options) (int, error) {
 			return 0, err
 		}
 	}
-	r := report{p.Stdout}
+	r := report{out: p.Stdout}
 	r.line("secret", "%s/%s, of %s", endpoint.Namespace, endpoint.Spec.Credentials.SecretName, names(sharing))
 	before := generations(sharing)
 	values, err := p.renew(ctx, cluster, endpoint, sharing)

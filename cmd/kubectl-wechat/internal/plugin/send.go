@@ -25,7 +25,7 @@ func (p Plugin) send(ctx context.Context, o options) (int, error) {
 			return 0, err
 		}
 	}
-	r := report{p.Stdout}
+	r := report{p.Stdout, t.endpoint}
 	r.endpoint(t)
 	if refusal := wechattest.DiagnoseURL(t.sender.URL); refusal != nil {
 		r.line("note", "%s", refusal.Cause)

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
@@ -222,6 +224,78 @@ func TestWrongArgumentsOfSend(t *testing.T) {
 			result.check(t, StatusUsage, words)
 			if result.out != "" || strings.Contains(result.errout, aesKey) {
 				t.Errorf("standard output: %s, standard error: %s", result.out, result.errout)
+			}
+		})
+	}
+}
+
+// TestSendCallsTheAppsFaultTheApps, and not its proxy's: the sidecar says what became of a message that it has verified.
+func TestSendCallsTheAppsFaultTheApps(t *testing.T) {
+	says := func(status int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	for name, test := range map[string]struct {
+		app   http.HandlerFunc
+		words []string
+	}{
+		"status 500":   {says(500, ""), []string{"app       bad reply\n", "the app answered with status 500", "do: see the app's log"}},
+		"status 302":   {says(302, ""), []string{"the app answered with status 302"}},
+		"status 404":   {says(404, ""), []string{"the app answered with status 404", "backend.path"}},
+		"JSON for XML": {says(200, `{"code":0}`), []string{"the reply is JSON, and the message was XML", "do: answer in XML"}},
+		"HTML":         {says(200, "<!DOCTYPE html><p>Welcome"), []string{"the reply is an HTML page"}},
+		"a long reply": {says(200, "<xml>"+strings.Repeat("a", 64<<10)), []string{"longer than 65536 bytes"}},
+		"broken off":   {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, []string{"the app took the message and broke off"}},
+		"too slow": {func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(2500 * time.Millisecond)
+			_, _ = io.WriteString(w, "success")
+		}, []string{"app       too slow: it took 2.5", "the app did not answer until its deadline, and WeChat was told success in its place", "do: answer at once"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			endpoint := demo(encrypted(v1alpha1.PlatformOfficialAccount, "Encrypted"))
+			address := gateway(t, endpoint, config.Pair{Token: token, EncodingAESKey: aesKey}, test.app)
+			result := run(t, cluster(t, endpoint, encryptedSecret()), "", "send", "demo", "--address", address)
+			result.check(t, StatusRefused, test.words...)
+			if strings.Contains(result.out, "proxy") || strings.Contains(result.out, "logs") {
+				t.Errorf("it blames somebody else:\n%s", result.out)
+			}
+		})
+	}
+}
+
+// TestARefusalLeadsToItsLog: what a check found is told to nobody but who may read the sidecar's log.
+func TestARefusalLeadsToItsLog(t *testing.T) {
+	endpoint := demo(encrypted(v1alpha1.PlatformOfficialAccount, "Encrypted"))
+	address := gateway(t, endpoint, config.Pair{Token: token, EncodingAESKey: aesKey}, echoing)
+	const log = "kubectl -n shop logs -l wechatendpoint.io/endpoint=demo --since 1m"
+	result := run(t, cluster(t, endpoint, encryptedSecret()), "", "send", "demo", "--address", address, "--receiver-id", "wx9")
+	result.check(t, StatusRefused, "it has another token or EncodingAESKey, or takes messages for others only", "receiverIDs", log)
+	result = run(t, cluster(t, endpoint, encryptedSecret()), "", "verify", "demo", "--address", address, "--token-file", file(t, "another"))
+	result.check(t, StatusRefused, "another token", log)
+}
+
+// TestWhatIsNotPublishedIsNotCalledGood, whoever answers at its URL, and letters are not the cause.
+func TestWhatIsNotPublishedIsNotCalledGood(t *testing.T) {
+	for name, condition := range map[string]metav1.Condition{
+		"lost to another endpoint": {Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonURLConflict, Message: "team-b/shop holds wx.example.com/weixin"},
+		"without a route":          {Type: v1alpha1.ConditionRouteProgrammed, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonIngressClassNotFound, Message: "there is no IngressClass nginx"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			endpoint := demo(encrypted(v1alpha1.PlatformOfficialAccount, "Encrypted"), func(e *v1alpha1.WeChatEndpoint) {
+				e.Status.Conditions = append(e.Status.Conditions, condition)
+			})
+			address := gateway(t, endpoint, config.Pair{Token: token, EncodingAESKey: aesKey}, echoing)
+			result := run(t, cluster(t, endpoint, encryptedSecret()), "", "verify", "demo", "--address", address)
+			result.check(t, StatusRefused, "the endpoint does not have this URL: "+condition.Reason+": "+condition.Message, "kubectl -n shop describe wechatendpoint demo")
+			other := demo(encrypted(v1alpha1.PlatformOfficialAccount, "Encrypted"), func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL.Path = "/other" })
+			address = gateway(t, other, config.Pair{Token: token, EncodingAESKey: aesKey}, echoing)
+			result = run(t, cluster(t, endpoint, encryptedSecret()), "", "send", "demo", "--address", address)
+			result.check(t, StatusRefused, "the endpoint does not have this URL: "+condition.Reason)
+			if strings.Contains(result.out, "letter by letter") {
+				t.Errorf("it speaks of letters:\n%s", result.out)
 			}
 		})
 	}

@@ -15,10 +15,15 @@ func (p Plugin) verify(ctx context.Context, o options) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	r := report{p.Stdout}
+	r := report{p.Stdout, t.endpoint}
 	r.endpoint(t)
 	if refusal := wechattest.DiagnoseURL(t.sender.URL); refusal != nil {
 		return r.refused("", refusal), nil
+	}
+	if t.endpoint != nil && o.url == "" {
+		if refusal := unpublished(t.endpoint); refusal != nil {
+			return r.refused("", refusal), nil
+		}
 	}
 	request, err := t.sender.NewURLCheck()
 	if err != nil {

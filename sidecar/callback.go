@@ -126,6 +126,7 @@ func (c *callback) refuse(err error) {
 		return
 	}
 	c.metrics.Refused.WithLabelValues(string(refusal.Reason)).Inc()
+	c.uses.noteStranger(refusal.Receiver, c.now)
 	if c.refusals.Allow() {
 		c.options.Log.Info("refused a callback", "reason", refusal.Reason, "detail", refusal.Detail)
 	}

@@ -22,6 +22,8 @@ type Status struct {
 	Ready bool `json:"ready"`
 	// Used says when WeChat was seen with each accepted generation of the credentials.
 	Used map[int64]Use `json:"used,omitempty"`
+	// WrongReceiver is nil where none came since the configuration changed.
+	WrongReceiver *WrongReceiver `json:"wrongReceiver,omitempty"`
 	// Serials are those of WeChat Pay's keys that notifications may be signed with now.
 	Serials []string `json:"serials,omitempty"`
 }
@@ -40,7 +42,8 @@ func (s *Sidecar) opsHandler() http.Handler {
 }
 
 func (s *Sidecar) status() Status {
-	status := Status{Status: s.files.Status(), Version: config.Understood, Used: s.uses.all()}
+	status := Status{Status: s.files.Status(), Version: config.Understood}
+	status.Used, status.WrongReceiver = s.uses.all()
 	if served := s.served.Load(); served != nil {
 		status.Ready = !s.draining.Load() && s.door().Waits() < stuckAfter
 		status.Serials = served.gate.Serials(s.now())

@@ -4,152 +4,134 @@
 package sidecar_test
 
 import (
-	"crypto/rand"
-	"io"
+	"encoding/json"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
-// played makes nonces with a prefix.
-func played(prefix string) func() string {
-	return func() string { return prefix + rand.Text() }
+// expectUse holds that WeChat was seen with generation 2, or that nobody was seen.
+func (s *stage) expectUse(t *testing.T, counts bool) {
+	t.Helper()
+	_, text := s.get(t, "/status")
+	var status struct{ Used map[int64]any }
+	if err := json.Unmarshal([]byte(text), &status); err != nil {
+		t.Fatal(err)
+	}
+	if _, used := status.Used[2]; used != counts || !counts && len(status.Used) > 0 {
+		t.Errorf("the uses are %v, want one: %t", status.Used, counts)
+	}
+	if verified := s.metric(t, "wechat_sidecar_last_verified_timestamp_seconds"); (verified > 0) != counts {
+		t.Errorf("something was last verified at %v, want it to count: %t", verified, counts)
+	}
 }
 
-// TestWhoPlaysWeChatIsTold what became of his message, and nobody else is.
-func TestWhoPlaysWeChatIsTold(t *testing.T) {
+// TestOnlyWeChatsOwnUseCounts: the earlier credentials end by the first use of newer ones, and what is played is signed with the
+// newest long before they stand in the console.
+func TestOnlyWeChatsOwnUseCounts(t *testing.T) {
 	t.Parallel()
-	says := func(status int, body string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(status)
-			_, _ = io.WriteString(w, body)
+	for _, kind := range []string{
+		"an Official Account, plaintext", "an Official Account, encrypted", "a Mini Program, compatible JSON", "a Shop", "a WeCom app",
+		"a third-party platform's authorizer",
+	} {
+		for request, row := range map[string]struct {
+			check  bool
+			prefix string
+			counts bool
+		}{
+			"the console's URL check is a use":                     {true, "", true},
+			"that of the operator or kubectl wechat verify is not": {true, config.ProbeNoncePrefix, false},
+			"nor one with the nonce of a trial":                    {true, config.TrialNoncePrefix, false},
+			"a message of WeChat's is a use":                       {false, "", true},
+			"that of kubectl wechat send is not":                   {false, config.TrialNoncePrefix, false},
+		} {
+			if row.check && accounts()[kind].noCheck {
+				continue
+			}
+			t.Run(kind+": "+request, func(t *testing.T) {
+				t.Parallel()
+				v := newVictim(t, kind, nil)
+				v.check = row.check
+				v.serve(t, config.Credentials{Pairs: []config.Pair{{Generation: 2, Token: token, EncodingAESKey: aesKey}}})
+				genuine, message := v.genuine(t, wechattest.WithNonce(row.prefix+"7"))
+				v.expectAccepted(t, genuine, message, false)
+				v.expectUse(t, row.counts)
+			})
 		}
 	}
-	v := newVictim(t, "an Official Account, encrypted", func(c *config.Config) {
-		c.Rules = []config.Rule{{Match: config.Match{MsgType: "voice"}, Action: config.ActionDiscard}}
-	})
+}
+
+func TestOnlyPaysOwnUseCounts(t *testing.T) {
+	t.Parallel()
+	pay := newPayer(t)
 	for name, row := range map[string]struct {
-		app     http.HandlerFunc
-		status  int
-		outcome outcome.Outcome
-		failure outcome.Failure
+		nonce  string
+		counts bool
 	}{
-		"a reply":       {says(200, v.kind.reply), 200, outcome.Answered, outcome.Failure{}},
-		"success":       {says(200, "success"), 200, outcome.Answered, outcome.Failure{}},
-		"status 500":    {says(500, ""), 502, outcome.BadReply, outcome.Failure{Cause: outcome.Status, Number: 500}},
-		"status 404":    {says(404, ""), 502, outcome.BadReply, outcome.Failure{Cause: outcome.Status, Number: 404}},
-		"a redirect":    {says(302, ""), 502, outcome.BadReply, outcome.Failure{Cause: outcome.Status, Number: 302}},
-		"JSON for XML":  {says(200, `{"code":0}`), 502, outcome.BadReply, outcome.Failure{Cause: "json_for_xml"}},
-		"an HTML page":  {says(200, "<!DOCTYPE html><p>"), 502, outcome.BadReply, outcome.Failure{Cause: "html"}},
-		"a word":        {says(200, "ok"), 502, outcome.BadReply, outcome.Failure{Cause: "unknown"}},
-		"a long reply":  {says(200, "<xml>"+strings.Repeat("a", 64<<10)), 502, outcome.BadReply, outcome.Failure{Cause: outcome.TooLong, Number: 64 << 10}},
-		"a broken call": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 502, outcome.BadReply, outcome.Failure{Cause: outcome.Closed}},
+		"a notification of Pay's is a use":   {"7", true},
+		"that of kubectl wechat send is not": {config.TrialNoncePrefix + "7", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v.app.answer = row.app
-			v.sender.Nonce = played(config.TrialNoncePrefix)
-			answer, err := v.sender.Post(t.Context(), []byte(v.message()))
-			must(t, answer, err)
-			report, ok := outcome.Parse(answer.Header.Get(outcome.Header))
-			if answer.Status != row.status || !ok || report.Outcome != row.outcome || report.Failure != row.failure {
-				t.Errorf("answered %d, and told %q", answer.Status, answer.Header.Get(outcome.Header))
-			}
-			v.sender.Nonce = nil
-			answer, err = v.sender.Post(t.Context(), []byte(v.message()))
-			if must(t, answer, err); answer.Status != row.status || answer.Header.Get(outcome.Header) != "" {
-				t.Errorf("WeChat is answered %d, and told %q", answer.Status, answer.Header.Get(outcome.Header))
-			}
-		})
-	}
-	v.sender.Nonce = played(config.TrialNoncePrefix)
-	for name, attack := range map[string]func(*wechattest.Request){
-		"a forged message": func(r *wechattest.Request) { r.Query = replaced(r.Query, "msg_signature", strings.Repeat("0", 40)) },
-		"another path":     func(r *wechattest.Request) { r.Path = "/other" },
-		"half a message":   func(r *wechattest.Request) { r.Body = r.Body[:40] },
-	} {
-		t.Run(name, func(t *testing.T) {
-			request, _ := v.genuine(t)
-			attack(request)
-			answer, err := v.sender.Send(t.Context(), request)
-			if must(t, answer, err); answer.Status < 400 || answer.Header.Get(outcome.Header) != "" {
-				t.Errorf("answered %d, and told %q", answer.Status, answer.Header.Get(outcome.Header))
-			}
-		})
-	}
-	v.app.taken()
-	v.sender.Nonce = played(config.ProbeNoncePrefix)
-	answer, err := v.sender.URLCheck(t.Context())
-	if must(t, answer, err); answer.Header.Get(outcome.Header) != "probe" {
-		t.Errorf("a probe is told %q", answer.Header.Get(outcome.Header))
-	}
-	v.sender.Nonce = played(config.TrialNoncePrefix)
-	answer, err = v.sender.Post(t.Context(), []byte(strings.Replace(v.message(), "text", "voice", 1)))
-	if must(t, answer, err); answer.Header.Get(outcome.Header) != "discarded" || v.app.count() != 0 {
-		t.Errorf("what is discarded is told %q", answer.Header.Get(outcome.Header))
-	}
-}
-
-// TestAnAppThatIsAwayIsCalledSo, and not its proxy.
-func TestAnAppThatIsAwayIsCalledSo(t *testing.T) {
-	t.Parallel()
-	away := httptest.NewServer(nil)
-	away.Close()
-	v := newVictim(t, "an Official Account, plaintext", func(c *config.Config) {
-		c.Backend.URL, c.Backend.Deadline = away.URL, config.Duration(200*time.Millisecond)
-	})
-	v.sender.Nonce = played(config.TrialNoncePrefix)
-	answer, err := v.sender.Post(t.Context(), []byte(v.message()))
-	must(t, answer, err)
-	report, ok := outcome.Parse(answer.Header.Get(outcome.Header))
-	if !ok || answer.Status != http.StatusServiceUnavailable || report.Outcome != outcome.Unavailable || report.Failure.Cause != outcome.Refused {
-		t.Errorf("answered %d, and told %q", answer.Status, answer.Header.Get(outcome.Header))
-	}
-}
-
-// TestASlowAppIsSeen: WeChat is answered at the deadline, and the log and the metrics say so; who plays WeChat waits for the app, and
-// gets what WeChat got.
-func TestASlowAppIsSeen(t *testing.T) {
-	t.Parallel()
-	for onDeadline, want := range map[string]struct {
-		status  int
-		outcome outcome.Outcome
-	}{
-		config.OnDeadlineAcknowledge: {200, outcome.Acknowledged}, config.OnDeadlineFail: {503, outcome.TimedOut},
-	} {
-		t.Run(onDeadline, func(t *testing.T) {
 			t.Parallel()
-			v := newVictim(t, "an Official Account, encrypted", func(c *config.Config) {
-				c.Backend.OnDeadline, c.Backend.Deadline = onDeadline, config.Duration(200*time.Millisecond)
-			})
-			const slow = 700 * time.Millisecond
-			v.app.answer = func(w http.ResponseWriter, _ *http.Request) {
-				time.Sleep(slow)
-				_, _ = io.WriteString(w, v.kind.reply)
-			}
-			for i, nonce := range []func() string{nil, played(config.TrialNoncePrefix)} {
-				v.sender.Nonce = nonce
-				answer, err := v.sender.Post(t.Context(), []byte(v.message()))
-				must(t, answer, err)
-				if answer.Status != want.status || want.status == 200 && string(answer.Body) != "success" {
-					t.Errorf("call %d: answered %d %q", i, answer.Status, answer.Body)
-				}
-				if counted := v.metric(t, `wechat_sidecar_callbacks_total{outcome="`+string(want.outcome)+`"}`); counted != float64(1+i) {
-					t.Errorf("call %d: %v are counted", i, counted)
-				}
-				report, ok := outcome.Parse(answer.Header.Get(outcome.Header))
-				if ok != (nonce != nil) || ok && (report.Outcome != want.outcome || report.Took < slow) {
-					t.Errorf("call %d: told %q", i, answer.Header.Get(outcome.Header))
-				}
-			}
-			if log := v.log.String(); strings.Count(log, `"outcome":"`+string(want.outcome)+`"`) != 2 {
-				t.Errorf("the log says:\n%s", log)
-			}
+			v := newPayVictim(t, config.Pair{Generation: 2, APIv3Key: apiV3Key, PlatformKeys: map[string]string{serial: pay.public(t)}})
+			const payment = `{"out_trade_no":"1"}`
+			header, body := pay.notify(t, payment, func(n *notification) { n.nonce = row.nonce })
+			v.expectPayment(t, true, v.payRequest(header, body), payment)
+			v.expectUse(t, row.counts)
 		})
+	}
+}
+
+// TestTheProbeIsKnownByItsNonceAndItsInfoType: it is verified, answered, and leaves no trace but in its count. One of the two alone
+// makes no probe.
+func TestTheProbeIsKnownByItsNonceAndItsInfoType(t *testing.T) {
+	t.Parallel()
+	message := []byte("<xml><InfoType>" + config.ProbeInfoType + "</InfoType></xml>")
+	for _, kind := range []string{
+		"a third-party platform's tickets", "a third-party platform's authorizer", "a suite's commands", "a WeCom app",
+		"an Official Account, encrypted", "an Official Account, compatible", "a Mini Program, compatible JSON", "a Shop",
+	} {
+		for sender, row := range map[string]struct {
+			nonce string
+			probe bool
+		}{
+			"the operator": {config.ProbeNoncePrefix + "7", true}, "a trial": {config.TrialNoncePrefix + "7", false}, "anybody": {"7", false},
+		} {
+			t.Run(kind+", from "+sender, func(t *testing.T) {
+				t.Parallel()
+				v := newVictim(t, kind, nil)
+				v.serve(t, config.Credentials{Pairs: []config.Pair{{Generation: 2, Token: token, EncodingAESKey: aesKey}}})
+				forged := whole(v.sender.Post(t.Context(), message, wechattest.WithNonce(row.nonce), wechattest.WithToken("forged-token")))
+				if forged.Status != http.StatusForbidden {
+					t.Errorf("a forged one was answered with %d", forged.Status)
+				}
+				request, err := v.sender.NewPost(message, wechattest.WithNonce(row.nonce))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for range 2 {
+					if answer := whole(v.sender.Send(t.Context(), request)); answer.Status != http.StatusOK || row.probe && string(answer.Body) != wechat.Success {
+						t.Errorf("answered %d %q", answer.Status, answer.Body)
+					}
+				}
+				v.expectSeen(t, !row.probe, string(message))
+				if !row.probe {
+					return
+				}
+				v.expectUse(t, false)
+				for series, want := range map[string]float64{
+					`wechat_sidecar_callbacks_total{outcome="probe"}`: 2,
+					`wechat_sidecar_backend_duration_seconds_count`:   0,
+					`wechat_sidecar_repeats_total`:                    0,
+				} {
+					if got := v.metric(t, series); got != want {
+						t.Errorf("%s is %v, want %v", series, got, want)
+					}
+				}
+			})
+		}
 	}
 }

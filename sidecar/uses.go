@@ -18,10 +18,18 @@ type Use struct {
 	Last  time.Time `json:"last"`
 }
 
+// WrongReceiver is the last message that was signed with the token and encrypted with the key, and for an account that the
+// configuration does not name: its receiver, and when it came.
+type WrongReceiver struct {
+	ID   string    `json:"id"`
+	Last time.Time `json:"last"`
+}
+
 // uses remembers the use of the accepted generations, since this process began. The zero value is ready for use.
 type uses struct {
 	mu           sync.Mutex
 	byGeneration map[int64]Use
+	stranger     *WrongReceiver
 }
 
 // note records a verified callback. Generation 0, of one that several would have verified, tells nothing.
@@ -42,7 +50,17 @@ func (u *uses) note(generation int64, now time.Time) {
 	u.byGeneration[generation] = use
 }
 
-// keep forgets the generations that are no longer accepted.
+// noteStranger remembers a receiver that the configuration does not name; an empty one tells nothing.
+func (u *uses) noteStranger(receiver string, now time.Time) {
+	if receiver == "" {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.stranger = &WrongReceiver{receiver, now}
+}
+
+// keep forgets what is not true of a new configuration: the generations that are no longer accepted, and the wrong receiver.
 func (u *uses) keep(pairs []config.Pair) {
 	accepted := map[int64]bool{}
 	for _, pair := range pairs {
@@ -50,11 +68,12 @@ func (u *uses) keep(pairs []config.Pair) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.stranger = nil
 	maps.DeleteFunc(u.byGeneration, func(generation int64, _ Use) bool { return !accepted[generation] })
 }
 
-func (u *uses) all() map[int64]Use {
+func (u *uses) all() (map[int64]Use, *WrongReceiver) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return maps.Clone(u.byGeneration)
+	return maps.Clone(u.byGeneration), u.stranger
 }

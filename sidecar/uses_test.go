@@ -20,12 +20,15 @@ func TestUses(t *testing.T) {
 	u.note(2, noon.Add(2*time.Hour))
 	u.note(0, noon.Add(3*time.Hour)) // it may have been either
 	want := map[int64]Use{1: {noon, noon.Add(time.Hour)}, 2: {noon.Add(2 * time.Hour), noon.Add(2 * time.Hour)}}
-	if diff := cmp.Diff(want, u.all()); diff != "" {
-		t.Errorf("the uses are (-want +got):\n%s", diff)
+	u.noteStranger("", noon)
+	u.noteStranger("wx8", noon)
+	u.noteStranger("wx9", noon.Add(time.Hour))
+	if used, stranger := u.all(); cmp.Diff(want, used) != "" || *stranger != (WrongReceiver{"wx9", noon.Add(time.Hour)}) {
+		t.Errorf("the wrong receiver is %v, the uses are (-want +got):\n%s", stranger, cmp.Diff(want, used))
 	}
 	u.keep([]config.Pair{{Generation: 3}, {Generation: 2}})
 	delete(want, 1)
-	if diff := cmp.Diff(want, u.all()); diff != "" {
-		t.Errorf("after a rotation, the uses are (-want +got):\n%s", diff)
+	if used, stranger := u.all(); cmp.Diff(want, used) != "" || stranger != nil {
+		t.Errorf("after a rotation, the wrong receiver is %v, the uses are (-want +got):\n%s", stranger, cmp.Diff(want, used))
 	}
 }

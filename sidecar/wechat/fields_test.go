@@ -152,3 +152,33 @@ func sameDecision(t *testing.T, text string) {
 		}
 	}
 }
+
+// TestWhatMustNotBeLost is what WeChat repeats for hours, and what nobody knows.
+func TestWhatMustNotBeLost(t *testing.T) {
+	for name, test := range map[string]struct {
+		fields Fields
+		want   bool
+	}{
+		"a text":                       {Fields{MsgType: "text"}, false},
+		"an event":                     {Fields{MsgType: "event", Event: "subscribe"}, false},
+		"a ticket":                     {Fields{InfoType: "suite_ticket"}, true},
+		"goods that were paid for":     {Fields{MsgType: "event", Event: "xpay_goods_deliver_notify"}, true},
+		"a refund of virtual payment":  {Fields{MsgType: "event", Event: "xpay_refund_notify"}, true},
+		"a game's goods":               {Fields{MsgType: "event", Event: "minigame_game_pay_goods_deliver_notify"}, true},
+		"a payment to the platform":    {Fields{MsgType: "event", Event: "funds_order_pay"}, true},
+		"an event with payment inside": {Fields{MsgType: "event", Event: "my_xpay_event"}, false},
+		"a message of no known kind":   {Fields{Unreadable: true}, true},
+	} {
+		if got := test.fields.MustNotBeLost(); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestMaxReply(t *testing.T) {
+	for form, want := range map[Form]int64{FormXML: MaxReplySize, FormJSON: MaxReplySize, FormOther: MaxReplySize, FormJSONLower: MaxBotReplySize} {
+		if got := MaxReply(form); got != want {
+			t.Errorf("form %d: %d bytes", form, got)
+		}
+	}
+}

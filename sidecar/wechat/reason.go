@@ -30,10 +30,13 @@ var Reasons = []Reason{
 }
 
 // Refusal is the error of a callback that must not go on. Its text is for the log of the operator of the sidecar and
-// never for the client, who must not learn which check he failed. It holds no value of the request.
+// never for the client, who must not learn which check he failed. It holds no value of the request but the Receiver.
 type Refusal struct {
 	Reason Reason
 	Detail string // what is wrong, and where a person can mend it
+	// Receiver is whom a message was encrypted for that was refused with ReasonWrongReceiver, if that is an id. Who encrypted it has
+	// the token and the key.
+	Receiver string
 }
 
 func (r *Refusal) Error() string { return string(r.Reason) + ": " + r.Detail }

@@ -19,7 +19,7 @@ const token, older = "a-fine-token", "an-older-token"
 var now = time.Unix(1_700_000_000, 0)
 
 func newGate() *Gate {
-	return New(config.Config{Platform: config.PlatformOfficialAccount, MessageMode: config.ModePlaintext, Host: "wx.example.com", Path: "/weixin", Freshness: config.Duration(5 * time.Minute)},
+	return New(config.Config{Platform: config.PlatformOfficialAccount, MessageMode: config.ModePlaintext, Host: "wx.example.com", Path: "/weixin"},
 		config.Credentials{Pairs: []config.Pair{{Generation: 2, Token: token}, {Generation: 1, Token: older}}})
 }
 
@@ -64,6 +64,7 @@ func TestCheck(t *testing.T) {
 		"no host":                                  {func(r *request) { r.host = "" }, wechat.ReasonUnknownURL, 0},
 		"another method":                           {func(r *request) { r.method = "PUT" }, wechat.ReasonMalformed, 0},
 		"a GET without echostr":                    {func(r *request) { r.method = "GET" }, wechat.ReasonMalformed, 0},
+		"an echostr with a space":                  {func(r *request) { r.method, r.more = "GET", "&echostr=1+2" }, wechat.ReasonMalformed, 0},
 		"an empty body":                            {func(r *request) { r.body = "" }, wechat.ReasonMalformed, 0},
 		"an encrypted message": {func(r *request) {
 			r.more, r.body = "&encrypt_type=aes", "<xml><ToUserName>a</ToUserName><Encrypt>b</Encrypt></xml>"

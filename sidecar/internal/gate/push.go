@@ -188,9 +188,20 @@ func (g *Gate) parseEncryptedQuery(raw string) (wechat.Query, error) {
 func (g *Gate) open(query wechat.Query, encrypted []byte, pathID string, now time.Time) (Message, error) {
 	message, err := g.decrypt(query, encrypted, now)
 	if err == nil && !g.receives(message.ReceiverID, pathID) {
-		err = wechat.Refuse(wechat.ReasonWrongReceiver, "encrypted for an account that is not among receiverIDs")
+		return Message{}, wrongReceiver(message)
 	}
 	return message, err
+}
+
+func wrongReceiver(m Message) *wechat.Refusal {
+	refusal := wechat.Refuse(wechat.ReasonWrongReceiver, "encrypted for an account that is not among receiverIDs")
+	if isID(m.ReceiverID) {
+		refusal.Detail = "encrypted for " + m.ReceiverID + ", which is not among receiverIDs (without them, appID)"
+	}
+	if isID(m.ReceiverID) && !m.Played() { // what somebody plays tells nothing of WeChat
+		refusal.Receiver = m.ReceiverID
+	}
+	return refusal
 }
 
 // mirrored reports whether a message is from the account and not to it, as replies are. It is for those that an app seals by

@@ -5,6 +5,7 @@ package gate
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"net/url"
 	"strconv"
@@ -82,7 +83,9 @@ type sealedMessage struct {
 	text, receiver  string
 	signed          string // in place of the Encrypt
 	without, echoed bool   // msg_signature is left out; the text is in echostr
+	raw             bool   // the echostr has a + and is not escaped
 	more            string // of the query
+	beside          string // what stands before Encrypt
 	age             time.Duration
 }
 
@@ -100,9 +103,11 @@ func (m sealedMessage) check(t *testing.T) (*Gate, Message, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	encrypted, err := key.Seal([wechat.RandomSize]byte{}, []byte(m.text), m.receiver)
-	if err != nil {
-		t.Fatal(err)
+	var encrypted string
+	for n := byte(0); n == 0 || m.raw && !strings.Contains(encrypted, "+"); n++ {
+		if encrypted, err = key.Seal([wechat.RandomSize]byte{n}, []byte(m.text), m.receiver); err != nil {
+			t.Fatal(err)
+		}
 	}
 	timestamp, signed := strconv.FormatInt(now.Add(-m.age).Unix(), 10), encrypted
 	if m.signed != "" {
@@ -110,14 +115,20 @@ func (m sealedMessage) check(t *testing.T) (*Gate, Message, error) {
 	}
 	r := Request{
 		Method: "POST", Path: m.path, RawQuery: "timestamp=" + timestamp + "&nonce=7" + m.more,
-		Body: func() ([]byte, error) { return wechat.RequestEnvelope(wechat.FormXML, nil, encrypted), nil },
+		Body: func() ([]byte, error) {
+			body := string(wechat.RequestEnvelope(wechat.FormXML, nil, encrypted))
+			return []byte(strings.Replace(body, "<xml>", "<xml>"+m.beside, 1)), nil
+		},
 	}
 	if m.without {
 		r.RawQuery += "&signature=" + wechat.Sign(m.token, timestamp, "7")
 	} else {
 		r.RawQuery += "&msg_signature=" + wechat.Sign(m.token, timestamp, "7", signed)
 	}
-	if m.echoed {
+	switch {
+	case m.raw:
+		r.Method, r.RawQuery = "GET", r.RawQuery+"&echostr="+encrypted
+	case m.echoed:
 		r.Method, r.RawQuery = "GET", r.RawQuery+"&echostr="+url.QueryEscape(encrypted)
 	}
 	gate := New(m.config, config.Credentials{Pairs: []config.Pair{
@@ -143,8 +154,13 @@ func TestCheckEncrypted(t *testing.T) {
 		edit    func(*sealedMessage)
 		refused wechat.Reason
 	}{
-		"a message":                                {func(*sealedMessage) {}, ""},
-		"in the compatible mode":                   {func(m *sealedMessage) { m.config.MessageMode = config.ModeCompatible }, ""},
+		"a message":              {func(*sealedMessage) {}, ""},
+		"in the compatible mode": {func(m *sealedMessage) { m.config.MessageMode = config.ModeCompatible }, ""},
+		"beside a cleartext":     {func(m *sealedMessage) { m.beside = "<MsgType>text</MsgType><Content>\x1d]]></Content>" }, ""},
+		"beside a cleartext, where there is none": {func(m *sealedMessage) {
+			m.config.Platform, m.config.MessageMode, m.more = config.PlatformWeCom, "", ""
+			m.beside = "<MsgType>text</MsgType><Content>\x1d]]></Content>"
+		}, wechat.ReasonMalformed},
 		"of the older pair":                        {func(m *sealedMessage) { m.token, m.key = older, olderKey }, ""},
 		"signed with another token":                {func(m *sealedMessage) { m.token = "forged" }, wechat.ReasonBadSignature},
 		"signed over another text":                 {func(m *sealedMessage) { m.signed = "another" }, wechat.ReasonBadSignature},
@@ -155,6 +171,7 @@ func TestCheckEncrypted(t *testing.T) {
 		"as in plaintext mode, signed and said":    {func(m *sealedMessage) { m.without, m.more = true, "" }, wechat.ReasonDowngrade},
 		"for another account":                      {func(m *sealedMessage) { m.receiver = "wx2" }, wechat.ReasonWrongReceiver},
 		"for nobody":                               {func(m *sealedMessage) { m.receiver = "" }, wechat.ReasonWrongReceiver},
+		"for another account than the listed":      {func(m *sealedMessage) { m.receiver, m.config.ReceiverIDs = "wx2", []string{"wx1"} }, wechat.ReasonWrongReceiver},
 		"for nobody, where that is accepted":       {func(m *sealedMessage) { m.receiver, m.config.ReceiverIDs = "", []string{""} }, ""},
 		"for the AppID, where others are accepted": {func(m *sealedMessage) { m.config.ReceiverIDs = []string{"wx2"} }, wechat.ReasonWrongReceiver},
 		"for the id of the path":                   {func(m *sealedMessage) { corp(m, "/$CORPID$"); m.path, m.receiver = "/ww1", "ww1" }, ""},
@@ -199,6 +216,7 @@ func TestCheckEncryptedEcho(t *testing.T) {
 	}{
 		"digits":                        {func(*sealedMessage) {}, ""},
 		"letters":                       {func(m *sealedMessage) { m.text = "aZ09" }, ""},
+		"a plus that is not escaped":    {func(m *sealedMessage) { m.raw = true }, ""},
 		"a message":                     {func(m *sealedMessage) { m.text = "<xml></xml>" }, wechat.ReasonMalformed},
 		"nothing":                       {func(m *sealedMessage) { m.text = "" }, wechat.ReasonMalformed},
 		"a line break":                  {func(m *sealedMessage) { m.text = "1\r\n2" }, wechat.ReasonMalformed},
@@ -373,6 +391,7 @@ func TestKeysTellMessagesApart(t *testing.T) {
 		}
 		return n
 	}
+	seen := map[[sha256.Size]byte]string{}
 	const pay = `{"id":"1","event_type":"COMPLAINT.CREATE","resource":{"original_type":"complaint"}}`
 	for name, m := range map[string]Message{
 		"another body":                   changed(func(m *Message) { m.Body = []byte("<xml></xml>") }),
@@ -384,11 +403,14 @@ func TestKeysTellMessagesApart(t *testing.T) {
 		"another notification":           changed(func(m *Message) { m.notification = notification(strings.Replace(pay, `"1"`, `"2"`, 1)) }),
 		"another kind of notification":   changed(func(m *Message) { m.notification = notification(strings.Replace(pay, "CREATE", "STATE_CHANGE", 1)) }),
 		"another kind of resource":       changed(func(m *Message) { m.notification = notification(strings.Replace(pay, `"complaint"`, `"refund"`, 1)) }),
-		"the key of another endpoint's":  changed(func(m *Message) { m.PathID = "" }),
+		"no id in the path":              changed(func(m *Message) { m.PathID = "" }),
+		"the message itself":             base(),
 	} {
-		if m.Key("team-a/shop") == base().Key("team-a/shop") {
-			t.Errorf("%s has the same key", name)
+		key := m.Key("team-a/shop")
+		if other, known := seen[key]; known {
+			t.Errorf("%s has the key of %s", name, other)
 		}
+		seen[key] = name
 	}
 	if base().Key("team-a/shop") == base().Key("team-b/shop") {
 		t.Error("two endpoints have the same key")
@@ -508,6 +530,46 @@ func TestFreshness(t *testing.T) {
 	}
 }
 
+// TestWhatIsPlayed: by the nonce, which was signed, and for a probe the InfoType too; what a user writes makes none.
+func TestWhatIsPlayed(t *testing.T) {
+	const probe = config.ProbeInfoType
+	for name, test := range map[string]struct {
+		nonce, infoType      string
+		echo                 []byte
+		played, trial, probe bool
+	}{
+		"WeChat's message":                 {"7", "", nil, false, false, false},
+		"one that says it is a probe":      {"7", probe, nil, false, false, false},
+		"WeChat's URL check":               {"7", "", []byte("1"), false, false, false},
+		"a probe":                          {config.ProbeNoncePrefix + "7", probe, nil, true, false, true},
+		"a probe by a URL check":           {config.ProbeNoncePrefix + "7", "", []byte("1"), true, false, true},
+		"a message with a probe's nonce":   {config.ProbeNoncePrefix + "7", "suite_ticket", nil, true, false, false},
+		"a message that is to be answered": {config.TrialNoncePrefix + "7", "", nil, true, true, false},
+		"a prefix that stands elsewhere":   {"7" + config.TrialNoncePrefix, probe, nil, false, false, false},
+	} {
+		m := Message{Query: wechat.Query{Triple: wechat.Triple{Nonce: test.nonce}}, Echo: test.echo, Fields: wechat.Fields{InfoType: test.infoType}}
+		if m.Played() != test.played || m.Trial() != test.trial || m.Probe() != test.probe {
+			t.Errorf("%s: played %v, trial %v, probe %v", name, m.Played(), m.Trial(), m.Probe())
+		}
+	}
+}
+
+// TestAWrongReceiverIsNamed, if it is an id, to who may read the log; and it counts only where it is WeChat's.
+func TestAWrongReceiverIsNamed(t *testing.T) {
+	for name, test := range map[string]struct{ receiver, nonce, counts, said string }{
+		"an id":               {"wx9", "7", "wx9", "wx9"},
+		"one that is played":  {"wx9", config.TrialNoncePrefix + "7", "", "wx9"},
+		"what is no id":       {"wx9\nforged=1", "7", "", "an account"},
+		"nobody":              {"", "7", "", "an account"},
+		"one that is endless": {strings.Repeat("w", 65), "7", "", "an account"},
+	} {
+		m := Message{ReceiverID: test.receiver, Query: wechat.Query{Triple: wechat.Triple{Nonce: test.nonce}}}
+		if refusal := wrongReceiver(m); refusal.Receiver != test.counts || !strings.HasPrefix(refusal.Detail, "encrypted for "+test.said) || strings.Contains(refusal.Detail, "forged") {
+			t.Errorf("%s: %+v", name, refusal)
+		}
+	}
+}
+
 // TestAnInfoTypeIsThePlatformsOwn: it is sealed for the platform or suite, and not for a customer or for anybody.
 func TestAnInfoTypeIsThePlatformsOwn(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -530,6 +592,15 @@ func TestAnInfoTypeIsThePlatformsOwn(t *testing.T) {
 			m.text = "<xml><SuiteId>suite</SuiteId><InfoType>suite_ticket</InfoType></xml>"
 			if _, message, err := m.check(t); err != nil || message.Fields.InfoType != test.want {
 				t.Errorf("InfoType %q, %v", message.Fields.InfoType, err)
+			}
+			m.text = "<xml><ToUserName>suite</ToUserName><MsgType>text</MsgType><InfoType>suite_ticket</InfoType></xml>"
+			if _, message, err := m.check(t); err != nil || message.Fields.InfoType != "" {
+				t.Errorf("a message has the InfoType %q, %v", message.Fields.InfoType, err)
+			}
+			m.text = "<xml><SuiteId>suite</SuiteId><InfoType>suite_ticket</InfoType></xml>"
+			m.config.Platform, m.config.MessageMode = config.PlatformOfficialAccount, config.ModeEncrypted
+			if _, message, err := m.check(t); err != nil || message.Fields.InfoType != "" {
+				t.Errorf("an Official Account has the InfoType %q, %v", message.Fields.InfoType, err)
 			}
 		})
 	}

@@ -506,7 +506,10 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 	minimal.input.OperatorNamespace, minimal.input.NetworkPolicy = "platform", render.NetworkPolicy{Enabled: true, MetricsFrom: []metav1.LabelSelector{{MatchLabels: map[string]string{"a": "b"}}}}
 	namespace := newBareNamespace(t)
 	minimal.store(t, namespace)
-	given := controllers.Hosts{"wx.example.com": {namespace}, "*.example.com": {"other"}, "*.any.example.com": {"*"}, "*.mine.any.example.com": {"other", namespace}}
+	given := controllers.Hosts{
+		"wx.example.com": {namespace}, "*.example.com": {"other"}, "*.any.example.com": {"*"}, "*.mine.any.example.com": {"other", namespace},
+		"*.both.example.com": {namespace}, "a.both.example.com": {"other"}, // keys of one length
+	}
 	minimal.more = controllers.Options{Hosts: given, AllowedIngressClasses: []string{"edge"}, AllowedIngressAnnotations: []string{"example.com/a"}}
 	var operators otherInstallations
 	operator := operators.operator(t, minimal.options())
@@ -563,6 +566,8 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 		"a host of another namespace":          {made(minimal, "Ingress"), host("a.example.com"), another},
 		"a host of any namespace":              {made(minimal, "Ingress"), host("a.any.example.com"), ""},
 		"a host of the longest key":            {made(minimal, "Ingress"), host("a.mine.any.example.com"), ""},
+		"a host of another by its name":        {made(minimal, "Ingress"), host("a.both.example.com"), another},
+		"a host beside it":                     {made(minimal, "Ingress"), host("b.both.example.com"), ""},
 		"the host above a key":                 {made(minimal, "Ingress"), host("example.com"), another},
 		"a host that is given to nobody":       {made(minimal, "Ingress"), host("example.org"), another},
 		"a host that ends like a key":          {made(minimal, "Ingress"), host("a.notexample.com"), another},

@@ -77,9 +77,12 @@ func runSuite(m *testing.M) (int, error) {
 		return 0, fmt.Errorf("making a client: %w", err)
 	}
 	cluster.config = config
-	confined, err := confine(config, cluster.client, map[string]string{
-		"sidecarRepository": "'example.com/sidecar'", "ingressAnnotations": "['cert-manager.io/issuer']",
-	})
+	options := controllers.Options{
+		SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent", Concurrency: 2,
+		AllowedIngressAnnotations: []string{"cert-manager.io/issuer"},
+		OperatorNamespace:         "wechatendpoint-system", NetworkPolicy: everyRule,
+	}
+	confined, err := confine(config, cluster.client, options)
 	if err != nil {
 		return 0, fmt.Errorf("confining the operator: %w", err)
 	}
@@ -95,11 +98,7 @@ func runSuite(m *testing.M) (int, error) {
 	reconciler := &controllers.Reconciler{
 		Client: manager.GetClient(), Live: manager.GetAPIReader(),
 		Events: manager.GetEventRecorder("wechatendpoint-operator"), Probe: cluster.pods,
-		Options: controllers.Options{
-			SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent", Concurrency: 2,
-			AllowedIngressAnnotations: []string{"cert-manager.io/issuer"},
-			OperatorNamespace:         "wechatendpoint-system", NetworkPolicy: everyRule,
-		},
+		Options: options,
 	}
 	if err := reconciler.SetupWithManager(ctx, manager); err != nil {
 		return 0, err

@@ -45,6 +45,7 @@ type Reconciler struct {
 
 	gateway gatewayAPI
 	turns   turns
+	ahead   ahead
 }
 
 // Reconcile brings one endpoint nearer to what its spec asks for.
@@ -52,6 +53,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	var endpoint v1alpha1.WeChatEndpoint
 	if err := r.Get(ctx, request.NamespacedName, &endpoint); err != nil {
 		r.turns.seen(request.NamespacedName)
+		r.ahead.forget(request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if !endpoint.DeletionTimestamp.IsZero() {
@@ -59,6 +61,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	before := endpoint.DeepCopy()
 	again, err := r.sync(ctx, &endpoint)
+	if behind := (aheadError{}); errors.As(err, &behind) {
+		return ctrl.Result{RequeueAfter: behind.again}, nil
+	}
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return ctrl.Result{}, nil // the endpoint goes with its namespace
 	}
@@ -173,6 +178,9 @@ func (r *Reconciler) serve(ctx context.Context, endpoint *v1alpha1.WeChatEndpoin
 	case found.refused == nil && found.backend == nil:
 		err := r.applyChildren(ctx, endpoint, found.input, found.live, &done)
 		done.applied = err == nil
+		if behind := r.ahead.check(endpoint, err, time.Now()); behind != nil {
+			return done, behind
+		}
 		if done.applied {
 			return done, nil
 		}
@@ -190,6 +198,11 @@ func (r *Reconciler) serve(ctx context.Context, endpoint *v1alpha1.WeChatEndpoin
 		return done, nil
 	}
 	err := r.applyCredentials(ctx, endpoint, found.input, &done)
+	if done.refused == nil {
+		if behind := r.ahead.check(endpoint, err, time.Now()); behind != nil {
+			return done, behind
+		}
+	}
 	if errors.As(err, new(*refusedError)) && done.refused != nil {
 		err = nil // the status tells of the first one
 	}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Copies into the chart what controller-gen generated, the CustomResourceDefinition and the operator's rules, and the admission policy.
+# Copies into the chart what controller-gen generated, the CustomResourceDefinition and the operator's rules, and the admission policies.
 # The chart's templates read the copies, so that config/ stays their only source. With --check nothing is written and a stale copy is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,4 +23,6 @@ copy() {
 
 copy config/crd/bases/wechatendpoint.io_wechatendpoints.yaml charts/wechat-endpoint/files/crd.yaml
 copy config/rbac/role.yaml charts/wechat-endpoint/files/role.yaml
-copy config/admission/policy.yaml charts/wechat-endpoint/files/admission-policy.yaml
+for file in config/admission/[!k]*.yaml; do
+	copy "$file" "charts/wechat-endpoint/files/admission/${file##*/}"
+done

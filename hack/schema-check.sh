@@ -17,6 +17,10 @@ check() { # name, files; none reads standard input
 }
 "$helm" template charts/wechat-endpoint | check "the chart"
 "$helm" template charts/wechat-endpoint --set replicaCount=2,metrics.service.enabled=true,allowEmptyHost=true --set-json 'hosts={"wx.example.com":["team-a"],"*":["*"]}' | check "the chart with more values"
+"$helm" template charts/wechat-endpoint --set admissionPolicy.compareSpecs=false | check "the chart with one admission policy"
+echo "schema check: the admission policies know the choices that the operator has" >&2
+"$helm" template charts/wechat-endpoint | go run ./hack/policy -compare
+"$helm" template charts/wechat-endpoint --set-json 'hosts={"wx.example.com":["team-a"],"*":["*"]}' --set-json 'sidecar.defaults={"nodeSelector":{"a":"it'"'"'s \"<so>\" \\ 微信"},"tolerations":[{"operator":"Exists","tolerationSeconds":3000000}],"resources":{"requests":{"cpu":0.5}}}' | go run ./hack/policy -compare
 narrow=("$helm" template charts/wechat-endpoint --namespace wechat --set 'watchNamespaces={team-a,team-b}')
 "${narrow[@]}" | check "the chart for some namespaces"
 if "${narrow[@]}" --set crds.install=false | grep '^kind:' | grep -Ev '^kind: (ConfigMap|Deployment|Lease|Role|RoleBinding|ServiceAccount)$' >&2; then

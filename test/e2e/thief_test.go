@@ -7,6 +7,8 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,14 +70,16 @@ func TestStolenToken(t *testing.T) {
 	dns := metav1.ObjectMeta{Namespace: "kube-system", Name: "coredns"}
 	asChild := func(object client.Object) client.Object { // as alike as the thief can make it
 		object.SetLabels(map[string]string{
-			"app.kubernetes.io/managed-by": "wechatendpoint", v1alpha1.LabelEndpoint: "evil", v1alpha1.LabelCredentials: "generated",
+			"app.kubernetes.io/managed-by": "wechatendpoint", "app.kubernetes.io/name": "wechat-sidecar", "app.kubernetes.io/instance": "evil",
+			"app.kubernetes.io/component": "sidecar", v1alpha1.LabelEndpoint: "evil", v1alpha1.LabelCredentials: "generated",
 		})
 		object.SetOwnerReferences([]metav1.OwnerReference{{
-			APIVersion: v1alpha1.GroupVersion.String(), Kind: "WeChatEndpoint", Name: "evil", UID: "1", Controller: new(true),
+			APIVersion: v1alpha1.GroupVersion.String(), Kind: "WeChatEndpoint", Name: "evil", UID: "1", Controller: new(true), BlockOwnerDeletion: new(true),
 		}})
 		return object
 	}
 	evil := metav1.ObjectMeta{Namespace: "kube-system", Name: "evil-sidecar"}
+	program := append([]byte("\x7fELF\x02\x01\x01\x00"), make([]byte, 900<<10)...)
 	made := func(object client.Object) func(context.Context) error {
 		return func(ctx context.Context) error { return stolen.Create(ctx, object) }
 	}
@@ -93,12 +97,29 @@ func TestStolenToken(t *testing.T) {
 		by     string
 	}{
 		"a pod with the node's disk and processes": {made(asChild(ofNode(evil))), byPolicy},
-		"another image in the sidecar":             {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"containers":[{"name":"sidecar","image":"`+kube.imagePrefix+`/example-app:`+kube.imageTag+`"}]}`)), byPolicy},
-		"the node's disk in the sidecar":           {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"volumes":[{"name":"disk","hostPath":{"path":"/nothing","type":"Directory"}}]}`)), byPolicy},
-		"the user's Secret in the sidecar":         {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"volumes":[{"name":"more","secret":{"secretName":"`+secretName+`"}}]}`)), byPolicy},
-		"a token in the sidecar":                   {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"automountServiceAccountToken":true}`)), byPolicy},
-		"another image in the app":                 {patched(&appsv1.Deployment{ObjectMeta: s.object(appName)}, template(`{"serviceAccountName":"admin"}`)), byPolicy},
-		"another Deployment of kube-system":        {patched(&appsv1.Deployment{ObjectMeta: dns}, `{"spec":{"replicas":0}}`), byPolicy},
+		"the sidecar itself among Kubernetes' own": {made(s.sidecarOf(t, evil.Namespace, func(*appsv1.Deployment) {})), byPolicy},
+		"his program as its credentials":           {made(asChild(&corev1.Secret{ObjectMeta: evil, Type: corev1.SecretTypeOpaque, Data: map[string][]byte{"credentials.json": program}})), byPolicy},
+		"his program in its place, on every node, before all others, for ever": {made(s.sidecarOf(t, evil.Namespace, func(d *appsv1.Deployment) {
+			d.OwnerReferences = append(d.OwnerReferences, metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: dns.Name, UID: "2"})
+			d.Spec.Replicas = new(int32(1000))
+			pod := &d.Spec.Template.Spec
+			pod.PriorityClassName, pod.Tolerations = "system-node-critical", []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
+			pod.Volumes[0].Projected.Sources = []corev1.VolumeProjection{{Secret: &corev1.SecretProjection{
+				LocalObjectReference: corev1.LocalObjectReference{Name: evil.Name},
+				Items:                []corev1.KeyToPath{{Key: "credentials.json", Path: "sidecar", Mode: new(int32(0o555))}},
+			}}}
+			pod.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "config", MountPath: "/sidecar", SubPath: "sidecar", ReadOnly: true}}
+		})), byPolicy},
+		"his program in the sidecar's place": {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(
+			`{"volumes":[{"name":"config","projected":{"sources":[{"secret":{"name":"`+childName+`","items":[{"key":"credentials.json","path":"sidecar","mode":365}]}}]}}],`+
+				`"containers":[{"name":"sidecar","volumeMounts":[{"mountPath":"/sidecar","name":"config","subPath":"sidecar"}]}]}`)), byPolicy},
+		"his program as the endpoint's credentials": {patched(&corev1.Secret{ObjectMeta: s.object(childName)}, `{"data":{"credentials.json":"`+base64.StdEncoding.EncodeToString(program)+`"}}`), byPolicy},
+		"another image in the sidecar":              {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"containers":[{"name":"sidecar","image":"`+kube.imagePrefix+`/example-app:`+kube.imageTag+`"}]}`)), byPolicy},
+		"the node's disk in the sidecar":            {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"volumes":[{"name":"disk","hostPath":{"path":"/nothing","type":"Directory"}}]}`)), byPolicy},
+		"the user's Secret in the sidecar":          {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"volumes":[{"name":"more","secret":{"secretName":"`+secretName+`"}}]}`)), byPolicy},
+		"a token in the sidecar":                    {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"automountServiceAccountToken":true}`)), byPolicy},
+		"another image in the app":                  {patched(&appsv1.Deployment{ObjectMeta: s.object(appName)}, template(`{"serviceAccountName":"admin"}`)), byPolicy},
+		"another Deployment of kube-system":         {patched(&appsv1.Deployment{ObjectMeta: dns}, `{"spec":{"replicas":0}}`), byPolicy},
 		"a Secret that is filled with a token": {made(asChild(&corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: evil.Namespace, Name: evil.Name, Annotations: map[string]string{corev1.ServiceAccountNameKey: "default"}},
 			Type:       corev1.SecretTypeServiceAccountToken,
@@ -110,8 +131,15 @@ func TestStolenToken(t *testing.T) {
 		"another's Service":                           {patched(&corev1.Service{ObjectMeta: s.object(appName)}, `{"spec":{"selector":{"app":"evil"}}}`), byPolicy},
 		"the sidecar's Service, to another's pods":    {patched(&corev1.Service{ObjectMeta: s.object(childName)}, `{"spec":{"selector":{"app":"`+appName+`"}}}`), byPolicy},
 		"the sidecar's Ingress, to another's Service": {patched(&networkingv1.Ingress{ObjectMeta: s.object(childName)}, `{"spec":{"defaultBackend":{"service":{"name":"`+appName+`","port":{"number":8080}}}}}`), byPolicy},
-		"another's Ingress is deleted":                {func(ctx context.Context) error { return stolen.Delete(ctx, ingress) }, byPolicy},
-		"another's ServiceAccount":                    {patched(&corev1.ServiceAccount{ObjectMeta: s.object("default")}, `{"imagePullSecrets":[{"name":"evil"}]}`), byPolicy},
+		"a host that no endpoint asks for":            {patched(&networkingv1.Ingress{ObjectMeta: s.object(childName)}, `{"spec":{"rules":[{"host":"victim.example.com","http":{"paths":[{"path":"/","pathType":"Exact","backend":{"service":{"name":"`+childName+`","port":{"name":"http"}}}}]}}]}}`), byPolicy},
+		"the sidecar's Ingress is deleted": {func(ctx context.Context) error {
+			return stolen.Delete(ctx, &networkingv1.Ingress{ObjectMeta: s.object(childName)})
+		}, byPolicy},
+		"its NetworkPolicy is deleted": {func(ctx context.Context) error {
+			return stolen.Delete(ctx, &networkingv1.NetworkPolicy{ObjectMeta: s.object(childName)})
+		}, byPolicy},
+		"another's Ingress is deleted": {func(ctx context.Context) error { return stolen.Delete(ctx, ingress) }, byPolicy},
+		"another's ServiceAccount":     {patched(&corev1.ServiceAccount{ObjectMeta: s.object("default")}, `{"imagePullSecrets":[{"name":"evil"}]}`), byPolicy},
 		"another's pod is not ready": {func(ctx context.Context) error {
 			return stolen.Status().Patch(ctx, &pods[0], client.RawPatch(types.StrategicMergePatchType, []byte(`{"status":{"conditions":[{"type":"Ready","status":"False"}]}}`)))
 		}, byPolicy},
@@ -145,6 +173,29 @@ func TestStolenToken(t *testing.T) {
 		s.awaitPublished(t)
 		s.awaitReady(t)
 	})
+}
+
+// sidecarOf is the stage's own sidecar in another namespace, as that of an endpoint which does not exist there.
+func (s *stage) sidecarOf(t *testing.T, namespace string, edit func(*appsv1.Deployment)) *appsv1.Deployment {
+	t.Helper()
+	var live, copied appsv1.Deployment
+	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: childName}, &live); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(text), `"`+endpointName, `"evil`)), &copied); err != nil {
+		t.Fatal(err)
+	}
+	copied.ObjectMeta = metav1.ObjectMeta{
+		Namespace: namespace, Name: copied.Name, Labels: copied.Labels, OwnerReferences: copied.OwnerReferences,
+		Annotations: map[string]string{v1alpha1.AnnotationAsked: copied.Annotations[v1alpha1.AnnotationAsked], v1alpha1.AnnotationTemplate: copied.Annotations[v1alpha1.AnnotationTemplate]},
+	}
+	copied.Status = appsv1.DeploymentStatus{}
+	edit(&copied)
+	return &copied
 }
 
 // ofNode is a Deployment of which a pod owns its node. It is not privileged, which the local cluster knows for nobody, and what

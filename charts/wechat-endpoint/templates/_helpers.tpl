@@ -52,6 +52,20 @@ sidecar:
 {{- end }}
 {{- end }}
 
+{{- /* wechat-endpoint.cel writes a value for an admission policy, where all that stands in one map or list must be of one type. */ -}}
+{{- define "wechat-endpoint.cel" -}}
+{{- $items := list }}
+{{- if kindIs "map" . }}
+{{- range $key, $value := . }}{{ $items = append $items (printf "%s: %s" (toJson $key) (include "wechat-endpoint.cel" $value)) }}{{ end -}}
+dyn({{ printf "{%s}" (join ", " $items) }})
+{{- else if kindIs "slice" . }}
+{{- range . }}{{ $items = append $items (include "wechat-endpoint.cel" .) }}{{ end -}}
+dyn({{ printf "[%s]" (join ", " $items) }})
+{{- else -}}
+dyn({{ toJson . }})
+{{- end }}
+{{- end }}
+
 {{- /* wechat-endpoint.guarded is "true" where readers of the metrics are asked who they are, which takes rights in the whole cluster. */ -}}
 {{- define "wechat-endpoint.guarded" -}}
 {{- if and .Values.metrics.secure (not .Values.watchNamespaces) }}true{{ end }}

@@ -43,7 +43,8 @@ func example() Input {
 	}
 }
 
-// TestGolden compares all children of an endpoint with a file: testdata/CASE.yaml. Read the difference, and run
+// TestGolden compares all children of an endpoint with a file: testdata/CASE.yaml, and what they are rendered from with
+// testdata/inputs/CASE.yaml. Read the difference, and run
 // `go test ./controllers/internal/render -update` if it is meant.
 func TestGolden(t *testing.T) {
 	publicKey, err := os.ReadFile("testdata/pub_key.pem") // its private half is gone
@@ -140,21 +141,29 @@ func TestGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			in := example()
 			edit(&in, &in.Endpoint.Spec)
-			got := renderYAML(t, in)
-			path := filepath.Join("testdata", name+".yaml")
-			if *update {
-				if err := os.WriteFile(path, got, 0o644); err != nil { //nolint:gosec // a file for everybody to read
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
+			input, err := yaml.Marshal(in)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("rendered otherwise than %s (-want +got):\n%s", path, diff)
-			}
+			compareGolden(t, filepath.Join("testdata", "inputs", name+".yaml"), input) // the tests of the admission policy begin there
+			compareGolden(t, filepath.Join("testdata", name+".yaml"), renderYAML(t, in))
 		})
+	}
+}
+
+func compareGolden(t *testing.T, path string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil { //nolint:gosec // a file for everybody to read
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("not what %s has (-want +got):\n%s", path, diff)
 	}
 }
 

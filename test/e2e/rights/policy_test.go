@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
@@ -23,12 +24,12 @@ var unconfined = map[string]string{
 	"update wechatendpoints/finalizers.wechatendpoint.io": "there is no such request",
 }
 
-// TestPolicyConfinesEveryWrite compares the operator's role with its admission policy: a kind that the operator learns to
+// TestPolicyConfinesEveryWrite compares the operator's role with its admission policies: a kind that the operator learns to
 // write is confined too.
 func TestPolicyConfinesEveryWrite(t *testing.T) {
 	var role rbacv1.ClusterRole
-	var policy admissionv1.ValidatingAdmissionPolicy
-	for file, into := range map[string]any{"rbac/role.yaml": &role, "admission/policy.yaml": &policy} {
+	var policy, spec admissionv1.ValidatingAdmissionPolicy
+	for file, into := range map[string]any{"rbac/role.yaml": &role, "admission/policy.yaml": &policy, "admission/spec-policy.yaml": &spec} {
 		text, err := os.ReadFile("../../../config/" + file)
 		if err != nil {
 			t.Fatal(err)
@@ -56,5 +57,11 @@ func TestPolicyConfinesEveryWrite(t *testing.T) {
 	}
 	if confined == 0 {
 		t.Error("no write is confined")
+	}
+	children := slices.DeleteFunc(policy.Spec.MatchConstraints.ResourceRules, func(rule admissionv1.NamedRuleWithOperations) bool {
+		return slices.Equal(rule.Resources, []string{"pods/status"})
+	})
+	if diff := cmp.Diff(children, spec.Spec.MatchConstraints.ResourceRules); diff != "" {
+		t.Errorf("the policy that compares with the endpoint's spec looks at other kinds (-policy +spec-policy):\n%s", diff)
 	}
 }

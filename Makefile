@@ -57,6 +57,7 @@ generate: ## Write the generated Go code
 
 manifests: ## Write the CRD, the roles and their copies in the chart
 	$(call tool,controller-gen) crd paths=./api/... output:crd:dir=config/crd/bases
+	go run ./hack/tighten config/crd/bases/*.yaml
 	$(call tool,controller-gen) rbac:roleName=wechatendpoint-operator paths=./controllers/... output:rbac:dir=config/rbac
 	hack/chart-crd.sh
 
@@ -83,7 +84,7 @@ interop: ## Try the sidecar against other people's WeChat code, on both sides
 
 FUZZTIME ?= 20s
 fuzz: ## Look for inputs that break a property, FUZZTIME for each
-	@grep -rl --include='*_test.go' '^func Fuzz' sidecar | while read -r file; do \
+	@grep -rl --include='*_test.go' '^func Fuzz' api sidecar | while read -r file; do \
 	  for name in $$(grep -ho '^func Fuzz[A-Za-z]*' "$$file" | cut -c6-); do \
 	    echo "$$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; \
 	  done; \

@@ -80,6 +80,9 @@ func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeCha
 	}
 	input.Image = done.turn.image
 	objects, err := render.Make(input)
+	if unservable := (*render.UnservableError)(nil); errors.As(err, &unservable) {
+		return refs.Waitf(v1alpha1.ReasonSpecUnreadable, "what the spec asks for cannot be served: %v; what was served before is served on: correct it", unservable)
+	}
 	if err != nil {
 		return err
 	}

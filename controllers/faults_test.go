@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,11 +26,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -147,11 +148,14 @@ var faults = map[string]error{
 }
 
 // world is an API server without any operator but those of the scenes.
-type world struct{ client client.WithWatch }
+type world struct {
+	client client.WithWatch
+	config *rest.Config
+}
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	environment := envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("..", "config", "crd", "bases")}, ErrorIfCRDPathMissing: true}
+	environment := envtest.Environment{CRDs: []*apiextensionsv1.CustomResourceDefinition{olderDefinition(t)}}
 	environment.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.0.0.0/16") // two for each scene
 	settings, err := environment.Start()
 	if err != nil {
@@ -168,7 +172,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	installGatewayDefinitions(t, settings)
-	w := &world{}
+	w := &world{config: settings}
 	if w.client, err = client.NewWithWatch(settings, client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
 	}

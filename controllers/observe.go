@@ -95,9 +95,9 @@ func (r *Reconciler) ownDeployment(ctx context.Context, endpoint *v1alpha1.WeCha
 	return &deployment, nil
 }
 
-// wantedPods is how many there should be: with autoscaling what the Deployment was scaled to.
+// wantedPods is how many there should be: with autoscaling, or where the spec cannot be read, what the Deployment was scaled to.
 func wantedPods(endpoint *v1alpha1.WeChatEndpoint, deployment *appsv1.Deployment) int32 {
-	if endpoint.Spec.Sidecar.Autoscaling != nil && deployment != nil {
+	if deployment != nil && (endpoint.Spec.Sidecar.Autoscaling != nil || checkReadable(endpoint) != nil) {
 		return sizeOf(deployment)
 	}
 	return render.Replicas(endpoint)

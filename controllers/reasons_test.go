@@ -92,6 +92,10 @@ func TestEveryReason(t *testing.T) {
 			asked(anything),
 			v1alpha1.ConditionAccepted, yes, v1alpha1.ReasonAccepted, "the spec is coherent and allowed here",
 		},
+		"a spec that was stored before such were refused": {
+			serving(func(t *testing.T, p *play) { p.store(t, badQuantity) }),
+			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonSpecUnreadable, "spec.sidecar.resources.limits.memory is no quantity such as 64Mi or 100m; what was served before is served on: correct it with kubectl -n fault-",
+		},
 		"an endpoint that is paused": {
 			asked(func(e *endpoint) { e.Spec.Paused = true }),
 			v1alpha1.ConditionAccepted, yes, v1alpha1.ReasonPaused, "set it to false when the operator may work on",

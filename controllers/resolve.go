@@ -133,7 +133,11 @@ func (r *Reconciler) readServed(ctx context.Context, endpoint *v1alpha1.WeChatEn
 // resolveCredentials reads the user's values and decides which are accepted beside them. Where the Secret is missing or
 // broken, the newest that were served stand in for it: what else was asked for goes on being served with them.
 func (r *Reconciler) resolveCredentials(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, live served, input *render.Input) error {
-	wanted, err := refs.Pair(ctx, r, endpoint)
+	var wanted config.Pair
+	var err error = refs.Waitf(v1alpha1.ReasonWaiting, "the spec cannot be read: first see to Accepted")
+	if knowsCredentials(endpoint) {
+		wanted, err = refs.Pair(ctx, r, endpoint)
+	}
 	if err != nil && waitReason(err) == "" {
 		return err
 	}

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -153,6 +154,9 @@ func Setup(ctx context.Context, manager ctrl.Manager, options Options) error {
 		Events:  manager.GetEventRecorder(render.FieldManager),
 		Probe:   probe.New(render.NumberOps),
 		Options: options,
+	}
+	if err := metrics.Registry.Register(unreadableEndpoints{manager.GetCache()}); err != nil {
+		return fmt.Errorf("registering a metric: %w", err)
 	}
 	return r.SetupWithManager(ctx, manager)
 }

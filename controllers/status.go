@@ -6,6 +6,7 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -198,7 +200,11 @@ func (r *Reconciler) storeStatus(ctx context.Context, before, after *v1alpha1.We
 		return nil
 	}
 	turned := turnedConditions(before, after)
-	if err := r.Status().Patch(ctx, after.DeepCopy(), client.MergeFrom(before)); apierrors.IsNotFound(err) {
+	patch, err := statusPatch(before, after)
+	if err != nil {
+		return err
+	}
+	if err := r.Status().Patch(ctx, after.DeepCopy(), patch); apierrors.IsNotFound(err) {
 		return nil // deleted meanwhile
 	} else if err != nil {
 		return fmt.Errorf("storing the status: %w", err)
@@ -211,6 +217,18 @@ func (r *Reconciler) storeStatus(ctx context.Context, before, after *v1alpha1.We
 		r.Events.Eventf(after, nil, eventType, condition.Reason, "Reconcile", "%s", condition.Message)
 	}
 	return nil
+}
+
+// statusPatch changes what differs, or replaces the whole status where that could not be read: what differs from it is not known.
+func statusPatch(before, after *v1alpha1.WeChatEndpoint) (client.Patch, error) {
+	if before.Status.Unreadable == nil {
+		return client.MergeFrom(before), nil
+	}
+	text, err := json.Marshal([]map[string]any{{"op": "add", "path": "/status", "value": after.Status}})
+	if err != nil {
+		return nil, fmt.Errorf("writing the status: %w", err)
+	}
+	return client.RawPatch(types.JSONPatchType, text), nil
 }
 
 // turnedConditions returns the conditions whose status or reason changed. Ready only repeats another one, unless it holds;

@@ -58,6 +58,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, nil // children are owned; nothing lives outside the cluster
 	}
 	before := endpoint.DeepCopy()
+	tellUnreadable(ctx, &endpoint)
+	endpoint.Status.Unreadable = nil // it is written anew
 	again, err := r.sync(ctx, &endpoint)
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return ctrl.Result{}, nil // the endpoint goes with its namespace
@@ -133,6 +135,9 @@ func (r *Reconciler) resolve(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 	}
 	found := findings{live: live, input: r.newInput(endpoint)}
 	found.input.Serving = deployment != nil && live.generation != ""
+	if unreadable := checkReadable(endpoint); unreadable != nil {
+		return r.resolveUnreadable(ctx, endpoint, found, unreadable), nil
+	}
 	found.refused = r.accept(ctx, endpoint) // before describe: the status still says which URL was published
 	found.backend = r.resolveBackend(ctx, endpoint, &found.input)
 	found.outdated = r.checkUnderstood(ctx, endpoint, found.input, live)
@@ -146,6 +151,16 @@ func (r *Reconciler) resolve(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 		describe(endpoint, scheme)
 	}
 	return found, err
+}
+
+// resolveUnreadable finds what goes on of an endpoint whose spec cannot be read: the configuration as it is, and the credentials.
+func (r *Reconciler) resolveUnreadable(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, found findings, unreadable error) findings {
+	found.refused, found.input.Served = unreadable, found.live.config
+	found.backend = refs.Waitf(v1alpha1.ReasonWaiting, "the spec cannot be read: first see to Accepted")
+	found.input.RuleURLs = make([]string, len(endpoint.Spec.Rules))
+	found.credentials = r.resolveCredentials(ctx, endpoint, found.live, &found.input)
+	found.gatewayKey = r.resolveGatewayKey(ctx, endpoint, found.live, &found.input)
+	return found
 }
 
 // failed is what the API server failed at, of which no condition can tell.
@@ -217,6 +232,9 @@ func (r *Reconciler) observe(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 	}
 	if behind {
 		again = askDelay(endpoint)
+	}
+	if checkReadable(endpoint) != nil {
+		return again, err // the other conditions go on speaking of an earlier spec
 	}
 	// What runs while the endpoint is paused is this very spec, unless it was changed since.
 	current := done.applied || endpoint.Spec.Paused && done.lag == nil

@@ -39,6 +39,8 @@ const (
 	ReasonAccepted = "Accepted"
 	// ReasonPaused: spec.paused keeps the operator's hands off.
 	ReasonPaused = "Paused"
+	// ReasonSpecUnreadable: a field of the stored spec holds what this operator cannot read or serve.
+	ReasonSpecUnreadable = "SpecUnreadable"
 	// ReasonHostRequired: url.host is left out, and this installation does not allow that.
 	ReasonHostRequired = "HostRequired"
 	// ReasonAnnotationNotAllowed: url.ingress.annotations has a key that this installation does not allow.

@@ -168,6 +168,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || !has(self.rules) || self.rules.all(r, !has(r.backend) || !has(r.backend.onDeadline) || r.backend.onDeadline == 'Fail')",message="rules: backend.onDeadline must be Fail, or be left out: a payment that the app has not taken is never acknowledged"
 // +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || self.verification.enforcement != 'InsecureAudit'",message="verification.enforcement must be Enforce: notifications of payments are never let through unverified"
 // +kubebuilder:validation:XValidation:rule="self.verification.enforcement != 'InsecureAudit' || self.backend.payload == 'Original'",message="verification.enforcement InsecureAudit needs backend.payload Original, because what is not verified cannot be decrypted: set backend.payload to Original, or enforcement to Enforce"
+// +kubebuilder:validation:XValidation:rule="!has(self.rules) || self.rules.map(r, has(r.backend) && has(r.backend.tls) ? size(r.backend.tls.caBundle) : 0).sum() <= 65536",message="rules: the backends' tls.caBundle must have at most 65536 characters together: keep of each the certificates of who may issue the app's"
 // +kubebuilder:validation:XValidation:rule="!has(self.domainFiles) || self.domainFiles.all(f, '/' + f.name != self.url.path)",message="domainFiles: a name must not be that of url.path: choose another url.path"
 type WeChatEndpointSpec struct {
 	// platform is the kind of WeChat account. It cannot be changed: make another endpoint instead.
@@ -235,6 +236,10 @@ type WeChatEndpointSpec struct {
 	// paused keeps the operator's hands off this endpoint's objects; what runs keeps serving what it served.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
+
+	// Unreadable names the fields of the stored object that could not be read, and says why. They have their zero values. It is no
+	// field of the API.
+	Unreadable []string `json:"-"`
 }
 
 // CredentialsReference names a Secret in the endpoint's namespace, labelled wechatendpoint.io/credentials: "true".
@@ -699,6 +704,10 @@ type WeChatEndpointStatus struct {
 	// credentials are the accepted credentials.
 	// +optional
 	Credentials CredentialsStatus `json:"credentials,omitempty,omitzero"`
+
+	// Unreadable names the fields of the stored object that could not be read, and says why. Then nothing else of the status is
+	// known. It is no field of the API.
+	Unreadable []string `json:"-"`
 }
 
 // CredentialsStatus says which credentials are accepted. It holds nothing that is derived from a secret byte.

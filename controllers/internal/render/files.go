@@ -25,6 +25,13 @@ type files struct {
 	config, credentials []byte
 }
 
+// UnservableError is what no sidecar would load of an endpoint's spec. The CustomResourceDefinition takes no such spec, but another one may have
+// taken it before.
+type UnservableError struct{ err error }
+
+func (e *UnservableError) Error() string { return e.err.Error() }
+func (e *UnservableError) Unwrap() error { return e.err }
+
 // makeFiles renders both files with one generation: a digest of the configuration and of which credentials are accepted
 // until when, and the counter of the newest. So a change of either file changes it, and no byte of it is derived from a
 // secret.
@@ -49,7 +56,7 @@ func makeFiles(in Input) (files, error) {
 		GatewayKey: in.GatewayKey,
 	}
 	if err := c.Validate(); err != nil {
-		return files{}, err
+		return files{}, &UnservableError{err}
 	}
 	if err := errors.Join(credentials.Validate(), credentials.ValidateFor(c)); err != nil {
 		return files{}, err

@@ -53,7 +53,7 @@ previous: build
 	@$(call image,sidecar-previous,sidecar,$(VERSION)-previous)
 
 generate: ## Write the generated Go code
-	$(call tool,controller-gen) object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	$(call tool,controller-gen) object:headerFile=hack/boilerplate.go.txt paths=./api/... paths=./controllers/internal/gatewayapi
 
 manifests: ## Write the CRD, the roles and their copies in the chart
 	$(call tool,controller-gen) crd paths=./api/... output:crd:dir=config/crd/bases

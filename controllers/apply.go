@@ -34,6 +34,7 @@ import (
 	gateway "sigs.k8s.io/gateway-api/applyconfiguration/apis/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
@@ -56,7 +57,7 @@ var childKinds = map[string]childKind{
 	"Service":                 kindOf(func() *corev1.Service { return &corev1.Service{} }, core.ExtractService),
 	"NetworkPolicy":           kindOf(func() *networkingv1.NetworkPolicy { return &networkingv1.NetworkPolicy{} }, networking.ExtractNetworkPolicy),
 	"Ingress":                 kindOf(func() *networkingv1.Ingress { return &networkingv1.Ingress{} }, networking.ExtractIngress),
-	"HTTPRoute":               kindOf(func() *gatewayv1.HTTPRoute { return &gatewayv1.HTTPRoute{} }, gateway.ExtractHTTPRoute),
+	"HTTPRoute":               kindOf(func() *gatewayapi.HTTPRoute { return &gatewayapi.HTTPRoute{} }, extractHTTPRoute),
 }
 
 // routeKinds are those that publish a URL. An endpoint has one, and while its exposure changes two.
@@ -70,6 +71,16 @@ func kindOf[O client.Object, A any](empty func() O, extract func(O, string) (A, 
 		empty: func() client.Object { return empty() },
 		owned: func(o client.Object) (any, error) { return extract(o.(O), render.FieldManager) },
 	}
+}
+
+// extractHTTPRoute reads the whole route: what was applied is told by all of its fields. One that a Go type cannot hold was not applied by us, so that
+// the route differs from what is wanted and is applied again.
+func extractHTTPRoute(live *gatewayapi.HTTPRoute, manager string) (*gateway.HTTPRouteApplyConfiguration, error) {
+	whole := &gatewayv1.HTTPRoute{ObjectMeta: live.ObjectMeta}
+	if err := json.Unmarshal(live.Spec.Raw, &whole.Spec); err != nil {
+		return gateway.HTTPRoute(live.Name, live.Namespace), nil //nolint:nilerr // see above
+	}
+	return gateway.ExtractHTTPRoute(whole, manager)
 }
 
 // applyChildren writes what differs from what is rendered, deletes what is no longer rendered, and says in done which

@@ -16,10 +16,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
@@ -62,7 +62,7 @@ func (r *Reconciler) usingService(ctx context.Context, object client.Object) []r
 }
 
 // usingGrant maps a ReferenceGrant to the endpoints of other namespaces that name a Service of its own.
-func (r *Reconciler) usingGrant(ctx context.Context, grant *gatewayv1beta1.ReferenceGrant) []reconcile.Request {
+func (r *Reconciler) usingGrant(ctx context.Context, grant *gatewayapi.ReferenceGrant) []reconcile.Request {
 	return r.requests(ctx, client.MatchingFields{indexService: grantsOf(grant.Namespace)})
 }
 
@@ -71,11 +71,11 @@ func (r *Reconciler) Granted(ctx context.Context, from, to, service string) (boo
 	if installed, err := r.gateway.installed(r.RESTMapper()); err != nil || !installed {
 		return false, err
 	}
-	var grants gatewayv1beta1.ReferenceGrantList
+	var grants gatewayapi.ReferenceGrantList
 	if err := r.List(ctx, &grants, client.InNamespace(to)); err != nil {
 		return false, fmt.Errorf("listing the ReferenceGrants of namespace %s: %w", to, err)
 	}
-	return slices.ContainsFunc(grants.Items, func(grant gatewayv1beta1.ReferenceGrant) bool {
+	return slices.ContainsFunc(grants.Items, func(grant gatewayapi.ReferenceGrant) bool {
 		return slices.ContainsFunc(grant.Spec.From, func(f gatewayv1beta1.ReferenceGrantFrom) bool {
 			return string(f.Group) == v1alpha1.GroupVersion.Group && f.Kind == "WeChatEndpoint" && string(f.Namespace) == from
 		}) && slices.ContainsFunc(grant.Spec.To, func(t gatewayv1beta1.ReferenceGrantTo) bool {
@@ -123,7 +123,7 @@ func (r *Reconciler) bypasses(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 	if installed, err := r.gateway.installed(r.RESTMapper()); err != nil || !installed {
 		return firstOf(found), err
 	}
-	var routes gatewayv1.HTTPRouteList
+	var routes gatewayapi.HTTPRouteList
 	if err := r.List(ctx, &routes, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("listing HTTPRoutes: %w", err)
 	}
@@ -171,7 +171,7 @@ func ingressServices(ingress *networkingv1.Ingress) []types.NamespacedName {
 }
 
 // routeServices are the Services that an HTTPRoute leads to.
-func routeServices(route *gatewayv1.HTTPRoute) []types.NamespacedName {
+func routeServices(route *gatewayapi.HTTPRoute) []types.NamespacedName {
 	var services []types.NamespacedName
 	for _, rule := range route.Spec.Rules {
 		for _, backend := range rule.BackendRefs {
@@ -190,7 +190,7 @@ func (r *Reconciler) besideIngress(ctx context.Context, object client.Object) []
 }
 
 // besideHTTPRoute maps somebody's HTTPRoute to the endpoints whose backends it leads to.
-func (r *Reconciler) besideHTTPRoute(ctx context.Context, route *gatewayv1.HTTPRoute) []reconcile.Request {
+func (r *Reconciler) besideHTTPRoute(ctx context.Context, route *gatewayapi.HTTPRoute) []reconcile.Request {
 	return r.usingAny(ctx, route, routeServices(route))
 }
 

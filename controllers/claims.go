@@ -14,9 +14,9 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
@@ -209,7 +209,7 @@ func (r *Reconciler) publishesAll(ctx context.Context, endpoint *v1alpha1.WeChat
 		switch object := live.(type) {
 		case *networkingv1.Ingress:
 			has = func(route render.Route) bool { return publishesRoute(object, endpoint.Spec.URL.Host, route) }
-		case *gatewayv1.HTTPRoute:
+		case *gatewayapi.HTTPRoute:
 			has = func(route render.Route) bool {
 				return slices.Equal(object.Spec.Hostnames, hostnames(endpoint)) && routeHas(object, route)
 			}

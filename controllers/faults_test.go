@@ -149,8 +149,9 @@ var faults = map[string]error{
 
 // world is an API server without any operator but those of the scenes.
 type world struct {
-	client client.WithWatch
-	config *rest.Config
+	client    client.WithWatch // the tests' own
+	operators client.WithWatch // knows what an operator's does
+	config    *rest.Config
 }
 
 func newWorld(t *testing.T) *world {
@@ -173,7 +174,10 @@ func newWorld(t *testing.T) *world {
 	}
 	installGatewayDefinitions(t, settings)
 	w := &world{config: settings}
-	if w.client, err = client.NewWithWatch(settings, client.Options{Scheme: scheme}); err != nil {
+	if w.client, err = newClient(settings); err != nil {
+		t.Fatal(err)
+	}
+	if w.operators, err = client.NewWithWatch(settings, client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
 	}
 	w.create(t, &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "any"}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/c"}})
@@ -359,7 +363,7 @@ func (f *failure) around(writes bool, call func() error) error {
 // reconcileWith lets an operator that nobody has used before reconcile once.
 func (s *scene) reconcileWith(t *testing.T, f *failure) (ctrl.Result, error) {
 	t.Helper()
-	calling := interceptor.NewClient(s.client, interceptor.Funcs{
+	calling := interceptor.NewClient(s.operators, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
 			return f.around(false, func() error { return c.Get(ctx, key, object, options...) })
 		},

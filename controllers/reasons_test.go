@@ -629,7 +629,7 @@ func (p *play) round(t *testing.T) {
 
 func (p *play) reconcile(t *testing.T) error {
 	t.Helper()
-	var calling client.Client = interceptor.NewClient(p.client, interceptor.Funcs{
+	var calling client.Client = interceptor.NewClient(p.operators, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
 			if _, isSecret := object.(*corev1.Secret); isSecret && p.broken != nil {
 				return p.broken

@@ -5,7 +5,6 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -29,10 +28,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
@@ -85,9 +83,7 @@ func Scheme() (*runtime.Scheme, error) {
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("adding WeChatEndpoint: %w", err)
 	}
-	if err := errors.Join(gatewayv1.Install(scheme), gatewayv1beta1.Install(scheme)); err != nil {
-		return nil, fmt.Errorf("adding the kinds of the Gateway API: %w", err)
-	}
+	gatewayapi.AddToScheme(scheme)
 	return scheme, nil
 }
 
@@ -136,11 +132,11 @@ func trimIngress(object any) (any, error) {
 // trimGatewayAPI drops what is not read of the Gateway API's objects. A child's managed fields say what was applied.
 func trimGatewayAPI(object any) (any, error) {
 	switch o := object.(type) {
-	case *gatewayv1.Gateway:
-		o.ManagedFields, o.Annotations, o.Status.Listeners = nil, nil, nil
-	case *gatewayv1.HTTPRoute:
+	case *gatewayapi.Gateway:
+		o.ManagedFields, o.Annotations = nil, nil
+	case *gatewayapi.HTTPRoute:
 		if o.Labels[render.LabelManagedBy] != render.ManagedBy {
-			o.ManagedFields, o.Annotations, o.Status = nil, nil, gatewayv1.HTTPRouteStatus{}
+			o.ManagedFields, o.Annotations, o.Spec.Raw, o.Status = nil, nil, nil, gatewayapi.HTTPRouteStatus{}
 		}
 	}
 	return object, nil

@@ -120,6 +120,9 @@ func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeCha
 		if wanted.GetKind() == "Secret" && wanted.GetName() == render.Name(endpoint) { // the later one of the files
 			done.generation, done.pairs = objects.Generation, input.Pairs
 		}
+		if slices.Contains(routeKinds, wanted.GetKind()) {
+			done.route = v1alpha1.Exposure(wanted.GetKind())
+		}
 		if settled && written != "" {
 			r.Events.Eventf(endpoint, nil, corev1.EventTypeNormal, written, "Apply",
 				"%s %s was not as this endpoint asks for: applied again", wanted.GetKind(), wanted.GetName())

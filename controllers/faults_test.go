@@ -42,6 +42,7 @@ import (
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/claims"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
@@ -401,7 +402,7 @@ func listWithoutIndex(ctx context.Context, c client.Client, list client.ObjectLi
 	}
 	host, _ := asked.FieldSelector.RequiresExactMatch("spec.url.host")
 	err := c.List(ctx, endpoints)
-	endpoints.Items = slices.DeleteFunc(endpoints.Items, func(e v1alpha1.WeChatEndpoint) bool { return e.Spec.URL.Host != host })
+	endpoints.Items = slices.DeleteFunc(endpoints.Items, func(e v1alpha1.WeChatEndpoint) bool { return !slices.Contains(claims.Hosts(&e), host) })
 	return err
 }
 

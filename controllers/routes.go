@@ -21,6 +21,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/claims"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
@@ -64,8 +65,8 @@ func (r *Reconciler) observeExposure(ctx context.Context, endpoint *v1alpha1.WeC
 }
 
 // observeRoute says whether the route is applied and somebody serves it. Unless an Ingress was applied just now, which the
-// cache may not show yet, the object must be there and publish this very URL: the claim rests on it. A refused endpoint keeps
-// what it had published, and gets nothing new: it was not the operator that made its object say so.
+// cache may not show yet, the object must be there and publish this very URL. What the operator has not published is not
+// programmed, whatever the object says: its tenant may have written that.
 func (r *Reconciler) observeRoute(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, applied bool) (found route, err error) {
 	switch endpoint.Spec.URL.Exposure {
 	case v1alpha1.ExposureNone:
@@ -75,7 +76,7 @@ func (r *Reconciler) observeRoute(ctx context.Context, endpoint *v1alpha1.WeChat
 	default:
 		found, err = r.observeIngress(ctx, endpoint, applied)
 	}
-	if err == nil && !apimeta.IsStatusConditionTrue(endpoint.Status.Conditions, v1alpha1.ConditionAccepted) && !programmed(endpoint) {
+	if err == nil && !claims.Covers(endpoint, endpoint.Spec.URL.Exposure) {
 		return route{}, notPublishedYet()
 	}
 	return found, err
@@ -254,13 +255,18 @@ func (r *Reconciler) retireRoute(ctx context.Context, endpoint *v1alpha1.WeChatE
 			continue
 		}
 		live, err := r.ownedChild(ctx, endpoint, kind)
-		if err != nil || live == nil {
+		if err != nil {
 			return 0, err
 		}
-		if now.settlesIn > 0 {
+		if live != nil && now.settlesIn > 0 {
 			return now.settlesIn, nil
 		}
-		return 0, r.deleteChild(ctx, kind, live)
+		if live != nil {
+			if err := r.deleteChild(ctx, kind, live); err != nil {
+				return 0, err
+			}
+		}
+		endpoint.Status.Published = claims.Without(endpoint, v1alpha1.Exposure(kind))
 	}
 	return 0, nil
 }

@@ -30,6 +30,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/claims"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
@@ -64,7 +65,7 @@ import (
 
 // Indexes of the cache, by the field whose value they look up.
 const (
-	indexHost    = "spec.url.host"
+	indexHost    = "spec.url.host" // and those that are published
 	indexSecret  = "spec.credentials.secretName"
 	indexService = "spec.backend.service"
 	indexGateway = "spec.url.httpRoute.parentRefs"
@@ -160,7 +161,7 @@ func Setup(ctx context.Context, manager ctrl.Manager, options Options) error {
 // SetupWithManager adds the indexes and watches.
 func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager) error {
 	for field, values := range map[string]func(*v1alpha1.WeChatEndpoint) []string{
-		indexHost:    func(e *v1alpha1.WeChatEndpoint) []string { return []string{e.Spec.URL.Host} },
+		indexHost:    claims.Hosts,
 		indexSecret:  func(e *v1alpha1.WeChatEndpoint) []string { return []string{e.Spec.Credentials.SecretName} },
 		indexService: serviceKeys,
 		indexGateway: parentGateways,
@@ -181,7 +182,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		Owns(&networkingv1.NetworkPolicy{}).
 		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(autoscalerChanged)).
 		Owns(&networkingv1.Ingress{}).
-		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.sharingHost), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.sharingHost), builder.WithPredicates(claimMoved)).
 		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.nextInTurn), builder.WithPredicates(turnMoved)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referring(indexSecret))).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.usingService)).

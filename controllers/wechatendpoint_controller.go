@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/claims"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
@@ -60,6 +61,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	before := endpoint.DeepCopy()
 	tellUnreadable(ctx, &endpoint)
 	endpoint.Status.Unreadable = nil // it is written anew
+	endpoint.Status.Published = claims.Published(&endpoint)
 	again, err := r.sync(ctx, &endpoint)
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return ctrl.Result{}, nil // the endpoint goes with its namespace
@@ -91,6 +93,7 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 		return 0, err
 	}
 	done, err := r.serve(ctx, endpoint, &found)
+	publish(endpoint, done)
 	if err := errors.Join(err, found.failed(), found.record(endpoint)); err != nil {
 		return 0, err
 	}
@@ -213,10 +216,11 @@ func (r *Reconciler) serve(ctx context.Context, endpoint *v1alpha1.WeChatEndpoin
 
 // outcome is what became of applying what was rendered.
 type outcome struct {
-	generation string        // of the files that the pods should serve; empty before the first
-	pairs      []config.Pair // that they accept, if they were written or found in order; otherwise nil
-	applied    bool          // all that the spec asks for
-	refused    *refusedError // what the API server did not take of it, or nil
+	generation string            // of the files that the pods should serve; empty before the first
+	pairs      []config.Pair     // that they accept, if they were written or found in order; otherwise nil
+	applied    bool              // all that the spec asks for
+	route      v1alpha1.Exposure // the kind of route that publishes what the spec asks for, as it was written or found in order; empty if neither
+	refused    *refusedError     // what the API server did not take of it, or nil
 	// reachedPods says that all that comes before the pods was taken: what is refused then is judged by its turn.
 	reachedPods bool
 	turn        turn

@@ -692,6 +692,14 @@ type WeChatEndpointStatus struct {
 	// +kubebuilder:validation:MaxLength=128
 	Backend string `json:"backend,omitempty"`
 
+	// published are the routes that the operator has made for this endpoint, as it made them. The endpoint's right to its URL rests
+	// on this, and on no object that others may write.
+	// +optional
+	// +listType=map
+	// +listMapKey=by
+	// +kubebuilder:validation:MaxItems=2
+	Published []PublishedRoute `json:"published,omitempty"`
+
 	// observedGeneration is the generation of the spec that this status speaks of.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -708,6 +716,27 @@ type WeChatEndpointStatus struct {
 	// Unreadable names the fields of the stored object that could not be read, and says why. Then nothing else of the status is
 	// known. It is no field of the API.
 	Unreadable []string `json:"-"`
+}
+
+// PublishedRoute is what one object of the operator's publishes.
+type PublishedRoute struct {
+	// by is the kind of the object: Ingress or HTTPRoute. While url.exposure changes, there is one of each.
+	// +required
+	By Exposure `json:"by,omitempty"`
+
+	// host is the host of the paths. Left out, it is every host.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Host string `json:"host,omitempty"`
+
+	// paths are the paths that lead here. One that ends with /* stands for all below it.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=18
+	// +kubebuilder:validation:items:MaxLength=258
+	Paths []string `json:"paths,omitempty"`
 }
 
 // CredentialsStatus says which credentials are accepted. It holds nothing that is derived from a secret byte.

@@ -132,7 +132,7 @@ func (r *Reconciler) listPods(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 func (r *Reconciler) askPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, pods []corev1.Pod, generation string) (serving, behind int, silent, failed error) {
 	ready := readyPods(pods)
 	for i, answer := range r.Probe.Ask(ctx, addressesOf(ready)) {
-		noteUses(endpoint, answer.Status.Used)
+		noteUses(endpoint, answer.Status.Used, time.Now())
 		if answer.Err == nil && answer.Status.Generation == generation && answer.Status.Ready {
 			serving++
 			continue

@@ -17,10 +17,12 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -525,6 +527,14 @@ func TestEveryReason(t *testing.T) {
 			func(t *testing.T, p *play) { p.ask(t, anything); p.broken = errors.New("the API server is broken") },
 			v1alpha1.ConditionReady, unknown, v1alpha1.ReasonWaiting, "Accepted: not known yet of this spec",
 		},
+		"an endpoint whose status is refused": {
+			func(t *testing.T, p *play) { p.ask(t, anything); p.refusing = true },
+			v1alpha1.ConditionReady, no, v1alpha1.ReasonStatusRefused, "so that the other conditions may be out of date: storing the status: WeChatEndpoint.wechatendpoint.io \"shop\" is invalid: status.credentials: Invalid value: \"x\": must be otherwise; correct what it names, or tell the platform team",
+		},
+		"an endpoint of which nothing can be told but by an event": {
+			serving(func(t *testing.T, p *play) { p.store(t, `{"spec":{"backend":{"deadline":"1d"}}}`) }),
+			anEvent, yes, v1alpha1.ReasonStatusRefused, "spec.backend.deadline",
+		},
 		"an endpoint that is paused while it serves": {
 			serving(func(t *testing.T, p *play) { p.change(t, func(e *endpoint) { e.Spec.Paused = true }) }),
 			v1alpha1.ConditionReady, yes, v1alpha1.ReasonReady, "(paused: later changes of this endpoint or its Secret are not served)",
@@ -576,6 +586,7 @@ type play struct {
 	behind              bool  // the pods serve what was
 	broken              error // of reading a Secret
 	bare                bool  // the cluster has no Gateway API
+	refusing            bool  // the API server takes no status that tells of credentials
 	events              *events.FakeRecorder
 }
 
@@ -639,6 +650,14 @@ func (p *play) reconcile(t *testing.T) error {
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
 			return listWithoutIndex(ctx, c, list, options)
 		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, name string, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			if text, _ := patch.Data(object); p.refusing && strings.Contains(string(text), `"credentials"`) {
+				return apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind("WeChatEndpoint").GroupKind(), object.GetName(), field.ErrorList{
+					field.Invalid(field.NewPath("status", "credentials"), "x", "must be otherwise"),
+				})
+			}
+			return c.SubResource(name).Patch(ctx, object, patch, options...)
+		},
 	})
 	if p.bare {
 		calling = bareCluster{calling}
@@ -688,6 +707,7 @@ func (p *play) other(t *testing.T, reason string) {
 	apimeta.SetStatusCondition(&other.Status.Conditions, metav1.Condition{
 		Type: v1alpha1.ConditionSidecarCurrent, Status: metav1.ConditionFalse, Reason: reason, Message: "of another endpoint",
 	})
+	other.Status.Rollout = &v1alpha1.RolloutTurn{Since: new(metav1.Now()), Template: "a"}
 	p.updateStatus(t, other)
 }
 

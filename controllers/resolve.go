@@ -123,10 +123,10 @@ func (r *Reconciler) readServed(ctx context.Context, endpoint *v1alpha1.WeChatEn
 		return live, fmt.Errorf("reading Secret %s: %w", key.Name, err)
 	}
 	parsed, err := config.ParseCredentials(secret.Data[config.CredentialsFile])
-	if err != nil || !metav1.IsControlledBy(&secret, endpoint) {
+	if err != nil || !metav1.IsControlledBy(&secret, endpoint) || !render.IsGeneration(parsed.Generation) {
 		return live, nil
 	}
-	live.generation, live.pairs, live.gatewayKey = parsed.Generation, parsed.Pairs, parsed.GatewayKey
+	live.generation, live.pairs, live.gatewayKey = parsed.Generation, rotation.Genuine(parsed.Pairs), parsed.GatewayKey
 	return live, nil
 }
 

@@ -144,6 +144,9 @@ const (
 
 	// ReasonReady: all other conditions hold.
 	ReasonReady = "Ready"
+	// ReasonStatusRefused: the API server does not take the status of this endpoint; the message quotes why. What the other conditions
+	// say may be out of date.
+	ReasonStatusRefused = "StatusRefused"
 	// ReasonWaiting: a condition cannot be known before another one holds.
 	ReasonWaiting = "Waiting"
 

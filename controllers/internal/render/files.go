@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -77,6 +78,12 @@ func MakeFiles(in Input) (generation string, children []runtime.ApplyConfigurati
 	}
 	return files.generation, []runtime.ApplyConfiguration{makeConfigMap(in.Endpoint, files), makeSecret(in.Endpoint, files)}, nil
 }
+
+// generationPattern is the form of the name of a generation, which is written into an annotation of pods.
+var generationPattern = regexp.MustCompile(`^[0-9a-f]{10}-[0-9]{1,19}$`)
+
+// IsGeneration reports whether the text may name a generation that makeFiles rendered.
+func IsGeneration(text string) bool { return generationPattern.MatchString(text) }
 
 // Version is the lowest version of the sidecar's configuration that knows all that the endpoint asks for.
 func Version(in Input) int { return makeConfig(in).LowestVersion() }

@@ -20,7 +20,6 @@ import (
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
-	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
 // backendServices names every Service that messages may be sent to, each once.
@@ -115,7 +114,7 @@ func (r *Reconciler) bypasses(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 			return nil, fmt.Errorf("listing Ingresses: %w", err)
 		}
 		for i := range ingresses.Items {
-			if slices.Contains(ingressServices(&ingresses.Items[i]), service) {
+			if leadsTo(&ingresses.Items[i], ingressServices(&ingresses.Items[i]), service) {
 				found = append(found, described("Ingress", &ingresses.Items[i], endpoint))
 			}
 		}
@@ -128,8 +127,8 @@ func (r *Reconciler) bypasses(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 		return nil, fmt.Errorf("listing HTTPRoutes: %w", err)
 	}
 	for i := range routes.Items {
-		leads := func(service types.NamespacedName) bool { return slices.Contains(services, service) }
-		if slices.ContainsFunc(routeServices(&routes.Items[i]), leads) {
+		there := routeServices(&routes.Items[i])
+		if slices.ContainsFunc(services, func(service types.NamespacedName) bool { return leadsTo(&routes.Items[i], there, service) }) {
 			found = append(found, described("HTTPRoute", &routes.Items[i], endpoint))
 		}
 	}
@@ -184,6 +183,29 @@ func routeServices(route *gatewayapi.HTTPRoute) []types.NamespacedName {
 	return services
 }
 
+// leadingTo returns each of the Services once, of more than maxLeadsTo the first ones, and whether there are more.
+func leadingTo(services []types.NamespacedName) (some []types.NamespacedName, more bool) {
+	seen := make(map[types.NamespacedName]bool, min(len(services), maxLeadsTo))
+	for _, service := range services {
+		switch {
+		case seen[service]:
+		case len(some) == maxLeadsTo:
+			return some, true
+		default:
+			seen[service] = true
+			some = append(some, types.NamespacedName{Namespace: short(service.Namespace), Name: short(service.Name)})
+		}
+	}
+	return some, false
+}
+
+// leadsTo reports whether a route leads to the Service: one of those that are known of it. Where it leads to more, it may lead to any of its
+// namespace.
+func leadsTo(route client.Object, known []types.NamespacedName, service types.NamespacedName) bool {
+	_, more := note(route, noteLeadsTo)
+	return slices.Contains(known, service) || more && route.GetNamespace() == service.Namespace
+}
+
 // besideIngress maps somebody's Ingress to the endpoints whose backends it leads to.
 func (r *Reconciler) besideIngress(ctx context.Context, object client.Object) []reconcile.Request {
 	return r.usingAny(ctx, object, ingressServices(object.(*networkingv1.Ingress)))
@@ -195,7 +217,7 @@ func (r *Reconciler) besideHTTPRoute(ctx context.Context, route *gatewayapi.HTTP
 }
 
 func (r *Reconciler) usingAny(ctx context.Context, route client.Object, services []types.NamespacedName) []reconcile.Request {
-	if route.GetLabels()[render.LabelManagedBy] == render.ManagedBy {
+	if isChild(route) {
 		return nil // it leads to a sidecar, and is watched as a child
 	}
 	var requests []reconcile.Request

@@ -153,6 +153,8 @@ type world struct {
 	client    client.WithWatch // the tests' own
 	operators client.WithWatch // knows what an operator's does
 	config    *rest.Config
+
+	environment *envtest.Environment
 }
 
 func newWorld(t *testing.T) *world {
@@ -174,7 +176,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	installGatewayDefinitions(t, settings)
-	w := &world{config: settings}
+	w := &world{config: settings, environment: &environment}
 	if w.client, err = newClient(settings); err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +368,7 @@ func (s *scene) reconcileWith(t *testing.T, f *failure) (ctrl.Result, error) {
 	t.Helper()
 	calling := interceptor.NewClient(s.operators, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
-			return f.around(false, func() error { return c.Get(ctx, key, object, options...) })
+			return f.around(false, func() error { return getKept(ctx, c, key, object, options) })
 		},
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
 			return f.around(false, func() error { return listWithoutIndex(ctx, c, list, options) })
@@ -384,12 +386,26 @@ func (s *scene) reconcileWith(t *testing.T, f *failure) (ctrl.Result, error) {
 			return f.around(true, func() error { return c.SubResource(name).Patch(ctx, object, patch, options...) })
 		},
 	})
+	live := interceptor.NewClient(s.operators, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			return f.around(false, func() error { return c.Get(ctx, key, object, options...) })
+		},
+	})
 	r := s.operator
 	if r == nil {
 		r = &controllers.Reconciler{}
 	}
-	r.Client, r.Live, r.Events, r.Probe, r.Options = calling, calling, events.NewFakeRecorder(1000), s, s.options
+	r.Client, r.Live, r.Events, r.Probe, r.Options = calling, live, events.NewFakeRecorder(1000), s, s.options
 	return r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: s.namespace, Name: "shop"}})
+}
+
+// getKept reads what the operator's cache would hold of an object.
+func getKept(ctx context.Context, c client.Client, key client.ObjectKey, object client.Object, options []client.GetOption) error {
+	if err := c.Get(ctx, key, object, options...); err != nil {
+		return err
+	}
+	controllers.KeepIn(object)
+	return nil
 }
 
 // listWithoutIndex does what the operator's cache does with an index: it has one of hosts.

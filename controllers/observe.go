@@ -230,14 +230,26 @@ func podReady(pod *corev1.Pod) bool {
 // podTrouble quotes why a pod does not start, or returns "" while it may just need time.
 func podTrouble(pod *corev1.Pod) string {
 	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodScheduled && condition.Reason == corev1.PodReasonUnschedulable {
+		if isUnschedulable(condition) {
 			return "it cannot be scheduled: " + condition.Message
 		}
 	}
 	for _, status := range pod.Status.ContainerStatuses {
-		if waiting := status.State.Waiting; waiting != nil && waiting.Reason != "ContainerCreating" && waiting.Reason != "PodInitializing" {
+		if waiting := troubleOf(status); waiting != nil {
 			return waiting.Reason + ": " + waiting.Message
 		}
 	}
 	return ""
+}
+
+func isUnschedulable(condition corev1.PodCondition) bool {
+	return condition.Type == corev1.PodScheduled && condition.Reason == corev1.PodReasonUnschedulable
+}
+
+// troubleOf is what a container waits for, or nil if it may just need time.
+func troubleOf(status corev1.ContainerStatus) *corev1.ContainerStateWaiting {
+	if waiting := status.State.Waiting; waiting != nil && waiting.Reason != "ContainerCreating" && waiting.Reason != "PodInitializing" {
+		return waiting
+	}
+	return nil
 }

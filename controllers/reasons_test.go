@@ -8,6 +8,7 @@ package controllers_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -490,6 +491,20 @@ func TestEveryReason(t *testing.T) {
 			}),
 			v1alpha1.ConditionReachable, unknown, v1alpha1.ReasonProgressing, "the route is new, and 203.0.113.9 does not lead to the pods yet: wait some seconds",
 		},
+		"an address of a private network": {
+			serving(func(t *testing.T, p *play) {
+				p.publish(t)
+				p.lost = &probe.NotAllowedError{Address: netip.MustParseAddr("10.1.2.3"), Private: true}
+			}),
+			v1alpha1.ConditionReachable, unknown, v1alpha1.ReasonAddressNotAllowed, "Ingress shop-sidecar publishes an address that the operator does not call: 10.1.2.3 is the address of a private network; try the URL with kubectl wechat verify, or ask the platform team to add the network to loadBalancerNetworks",
+		},
+		"an address of the operator itself": {
+			serving(func(t *testing.T, p *play) {
+				p.publish(t)
+				p.lost = &probe.NotAllowedError{Address: netip.MustParseAddr("127.0.0.1")}
+			}),
+			v1alpha1.ConditionReachable, unknown, v1alpha1.ReasonAddressNotAllowed, "127.0.0.1 is a loopback, link-local, multicast or metadata address, which no route publishes; ask the platform team what publishes it",
+		},
 		"an Ingress without address": {
 			serving(nothing),
 			v1alpha1.ConditionReachable, unknown, v1alpha1.ReasonNoAddress, "Ingress shop-sidecar has no address in its status, which many controllers never report: try the URL with kubectl wechat verify",
@@ -645,7 +660,7 @@ func (p *play) reconcile(t *testing.T) error {
 			if _, isSecret := object.(*corev1.Secret); isSecret && p.broken != nil {
 				return p.broken
 			}
-			return c.Get(ctx, key, object, options...)
+			return getKept(ctx, c, key, object, options)
 		},
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
 			return listWithoutIndex(ctx, c, list, options)
@@ -662,7 +677,7 @@ func (p *play) reconcile(t *testing.T) error {
 	if p.bare {
 		calling = bareCluster{calling}
 	}
-	r := &controllers.Reconciler{Client: calling, Live: calling, Events: p.events, Probe: p, Options: p.options}
+	r := &controllers.Reconciler{Client: calling, Live: p.operators, Events: p.events, Probe: p, Options: p.options}
 	_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: p.namespace, Name: "shop"}})
 	return err
 }

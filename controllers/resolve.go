@@ -104,6 +104,11 @@ func (r *Reconciler) readServed(ctx context.Context, endpoint *v1alpha1.WeChatEn
 		return live, err
 	}
 	if configMap != nil {
+		if _, leftOut := note(configMap, noteData); leftOut {
+			if err := r.Live.Get(ctx, client.ObjectKeyFromObject(configMap), configMap); err != nil {
+				return live, fmt.Errorf("reading ConfigMap %s: %w", configMap.GetName(), err)
+			}
+		}
 		text := []byte(configMap.(*corev1.ConfigMap).Data[config.File])
 		if live.version, err = config.ReadVersion(text); err != nil {
 			live.version = 0
@@ -115,7 +120,8 @@ func (r *Reconciler) readServed(ctx context.Context, endpoint *v1alpha1.WeChatEn
 	var secret corev1.Secret
 	key := client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}
 	err = r.Get(ctx, key, &secret)
-	if apierrors.IsNotFound(err) && endpoint.Status.Credentials.Generation > 0 {
+	_, leftOut := note(&secret, noteData)
+	if leftOut || apierrors.IsNotFound(err) && endpoint.Status.Credentials.Generation > 0 {
 		// Somebody may have taken the label away by which the cache sees it, and the pairs in it are nowhere else.
 		err = r.Live.Get(ctx, key, &secret)
 	}

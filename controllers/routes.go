@@ -191,6 +191,9 @@ func routeHas(live *gatewayapi.HTTPRoute, route render.Route) bool {
 	})
 }
 
+// judgedConditions are what a Gateway must say of a route.
+var judgedConditions = []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs}
+
 // observeParent returns since when a Gateway has accepted the route, or what it says against it.
 func (r *Reconciler) observeParent(ctx context.Context, live *gatewayapi.HTTPRoute, parent gatewayv1.ParentReference) (time.Time, error) {
 	name := fmt.Sprintf("%s/%s", *parent.Namespace, parent.Name)
@@ -216,7 +219,7 @@ func (r *Reconciler) observeParent(ctx context.Context, live *gatewayapi.HTTPRou
 			name, live.Name, gateway.Spec.GatewayClassName)
 	}
 	var since time.Time
-	for _, conditionType := range []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs} {
+	for _, conditionType := range judgedConditions {
 		condition := apimeta.FindStatusCondition(live.Status.Parents[i].Conditions, string(conditionType))
 		switch {
 		case condition == nil || condition.ObservedGeneration < live.Generation:

@@ -7,6 +7,7 @@ package controllers_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,7 @@ func TestEndpointsThatServe(t *testing.T) {
 		"a paused one is proven again":                    pausedEndpointIsProvenAgain,
 		"a paused rotation is not looked at all the time": pausedRotationIsNotLookedAtAllTheTime,
 		"the main app is gone, and a rule has its own":    rulesWhoseMainAppIsGone,
+		"files larger than the cache keeps go on":         largeFilesGoOn,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, w) })
 	}
@@ -170,6 +172,36 @@ func pausedRotationIsNotLookedAtAllTheTime(t *testing.T, w *world) {
 			t.Errorf("it is looked at again after %v", result.RequeueAfter)
 		}
 	}
+}
+
+// largeFilesGoOn: what the cache does not keep of a configuration is read where it is needed.
+func largeFilesGoOn(t *testing.T, w *world) {
+	p := w.newPlay(t)
+	p.serve(t, func(e *v1alpha1.WeChatEndpoint) {
+		for i := range 16 {
+			e.Spec.DomainFiles = append(e.Spec.DomainFiles, v1alpha1.DomainFile{Name: fmt.Sprintf("a%d.txt", i), Content: strings.Repeat("a", 4096)})
+		}
+	})
+	before, _ := p.files(t)
+	version := p.configMap(t).ResourceVersion
+	p.round(t)
+	if p.configMap(t).ResourceVersion != version {
+		t.Error("the configuration is written again and again")
+	}
+	p.deleteService(t)
+	p.changeToken(t)
+	p.settleAs(t, v1alpha1.ConditionBackendResolved, v1alpha1.ReasonServiceNotFound)
+	after, credentials := p.files(t)
+	if diff := cmp.Diff(before, after, cmpopts.IgnoreFields(config.Config{}, "Generation")); diff != "" || len(credentials.Pairs) != 2 {
+		t.Errorf("%d pairs are given, and of the configuration changed:\n%.2000s", len(credentials.Pairs), diff)
+	}
+}
+
+func (p *play) configMap(t *testing.T) *corev1.ConfigMap {
+	t.Helper()
+	configMap := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "shop-sidecar"}}
+	p.get(t, configMap)
+	return configMap
 }
 
 // rulesWhoseMainAppIsGone: that a rule has an app of its own must not keep the operator from saying so.

@@ -15,13 +15,11 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -88,68 +86,13 @@ func Scheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// CacheOptions keep the cache small: of the children's kinds only the children, of Secrets only the labelled ones. The
-// Services that endpoints name, and the routes that lead to them, have no label of ours, so that all are kept, but without
-// what is not read of them. Namespaces limit it to these; without any it is for the whole cluster.
-func CacheOptions(namespaces ...string) cache.Options {
-	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{render.LabelManagedBy: render.ManagedBy})}
-	labelled, err := labels.Parse(v1alpha1.LabelCredentials)
-	if err != nil {
-		panic(err) // a constant
-	}
-	return cache.Options{DefaultNamespaces: cachedNamespaces(namespaces), ByObject: map[client.Object]cache.ByObject{
-		&corev1.ServiceAccount{}:                 ours,
-		&corev1.ConfigMap{}:                      ours,
-		&corev1.Pod{}:                            ours,
-		&appsv1.Deployment{}:                     ours,
-		&appsv1.ReplicaSet{}:                     ours,
-		&policyv1.PodDisruptionBudget{}:          ours,
-		&autoscalingv2.HorizontalPodAutoscaler{}: ours,
-		&networkingv1.NetworkPolicy{}:            ours,
-		&networkingv1.Ingress{}:                  {Transform: trimIngress},
-		&corev1.Secret{}:                         {Label: labelled},
-		&corev1.Service{}:                        {Transform: trimService},
-	}, DefaultTransform: trim} // by object the cache would ask for the kinds before they are there
-}
-
-// trimService drops what is not read of a Service that is not a child. A child's managed fields say what was applied.
-func trimService(object any) (any, error) {
-	if service, ok := object.(*corev1.Service); ok && service.Labels[render.LabelManagedBy] != render.ManagedBy {
-		service.ManagedFields = nil
-		service.Annotations = nil
-		service.Status = corev1.ServiceStatus{}
-	}
-	return object, nil
-}
-
-// trimIngress drops what is not read of an Ingress that is not a child. A child's managed fields say what was applied.
-func trimIngress(object any) (any, error) {
-	if ingress, ok := object.(*networkingv1.Ingress); ok && ingress.Labels[render.LabelManagedBy] != render.ManagedBy {
-		ingress.ManagedFields, ingress.Annotations, ingress.Spec.TLS, ingress.Status = nil, nil, nil, networkingv1.IngressStatus{}
-	}
-	return object, nil
-}
-
-// trimGatewayAPI drops what is not read of the Gateway API's objects. A child's managed fields say what was applied.
-func trimGatewayAPI(object any) (any, error) {
-	switch o := object.(type) {
-	case *gatewayapi.Gateway:
-		o.ManagedFields, o.Annotations = nil, nil
-	case *gatewayapi.HTTPRoute:
-		if o.Labels[render.LabelManagedBy] != render.ManagedBy {
-			o.ManagedFields, o.Annotations, o.Spec.Raw, o.Status = nil, nil, nil, gatewayapi.HTTPRouteStatus{}
-		}
-	}
-	return object, nil
-}
-
 // Setup adds the reconciler to a manager whose cache was made with CacheOptions, for options.Namespaces.
 func Setup(ctx context.Context, manager ctrl.Manager, options Options) error {
 	r := &Reconciler{
 		Client:  manager.GetClient(),
 		Live:    manager.GetAPIReader(),
 		Events:  manager.GetEventRecorder(render.FieldManager),
-		Probe:   probe.New(render.NumberOps),
+		Probe:   probe.New(render.NumberOps, options.LoadBalancerNetworks...),
 		Options: options,
 	}
 	if err := metrics.Registry.Register(unreadableEndpoints{manager.GetCache()}); err != nil {
@@ -180,7 +123,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		Owns(&policyv1.PodDisruptionBudget{}).
 		Owns(&corev1.Service{}).
 		Owns(&networkingv1.NetworkPolicy{}).
-		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(autoscalerChanged)).
+		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(appliedChanged)).
 		Owns(&networkingv1.Ingress{}).
 		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.sharingHost), builder.WithPredicates(claimMoved)).
 		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.nextInTurn), builder.WithPredicates(turnMoved)).

@@ -18,7 +18,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"golang.org/x/sync/errgroup"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -218,23 +217,12 @@ func thousandBeside(t *testing.T, w *world) {
 	s.make(t)
 	s.store(t, badQuantity)
 	const thousand = 1000
-	var group errgroup.Group
-	group.SetLimit(16)
-	for i := range thousand {
-		group.Go(func() error {
-			endpoint := newEndpoint(s.namespace)
-			endpoint.Name, endpoint.Spec.URL.Path = fmt.Sprintf("good-%d", i), fmt.Sprintf("/good-%d", i)
-			endpoint.Spec.URL.Host, endpoint.Spec.URL.Exposure = "", v1alpha1.ExposureIngress // is refused, and has no children
-			return w.client.Create(t.Context(), endpoint)
-		})
-	}
-	if err := group.Wait(); err != nil {
-		t.Fatal(err)
-	}
+	endpoints := w.pausedEndpoints(t, thousand)
+	w.createAll(t, endpoints)
 	log := startOperator(t, w)
 	told := func(reason string) int {
 		var all v1alpha1.WeChatEndpointList
-		if err := w.client.List(t.Context(), &all, client.InNamespace(s.namespace)); err != nil {
+		if err := w.client.List(t.Context(), &all); err != nil {
 			t.Fatal(err)
 		}
 		count := 0
@@ -248,8 +236,8 @@ func thousandBeside(t *testing.T, w *world) {
 	}
 	wait := func(good, bad int) {
 		t.Helper()
-		for deadline := time.Now().Add(time.Minute); ; time.Sleep(500 * time.Millisecond) {
-			g, b := told(v1alpha1.ReasonHostRequired), told(v1alpha1.ReasonSpecUnreadable)
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
+			g, b := told(v1alpha1.ReasonPaused), told(v1alpha1.ReasonSpecUnreadable)
 			if g == good && b == bad {
 				return
 			}
@@ -259,7 +247,8 @@ func thousandBeside(t *testing.T, w *world) {
 		}
 	}
 	wait(thousand, 1)
-	s.storeAs(t, "good-7", badQuantity)
+	late := &scene{world: w, namespace: endpoints[0].GetNamespace()}
+	late.storeAs(t, "good-7", badQuantity)
 	wait(thousand-1, 2)
 	named := namedUnreadable(t)
 	for _, name := range []string{"shop", "good-7"} {

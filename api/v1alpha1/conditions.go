@@ -139,6 +139,9 @@ const (
 	ReasonReachable = "Reachable"
 	// ReasonNotReachable: it did not; the message says what came instead.
 	ReasonNotReachable = "NotReachable"
+	// ReasonAddressNotAllowed: the published address is one that the operator does not call, such as that of a private network which the
+	// installation does not name.
+	ReasonAddressNotAllowed = "AddressNotAllowed"
 	// ReasonNoAddress: nothing publishes an address, which many ingress controllers never do.
 	ReasonNoAddress = "NoAddress"
 

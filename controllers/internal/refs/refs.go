@@ -15,11 +15,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
 // Wait is a state that trying again cannot mend: a person must change something, and a watch wakes the endpoint when they do.
@@ -68,7 +68,7 @@ func BackendAddress(ctx context.Context, reader client.Reader, grants Grants, na
 	case service.Spec.Type == corev1.ServiceTypeExternalName:
 		return "", Waitf(v1alpha1.ReasonServiceNotAllowed,
 			"Service %s is of type ExternalName, which could lead verified messages out of the cluster: name a Service with a selector in %s.service.name", reference.Name, field)
-	case service.Labels[render.LabelManagedBy] == render.ManagedBy:
+	case isSidecar(&service):
 		return "", Waitf(v1alpha1.ReasonServiceNotAllowed, "Service %s is a sidecar's own: name the Service of the app in %s.service.name", reference.Name, field)
 	}
 	port, ok := findPort(service.Spec.Ports, reference.Port)
@@ -77,6 +77,12 @@ func BackendAddress(ctx context.Context, reader client.Reader, grants Grants, na
 			reference.Name, reference.Port.String(), field, describePorts(service.Spec.Ports))
 	}
 	return fmt.Sprintf("%s.%s.svc:%d", reference.Name, namespace, port), nil
+}
+
+// isSidecar reports whether a Service was made for an endpoint, as its owner tells.
+func isSidecar(service *corev1.Service) bool {
+	owner := metav1.GetControllerOfNoCopy(service)
+	return owner != nil && owner.APIVersion == v1alpha1.GroupVersion.String() && owner.Kind == "WeChatEndpoint"
 }
 
 func findPort(ports []corev1.ServicePort, wanted intstr.IntOrString) (int32, bool) {

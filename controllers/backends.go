@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -40,14 +41,14 @@ func backendServices(endpoint *v1alpha1.WeChatEndpoint) []types.NamespacedName {
 	return names
 }
 
-// serviceKeys are the Services of backendServices, and for each namespace of theirs that is not the endpoint's a key that stands
-// for its grants.
+// serviceKeys are the Services of backendServices, and for each namespace of theirs a key that stands for its grants: to the endpoint, and
+// to routes of others.
 func serviceKeys(endpoint *v1alpha1.WeChatEndpoint) []string {
 	var keys []string
 	for _, name := range backendServices(endpoint) {
 		keys = append(keys, name.String())
-		if name.Namespace != endpoint.Namespace {
-			keys = append(keys, grantsOf(name.Namespace))
+		if grants := grantsOf(name.Namespace); !slices.Contains(keys, grants) {
+			keys = append(keys, grants)
 		}
 	}
 	return keys
@@ -60,7 +61,7 @@ func (r *Reconciler) usingService(ctx context.Context, object client.Object) []r
 	return r.requests(ctx, client.MatchingFields{indexService: client.ObjectKeyFromObject(object).String()})
 }
 
-// usingGrant maps a ReferenceGrant to the endpoints of other namespaces that name a Service of its own.
+// usingGrant maps a ReferenceGrant to the endpoints that name a Service of its namespace.
 func (r *Reconciler) usingGrant(ctx context.Context, grant *gatewayapi.ReferenceGrant) []reconcile.Request {
 	return r.requests(ctx, client.MatchingFields{indexService: grantsOf(grant.Namespace)})
 }
@@ -70,15 +71,20 @@ func (r *Reconciler) Granted(ctx context.Context, from, to, service string) (boo
 	if installed, err := r.gateway.installed(r.RESTMapper()); err != nil || !installed {
 		return false, err
 	}
+	return r.grantsTo(ctx, gatewayv1beta1.ReferenceGrantFrom{
+		Group: gatewayv1.Group(v1alpha1.GroupVersion.Group), Kind: "WeChatEndpoint", Namespace: gatewayv1.Namespace(from),
+	}, types.NamespacedName{Namespace: to, Name: service})
+}
+
+// grantsTo reports whether the namespace of a Service lets such objects refer to it.
+func (r *Reconciler) grantsTo(ctx context.Context, from gatewayv1beta1.ReferenceGrantFrom, service types.NamespacedName) (bool, error) {
 	var grants gatewayapi.ReferenceGrantList
-	if err := r.List(ctx, &grants, client.InNamespace(to)); err != nil {
-		return false, fmt.Errorf("listing the ReferenceGrants of namespace %s: %w", to, err)
+	if err := r.List(ctx, &grants, client.InNamespace(service.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return false, fmt.Errorf("listing the ReferenceGrants of namespace %s: %w", service.Namespace, err)
 	}
 	return slices.ContainsFunc(grants.Items, func(grant gatewayapi.ReferenceGrant) bool {
-		return slices.ContainsFunc(grant.Spec.From, func(f gatewayv1beta1.ReferenceGrantFrom) bool {
-			return string(f.Group) == v1alpha1.GroupVersion.Group && f.Kind == "WeChatEndpoint" && string(f.Namespace) == from
-		}) && slices.ContainsFunc(grant.Spec.To, func(t gatewayv1beta1.ReferenceGrantTo) bool {
-			return t.Group == "" && t.Kind == "Service" && (t.Name == nil || *t.Name == "" || string(*t.Name) == service)
+		return slices.Contains(grant.Spec.From, from) && slices.ContainsFunc(grant.Spec.To, func(t gatewayv1beta1.ReferenceGrantTo) bool {
+			return t.Group == "" && t.Kind == "Service" && (t.Name == nil || *t.Name == "" || string(*t.Name) == service.Name)
 		})
 	}), nil
 }
@@ -127,12 +133,34 @@ func (r *Reconciler) bypasses(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 		return nil, fmt.Errorf("listing HTTPRoutes: %w", err)
 	}
 	for i := range routes.Items {
-		there := routeServices(&routes.Items[i])
-		if slices.ContainsFunc(services, func(service types.NamespacedName) bool { return leadsTo(&routes.Items[i], there, service) }) {
+		leads, err := r.leadsToAny(ctx, &routes.Items[i], services)
+		if err != nil {
+			return nil, err
+		}
+		if leads {
 			found = append(found, described("HTTPRoute", &routes.Items[i], endpoint))
 		}
 	}
 	return firstOf(found), nil
+}
+
+// leadsToAny reports whether an HTTPRoute leads to one of the Services. To that of another namespace it leads by a grant alone: anybody may write a
+// reference.
+func (r *Reconciler) leadsToAny(ctx context.Context, route *gatewayapi.HTTPRoute, services []types.NamespacedName) (bool, error) {
+	there := routeServices(route)
+	from := gatewayv1beta1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: "HTTPRoute", Namespace: gatewayv1.Namespace(route.Namespace)}
+	for _, service := range services {
+		if !leadsTo(route, there, service) {
+			continue
+		}
+		if route.Namespace == service.Namespace {
+			return true, nil
+		}
+		if granted, err := r.grantsTo(ctx, from, service); err != nil || granted {
+			return granted, err
+		}
+	}
+	return false, nil
 }
 
 // firstOf sorts the names, since caches have no order, and keeps some.

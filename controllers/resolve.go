@@ -114,6 +114,9 @@ func (r *Reconciler) readServed(ctx context.Context, endpoint *v1alpha1.WeChatEn
 			live.version = 0
 		}
 		if parsed, err := config.Parse(text); err == nil {
+			if err := r.closeExternal(ctx, &parsed); err != nil {
+				return live, err
+			}
 			live.config = &parsed
 		}
 	}
@@ -134,6 +137,32 @@ func (r *Reconciler) readServed(ctx context.Context, endpoint *v1alpha1.WeChatEn
 	}
 	live.generation, live.pairs, live.gatewayKey = parsed.Generation, rotation.Genuine(parsed.Pairs), parsed.GatewayKey
 	return live, nil
+}
+
+// closeExternal lets a configuration that goes on call no Service that is of type ExternalName now: it may have been accepted, and then turned to
+// lead verified messages out of the cluster. When it turns back, it is called again.
+func (r *Reconciler) closeExternal(ctx context.Context, served *config.Config) error {
+	backends := []*config.Backend{&served.Backend}
+	for i := range served.Rules {
+		if backend := served.Rules[i].Backend; backend != nil {
+			backends = append(backends, backend)
+		}
+	}
+	for _, backend := range backends {
+		name, ok := refs.Serviced(backend.URL)
+		if !ok || !r.sees(name.Namespace) {
+			continue
+		}
+		var service corev1.Service
+		if err := r.Get(ctx, name, &service); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("reading Service %s: %w", name.Name, err)
+		}
+		backend.URL = refs.Open(backend.URL)
+		if service.Spec.Type == corev1.ServiceTypeExternalName {
+			backend.URL = refs.Close(backend.URL)
+		}
+	}
+	return nil
 }
 
 // resolveCredentials reads the user's values and decides which are accepted beside them. Where the Secret is missing or

@@ -252,5 +252,8 @@ func (r *Reconciler) usingAny(ctx context.Context, route client.Object, services
 	for _, service := range services {
 		requests = append(requests, r.requests(ctx, client.MatchingFields{indexService: service.String()})...)
 	}
+	if _, more := note(route, noteLeadsTo); more {
+		requests = append(requests, r.requests(ctx, client.InNamespace(route.GetNamespace()))...)
+	}
 	return requests
 }

@@ -343,6 +343,10 @@ func TestARouteThatLeadsEverywhere(t *testing.T) {
 					t.Errorf("the HTTPRoute leads to it: %v, want %v", got, test.want)
 				}
 			}
+			r := &Reconciler{Client: onHost{endpoints: []v1alpha1.WeChatEndpoint{*asking("a/shop", "/weixin", 0)}}}
+			if woken := r.usingAny(t.Context(), ingress, nil); (len(woken) > 0) != (test.services > maxLeadsTo) {
+				t.Errorf("woken by it are %v", woken)
+			}
 			elsewhere := types.NamespacedName{Namespace: "b", Name: "app"}
 			if leadsTo(ingress, ingressServices(ingress), elsewhere) || leadsTo(route, routeServices(route), elsewhere) {
 				t.Error("it leads to another namespace's Service")

@@ -53,10 +53,11 @@ previous: build
 	@$(call image,sidecar-previous,sidecar,$(VERSION)-previous)
 
 generate: ## Write the generated Go code
-	$(call tool,controller-gen) object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	$(call tool,controller-gen) object:headerFile=hack/boilerplate.go.txt paths=./api/... paths=./controllers/internal/gatewayapi
 
 manifests: ## Write the CRD, the roles, the admission policies and their copies in the chart
 	$(call tool,controller-gen) crd paths=./api/... output:crd:dir=config/crd/bases
+	go run ./hack/tighten config/crd/bases/*.yaml
 	$(call tool,controller-gen) rbac:roleName=wechatendpoint-operator paths=./controllers/... output:rbac:dir=config/rbac
 	go run ./hack/policy
 	hack/chart-crd.sh
@@ -87,7 +88,7 @@ interop: ## Try the sidecar against other people's WeChat code, on both sides
 
 FUZZTIME ?= 20s
 fuzz: ## Look for inputs that break a property, FUZZTIME for each
-	@grep -rl --include='*_test.go' '^func Fuzz' sidecar | while read -r file; do \
+	@grep -rl --include='*_test.go' '^func Fuzz' api sidecar | while read -r file; do \
 	  for name in $$(grep -ho '^func Fuzz[A-Za-z]*' "$$file" | cut -c6-); do \
 	    echo "$$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; \
 	  done; \
@@ -98,7 +99,7 @@ mutation: ## Weaken each security check, one after the other, and fail unless a 
 
 integration: ## Run the tests that need an API server, on the newest Kubernetes and on the oldest that is supported
 	@newest="$$($(cluster) assets)"; oldest="$$($(cluster) assets oldest)"; \
-	(KUBEBUILDER_ASSETS="$$oldest" $(integration) -skip '^Test(EveryCallMayFail|TwoOperatorsAtOnce|TheAPIServerIsBehind|Rollout|PolicyRefusesEveryField)$$' ./controllers/... | $(figures)) & \
+	(KUBEBUILDER_ASSETS="$$oldest" $(integration) -skip '^Test(EveryCallMayFail|TwoOperatorsAtOnce|TheAPIServerIsBehind|Rollout|Memory|PolicyRefusesEveryField)$$|^TestUnreadable$$/thousand' ./controllers/... | $(figures)) & \
 	KUBEBUILDER_ASSETS="$$newest" $(integration) ./controllers/... | $(figures); \
 	wait $$!
 

@@ -16,7 +16,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,6 +33,7 @@ import (
 	gateway "sigs.k8s.io/gateway-api/applyconfiguration/apis/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
@@ -56,7 +56,7 @@ var childKinds = map[string]childKind{
 	"Service":                 kindOf(func() *corev1.Service { return &corev1.Service{} }, core.ExtractService),
 	"NetworkPolicy":           kindOf(func() *networkingv1.NetworkPolicy { return &networkingv1.NetworkPolicy{} }, networking.ExtractNetworkPolicy),
 	"Ingress":                 kindOf(func() *networkingv1.Ingress { return &networkingv1.Ingress{} }, networking.ExtractIngress),
-	"HTTPRoute":               kindOf(func() *gatewayv1.HTTPRoute { return &gatewayv1.HTTPRoute{} }, gateway.ExtractHTTPRoute),
+	"HTTPRoute":               kindOf(func() *gatewayapi.HTTPRoute { return &gatewayapi.HTTPRoute{} }, extractHTTPRoute),
 }
 
 // routeKinds are those that publish a URL. An endpoint has one, and while its exposure changes two.
@@ -72,6 +72,16 @@ func kindOf[O client.Object, A any](empty func() O, extract func(O, string) (A, 
 	}
 }
 
+// extractHTTPRoute reads the whole route: what was applied is told by all of its fields. One that a Go type cannot hold was not applied by us, so that
+// the route differs from what is wanted and is applied again.
+func extractHTTPRoute(live *gatewayapi.HTTPRoute, manager string) (*gateway.HTTPRouteApplyConfiguration, error) {
+	whole := &gatewayv1.HTTPRoute{ObjectMeta: live.ObjectMeta}
+	if err := json.Unmarshal(live.Spec.Raw, &whole.Spec); err != nil {
+		return gateway.HTTPRoute(live.Name, live.Namespace), nil //nolint:nilerr // see above
+	}
+	return gateway.ExtractHTTPRoute(whole, manager)
+}
+
 // applyChildren writes what differs from what is rendered, deletes what is no longer rendered, and says in done which
 // generation the pods should serve: until both files are written that of before.
 func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, input render.Input, live served, done *outcome) (err error) {
@@ -80,6 +90,9 @@ func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeCha
 	}
 	input.Image = done.turn.image
 	objects, err := render.Make(input)
+	if unservable := (*render.UnservableError)(nil); errors.As(err, &unservable) {
+		return refs.Waitf(v1alpha1.ReasonSpecUnreadable, "what the spec asks for cannot be served: %v; what was served before is served on: correct it", unservable)
+	}
 	if err != nil {
 		return err
 	}
@@ -105,6 +118,9 @@ func (r *Reconciler) applyChildren(ctx context.Context, endpoint *v1alpha1.WeCha
 		}
 		if wanted.GetKind() == "Secret" && wanted.GetName() == render.Name(endpoint) { // the later one of the files
 			done.generation, done.pairs = objects.Generation, input.Pairs
+		}
+		if slices.Contains(routeKinds, wanted.GetKind()) {
+			done.route = v1alpha1.Exposure(wanted.GetKind())
 		}
 		if settled && written != "" {
 			r.Events.Eventf(endpoint, nil, corev1.EventTypeNormal, written, "Apply",
@@ -136,8 +152,7 @@ func (r *Reconciler) applyCredentials(ctx context.Context, endpoint *v1alpha1.We
 
 // applyChild writes one object if it differs, and returns which event tells of it, or "" if nothing was written.
 func (r *Reconciler) applyChild(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, wanted *unstructured.Unstructured, turn turn) (string, error) {
-	kind := childKinds[wanted.GetKind()]
-	live := kind.empty()
+	live := childKinds[wanted.GetKind()].empty()
 	err := r.Get(ctx, client.ObjectKeyFromObject(wanted), live)
 	if apierrors.IsNotFound(err) {
 		if wanted, err = r.sized(ctx, endpoint, wanted); err != nil {
@@ -151,31 +166,41 @@ func (r *Reconciler) applyChild(ctx context.Context, endpoint *v1alpha1.WeChatEn
 	if !metav1.IsControlledBy(live, endpoint) {
 		return "", nameTaken(wanted)
 	}
-	owned, err := kind.owned(live)
-	if err != nil {
-		return "", fmt.Errorf("comparing %s %s: %w", wanted.GetKind(), wanted.GetName(), err)
-	}
-	applied, err := toUnstructured(owned)
-	if err != nil {
+	live = keep(live) // as the cache does
+	if err := r.letGoOfReplicas(ctx, endpoint, live); err != nil {
 		return "", err
 	}
-	if err := r.letGoOfReplicas(ctx, endpoint, applied, live); err != nil {
-		return "", err
+	if turn.keep && wanted.GetKind() == "Deployment" {
+		return r.applyAroundTemplate(ctx, endpoint, wanted, live)
 	}
-	keep := turn.keep && wanted.GetKind() == "Deployment"
-	if keep {
-		keepTemplate(wanted, applied)
-	}
-	if equality.Semantic.DeepEqual(applied.Object, wanted.Object) {
+	if applied, _ := note(live, noteApplied); applied == digestOf(wanted) {
 		return "", nil
-	}
-	if keep { // of an older Deployment in the cache the template is older too
-		wanted.SetResourceVersion(live.GetResourceVersion())
 	}
 	return v1alpha1.ReasonChildRestored, r.updateChild(ctx, wanted, live)
 }
 
-// keepTemplate lets a Deployment's pods stay what was applied last, and everything else of it be what is wanted.
+// applyAroundTemplate writes a Deployment if it differs in something else than its pods' template, which stays as it was applied last.
+func (r *Reconciler) applyAroundTemplate(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, wanted *unstructured.Unstructured, kept client.Object) (string, error) {
+	if around, _ := note(kept, noteAround); around == digestOf(aroundTemplate(wanted)) {
+		return "", nil
+	}
+	var live appsv1.Deployment // with the template, which the cache does not keep
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(wanted), &live); err != nil {
+		return "", fmt.Errorf("reading Deployment %s: %w", wanted.GetName(), err)
+	}
+	if !metav1.IsControlledBy(&live, endpoint) {
+		return "", nameTaken(wanted)
+	}
+	applied, err := appliedTo(&live)
+	if err != nil {
+		return "", err
+	}
+	keepTemplate(wanted, applied)
+	wanted.SetResourceVersion(live.ResourceVersion) // of an older Deployment the template is older too
+	return v1alpha1.ReasonChildRestored, r.updateChild(ctx, wanted, &live)
+}
+
+// keepTemplate leaves the pod template as it was applied last; all other fields follow the spec.
 func keepTemplate(wanted, applied *unstructured.Unstructured) {
 	wanted.SetAnnotations(applied.GetAnnotations())
 	if template, found, err := unstructured.NestedFieldCopy(applied.Object, "spec", "template"); err == nil && found {

@@ -8,8 +8,6 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,16 +22,12 @@ import (
 // owner stops applying it falls back to its default, which is one pod. So before the operator's next apply, which does not
 // hold the number, another manager applies it as it is: https://kubernetes.io/docs/reference/using-api/server-side-apply/
 // (transferring ownership). The autoscaler leaves a Deployment alone that was scaled to nothing, so that this is mended too.
-func (r *Reconciler) letGoOfReplicas(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, applied *unstructured.Unstructured, live client.Object) error {
+func (r *Reconciler) letGoOfReplicas(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, live client.Object) error {
 	deployment, ok := live.(*appsv1.Deployment)
 	if !ok || endpoint.Spec.Sidecar.Autoscaling == nil {
 		return nil
 	}
-	_, ours, err := unstructured.NestedFieldNoCopy(applied.Object, "spec", "replicas")
-	if err != nil {
-		return fmt.Errorf("reading who chooses the number of pods: %w", err)
-	}
-	if !ours && sizeOf(deployment) > 0 {
+	if _, ours := note(live, noteReplicas); !ours && sizeOf(deployment) > 0 {
 		return nil
 	}
 	handover, err := toUnstructured(render.MakeReplicas(endpoint, max(sizeOf(deployment), render.MinReplicas(endpoint.Spec.Sidecar.Autoscaling))))
@@ -67,11 +61,11 @@ func (r *Reconciler) sized(ctx context.Context, endpoint *v1alpha1.WeChatEndpoin
 	return sized, nil
 }
 
-// autoscalerChanged ignores what a HorizontalPodAutoscaler says of itself several times a minute. The kind counts no
-// generations.
-var autoscalerChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-	before, after := e.ObjectOld.(*autoscalingv2.HorizontalPodAutoscaler), e.ObjectNew.(*autoscalingv2.HorizontalPodAutoscaler)
-	return !equality.Semantic.DeepEqual(before.Spec, after.Spec) || belongsElsewhere(before, after)
+// appliedChanged ignores what a HorizontalPodAutoscaler says of itself several times a minute. The kind counts no generations.
+var appliedChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, _ := note(e.ObjectOld, noteApplied)
+	after, _ := note(e.ObjectNew, noteApplied)
+	return before != after || belongsElsewhere(e.ObjectOld, e.ObjectNew)
 }}
 
 // sizeOf is the number of pods that a Deployment was scaled to.

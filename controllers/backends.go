@@ -20,7 +20,7 @@ import (
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
 )
 
 // backendServices names every Service that messages may be sent to, each once.
@@ -41,14 +41,14 @@ func backendServices(endpoint *v1alpha1.WeChatEndpoint) []types.NamespacedName {
 	return names
 }
 
-// serviceKeys are the Services of backendServices, and for each namespace of theirs that is not the endpoint's a key that stands
-// for its grants.
+// serviceKeys are the Services of backendServices, and for each namespace of theirs a key that stands for its grants: to the endpoint, and
+// to routes of others.
 func serviceKeys(endpoint *v1alpha1.WeChatEndpoint) []string {
 	var keys []string
 	for _, name := range backendServices(endpoint) {
 		keys = append(keys, name.String())
-		if name.Namespace != endpoint.Namespace {
-			keys = append(keys, grantsOf(name.Namespace))
+		if grants := grantsOf(name.Namespace); !slices.Contains(keys, grants) {
+			keys = append(keys, grants)
 		}
 	}
 	return keys
@@ -61,8 +61,8 @@ func (r *Reconciler) usingService(ctx context.Context, object client.Object) []r
 	return r.requests(ctx, client.MatchingFields{indexService: client.ObjectKeyFromObject(object).String()})
 }
 
-// usingGrant maps a ReferenceGrant to the endpoints of other namespaces that name a Service of its own.
-func (r *Reconciler) usingGrant(ctx context.Context, grant *gatewayv1beta1.ReferenceGrant) []reconcile.Request {
+// usingGrant maps a ReferenceGrant to the endpoints that name a Service of its namespace.
+func (r *Reconciler) usingGrant(ctx context.Context, grant *gatewayapi.ReferenceGrant) []reconcile.Request {
 	return r.requests(ctx, client.MatchingFields{indexService: grantsOf(grant.Namespace)})
 }
 
@@ -71,15 +71,20 @@ func (r *Reconciler) Granted(ctx context.Context, from, to, service string) (boo
 	if installed, err := r.gateway.installed(r.RESTMapper()); err != nil || !installed {
 		return false, err
 	}
-	var grants gatewayv1beta1.ReferenceGrantList
-	if err := r.List(ctx, &grants, client.InNamespace(to)); err != nil {
-		return false, fmt.Errorf("listing the ReferenceGrants of namespace %s: %w", to, err)
+	return r.grantsTo(ctx, gatewayv1beta1.ReferenceGrantFrom{
+		Group: gatewayv1.Group(v1alpha1.GroupVersion.Group), Kind: "WeChatEndpoint", Namespace: gatewayv1.Namespace(from),
+	}, types.NamespacedName{Namespace: to, Name: service})
+}
+
+// grantsTo reports whether the namespace of a Service lets such objects refer to it.
+func (r *Reconciler) grantsTo(ctx context.Context, from gatewayv1beta1.ReferenceGrantFrom, service types.NamespacedName) (bool, error) {
+	var grants gatewayapi.ReferenceGrantList
+	if err := r.List(ctx, &grants, client.InNamespace(service.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return false, fmt.Errorf("listing the ReferenceGrants of namespace %s: %w", service.Namespace, err)
 	}
-	return slices.ContainsFunc(grants.Items, func(grant gatewayv1beta1.ReferenceGrant) bool {
-		return slices.ContainsFunc(grant.Spec.From, func(f gatewayv1beta1.ReferenceGrantFrom) bool {
-			return string(f.Group) == v1alpha1.GroupVersion.Group && f.Kind == "WeChatEndpoint" && string(f.Namespace) == from
-		}) && slices.ContainsFunc(grant.Spec.To, func(t gatewayv1beta1.ReferenceGrantTo) bool {
-			return t.Group == "" && t.Kind == "Service" && (t.Name == nil || *t.Name == "" || string(*t.Name) == service)
+	return slices.ContainsFunc(grants.Items, func(grant gatewayapi.ReferenceGrant) bool {
+		return slices.Contains(grant.Spec.From, from) && slices.ContainsFunc(grant.Spec.To, func(t gatewayv1beta1.ReferenceGrantTo) bool {
+			return t.Group == "" && t.Kind == "Service" && (t.Name == nil || *t.Name == "" || string(*t.Name) == service.Name)
 		})
 	}), nil
 }
@@ -115,7 +120,7 @@ func (r *Reconciler) bypasses(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 			return nil, fmt.Errorf("listing Ingresses: %w", err)
 		}
 		for i := range ingresses.Items {
-			if slices.Contains(ingressServices(&ingresses.Items[i]), service) {
+			if leadsTo(&ingresses.Items[i], ingressServices(&ingresses.Items[i]), service) {
 				found = append(found, described("Ingress", &ingresses.Items[i], endpoint))
 			}
 		}
@@ -123,17 +128,39 @@ func (r *Reconciler) bypasses(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 	if installed, err := r.gateway.installed(r.RESTMapper()); err != nil || !installed {
 		return firstOf(found), err
 	}
-	var routes gatewayv1.HTTPRouteList
+	var routes gatewayapi.HTTPRouteList
 	if err := r.List(ctx, &routes, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("listing HTTPRoutes: %w", err)
 	}
 	for i := range routes.Items {
-		leads := func(service types.NamespacedName) bool { return slices.Contains(services, service) }
-		if slices.ContainsFunc(routeServices(&routes.Items[i]), leads) {
+		leads, err := r.leadsToAny(ctx, &routes.Items[i], services)
+		if err != nil {
+			return nil, err
+		}
+		if leads {
 			found = append(found, described("HTTPRoute", &routes.Items[i], endpoint))
 		}
 	}
 	return firstOf(found), nil
+}
+
+// leadsToAny reports whether an HTTPRoute leads to one of the Services. To that of another namespace it leads by a grant alone: anybody may write a
+// reference.
+func (r *Reconciler) leadsToAny(ctx context.Context, route *gatewayapi.HTTPRoute, services []types.NamespacedName) (bool, error) {
+	there := routeServices(route)
+	from := gatewayv1beta1.ReferenceGrantFrom{Group: gatewayv1.GroupName, Kind: "HTTPRoute", Namespace: gatewayv1.Namespace(route.Namespace)}
+	for _, service := range services {
+		if !leadsTo(route, there, service) {
+			continue
+		}
+		if route.Namespace == service.Namespace {
+			return true, nil
+		}
+		if granted, err := r.grantsTo(ctx, from, service); err != nil || granted {
+			return granted, err
+		}
+	}
+	return false, nil
 }
 
 // firstOf sorts the names, since caches have no order, and keeps some.
@@ -171,7 +198,7 @@ func ingressServices(ingress *networkingv1.Ingress) []types.NamespacedName {
 }
 
 // routeServices are the Services that an HTTPRoute leads to.
-func routeServices(route *gatewayv1.HTTPRoute) []types.NamespacedName {
+func routeServices(route *gatewayapi.HTTPRoute) []types.NamespacedName {
 	var services []types.NamespacedName
 	for _, rule := range route.Spec.Rules {
 		for _, backend := range rule.BackendRefs {
@@ -184,23 +211,49 @@ func routeServices(route *gatewayv1.HTTPRoute) []types.NamespacedName {
 	return services
 }
 
+// leadingTo returns each of the Services once, of more than maxLeadsTo the first ones, and whether there are more.
+func leadingTo(services []types.NamespacedName) (some []types.NamespacedName, more bool) {
+	seen := make(map[types.NamespacedName]bool, min(len(services), maxLeadsTo))
+	for _, service := range services {
+		switch {
+		case seen[service]:
+		case len(some) == maxLeadsTo:
+			return some, true
+		default:
+			seen[service] = true
+			some = append(some, types.NamespacedName{Namespace: short(service.Namespace), Name: short(service.Name)})
+		}
+	}
+	return some, false
+}
+
+// leadsTo reports whether a route leads to the Service: one of those that are known of it. Where it leads to more, it may lead to any of its
+// namespace.
+func leadsTo(route client.Object, known []types.NamespacedName, service types.NamespacedName) bool {
+	_, more := note(route, noteLeadsTo)
+	return slices.Contains(known, service) || more && route.GetNamespace() == service.Namespace
+}
+
 // besideIngress maps somebody's Ingress to the endpoints whose backends it leads to.
 func (r *Reconciler) besideIngress(ctx context.Context, object client.Object) []reconcile.Request {
 	return r.usingAny(ctx, object, ingressServices(object.(*networkingv1.Ingress)))
 }
 
 // besideHTTPRoute maps somebody's HTTPRoute to the endpoints whose backends it leads to.
-func (r *Reconciler) besideHTTPRoute(ctx context.Context, route *gatewayv1.HTTPRoute) []reconcile.Request {
+func (r *Reconciler) besideHTTPRoute(ctx context.Context, route *gatewayapi.HTTPRoute) []reconcile.Request {
 	return r.usingAny(ctx, route, routeServices(route))
 }
 
 func (r *Reconciler) usingAny(ctx context.Context, route client.Object, services []types.NamespacedName) []reconcile.Request {
-	if route.GetLabels()[render.LabelManagedBy] == render.ManagedBy {
+	if isChild(route) {
 		return nil // it leads to a sidecar, and is watched as a child
 	}
 	var requests []reconcile.Request
 	for _, service := range services {
 		requests = append(requests, r.requests(ctx, client.MatchingFields{indexService: service.String()})...)
+	}
+	if _, more := note(route, noteLeadsTo); more {
+		requests = append(requests, r.requests(ctx, client.InNamespace(route.GetNamespace()))...)
 	}
 	return requests
 }

@@ -7,6 +7,7 @@ package controllers_test
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -99,6 +100,44 @@ func TestARouteThatBypassesTheSidecar(t *testing.T) {
 	condition = awaitCondition(t, endpoint, v1alpha1.ConditionBackendExposed, metav1.ConditionTrue, v1alpha1.ReasonBackendExposed)
 	wantMessage(t, condition, "HTTPRoute web leads to a backend too")
 	if err := cluster.client.Delete(t.Context(), route); err != nil {
+		t.Fatal(err)
+	}
+	awaitNoWarning(t, endpoint)
+}
+
+// TestARouteWithoutAGrantIsNoBypass: anybody may write the name of somebody's Service into an HTTPRoute of his own, and worry him.
+func TestARouteWithoutAGrantIsNoBypass(t *testing.T) {
+	installGatewayAPI(t)
+	mine, theirs := newNamespace(t), newNamespace(t)
+	endpoint := newEndpoint(mine)
+	create(t, endpoint)
+	awaitCondition(t, endpoint, v1alpha1.ConditionBackendResolved, metav1.ConditionTrue, v1alpha1.ReasonBackendResolved)
+	route := &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: theirs, Name: "web"}}
+	route.Spec.Rules = []gatewayv1.HTTPRouteRule{{BackendRefs: []gatewayv1.HTTPBackendRef{{BackendRef: gatewayv1.BackendRef{
+		BackendObjectReference: gatewayv1.BackendObjectReference{Namespace: new(gatewayv1.Namespace(mine)), Name: "app", Port: new(gatewayv1.PortNumber(8080))},
+	}}}}}
+	create(t, route)
+	time.Sleep(settling)
+	poke(t, endpoint)
+	eventually(t, func() string {
+		observed := get(t, endpoint)
+		if accepted := apimeta.FindStatusCondition(observed.Status.Conditions, v1alpha1.ConditionAccepted); accepted.ObservedGeneration != observed.Generation {
+			return "it was not looked at again"
+		}
+		return ""
+	})
+	awaitNoWarning(t, endpoint)
+	grant := &gatewayv1beta1.ReferenceGrant{
+		ObjectMeta: metav1.ObjectMeta{Namespace: mine, Name: "from-theirs"},
+		Spec: gatewayv1beta1.ReferenceGrantSpec{
+			From: []gatewayv1beta1.ReferenceGrantFrom{{Group: gatewayv1.GroupName, Kind: "HTTPRoute", Namespace: gatewayv1.Namespace(theirs)}},
+			To:   []gatewayv1beta1.ReferenceGrantTo{{Kind: "Service"}},
+		},
+	}
+	create(t, grant)
+	condition := awaitCondition(t, endpoint, v1alpha1.ConditionBackendExposed, metav1.ConditionTrue, v1alpha1.ReasonBackendExposed)
+	wantMessage(t, condition, "HTTPRoute of another namespace leads to a backend too")
+	if err := cluster.client.Delete(t.Context(), grant); err != nil {
 		t.Fatal(err)
 	}
 	awaitNoWarning(t, endpoint)

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,11 +26,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -41,6 +42,7 @@ import (
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/claims"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
@@ -177,11 +179,17 @@ var faults = map[string]error{
 }
 
 // world is an API server without any operator but those of the scenes.
-type world struct{ client client.WithWatch }
+type world struct {
+	client    client.WithWatch // the tests' own
+	operators client.WithWatch // knows what an operator's does
+	config    *rest.Config
+
+	environment *envtest.Environment
+}
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	environment := envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("..", "config", "crd", "bases")}, ErrorIfCRDPathMissing: true}
+	environment := envtest.Environment{CRDs: []*apiextensionsv1.CustomResourceDefinition{olderDefinition(t)}}
 	environment.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.0.0.0/16") // two for each scene
 	settings, err := environment.Start()
 	if err != nil {
@@ -198,8 +206,11 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	installGatewayDefinitions(t, settings)
-	w := &world{}
-	if w.client, err = client.NewWithWatch(settings, client.Options{Scheme: scheme}); err != nil {
+	w := &world{config: settings, environment: &environment}
+	if w.client, err = newClient(settings); err != nil {
+		t.Fatal(err)
+	}
+	if w.operators, err = client.NewWithWatch(settings, client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
 	}
 	w.create(t, &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "any"}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/c"}})
@@ -385,9 +396,9 @@ func (f *failure) around(writes bool, call func() error) error {
 // reconcileWith lets an operator that nobody has used before reconcile once.
 func (s *scene) reconcileWith(t *testing.T, f *failure) (ctrl.Result, error) {
 	t.Helper()
-	calling := interceptor.NewClient(s.client, interceptor.Funcs{
+	calling := interceptor.NewClient(s.operators, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
-			return f.around(false, func() error { return c.Get(ctx, key, object, options...) })
+			return f.around(false, func() error { return getKept(ctx, c, key, object, options) })
 		},
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
 			return f.around(false, func() error { return listWithoutIndex(ctx, c, list, options) })
@@ -405,12 +416,26 @@ func (s *scene) reconcileWith(t *testing.T, f *failure) (ctrl.Result, error) {
 			return f.around(true, func() error { return c.SubResource(name).Patch(ctx, object, patch, options...) })
 		},
 	})
+	live := interceptor.NewClient(s.operators, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			return f.around(false, func() error { return c.Get(ctx, key, object, options...) })
+		},
+	})
 	r := s.operator
 	if r == nil {
 		r = &controllers.Reconciler{}
 	}
-	r.Client, r.Live, r.Events, r.Probe, r.Options = calling, calling, events.NewFakeRecorder(1000), s, s.options
+	r.Client, r.Live, r.Events, r.Probe, r.Options = calling, live, events.NewFakeRecorder(1000), s, s.options
 	return r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: s.namespace, Name: "shop"}})
+}
+
+// getKept reads what the operator's cache would hold of an object.
+func getKept(ctx context.Context, c client.Client, key client.ObjectKey, object client.Object, options []client.GetOption) error {
+	if err := c.Get(ctx, key, object, options...); err != nil {
+		return err
+	}
+	controllers.KeepIn(object)
+	return nil
 }
 
 // listWithoutIndex does what the operator's cache does with an index: it has one of hosts.
@@ -423,7 +448,7 @@ func listWithoutIndex(ctx context.Context, c client.Client, list client.ObjectLi
 	}
 	host, _ := asked.FieldSelector.RequiresExactMatch("spec.url.host")
 	err := c.List(ctx, endpoints)
-	endpoints.Items = slices.DeleteFunc(endpoints.Items, func(e v1alpha1.WeChatEndpoint) bool { return e.Spec.URL.Host != host })
+	endpoints.Items = slices.DeleteFunc(endpoints.Items, func(e v1alpha1.WeChatEndpoint) bool { return !slices.Contains(claims.Hosts(&e), host) })
 	return err
 }
 

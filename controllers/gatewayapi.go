@@ -22,9 +22,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
@@ -67,17 +67,17 @@ func (g *gatewayAPI) installed(mapper apimeta.RESTMapper) (bool, error) {
 
 // watchGatewayAPI begins the watches of the Gateway API's kinds.
 func (r *Reconciler) watchGatewayAPI(c controller.Controller, objects cache.Cache) error {
-	owned := handler.TypedEnqueueRequestForOwner[*gatewayv1.HTTPRoute](r.Scheme(), r.RESTMapper(), &v1alpha1.WeChatEndpoint{}, handler.OnlyControllerOwner())
+	owned := handler.TypedEnqueueRequestForOwner[*gatewayapi.HTTPRoute](r.Scheme(), r.RESTMapper(), &v1alpha1.WeChatEndpoint{}, handler.OnlyControllerOwner())
 	beside := handler.TypedEnqueueRequestsFromMapFunc(r.besideHTTPRoute)
 	if err := errors.Join(
-		c.Watch(source.Kind(objects, &gatewayv1.HTTPRoute{}, owned)),
-		c.Watch(source.Kind(objects, &gatewayv1.HTTPRoute{}, beside, predicate.TypedGenerationChangedPredicate[*gatewayv1.HTTPRoute]{})),
-		c.Watch(source.Kind(objects, &gatewayv1beta1.ReferenceGrant{}, handler.TypedEnqueueRequestsFromMapFunc(r.usingGrant))),
+		c.Watch(source.Kind(objects, &gatewayapi.HTTPRoute{}, owned)),
+		c.Watch(source.Kind(objects, &gatewayapi.HTTPRoute{}, beside, predicate.TypedGenerationChangedPredicate[*gatewayapi.HTTPRoute]{})),
+		c.Watch(source.Kind(objects, &gatewayapi.ReferenceGrant{}, handler.TypedEnqueueRequestsFromMapFunc(r.usingGrant))),
 	); err != nil {
 		return fmt.Errorf("watching HTTPRoutes and ReferenceGrants: %w", err)
 	}
-	err := c.Watch(source.Kind(objects, &gatewayv1.Gateway{},
-		handler.TypedEnqueueRequestsFromMapFunc(r.attachedTo), predicate.Or(predicate.TypedGenerationChangedPredicate[*gatewayv1.Gateway]{}, addressChanged)))
+	err := c.Watch(source.Kind(objects, &gatewayapi.Gateway{},
+		handler.TypedEnqueueRequestsFromMapFunc(r.attachedTo), predicate.Or(predicate.TypedGenerationChangedPredicate[*gatewayapi.Gateway]{}, addressChanged)))
 	if err != nil {
 		return fmt.Errorf("watching Gateways: %w", err)
 	}
@@ -85,12 +85,12 @@ func (r *Reconciler) watchGatewayAPI(c controller.Controller, objects cache.Cach
 }
 
 // addressChanged leaves out what else changes in a Gateway's status, such as the number of its routes.
-var addressChanged = predicate.TypedFuncs[*gatewayv1.Gateway]{UpdateFunc: func(e event.TypedUpdateEvent[*gatewayv1.Gateway]) bool {
+var addressChanged = predicate.TypedFuncs[*gatewayapi.Gateway]{UpdateFunc: func(e event.TypedUpdateEvent[*gatewayapi.Gateway]) bool {
 	return !equality.Semantic.DeepEqual(e.ObjectOld.Status.Addresses, e.ObjectNew.Status.Addresses)
 }}
 
 // attachedTo maps a Gateway to the endpoints that name it: whether it is there, and ends TLS, is in their status.
-func (r *Reconciler) attachedTo(ctx context.Context, gateway *gatewayv1.Gateway) []reconcile.Request {
+func (r *Reconciler) attachedTo(ctx context.Context, gateway *gatewayapi.Gateway) []reconcile.Request {
 	return r.requests(ctx, client.MatchingFields{indexGateway: gateway.Namespace + "/" + gateway.Name})
 }
 

@@ -157,11 +157,7 @@ func newNarrowWorld(t *testing.T, namespaces ...string) *narrowWorld {
 		}
 	})
 	installGatewayDefinitions(t, settings)
-	scheme, err := controllers.Scheme()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n.client, err = client.New(settings, client.Options{Scheme: scheme}); err != nil {
+	if n.client, err = newClient(settings); err != nil {
 		t.Fatal(err)
 	}
 	n.add(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: systemNamespace}})
@@ -220,8 +216,12 @@ func (n *narrowWorld) startOperator(t *testing.T, namespaces ...string) *refusal
 	}
 	settings, refused := user.Config(), &refusals{}
 	settings.Wrap(refused.watch)
+	scheme, err := controllers.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
 	manager, err := ctrl.NewManager(settings, ctrl.Options{
-		Scheme: n.client.Scheme(), Cache: controllers.CacheOptions(namespaces...), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: scheme, Cache: controllers.CacheOptions(namespaces...), Metrics: metricsserver.Options{BindAddress: "0"},
 		LeaderElection: true, LeaderElectionID: "wechatendpoint-operator", LeaderElectionNamespace: systemNamespace, LeaderElectionReleaseOnCancel: true,
 		Controller: ctrlconfig.Controller{SkipNameValidation: new(true)}, // the suite's operator is in this process too
 	})

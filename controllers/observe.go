@@ -95,9 +95,9 @@ func (r *Reconciler) ownDeployment(ctx context.Context, endpoint *v1alpha1.WeCha
 	return &deployment, nil
 }
 
-// wantedPods is how many there should be: with autoscaling what the Deployment was scaled to.
+// wantedPods is how many there should be: with autoscaling, or where the spec cannot be read, what the Deployment was scaled to.
 func wantedPods(endpoint *v1alpha1.WeChatEndpoint, deployment *appsv1.Deployment) int32 {
-	if endpoint.Spec.Sidecar.Autoscaling != nil && deployment != nil {
+	if deployment != nil && (endpoint.Spec.Sidecar.Autoscaling != nil || checkReadable(endpoint) != nil) {
 		return sizeOf(deployment)
 	}
 	return render.Replicas(endpoint)
@@ -132,7 +132,7 @@ func (r *Reconciler) listPods(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 func (r *Reconciler) askPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, pods []corev1.Pod, generation string) (serving, behind int, silent, failed error) {
 	ready := readyPods(pods)
 	for i, answer := range r.Probe.Ask(ctx, addressesOf(ready)) {
-		noteUses(endpoint, answer.Status.Used)
+		noteUses(endpoint, answer.Status.Used, time.Now())
 		if answer.Err == nil && answer.Status.Generation == generation && answer.Status.Ready {
 			serving++
 			continue
@@ -230,14 +230,26 @@ func podReady(pod *corev1.Pod) bool {
 // podTrouble quotes why a pod does not start, or returns "" while it may just need time.
 func podTrouble(pod *corev1.Pod) string {
 	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodScheduled && condition.Reason == corev1.PodReasonUnschedulable {
+		if isUnschedulable(condition) {
 			return "it cannot be scheduled: " + condition.Message
 		}
 	}
 	for _, status := range pod.Status.ContainerStatuses {
-		if waiting := status.State.Waiting; waiting != nil && waiting.Reason != "ContainerCreating" && waiting.Reason != "PodInitializing" {
+		if waiting := troubleOf(status); waiting != nil {
 			return waiting.Reason + ": " + waiting.Message
 		}
 	}
 	return ""
+}
+
+func isUnschedulable(condition corev1.PodCondition) bool {
+	return condition.Type == corev1.PodScheduled && condition.Reason == corev1.PodReasonUnschedulable
+}
+
+// troubleOf is what a container waits for, or nil if it may just need time.
+func troubleOf(status corev1.ContainerStatus) *corev1.ContainerStateWaiting {
+	if waiting := status.State.Waiting; waiting != nil && waiting.Reason != "ContainerCreating" && waiting.Reason != "PodInitializing" {
+		return waiting
+	}
+	return nil
 }

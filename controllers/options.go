@@ -6,6 +6,7 @@ package controllers
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 
 	"sigs.k8s.io/yaml"
@@ -30,6 +31,9 @@ type Options struct {
 	AllowedIngressClasses []string `json:"allowedIngressClasses,omitempty"`
 	// Hosts says which namespaces may use which hosts; empty lets a host belong to whichever namespace publishes it first.
 	Hosts Hosts `json:"hosts,omitempty"`
+	// LoadBalancerNetworks are those of the private networks where the cluster's load balancers are. No other private address is called
+	// to see whether an endpoint is Reachable: a tenant may have led there.
+	LoadBalancerNetworks []netip.Prefix `json:"loadBalancerNetworks,omitempty"`
 	// SidecarDefaults are for what endpoints leave out of spec.sidecar.
 	SidecarDefaults v1alpha1.SidecarPod `json:"sidecar,omitempty"`
 	// Rollout bounds how a change of the sidecars' pods reaches the endpoints.

@@ -4,11 +4,13 @@
 package controllers_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -54,6 +56,13 @@ func TestParseOptions(t *testing.T) {
 				MaxEndpoints: 10, ProgressDeadline: metav1.Duration{Duration: 90 * time.Second},
 			}},
 		},
+		"where load balancers are": {
+			text: "sidecarImage: a\nloadBalancerNetworks: [10.1.0.0/24, 'fd01::/64']",
+			want: controllers.Options{SidecarImage: "a", SidecarPullPolicy: "IfNotPresent", LoadBalancerNetworks: []netip.Prefix{
+				netip.MustParsePrefix("10.1.0.0/24"), netip.MustParsePrefix("fd01::/64"),
+			}},
+		},
+		"an address is no network":                  {text: "sidecarImage: a\nloadBalancerNetworks: [10.1.0.1]", err: "no '/'"},
 		"a rollout to nobody":                       {text: "sidecarImage: a\nrollout: {maxEndpoints: -1}", err: "must be more than nothing"},
 		"a policy that would lock the operator out": {text: "sidecarImage: a\nnetworkPolicy: {enabled: true}", err: "operatorNamespace is required"},
 		"egress without a policy":                   {text: "sidecarImage: a\noperatorNamespace: b\nnetworkPolicy: {egress: true}", err: "without networkPolicy.enabled"},
@@ -72,7 +81,7 @@ func TestParseOptions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
+			if diff := cmp.Diff(test.want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 				t.Error(diff)
 			}
 		})

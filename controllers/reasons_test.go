@@ -8,6 +8,7 @@ package controllers_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -17,10 +18,12 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -91,6 +94,10 @@ func TestEveryReason(t *testing.T) {
 		"a spec that is allowed": {
 			asked(anything),
 			v1alpha1.ConditionAccepted, yes, v1alpha1.ReasonAccepted, "the spec is coherent and allowed here",
+		},
+		"a spec that was stored before such were refused": {
+			serving(func(t *testing.T, p *play) { p.store(t, badQuantity) }),
+			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonSpecUnreadable, "spec.sidecar.resources.limits.memory is no quantity such as 64Mi or 100m; what was served before is served on: correct it with kubectl -n fault-",
 		},
 		"an endpoint that is paused": {
 			asked(func(e *endpoint) { e.Spec.Paused = true }),
@@ -484,6 +491,20 @@ func TestEveryReason(t *testing.T) {
 			}),
 			v1alpha1.ConditionReachable, unknown, v1alpha1.ReasonProgressing, "the route is new, and 203.0.113.9 does not lead to the pods yet: wait some seconds",
 		},
+		"an address of a private network": {
+			serving(func(t *testing.T, p *play) {
+				p.publish(t)
+				p.lost = &probe.NotAllowedError{Address: netip.MustParseAddr("10.1.2.3"), Private: true}
+			}),
+			v1alpha1.ConditionReachable, unknown, v1alpha1.ReasonAddressNotAllowed, "Ingress shop-sidecar publishes an address that the operator does not call: 10.1.2.3 is the address of a private network; try the URL with kubectl wechat verify, or ask the platform team to add the network to loadBalancerNetworks",
+		},
+		"an address of the operator itself": {
+			serving(func(t *testing.T, p *play) {
+				p.publish(t)
+				p.lost = &probe.NotAllowedError{Address: netip.MustParseAddr("127.0.0.1")}
+			}),
+			v1alpha1.ConditionReachable, unknown, v1alpha1.ReasonAddressNotAllowed, "127.0.0.1 is a loopback, link-local, multicast or metadata address, which no route publishes; ask the platform team what publishes it",
+		},
 		"an Ingress without address": {
 			serving(nothing),
 			v1alpha1.ConditionReachable, unknown, v1alpha1.ReasonNoAddress, "Ingress shop-sidecar has no address in its status, which many controllers never report: try the URL with kubectl wechat verify",
@@ -520,6 +541,14 @@ func TestEveryReason(t *testing.T) {
 		"an endpoint whose objects cannot be read": {
 			func(t *testing.T, p *play) { p.ask(t, anything); p.broken = errors.New("the API server is broken") },
 			v1alpha1.ConditionReady, unknown, v1alpha1.ReasonWaiting, "Accepted: not known yet of this spec",
+		},
+		"an endpoint whose status is refused": {
+			func(t *testing.T, p *play) { p.ask(t, anything); p.refusing = true },
+			v1alpha1.ConditionReady, no, v1alpha1.ReasonStatusRefused, "so that the other conditions may be out of date: storing the status: WeChatEndpoint.wechatendpoint.io \"shop\" is invalid: status.credentials: Invalid value: \"x\": must be otherwise; correct what it names, or tell the platform team",
+		},
+		"an endpoint of which nothing can be told but by an event": {
+			serving(func(t *testing.T, p *play) { p.store(t, `{"spec":{"backend":{"deadline":"1d"}}}`) }),
+			anEvent, yes, v1alpha1.ReasonStatusRefused, "spec.backend.deadline",
 		},
 		"an endpoint that is paused while it serves": {
 			serving(func(t *testing.T, p *play) { p.change(t, func(e *endpoint) { e.Spec.Paused = true }) }),
@@ -572,6 +601,7 @@ type play struct {
 	behind              bool  // the pods serve what was
 	broken              error // of reading a Secret
 	bare                bool  // the cluster has no Gateway API
+	refusing            bool  // the API server takes no status that tells of credentials
 	events              *events.FakeRecorder
 }
 
@@ -625,21 +655,29 @@ func (p *play) round(t *testing.T) {
 
 func (p *play) reconcile(t *testing.T) error {
 	t.Helper()
-	var calling client.Client = interceptor.NewClient(p.client, interceptor.Funcs{
+	var calling client.Client = interceptor.NewClient(p.operators, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
 			if _, isSecret := object.(*corev1.Secret); isSecret && p.broken != nil {
 				return p.broken
 			}
-			return c.Get(ctx, key, object, options...)
+			return getKept(ctx, c, key, object, options)
 		},
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
 			return listWithoutIndex(ctx, c, list, options)
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, name string, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			if text, _ := patch.Data(object); p.refusing && strings.Contains(string(text), `"credentials"`) {
+				return apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind("WeChatEndpoint").GroupKind(), object.GetName(), field.ErrorList{
+					field.Invalid(field.NewPath("status", "credentials"), "x", "must be otherwise"),
+				})
+			}
+			return c.SubResource(name).Patch(ctx, object, patch, options...)
 		},
 	})
 	if p.bare {
 		calling = bareCluster{calling}
 	}
-	r := &controllers.Reconciler{Client: calling, Live: calling, Events: p.events, Probe: p, Options: p.options}
+	r := &controllers.Reconciler{Client: calling, Live: p.operators, Events: p.events, Probe: p, Options: p.options}
 	_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: p.namespace, Name: "shop"}})
 	return err
 }
@@ -684,6 +722,7 @@ func (p *play) other(t *testing.T, reason string) {
 	apimeta.SetStatusCondition(&other.Status.Conditions, metav1.Condition{
 		Type: v1alpha1.ConditionSidecarCurrent, Status: metav1.ConditionFalse, Reason: reason, Message: "of another endpoint",
 	})
+	other.Status.Rollout = &v1alpha1.RolloutTurn{Since: new(metav1.Now()), Template: "a"}
 	p.updateStatus(t, other)
 }
 

@@ -104,18 +104,27 @@ func (r *Reconciler) readServed(ctx context.Context, endpoint *v1alpha1.WeChatEn
 		return live, err
 	}
 	if configMap != nil {
+		if _, leftOut := note(configMap, noteData); leftOut {
+			if err := r.Live.Get(ctx, client.ObjectKeyFromObject(configMap), configMap); err != nil {
+				return live, fmt.Errorf("reading ConfigMap %s: %w", configMap.GetName(), err)
+			}
+		}
 		text := []byte(configMap.(*corev1.ConfigMap).Data[config.File])
 		if live.version, err = config.ReadVersion(text); err != nil {
 			live.version = 0
 		}
 		if parsed, err := config.Parse(text); err == nil {
+			if err := r.closeExternal(ctx, &parsed); err != nil {
+				return live, err
+			}
 			live.config = &parsed
 		}
 	}
 	var secret corev1.Secret
 	key := client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}
 	err = r.Get(ctx, key, &secret)
-	if apierrors.IsNotFound(err) && endpoint.Status.Credentials.Generation > 0 {
+	_, leftOut := note(&secret, noteData)
+	if leftOut || apierrors.IsNotFound(err) && endpoint.Status.Credentials.Generation > 0 {
 		// Somebody may have taken the label away by which the cache sees it, and the pairs in it are nowhere else.
 		err = r.Live.Get(ctx, key, &secret)
 	}
@@ -123,17 +132,47 @@ func (r *Reconciler) readServed(ctx context.Context, endpoint *v1alpha1.WeChatEn
 		return live, fmt.Errorf("reading Secret %s: %w", key.Name, err)
 	}
 	parsed, err := config.ParseCredentials(secret.Data[config.CredentialsFile])
-	if err != nil || !metav1.IsControlledBy(&secret, endpoint) {
+	if err != nil || !metav1.IsControlledBy(&secret, endpoint) || !render.IsGeneration(parsed.Generation) {
 		return live, nil
 	}
-	live.generation, live.pairs, live.gatewayKey = parsed.Generation, parsed.Pairs, parsed.GatewayKey
+	live.generation, live.pairs, live.gatewayKey = parsed.Generation, rotation.Genuine(parsed.Pairs), parsed.GatewayKey
 	return live, nil
+}
+
+// closeExternal lets a configuration that goes on call no Service that is of type ExternalName now: it may have been accepted, and then turned to
+// lead verified messages out of the cluster. When it turns back, it is called again.
+func (r *Reconciler) closeExternal(ctx context.Context, served *config.Config) error {
+	backends := []*config.Backend{&served.Backend}
+	for i := range served.Rules {
+		if backend := served.Rules[i].Backend; backend != nil {
+			backends = append(backends, backend)
+		}
+	}
+	for _, backend := range backends {
+		name, ok := refs.Serviced(backend.URL)
+		if !ok || !r.sees(name.Namespace) {
+			continue
+		}
+		var service corev1.Service
+		if err := r.Get(ctx, name, &service); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("reading Service %s: %w", name.Name, err)
+		}
+		backend.URL = refs.Open(backend.URL)
+		if service.Spec.Type == corev1.ServiceTypeExternalName {
+			backend.URL = refs.Close(backend.URL)
+		}
+	}
+	return nil
 }
 
 // resolveCredentials reads the user's values and decides which are accepted beside them. Where the Secret is missing or
 // broken, the newest that were served stand in for it: what else was asked for goes on being served with them.
 func (r *Reconciler) resolveCredentials(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, live served, input *render.Input) error {
-	wanted, err := refs.Pair(ctx, r, endpoint)
+	var wanted config.Pair
+	var err error = refs.Waitf(v1alpha1.ReasonWaiting, "the spec cannot be read: first see to Accepted")
+	if knowsCredentials(endpoint) {
+		wanted, err = refs.Pair(ctx, r, endpoint)
+	}
 	if err != nil && waitReason(err) == "" {
 		return err
 	}

@@ -12,10 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -40,14 +38,8 @@ func (c onHost) List(_ context.Context, list client.ObjectList, options ...clien
 	return nil
 }
 
-func (c onHost) Get(_ context.Context, key client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
-	return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
-}
-
-func (c onHost) RESTMapper() apimeta.RESTMapper { return apimeta.NewDefaultRESTMapper(nil) }
-
-// claims is an endpoint, made as many minutes after the first, that asks for a path of the host.
-func claims(name, path string, minute int) *v1alpha1.WeChatEndpoint {
+// asking is an endpoint, made as many minutes after the first, that asks for a path of the host.
+func asking(name, path string, minute int) *v1alpha1.WeChatEndpoint {
 	namespace, short, _ := strings.Cut(name, "/")
 	made := time.Date(2026, 11, 20, 12, minute, 0, 0, time.UTC)
 	return &v1alpha1.WeChatEndpoint{
@@ -59,6 +51,7 @@ func claims(name, path string, minute int) *v1alpha1.WeChatEndpoint {
 // publishing lets the status say that the endpoint is accepted and its URL published.
 func publishing(e *v1alpha1.WeChatEndpoint) *v1alpha1.WeChatEndpoint {
 	describe(e, v1alpha1.SchemeHTTPS)
+	publish(e, outcome{applied: true, route: e.Spec.URL.Exposure})
 	set(e, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted, "")
 	set(e, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed, "")
 	return e
@@ -72,7 +65,7 @@ func refusedBecause(reason string, e *v1alpha1.WeChatEndpoint) *v1alpha1.WeChatE
 // TestAHostThatIsGivenIsNotSquatted: whoever the map does not give the host to cannot keep a path from those that it does.
 func TestAHostThatIsGivenIsNotSquatted(t *testing.T) {
 	toB, toBoth := Hosts{sharedHost: {"team-b"}}, Hosts{sharedHost: {"team-b", "team-c"}}
-	rival := func() *v1alpha1.WeChatEndpoint { return claims("team-c/first", "/weixin", 0) }
+	rival := func() *v1alpha1.WeChatEndpoint { return asking("team-c/first", "/weixin", 0) }
 	for name, test := range map[string]struct {
 		hosts Hosts
 		rival *v1alpha1.WeChatEndpoint
@@ -83,12 +76,12 @@ func TestAHostThatIsGivenIsNotSquatted(t *testing.T) {
 		"one who may use it as everybody may":        {Hosts{sharedHost: {"team-b", everyNamespace}}, rival(), ""},
 		"who had published before the map was":       {toB, refusedBecause(v1alpha1.ReasonHostNotAllowed, publishing(rival())), v1alpha1.ReasonURLConflict},
 		"another team that it is given to":           {toBoth, rival(), v1alpha1.ReasonURLConflict},
-		"an older endpoint of the same team":         {toB, claims("team-b/first", "/weixin", 0), v1alpha1.ReasonURLConflict},
-		"a stranger on another path of the host":     {toB, publishing(claims("team-c/first", "/other", 0)), ""},
-		"a younger one of another team, unpublished": {toBoth, claims("team-c/last", "/weixin", 2), ""},
+		"an older endpoint of the same team":         {toB, asking("team-b/first", "/weixin", 0), v1alpha1.ReasonURLConflict},
+		"a stranger on another path of the host":     {toB, publishing(asking("team-c/first", "/other", 0)), ""},
+		"a younger one of another team, unpublished": {toBoth, asking("team-c/last", "/weixin", 2), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			endpoint := claims("team-b/shop", "/weixin", 1)
+			endpoint := asking("team-b/shop", "/weixin", 1)
 			r := &Reconciler{Client: onHost{endpoints: []v1alpha1.WeChatEndpoint{*endpoint, *test.rival}}, Options: Options{Hosts: test.hosts}}
 			err := r.checkClaim(t.Context(), endpoint)
 			if got := waitReason(err); got != test.want || (err == nil) != (test.want == "") {
@@ -114,14 +107,14 @@ func TestAnotherURLsConditionsAreWithdrawn(t *testing.T) {
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			endpoint := publishing(claims("team-b/shop", "/weixin", 0))
+			endpoint := publishing(asking("team-b/shop", "/weixin", 0))
 			before := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionRouteProgrammed).ObservedGeneration
 			endpoint.Generation++
 			test.edit(&endpoint.Spec.URL)
 			describe(endpoint, v1alpha1.SchemeHTTP)
-			r := &Reconciler{Client: onHost{}}
-			if got, err := r.published(t.Context(), endpoint); got != test.want || err != nil {
-				t.Errorf("published: %v (%v), want %v: %+v", got, err, test.want, endpoint.Status)
+			route := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionRouteProgrammed)
+			if got := route.Status == metav1.ConditionTrue && route.Reason == v1alpha1.ReasonRouteProgrammed; got != test.want {
+				t.Errorf("programmed: %v, want %v: %+v", got, test.want, endpoint.Status)
 			}
 			if unexposed(endpoint) != (endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone) {
 				t.Errorf("the status does not tell whether a route is asked for: %+v", endpoint.Status)
@@ -137,20 +130,26 @@ func TestAnotherURLsConditionsAreWithdrawn(t *testing.T) {
 	}
 }
 
+// unexposed reports whether the status is of a spec that asks for no route.
+func unexposed(e *v1alpha1.WeChatEndpoint) bool {
+	route := apimeta.FindStatusCondition(e.Status.Conditions, v1alpha1.ConditionRouteProgrammed)
+	return route != nil && route.Reason == v1alpha1.ReasonNotPublished
+}
+
 func TestSharingHostWakesWhomItConcerns(t *testing.T) {
 	siblings := []*v1alpha1.WeChatEndpoint{
-		publishing(claims("team-b/same", "/weixin", 1)),
-		publishing(claims("team-b/below", "/weixin/a", 1)),
-		publishing(claims("team-b/beside", "/other", 1)),
-		refusedBecause(v1alpha1.ReasonURLConflict, claims("team-b/lost-path", "/lost", 1)),
-		refusedBecause(v1alpha1.ReasonHostNotAllowed, claims("team-b/lost-host", "/host", 1)),
-		refusedBecause(v1alpha1.ReasonAnnotationNotAllowed, publishing(claims("team-b/annotated", "/annotated", 1))),
-		claims("team-b/new", "/new", 1),
-		unexposedOf(claims("team-b/unexposed", "/weixin", 1)),
+		publishing(asking("team-b/same", "/weixin", 1)),
+		publishing(asking("team-b/below", "/weixin/a", 1)),
+		publishing(asking("team-b/beside", "/other", 1)),
+		refusedBecause(v1alpha1.ReasonURLConflict, asking("team-b/lost-path", "/lost", 1)),
+		refusedBecause(v1alpha1.ReasonHostNotAllowed, asking("team-b/lost-host", "/host", 1)),
+		refusedBecause(v1alpha1.ReasonAnnotationNotAllowed, publishing(asking("team-b/annotated", "/annotated", 1))),
+		asking("team-b/new", "/new", 1),
+		unexposedOf(asking("team-b/unexposed", "/weixin", 1)),
 	}
 	strangers := []*v1alpha1.WeChatEndpoint{
-		publishing(claims("team-c/same", "/weixin/", 1)),
-		publishing(claims("team-c/beside", "/else", 1)),
+		publishing(asking("team-c/same", "/weixin/", 1)),
+		publishing(asking("team-c/beside", "/else", 1)),
 	}
 	always := []string{"team-b/lost-host", "team-b/lost-path", "team-b/same"}
 	for name, test := range map[string]struct {
@@ -159,19 +158,19 @@ func TestSharingHostWakesWhomItConcerns(t *testing.T) {
 		hosts   Hosts
 		want    []string // beside always
 	}{
-		"of one namespace": {claims("team-b/changed", "/weixin", 0), siblings, nil, nil},
-		"with a placeholder": {claims("team-b/changed", "/weixin/$APPID$", 0), siblings, nil,
+		"of one namespace": {asking("team-b/changed", "/weixin", 0), siblings, nil, nil},
+		"with a placeholder": {asking("team-b/changed", "/weixin/$APPID$", 0), siblings, nil,
 			[]string{"team-b/below"}},
-		"with a domain file": {withFile(claims("team-b/changed", "/weixin", 0), "other"), siblings, nil,
+		"with a domain file": {withFile(asking("team-b/changed", "/weixin", 0), "other"), siblings, nil,
 			[]string{"team-b/beside"}},
-		"where others compete for the host": {claims("team-b/changed", "/weixin", 0), slices.Concat(siblings, strangers), nil,
+		"where others compete for the host": {asking("team-b/changed", "/weixin", 0), slices.Concat(siblings, strangers), nil,
 			[]string{"team-b/new", "team-c/beside", "team-c/same"}},
-		"of a stranger": {claims("team-c/changed", "/weixin", 0), siblings, nil,
+		"of a stranger": {asking("team-c/changed", "/weixin", 0), siblings, nil,
 			[]string{"team-b/annotated", "team-b/below", "team-b/beside", "team-b/new"}},
-		"where the map gives the host to both": {claims("team-b/changed", "/weixin", 0), slices.Concat(siblings, strangers), Hosts{sharedHost: {"team-b", "team-c"}},
+		"where the map gives the host to both": {asking("team-b/changed", "/weixin", 0), slices.Concat(siblings, strangers), Hosts{sharedHost: {"team-b", "team-c"}},
 			[]string{"team-c/same"}},
-		"of a stranger that the map does not name": {claims("team-c/changed", "/weixin", 0), siblings, Hosts{sharedHost: {"team-b"}}, nil},
-		"of a stranger that the map names": {claims("team-c/changed", "/weixin", 0), siblings, Hosts{sharedHost: {"team-c", everyNamespace}},
+		"of a stranger that the map does not name": {asking("team-c/changed", "/weixin", 0), siblings, Hosts{sharedHost: {"team-b"}}, nil},
+		"of a stranger that the map names": {asking("team-c/changed", "/weixin", 0), siblings, Hosts{sharedHost: {"team-c", everyNamespace}},
 			[]string{"team-b/annotated", "team-b/below", "team-b/beside", "team-b/new"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -146,8 +146,8 @@ func (r *Reconciler) askTurn(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 			continue
 		}
 		reason := rolloutReason(other)
-		failed = failed || reason == v1alpha1.ReasonRolloutFailed
-		if reason == v1alpha1.ReasonRollingOut || r.turns.given[client.ObjectKeyFromObject(other)] {
+		failed = failed || stopsRollout(other)
+		if reason == v1alpha1.ReasonRollingOut && !r.isUntold(other, time.Now()) || r.turns.given[client.ObjectKeyFromObject(other)] {
 			rolling++
 		}
 	}
@@ -173,6 +173,12 @@ func (r *Reconciler) askTurn(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 	return true, nil
 }
 
+// isUntold reports whether the end of an endpoint's turn is long due and was not told, since no status of it can be stored. Others do not wait for it.
+func (r *Reconciler) isUntold(endpoint *v1alpha1.WeChatEndpoint, now time.Time) bool {
+	began := value(value(endpoint.Status.Rollout).Since)
+	return now.After(began.Add(2 * r.Options.Rollout.progressDeadline()))
+}
+
 // judgeTurn says what became of a turn, once the pods were looked at, and returns when to look again. Zero is never.
 func (r *Reconciler) judgeTurn(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, now turn) (time.Duration, error) {
 	reason := rolloutReason(endpoint)
@@ -187,6 +193,9 @@ func (r *Reconciler) judgeTurn(ctx context.Context, endpoint *v1alpha1.WeChatEnd
 		return 0, err
 	}
 	began := value(endpoint.Status.Rollout)
+	if now := metav1.Now().Rfc3339Copy(); began.Since != nil && began.Since.After(now.Time) { // the clock was set back: the turn ends nevertheless
+		endpoint.Status.Rollout.Since, began.Since = &now, &now
+	}
 	given := deployment != nil && deployment.Annotations[v1alpha1.AnnotationTemplate] == now.template
 	left := time.Until(value(began.Since).Add(r.Options.Rollout.progressDeadline()))
 	switch {
@@ -274,6 +283,11 @@ func rolloutReason(endpoint *v1alpha1.WeChatEndpoint) string {
 	return ""
 }
 
+// stopsRollout reports whether the endpoint's new pods failed, and nobody has paused it since: its status may not be able to tell that.
+func stopsRollout(endpoint *v1alpha1.WeChatEndpoint) bool {
+	return rolloutReason(endpoint) == v1alpha1.ReasonRolloutFailed && !endpoint.Spec.Paused
+}
+
 // waitsForTurn reports whether somebody else's turn is awaited.
 func waitsForTurn(reason string) bool {
 	return reason == v1alpha1.ReasonRolloutQueued || reason == v1alpha1.ReasonRolloutStopped
@@ -303,7 +317,7 @@ func (r *Reconciler) nextInTurn(ctx context.Context, _ client.Object) []reconcil
 		ctrl.LoggerFrom(ctx).Error(err, "listing the endpoints to wake")
 		return nil
 	}
-	failed := slices.ContainsFunc(all.Items, func(e v1alpha1.WeChatEndpoint) bool { return rolloutReason(&e) == v1alpha1.ReasonRolloutFailed })
+	failed := slices.ContainsFunc(all.Items, func(e v1alpha1.WeChatEndpoint) bool { return stopsRollout(&e) })
 	var next, misled []reconcile.Request
 	for i := range all.Items {
 		reason := rolloutReason(&all.Items[i])

@@ -7,7 +7,9 @@ package controllers_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +23,7 @@ import (
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 // crowd is some endpoints of one installation, which all serve with the first image.
@@ -277,6 +280,52 @@ func TestRollout(t *testing.T) {
 		work(t, c.scenes...)
 		c.want(t, "SidecarCurrent 2", "SidecarCurrent 2", "RollingOut 2")
 	})
+	t.Run("an end that no status can tell is waited for by nobody", func(t *testing.T) {
+		c := newCrowd(t, w, 3, controllers.Rollout{MaxEndpoints: 1})
+		c.install("example.com/sidecar:2")
+		c.want(t, "RollingOut 2", "RolloutQueued 1", "RolloutQueued 1")
+		c.scenes[0].store(t, `{"spec":{"backend":{"deadline":"1d"}}}`) // from now on its status is refused
+		if _, err := c.scenes[0].reconcileWith(t, nil); err == nil || !strings.Contains(err.Error(), "storing the status") {
+			t.Fatalf("the status is stored: %v", err)
+		}
+		others := crowd{c.scenes[1:]}
+		others.want(t, "RolloutQueued 1", "RolloutQueued 1")
+		long := time.Now().Add(-11 * time.Minute).UTC().Format(time.RFC3339) // twice the time that it may take
+		c.scenes[0].store(t, fmt.Sprintf(`{"status":{"rollout":{"since":%q}}}`, long))
+		others.want(t, "RollingOut 2", "RolloutQueued 1")
+		work(t, others.scenes...)
+		others.want(t, "SidecarCurrent 2", "RollingOut 2")
+	})
+	t.Run("a failure that no status can take back stops nobody once it is paused", func(t *testing.T) {
+		c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
+		c.install("example.com/sidecar:2")
+		c.want(t, "RollingOut 2", "RolloutQueued 1")
+		c.scenes[0].beLate(t)
+		c.want(t, "RolloutFailed 2", "RolloutStopped 1")
+		c.scenes[0].store(t, `{"spec":{"backend":{"deadline":"1d"}}}`)
+		others := crowd{c.scenes[1:]}
+		others.want(t, "RolloutStopped 1")
+		c.scenes[0].store(t, `{"spec":{"paused":true}}`)
+		others.want(t, "RollingOut 2")
+	})
+	t.Run("what is written into an endpoint's own Secret holds up nobody", func(t *testing.T) {
+		for name, forge := range map[string]func(newest, older map[string]any){
+			"an end in a year of five digits": func(newest, older map[string]any) {
+				newest["generation"], older["notAfter"] = 2, "9999-12-31T23:59:59-23:59"
+			},
+			"one number for two pairs": func(newest, older map[string]any) {},
+		} {
+			t.Run(name, func(t *testing.T) {
+				c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
+				c.install("example.com/sidecar:2")
+				c.want(t, "RollingOut 2", "RolloutQueued 1")
+				c.scenes[0].forgePairs(t, forge)
+				c.want(t, "RollingOut 2", "RolloutQueued 1")
+				work(t, c.scenes[0])
+				c.want(t, "SidecarCurrent 2", "RollingOut 2")
+			})
+		}
+	})
 	t.Run("defaults of the installation wait likewise, and what others change meanwhile is put back", func(t *testing.T) {
 		c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
 		c.prefer(func(spec *v1alpha1.WeChatEndpointSpec) { spec.Sidecar.NodeSelector = map[string]string{"disk": "ssd"} })
@@ -303,6 +352,32 @@ func TestRollout(t *testing.T) {
 			t.Errorf("the node selector (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// forgePairs writes two pairs into the endpoint's generated Secret, of which the newest is its own.
+func (s *scene) forgePairs(t *testing.T, forge func(newest, older map[string]any)) {
+	t.Helper()
+	var secret corev1.Secret
+	if err := s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &secret); err != nil {
+		t.Fatal(err)
+	}
+	var file map[string]any
+	if err := json.Unmarshal(secret.Data[config.CredentialsFile], &file); err != nil {
+		t.Fatal(err)
+	}
+	newest := file["pairs"].([]any)[0].(map[string]any)
+	older := maps.Clone(newest)
+	older["token"] = "an-older-token"
+	forge(newest, older)
+	file["pairs"] = []any{newest, older}
+	text, err := json.Marshal(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret.Data[config.CredentialsFile] = text
+	if err := s.client.Update(t.Context(), &secret); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // beLate lets the operator look at the endpoint as if its pods had taken longer than they may.

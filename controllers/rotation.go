@@ -11,6 +11,7 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/wechatendpoint/wechatendpoint/api/decode"
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/rotation"
@@ -63,14 +64,16 @@ func showCredentials(endpoint *v1alpha1.WeChatEndpoint, pairs []config.Pair) {
 	}
 }
 
-// noteUses adds what a pod says about the use of the accepted generations. A status holds whole seconds.
-func noteUses(endpoint *v1alpha1.WeChatEndpoint, uses map[int64]probe.Use) {
+// noteUses adds what a pod says about the use of the accepted generations. A status holds whole seconds. A pod may say anything: what is yet to
+// come was now, and what no status can hold was never.
+func noteUses(endpoint *v1alpha1.WeChatEndpoint, uses map[int64]probe.Use, now time.Time) {
 	accepted := endpoint.Status.Credentials.Accepted
 	for i := range accepted {
 		use, used := uses[accepted[i].Generation]
-		if !used {
+		if !used || !decode.Writable(use.First) || !decode.Writable(use.Last) {
 			continue
 		}
+		use.First, use.Last = earlier(use.First, now), earlier(use.Last, now)
 		if first := use.First.Truncate(time.Second); accepted[i].FirstUsed == nil || first.Before(accepted[i].FirstUsed.Time) {
 			accepted[i].FirstUsed = &metav1.Time{Time: first}
 		}
@@ -78,6 +81,13 @@ func noteUses(endpoint *v1alpha1.WeChatEndpoint, uses map[int64]probe.Use) {
 			accepted[i].LastUsed = &metav1.Time{Time: last}
 		}
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // untilRotationTurns returns when to look again at a rotation, which no watch tells of: for a use while older values wait

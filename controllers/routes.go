@@ -21,6 +21,8 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/claims"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
@@ -63,8 +65,8 @@ func (r *Reconciler) observeExposure(ctx context.Context, endpoint *v1alpha1.WeC
 }
 
 // observeRoute says whether the route is applied and somebody serves it. Unless an Ingress was applied just now, which the
-// cache may not show yet, the object must be there and publish this very URL: the claim rests on it. A refused endpoint keeps
-// what it had published, and gets nothing new: it was not the operator that made its object say so.
+// cache may not show yet, the object must be there and publish this very URL. What the operator has not published is not
+// programmed, whatever the object says: its tenant may have written that.
 func (r *Reconciler) observeRoute(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, applied bool) (found route, err error) {
 	switch endpoint.Spec.URL.Exposure {
 	case v1alpha1.ExposureNone:
@@ -74,7 +76,7 @@ func (r *Reconciler) observeRoute(ctx context.Context, endpoint *v1alpha1.WeChat
 	default:
 		found, err = r.observeIngress(ctx, endpoint, applied)
 	}
-	if err == nil && !apimeta.IsStatusConditionTrue(endpoint.Status.Conditions, v1alpha1.ConditionAccepted) && !programmed(endpoint) {
+	if err == nil && !claims.Covers(endpoint, endpoint.Spec.URL.Exposure) {
 		return route{}, notPublishedYet()
 	}
 	return found, err
@@ -143,7 +145,7 @@ func (r *Reconciler) observeHTTPRoute(ctx context.Context, endpoint *v1alpha1.We
 		return route{}, errors.Join(err, refs.Waitf(v1alpha1.ReasonGatewayAPINotFound,
 			"this cluster knows no HTTPRoutes: ask the platform team to install the Gateway API, or set url.exposure to Ingress"))
 	}
-	var live gatewayv1.HTTPRoute
+	var live gatewayapi.HTTPRoute
 	err := r.Get(ctx, client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}, &live)
 	if client.IgnoreNotFound(err) != nil {
 		return route{}, fmt.Errorf("reading HTTPRoute %s: %w", render.Name(endpoint), err)
@@ -166,7 +168,7 @@ func (r *Reconciler) observeHTTPRoute(ctx context.Context, endpoint *v1alpha1.We
 }
 
 // routeServes reports whether the HTTPRoute has all routes of the endpoint and hangs on all its Gateways.
-func routeServes(live *gatewayv1.HTTPRoute, endpoint *v1alpha1.WeChatEndpoint) bool {
+func routeServes(live *gatewayapi.HTTPRoute, endpoint *v1alpha1.WeChatEndpoint) bool {
 	return slices.Equal(live.Spec.Hostnames, hostnames(endpoint)) &&
 		equality.Semantic.DeepEqual(live.Spec.ParentRefs, render.ParentRefs(endpoint)) &&
 		!slices.ContainsFunc(render.Routes(endpoint), func(route render.Route) bool { return !routeHas(live, route) })
@@ -180,19 +182,22 @@ func hostnames(endpoint *v1alpha1.WeChatEndpoint) []gatewayv1.Hostname {
 	return []gatewayv1.Hostname{gatewayv1.Hostname(endpoint.Spec.URL.Host)}
 }
 
-func routeHas(live *gatewayv1.HTTPRoute, route render.Route) bool {
-	return slices.ContainsFunc(live.Spec.Rules, func(rule gatewayv1.HTTPRouteRule) bool {
-		return slices.ContainsFunc(rule.Matches, func(match gatewayv1.HTTPRouteMatch) bool {
+func routeHas(live *gatewayapi.HTTPRoute, route render.Route) bool {
+	return slices.ContainsFunc(live.Spec.Rules, func(rule gatewayapi.HTTPRouteRule) bool {
+		return slices.ContainsFunc(rule.Matches, func(match gatewayapi.HTTPRouteMatch) bool {
 			return match.Path != nil && match.Path.Type != nil && *match.Path.Type == route.MatchType() &&
 				match.Path.Value != nil && *match.Path.Value == route.Path
 		})
 	})
 }
 
+// judgedConditions are what a Gateway must say of a route.
+var judgedConditions = []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs}
+
 // observeParent returns since when a Gateway has accepted the route, or what it says against it.
-func (r *Reconciler) observeParent(ctx context.Context, live *gatewayv1.HTTPRoute, parent gatewayv1.ParentReference) (time.Time, error) {
+func (r *Reconciler) observeParent(ctx context.Context, live *gatewayapi.HTTPRoute, parent gatewayv1.ParentReference) (time.Time, error) {
 	name := fmt.Sprintf("%s/%s", *parent.Namespace, parent.Name)
-	i := slices.IndexFunc(live.Status.Parents, func(status gatewayv1.RouteParentStatus) bool {
+	i := slices.IndexFunc(live.Status.Parents, func(status gatewayapi.ParentStatus) bool {
 		return sameParent(status.ParentRef, parent, live.Namespace)
 	})
 	if i < 0 && !r.sees(string(*parent.Namespace)) {
@@ -201,7 +206,7 @@ func (r *Reconciler) observeParent(ctx context.Context, live *gatewayv1.HTTPRout
 			name, live.Name)
 	}
 	if i < 0 {
-		var gateway gatewayv1.Gateway
+		var gateway gatewayapi.Gateway
 		err := r.Get(ctx, client.ObjectKey{Namespace: string(*parent.Namespace), Name: string(parent.Name)}, &gateway)
 		if apierrors.IsNotFound(err) {
 			return time.Time{}, refs.Waitf(v1alpha1.ReasonGatewayNotFound,
@@ -214,7 +219,7 @@ func (r *Reconciler) observeParent(ctx context.Context, live *gatewayv1.HTTPRout
 			name, live.Name, gateway.Spec.GatewayClassName)
 	}
 	var since time.Time
-	for _, conditionType := range []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs} {
+	for _, conditionType := range judgedConditions {
 		condition := apimeta.FindStatusCondition(live.Status.Parents[i].Conditions, string(conditionType))
 		switch {
 		case condition == nil || condition.ObservedGeneration < live.Generation:
@@ -253,13 +258,18 @@ func (r *Reconciler) retireRoute(ctx context.Context, endpoint *v1alpha1.WeChatE
 			continue
 		}
 		live, err := r.ownedChild(ctx, endpoint, kind)
-		if err != nil || live == nil {
+		if err != nil {
 			return 0, err
 		}
-		if now.settlesIn > 0 {
+		if live != nil && now.settlesIn > 0 {
 			return now.settlesIn, nil
 		}
-		return 0, r.deleteChild(ctx, kind, live)
+		if live != nil {
+			if err := r.deleteChild(ctx, kind, live); err != nil {
+				return 0, err
+			}
+		}
+		endpoint.Status.Published = claims.Without(endpoint, v1alpha1.Exposure(kind))
 	}
 	return 0, nil
 }
@@ -291,12 +301,12 @@ func (r *Reconciler) listenerOf(ctx context.Context, endpoint *v1alpha1.WeChatEn
 		if !r.sees(string(*parent.Namespace)) {
 			continue // url.scheme must say it
 		}
-		var gateway gatewayv1.Gateway
+		var gateway gatewayapi.Gateway
 		err := r.Get(ctx, client.ObjectKey{Namespace: string(*parent.Namespace), Name: string(parent.Name)}, &gateway)
 		if client.IgnoreNotFound(err) != nil {
 			return "", false, fmt.Errorf("reading Gateway %s: %w", parent.Name, err)
 		}
-		secure = slices.ContainsFunc(gateway.Spec.Listeners, func(l gatewayv1.Listener) bool { return endsTLS(l, parent, endpoint.Spec.URL.Host) })
+		secure = slices.ContainsFunc(gateway.Spec.Listeners, func(l gatewayapi.Listener) bool { return endsTLS(l, parent, endpoint.Spec.URL.Host) })
 		if len(gateway.Status.Addresses) > 0 && (address == "" || secure) {
 			address = gateway.Status.Addresses[0].Value
 		}
@@ -308,7 +318,7 @@ func (r *Reconciler) listenerOf(ctx context.Context, endpoint *v1alpha1.WeChatEn
 }
 
 // endsTLS reports whether the listener serves the host to the reference by HTTPS.
-func endsTLS(listener gatewayv1.Listener, parent gatewayv1.ParentReference, host string) bool {
+func endsTLS(listener gatewayapi.Listener, parent gatewayv1.ParentReference, host string) bool {
 	if section := value(parent.SectionName); section != "" && section != listener.Name {
 		return false
 	}

@@ -7,6 +7,7 @@ package controllers_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,8 @@ func TestEndpointsThatServe(t *testing.T) {
 		"a paused one is proven again":                    pausedEndpointIsProvenAgain,
 		"a paused rotation is not looked at all the time": pausedRotationIsNotLookedAtAllTheTime,
 		"the main app is gone, and a rule has its own":    rulesWhoseMainAppIsGone,
+		"files larger than the cache keeps go on":         largeFilesGoOn,
+		"a Service that turns outward is not called":      externalServiceIsNotCalled,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, w) })
 	}
@@ -170,6 +173,93 @@ func pausedRotationIsNotLookedAtAllTheTime(t *testing.T, w *world) {
 			t.Errorf("it is looked at again after %v", result.RequeueAfter)
 		}
 	}
+}
+
+// largeFilesGoOn: what the cache does not keep of a configuration is read where it is needed.
+func largeFilesGoOn(t *testing.T, w *world) {
+	p := w.newPlay(t)
+	p.serve(t, func(e *v1alpha1.WeChatEndpoint) {
+		for i := range 16 {
+			e.Spec.DomainFiles = append(e.Spec.DomainFiles, v1alpha1.DomainFile{Name: fmt.Sprintf("a%d.txt", i), Content: strings.Repeat("a", 4096)})
+		}
+	})
+	before, _ := p.files(t)
+	version := p.configMap(t).ResourceVersion
+	p.round(t)
+	if p.configMap(t).ResourceVersion != version {
+		t.Error("the configuration is written again and again")
+	}
+	p.deleteService(t)
+	p.changeToken(t)
+	p.settleAs(t, v1alpha1.ConditionBackendResolved, v1alpha1.ReasonServiceNotFound)
+	after, credentials := p.files(t)
+	if diff := cmp.Diff(before, after, cmpopts.IgnoreFields(config.Config{}, "Generation")); diff != "" || len(credentials.Pairs) != 2 {
+		t.Errorf("%d pairs are given, and of the configuration changed:\n%.2000s", len(credentials.Pairs), diff)
+	}
+}
+
+// externalServiceIsNotCalled: it was accepted before, and nothing else of the configuration changes, until it leads inward again.
+func externalServiceIsNotCalled(t *testing.T, w *world) {
+	p := w.newPlay(t)
+	other := appService(p.namespace)
+	other.Name = "chat"
+	p.create(t, other)
+	p.serve(t, func(e *v1alpha1.WeChatEndpoint) {
+		backend := e.Spec.Backend
+		backend.Service.Name = other.Name
+		e.Spec.Rules = []v1alpha1.Rule{{Match: v1alpha1.RuleMatch{MsgType: "text"}, Action: v1alpha1.RuleActionForward, Backend: &backend}, {Match: v1alpha1.RuleMatch{Event: "a"}, Action: v1alpha1.RuleActionDiscard}}
+	})
+	urls := func() [2]string {
+		served, _ := p.files(t)
+		return [2]string{strings.ReplaceAll(served.Backend.URL, p.namespace, "ns"), strings.ReplaceAll(served.Rules[0].Backend.URL, p.namespace, "ns")}
+	}
+	turn := func(name string, kind corev1.ServiceType) {
+		t.Helper()
+		service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: name}}
+		p.get(t, service)
+		service.Spec.Type, service.Spec.ExternalName = kind, map[corev1.ServiceType]string{corev1.ServiceTypeExternalName: "evil.example.com"}[kind]
+		service.Spec.ClusterIP, service.Spec.ClusterIPs = "", nil
+		p.update(t, service)
+	}
+	const app, chat = "http://app.ns.svc:8080", "http://chat.ns.svc:8080"
+	const noApp, noChat = "http://app.ns.svc.invalid.:8080", "http://chat.ns.svc.invalid.:8080"
+	before, _ := p.files(t)
+	want := func(want [2]string) {
+		t.Helper()
+		for range 2 {
+			p.round(t)
+		}
+		if got := urls(); got != want {
+			t.Errorf("messages go to %v, want %v", got, want)
+		}
+	}
+	want([2]string{app, chat})
+	turn("chat", corev1.ServiceTypeExternalName)
+	want([2]string{app, noChat})
+	p.wantCondition(t, v1alpha1.ConditionBackendResolved, metav1.ConditionFalse, v1alpha1.ReasonServiceNotAllowed)
+	p.wantCondition(t, v1alpha1.ConditionSidecarAvailable, metav1.ConditionTrue, v1alpha1.ReasonSidecarAvailable)
+	turn("app", corev1.ServiceTypeExternalName)
+	p.changeToken(t)
+	want([2]string{noApp, noChat})
+	if _, credentials := p.files(t); len(credentials.Pairs) != 2 {
+		t.Errorf("the credentials do not go on: %d pairs", len(credentials.Pairs))
+	}
+	turn("chat", corev1.ServiceTypeClusterIP)
+	want([2]string{noApp, chat})
+	turn("app", corev1.ServiceTypeClusterIP)
+	want([2]string{app, chat})
+	p.wantCondition(t, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	after, _ := p.files(t)
+	if diff := cmp.Diff(before, after, cmpopts.IgnoreFields(config.Config{}, "Generation")); diff != "" {
+		t.Errorf("the configuration is another one in the end (-before +after):\n%s", diff)
+	}
+}
+
+func (p *play) configMap(t *testing.T) *corev1.ConfigMap {
+	t.Helper()
+	configMap := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "shop-sidecar"}}
+	p.get(t, configMap)
+	return configMap
 }
 
 // rulesWhoseMainAppIsGone: that a rule has an app of its own must not keep the operator from saying so.

@@ -5,7 +5,6 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -16,22 +15,21 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/claims"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
@@ -65,7 +63,7 @@ import (
 
 // Indexes of the cache, by the field whose value they look up.
 const (
-	indexHost    = "spec.url.host"
+	indexHost    = "spec.url.host" // and those that are published
 	indexSecret  = "spec.credentials.secretName"
 	indexService = "spec.backend.service"
 	indexGateway = "spec.url.httpRoute.parentRefs"
@@ -84,65 +82,8 @@ func Scheme() (*runtime.Scheme, error) {
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("adding WeChatEndpoint: %w", err)
 	}
-	if err := errors.Join(gatewayv1.Install(scheme), gatewayv1beta1.Install(scheme)); err != nil {
-		return nil, fmt.Errorf("adding the kinds of the Gateway API: %w", err)
-	}
+	gatewayapi.AddToScheme(scheme)
 	return scheme, nil
-}
-
-// CacheOptions keep the cache small: of the children's kinds only the children, of Secrets only the labelled ones. The
-// Services that endpoints name, and the routes that lead to them, have no label of ours, so that all are kept, but without
-// what is not read of them. Namespaces limit it to these; without any it is for the whole cluster.
-func CacheOptions(namespaces ...string) cache.Options {
-	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{render.LabelManagedBy: render.ManagedBy})}
-	labelled, err := labels.Parse(v1alpha1.LabelCredentials)
-	if err != nil {
-		panic(err) // a constant
-	}
-	return cache.Options{DefaultNamespaces: cachedNamespaces(namespaces), ByObject: map[client.Object]cache.ByObject{
-		&corev1.ServiceAccount{}:                 ours,
-		&corev1.ConfigMap{}:                      ours,
-		&corev1.Pod{}:                            ours,
-		&appsv1.Deployment{}:                     ours,
-		&appsv1.ReplicaSet{}:                     ours,
-		&policyv1.PodDisruptionBudget{}:          ours,
-		&autoscalingv2.HorizontalPodAutoscaler{}: ours,
-		&networkingv1.NetworkPolicy{}:            ours,
-		&networkingv1.Ingress{}:                  {Transform: trimIngress},
-		&corev1.Secret{}:                         {Label: labelled},
-		&corev1.Service{}:                        {Transform: trimService},
-	}, DefaultTransform: trim} // by object the cache would ask for the kinds before they are there
-}
-
-// trimService drops what is not read of a Service that is not a child. A child's managed fields say what was applied.
-func trimService(object any) (any, error) {
-	if service, ok := object.(*corev1.Service); ok && service.Labels[render.LabelManagedBy] != render.ManagedBy {
-		service.ManagedFields = nil
-		service.Annotations = nil
-		service.Status = corev1.ServiceStatus{}
-	}
-	return object, nil
-}
-
-// trimIngress drops what is not read of an Ingress that is not a child. A child's managed fields say what was applied.
-func trimIngress(object any) (any, error) {
-	if ingress, ok := object.(*networkingv1.Ingress); ok && ingress.Labels[render.LabelManagedBy] != render.ManagedBy {
-		ingress.ManagedFields, ingress.Annotations, ingress.Spec.TLS, ingress.Status = nil, nil, nil, networkingv1.IngressStatus{}
-	}
-	return object, nil
-}
-
-// trimGatewayAPI drops what is not read of the Gateway API's objects. A child's managed fields say what was applied.
-func trimGatewayAPI(object any) (any, error) {
-	switch o := object.(type) {
-	case *gatewayv1.Gateway:
-		o.ManagedFields, o.Annotations, o.Status.Listeners = nil, nil, nil
-	case *gatewayv1.HTTPRoute:
-		if o.Labels[render.LabelManagedBy] != render.ManagedBy {
-			o.ManagedFields, o.Annotations, o.Status = nil, nil, gatewayv1.HTTPRouteStatus{}
-		}
-	}
-	return object, nil
 }
 
 // Setup adds the reconciler to a manager whose cache was made with CacheOptions, for options.Namespaces.
@@ -151,8 +92,11 @@ func Setup(ctx context.Context, manager ctrl.Manager, options Options) error {
 		Client:  manager.GetClient(),
 		Live:    manager.GetAPIReader(),
 		Events:  manager.GetEventRecorder(render.FieldManager),
-		Probe:   probe.New(render.NumberOps),
+		Probe:   probe.New(render.NumberOps, options.LoadBalancerNetworks...),
 		Options: options,
+	}
+	if err := metrics.Registry.Register(unreadableEndpoints{manager.GetCache()}); err != nil {
+		return fmt.Errorf("registering a metric: %w", err)
 	}
 	return r.SetupWithManager(ctx, manager)
 }
@@ -160,7 +104,7 @@ func Setup(ctx context.Context, manager ctrl.Manager, options Options) error {
 // SetupWithManager adds the indexes and watches.
 func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager) error {
 	for field, values := range map[string]func(*v1alpha1.WeChatEndpoint) []string{
-		indexHost:    func(e *v1alpha1.WeChatEndpoint) []string { return []string{e.Spec.URL.Host} },
+		indexHost:    claims.Hosts,
 		indexSecret:  func(e *v1alpha1.WeChatEndpoint) []string { return []string{e.Spec.Credentials.SecretName} },
 		indexService: serviceKeys,
 		indexGateway: parentGateways,
@@ -179,9 +123,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 		Owns(&policyv1.PodDisruptionBudget{}).
 		Owns(&corev1.Service{}).
 		Owns(&networkingv1.NetworkPolicy{}).
-		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(autoscalerChanged)).
+		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(appliedChanged)).
 		Owns(&networkingv1.Ingress{}).
-		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.sharingHost), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.sharingHost), builder.WithPredicates(claimMoved)).
 		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.nextInTurn), builder.WithPredicates(turnMoved)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referring(indexSecret))).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.usingService)).

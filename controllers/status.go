@@ -6,16 +6,19 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -120,6 +123,20 @@ func shortened(message string) string {
 	return strings.ToValidUTF8(message[:maxMessage-end-len(gap)], "") + gap + strings.ToValidUTF8(message[len(message)-end:], "")
 }
 
+// Bounds of the CRD's status. A spec that keeps its own bounds keeps these: only one that was stored before may not. Characters.
+const (
+	maxURL     = 1024
+	maxBackend = 128
+)
+
+// cut shortens a text to so many characters.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return string([]rune(text)[:min(most, utf8.RuneCountInString(text))])
+}
+
 // describe fills what the status repeats of the spec. Claims are judged by the URL and the conditions together, and an error may
 // let the status be stored before the conditions are set anew: so what they said of another URL is withdrawn here, and that no
 // route is asked for is said here.
@@ -129,8 +146,8 @@ func describe(endpoint *v1alpha1.WeChatEndpoint, scheme v1alpha1.Scheme) {
 		withdraw(endpoint, v1alpha1.ConditionAccepted)
 		withdraw(endpoint, v1alpha1.ConditionRouteProgrammed)
 	}
-	endpoint.Status.URL = string(scheme) + "://" + shownHost(endpoint) + spec.URL.Path
-	endpoint.Status.Backend = spec.Backend.Service.Name + ":" + spec.Backend.Service.Port.String()
+	endpoint.Status.URL = cut(string(scheme)+"://"+shownHost(endpoint)+spec.URL.Path, maxURL)
+	endpoint.Status.Backend = cut(spec.Backend.Service.Name+":"+spec.Backend.Service.Port.String(), maxBackend)
 	if spec.URL.Exposure == v1alpha1.ExposureNone {
 		reason, message := success(endpoint, v1alpha1.ConditionRouteProgrammed)
 		set(endpoint, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, reason, message)
@@ -194,23 +211,71 @@ func (r *Reconciler) storeStatus(ctx context.Context, before, after *v1alpha1.We
 		after.Status.ObservedGeneration = after.Generation
 	}
 	summarize(after)
-	if equality.Semantic.DeepEqual(before.Status, after.Status) {
-		return nil
-	}
 	turned := turnedConditions(before, after)
-	if err := r.Status().Patch(ctx, after.DeepCopy(), client.MergeFrom(before)); apierrors.IsNotFound(err) {
-		return nil // deleted meanwhile
-	} else if err != nil {
-		return fmt.Errorf("storing the status: %w", err)
+	stored, err := r.patchStatus(ctx, before, after)
+	if apierrors.IsInvalid(err) {
+		return errors.Join(err, r.tellRefusal(ctx, before, err))
+	}
+	if err != nil || !stored {
+		return err
 	}
 	for _, condition := range turned {
-		eventType := corev1.EventTypeNormal
-		if warns(condition) {
-			eventType = corev1.EventTypeWarning
-		}
-		r.Events.Eventf(after, nil, eventType, condition.Reason, "Reconcile", "%s", condition.Message)
+		r.event(after, condition)
 	}
 	return nil
+}
+
+func (r *Reconciler) event(endpoint *v1alpha1.WeChatEndpoint, condition metav1.Condition) {
+	eventType := corev1.EventTypeNormal
+	if warns(condition) {
+		eventType = corev1.EventTypeWarning
+	}
+	r.Events.Eventf(endpoint, nil, eventType, condition.Reason, "Reconcile", "%s", condition.Message)
+}
+
+// patchStatus writes the status if it changed, and reports whether it did. Of an endpoint that was deleted meanwhile there is none to write.
+func (r *Reconciler) patchStatus(ctx context.Context, before, after *v1alpha1.WeChatEndpoint) (bool, error) {
+	if equality.Semantic.DeepEqual(before.Status, after.Status) {
+		return false, nil
+	}
+	patch, err := statusPatch(before, after)
+	if err != nil {
+		return false, err
+	}
+	err = r.Status().Patch(ctx, after.DeepCopy(), patch)
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("storing the status: %w", err)
+	}
+	return err == nil, nil
+}
+
+// tellRefusal says of a status that the API server does not take, beside what was stored before, that it is refused, and gives a turn away: nobody
+// may wait for an end that cannot be told. Where that is refused too, an event tells.
+func (r *Reconciler) tellRefusal(ctx context.Context, before *v1alpha1.WeChatEndpoint, refusal error) error {
+	r.turns.seen(client.ObjectKeyFromObject(before))
+	told := before.DeepCopy()
+	if rolloutReason(told) == v1alpha1.ReasonRollingOut || told.Spec.Paused {
+		r.leaveTurn(told)
+	}
+	set(told, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonStatusRefused, fmt.Sprintf(
+		"the API server does not take the status of this endpoint, so that the other conditions may be out of date: %s; correct what it names, or tell the platform team", refusal))
+	if _, err := r.patchStatus(ctx, before, told); err != nil {
+		r.event(told, *apimeta.FindStatusCondition(told.Status.Conditions, v1alpha1.ConditionReady))
+		return err
+	}
+	return nil
+}
+
+// statusPatch changes what differs, or replaces the whole status where that could not be read: what differs from it is not known.
+func statusPatch(before, after *v1alpha1.WeChatEndpoint) (client.Patch, error) {
+	if before.Status.Unreadable == nil {
+		return client.MergeFrom(before), nil
+	}
+	text, err := json.Marshal([]map[string]any{{"op": "add", "path": "/status", "value": after.Status}})
+	if err != nil {
+		return nil, fmt.Errorf("writing the status: %w", err)
+	}
+	return client.RawPatch(types.JSONPatchType, text), nil
 }
 
 // turnedConditions returns the conditions whose status or reason changed. Ready only repeats another one, unless it holds;

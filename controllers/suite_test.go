@@ -7,6 +7,7 @@ package controllers_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,13 +19,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
@@ -73,7 +78,7 @@ func runSuite(m *testing.M) (int, error) {
 		return 0, fmt.Errorf("starting the API server: %w", err)
 	}
 	defer environment.Stop()
-	if cluster.client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+	if cluster.client, err = newClient(config); err != nil {
 		return 0, fmt.Errorf("making a client: %w", err)
 	}
 	cluster.config = config
@@ -109,6 +114,15 @@ func runSuite(m *testing.M) (int, error) {
 		}
 	}()
 	return m.Run(), nil
+}
+
+// newClient makes a client of the tests' own. Of the Gateway API it knows all, while the operator's reads what the operator needs.
+func newClient(config *rest.Config) (client.WithWatch, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme), gatewayv1.Install(scheme), gatewayv1beta1.Install(scheme)); err != nil {
+		return nil, err
+	}
+	return client.NewWithWatch(config, client.Options{Scheme: scheme})
 }
 
 // pods answers for the sidecars, which do not run here: every pod says that it serves the generation in its Secret's file,

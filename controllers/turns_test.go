@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 )
 
 func TestUntilRotationTurns(t *testing.T) {
@@ -56,6 +57,43 @@ func TestSchedule(t *testing.T) {
 			got := schedule(test.again)
 			if got.RequeueAfter < test.least || got.RequeueAfter > test.most || *got.Priority != test.priority {
 				t.Errorf("after %v with priority %d, want %v to %v with %d", got.RequeueAfter, *got.Priority, test.least, test.most, test.priority)
+			}
+		})
+	}
+}
+
+// TestAPodsWordIsBounded: a pod may say anything of when WeChat was seen, and what no status holds must not get there.
+func TestAPodsWordIsBounded(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	at := func(text string) time.Time {
+		parsed, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return parsed
+	}
+	for name, test := range map[string]struct{ first, last, wantFirst, wantLast string }{
+		"what a sidecar says":            {"2026-11-20T11:59:58.7Z", "2026-11-20T11:59:59Z", "2026-11-20T11:59:58Z", "2026-11-20T11:00:00Z"},
+		"a clock that is ahead":          {"2026-11-20T13:30:00Z", "2026-11-20T14:30:00Z", "2026-11-20T12:00:00Z", "2026-11-20T12:00:00Z"},
+		"the end of all years":           {"9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59-23:59", "", ""},
+		"the beginning":                  {"0000-01-01T00:00:00+23:59", "2026-11-20T11:00:00Z", "", ""},
+		"no time at all":                 {"0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "", ""},
+		"a last that no status can hold": {"2026-11-20T11:00:00Z", "9999-12-31T23:59:59-23:59", "", ""},
+		"the last year that it can hold": {"8999-12-31T23:59:59Z", "8999-12-31T23:59:59Z", "2026-11-20T12:00:00Z", "2026-11-20T12:00:00Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			endpoint := &v1alpha1.WeChatEndpoint{}
+			endpoint.Status.Credentials.Accepted = []v1alpha1.AcceptedCredentials{{Generation: 2}}
+			noteUses(endpoint, map[int64]probe.Use{2: {First: at(test.first), Last: at(test.last)}, 1: {First: now, Last: now}, -1: {}}, now)
+			told := func(at *metav1.Time) string {
+				if at == nil {
+					return ""
+				}
+				return at.UTC().Format(time.RFC3339)
+			}
+			accepted := endpoint.Status.Credentials.Accepted
+			if len(accepted) != 1 || told(accepted[0].FirstUsed) != test.wantFirst || told(accepted[0].LastUsed) != test.wantLast {
+				t.Errorf("the status says %s and %s, want %q and %q", told(accepted[0].FirstUsed), told(accepted[0].LastUsed), test.wantFirst, test.wantLast)
 			}
 		})
 	}

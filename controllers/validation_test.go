@@ -81,6 +81,16 @@ func TestValidation(t *testing.T) {
 		}
 	}
 	const certificate = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----"
+	// bundles are rules whose apps are known by certificates of so many characters together.
+	bundles := func(all int) func(*endpoint) {
+		return func(e *endpoint) {
+			for ; all > 0; all -= 16 << 10 {
+				rule := forward("")
+				rule.Backend.TLS = &v1alpha1.BackendTLS{CABundle: certificate + strings.Repeat("\n", min(all, 16<<10)-len(certificate))}
+				e.Spec.Rules = append(e.Spec.Rules, rule)
+			}
+		}
+	}
 	autoscaling := func(least, most int32) func(*endpoint) {
 		return func(e *endpoint) {
 			e.Spec.Sidecar.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: &least, MaxReplicas: most}
@@ -345,6 +355,8 @@ func TestValidation(t *testing.T) {
 		"a rule for an event with a space":      {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{Event: "a b"}, Action: v1alpha1.RuleActionForward}), "match.event must be a word"},
 		"a rule for a type with a space":        {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{MsgType: "a b"}, Action: v1alpha1.RuleActionForward}), "match.msgType must be a word"},
 		"a rule for an info with a space":       {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{InfoType: "a b"}, Action: v1alpha1.RuleActionForward}), "match.infoType must be a word"},
+		"64 KiB of certificates":                {bundles(64 << 10), keeps("caBundle must have at most 65536 characters together")},
+		"more certificates than that":           {bundles(64<<10 + 100), "caBundle must have at most 65536 characters together"},
 		"32 rules":                              {rules(slices.Repeat([]v1alpha1.Rule{forward("")}, 32)...), ""},
 		"33 rules":                              {rules(slices.Repeat([]v1alpha1.Rule{forward("")}, 33)...), "at most 32 items"},
 		"a domain file":                         {domainFile("MP_verify_abc.txt", "abc"), keeps("must not be that of url.path")},
@@ -366,7 +378,7 @@ func TestValidation(t *testing.T) {
 				e.Spec.DomainFiles = append(e.Spec.DomainFiles, v1alpha1.DomainFile{Name: name + ".txt", Content: "abc"})
 			}
 		}, "at most 16 items"},
-		"an audit":                {audit(func(*endpoint) {}), keeps("needs backend.payload Original", "auditUntil is required", "auditUntil is only used")},
+		"an audit":                {audit(func(*endpoint) {}), keeps("needs backend.payload Original", "auditUntil is required", "auditUntil is only used", "a time must be of the years")},
 		"an unknown enforcement":  {func(e *endpoint) { e.Spec.Verification.Enforcement = "Off" }, "Unsupported value"},
 		"an audit without end":    {audit(func(e *endpoint) { e.Spec.Verification.AuditUntil = nil }), "auditUntil is required"},
 		"an end without an audit": {audit(func(e *endpoint) { e.Spec.Verification.Enforcement = "" }), "only used with enforcement InsecureAudit"},
@@ -388,9 +400,15 @@ func TestValidation(t *testing.T) {
 		value  any // one that the Go types leave out, or cannot hold
 		answer string
 	}{
-		"port 0":                      {"spec.backend.service.port", int64(0), "from 1 to 65535"},
-		"a port and a half":           {"spec.backend.service.port", 8080.5, "spec.backend.service.port"},
-		"a rule that matches nothing": {"spec.rules", []any{map[string]any{"match": map[string]any{}, "action": "Forward"}}, "match must name at least one"},
+		"port 0":                       {"spec.backend.service.port", int64(0), "from 1 to 65535"},
+		"a year of five digits in UTC": {"spec.verification.auditUntil", "9999-12-31T23:59:59-23:59", "a time must be of the years 1000 to 8999"},
+		"a year of three digits":       {"spec.verification.auditUntil", "1000-01-01T00:00:00+00:01", "a time must be of the years 1000 to 8999"},
+		"a comma in the seconds":       {"spec.verification.auditUntil", "2026-12-01T12:00:00,5Z", "spec.verification.auditUntil"},
+		"a list for a time":            {"spec.verification.auditUntil", []any{}, "spec.verification.auditUntil"},
+		"half an exponent":             {"spec.sidecar.resources.limits.memory", "1e1.5", "spec.sidecar.resources.limits.memory"},
+		"an exponent of seven digits":  {"spec.sidecar.resources.limits.memory", "12345678901234567890e1000000", "spec.sidecar.resources.limits.memory"},
+		"a port and a half":            {"spec.backend.service.port", 8080.5, "spec.backend.service.port"},
+		"a rule that matches nothing":  {"spec.rules", []any{map[string]any{"match": map[string]any{}, "action": "Forward"}}, "match must name at least one"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			object := &unstructured.Unstructured{Object: asMap(t, newEndpoint(namespace.Name))}

@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -87,6 +88,11 @@ func (r *Reconciler) reach(ctx context.Context, endpoint *v1alpha1.WeChatEndpoin
 			" has no address in its status, which many controllers never report: try the URL with kubectl wechat verify")
 	default:
 		err := r.Probe.Reach(ctx, published.address, published.secure, subjectOf(endpoint, input))
+		if notAllowed := (*probe.NotAllowedError)(nil); errors.As(err, &notAllowed) {
+			unknown(v1alpha1.ReasonAddressNotAllowed, fmt.Sprintf("%s %s publishes an address that the operator does not call: %v; %s",
+				published.kind, render.Name(endpoint), notAllowed, remedyFor(notAllowed)))
+			return
+		}
 		if err != nil && !programmedSince(endpoint, reachPatience) {
 			unknown(v1alpha1.ReasonProgressing, "the route is new, and "+published.address+" does not lead to the pods yet: wait some seconds")
 			return
@@ -99,6 +105,13 @@ func (r *Reconciler) reach(ctx context.Context, endpoint *v1alpha1.WeChatEndpoin
 		}
 		set(endpoint, v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable, "the operator played WeChat through "+published.address)
 	}
+}
+
+func remedyFor(notAllowed *probe.NotAllowedError) string {
+	if notAllowed.Private {
+		return "try the URL with kubectl wechat verify, or ask the platform team to add the network to loadBalancerNetworks"
+	}
+	return "ask the platform team what publishes it"
 }
 
 // reachPatience is how long an ingress controller may take to act on a new route before it is called a failure.

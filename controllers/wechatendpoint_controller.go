@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/claims"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
@@ -60,6 +61,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, nil // children are owned; nothing lives outside the cluster
 	}
 	before := endpoint.DeepCopy()
+	tellUnreadable(ctx, &endpoint)
+	endpoint.Status.Unreadable = nil // it is written anew
+	endpoint.Status.Published = claims.Published(&endpoint)
 	again, err := r.sync(ctx, &endpoint)
 	if behind := (aheadError{}); errors.As(err, &behind) {
 		return ctrl.Result{RequeueAfter: behind.again}, nil
@@ -94,6 +98,7 @@ func (r *Reconciler) sync(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint
 		return 0, err
 	}
 	done, err := r.serve(ctx, endpoint, &found)
+	publish(endpoint, done)
 	if err := errors.Join(err, found.failed(), found.record(endpoint)); err != nil {
 		return 0, err
 	}
@@ -138,6 +143,9 @@ func (r *Reconciler) resolve(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 	}
 	found := findings{live: live, input: r.newInput(endpoint)}
 	found.input.Serving = deployment != nil && live.generation != ""
+	if unreadable := checkReadable(endpoint); unreadable != nil {
+		return r.resolveUnreadable(ctx, endpoint, found, unreadable), nil
+	}
 	found.refused = r.accept(ctx, endpoint) // before describe: the status still says which URL was published
 	found.backend = r.resolveBackend(ctx, endpoint, &found.input)
 	found.outdated = r.checkUnderstood(ctx, endpoint, found.input, live)
@@ -151,6 +159,16 @@ func (r *Reconciler) resolve(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 		describe(endpoint, scheme)
 	}
 	return found, err
+}
+
+// resolveUnreadable finds what goes on of an endpoint whose spec cannot be read: the configuration as it is, and the credentials.
+func (r *Reconciler) resolveUnreadable(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, found findings, unreadable error) findings {
+	found.refused, found.input.Served = unreadable, found.live.config
+	found.backend = refs.Waitf(v1alpha1.ReasonWaiting, "the spec cannot be read: first see to Accepted")
+	found.input.RuleURLs = make([]string, len(endpoint.Spec.Rules))
+	found.credentials = r.resolveCredentials(ctx, endpoint, found.live, &found.input)
+	found.gatewayKey = r.resolveGatewayKey(ctx, endpoint, found.live, &found.input)
+	return found
 }
 
 // failed is what the API server failed at, of which no condition can tell.
@@ -211,10 +229,11 @@ func (r *Reconciler) serve(ctx context.Context, endpoint *v1alpha1.WeChatEndpoin
 
 // outcome is what became of applying what was rendered.
 type outcome struct {
-	generation string        // of the files that the pods should serve; empty before the first
-	pairs      []config.Pair // that they accept, if they were written or found in order; otherwise nil
-	applied    bool          // all that the spec asks for
-	refused    *refusedError // what the API server did not take of it, or nil
+	generation string            // of the files that the pods should serve; empty before the first
+	pairs      []config.Pair     // that they accept, if they were written or found in order; otherwise nil
+	applied    bool              // all that the spec asks for
+	route      v1alpha1.Exposure // the kind of route that publishes what the spec asks for, as it was written or found in order; empty if neither
+	refused    *refusedError     // what the API server did not take of it, or nil
 	// reachedPods says that all that comes before the pods was taken: what is refused then is judged by its turn.
 	reachedPods bool
 	turn        turn
@@ -230,6 +249,9 @@ func (r *Reconciler) observe(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 	}
 	if behind {
 		again = askDelay(endpoint)
+	}
+	if checkReadable(endpoint) != nil {
+		return again, err // the other conditions go on speaking of an earlier spec
 	}
 	// What runs while the endpoint is paused is this very spec, unless it was changed since.
 	current := done.applied || endpoint.Spec.Paused && done.lag == nil

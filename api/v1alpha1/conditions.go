@@ -39,6 +39,8 @@ const (
 	ReasonAccepted = "Accepted"
 	// ReasonPaused: spec.paused keeps the operator's hands off.
 	ReasonPaused = "Paused"
+	// ReasonSpecUnreadable: a field of the stored spec holds what this operator cannot read or serve.
+	ReasonSpecUnreadable = "SpecUnreadable"
 	// ReasonHostRequired: url.host is left out, and this installation does not allow that.
 	ReasonHostRequired = "HostRequired"
 	// ReasonAnnotationNotAllowed: url.ingress.annotations has a key that this installation does not allow.
@@ -137,11 +139,17 @@ const (
 	ReasonReachable = "Reachable"
 	// ReasonNotReachable: it did not; the message says what came instead.
 	ReasonNotReachable = "NotReachable"
+	// ReasonAddressNotAllowed: the published address is one that the operator does not call, such as that of a private network which the
+	// installation does not name.
+	ReasonAddressNotAllowed = "AddressNotAllowed"
 	// ReasonNoAddress: nothing publishes an address, which many ingress controllers never do.
 	ReasonNoAddress = "NoAddress"
 
 	// ReasonReady: all other conditions hold.
 	ReasonReady = "Ready"
+	// ReasonStatusRefused: the API server does not take the status of this endpoint; the message quotes why. What the other conditions
+	// say may be out of date.
+	ReasonStatusRefused = "StatusRefused"
 	// ReasonWaiting: a condition cannot be known before another one holds.
 	ReasonWaiting = "Waiting"
 

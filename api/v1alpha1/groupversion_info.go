@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package v1alpha1 holds the WeChatEndpoint resource of the API group wechatendpoint.io. It has types and constants,
-// no behaviour.
+// no behaviour but that an object is read whatever is stored.
 //
 // +kubebuilder:object:generate=true
 // +groupName=wechatendpoint.io

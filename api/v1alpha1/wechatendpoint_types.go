@@ -168,6 +168,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || !has(self.rules) || self.rules.all(r, !has(r.backend) || !has(r.backend.onDeadline) || r.backend.onDeadline == 'Fail')",message="rules: backend.onDeadline must be Fail, or be left out: a payment that the app has not taken is never acknowledged"
 // +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || self.verification.enforcement != 'InsecureAudit'",message="verification.enforcement must be Enforce: notifications of payments are never let through unverified"
 // +kubebuilder:validation:XValidation:rule="self.verification.enforcement != 'InsecureAudit' || self.backend.payload == 'Original'",message="verification.enforcement InsecureAudit needs backend.payload Original, because what is not verified cannot be decrypted: set backend.payload to Original, or enforcement to Enforce"
+// +kubebuilder:validation:XValidation:rule="!has(self.rules) || self.rules.map(r, has(r.backend) && has(r.backend.tls) ? size(r.backend.tls.caBundle) : 0).sum() <= 65536",message="rules: the backends' tls.caBundle must have at most 65536 characters together: keep of each the certificates of who may issue the app's"
 // +kubebuilder:validation:XValidation:rule="!has(self.domainFiles) || self.domainFiles.all(f, '/' + f.name != self.url.path)",message="domainFiles: a name must not be that of url.path: choose another url.path"
 type WeChatEndpointSpec struct {
 	// platform is the kind of WeChat account. It cannot be changed: make another endpoint instead.
@@ -235,6 +236,10 @@ type WeChatEndpointSpec struct {
 	// paused keeps the operator's hands off this endpoint's objects; what runs keeps serving what it served.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
+
+	// Unreadable names the fields of the stored object that could not be read, and says why. They have their zero values. It is no
+	// field of the API.
+	Unreadable []string `json:"-"`
 }
 
 // CredentialsReference names a Secret in the endpoint's namespace, labelled wechatendpoint.io/credentials: "true".
@@ -687,6 +692,14 @@ type WeChatEndpointStatus struct {
 	// +kubebuilder:validation:MaxLength=128
 	Backend string `json:"backend,omitempty"`
 
+	// published are the routes that the operator has made for this endpoint, as it made them. The endpoint's right to its URL rests
+	// on this, and on no object that others may write.
+	// +optional
+	// +listType=map
+	// +listMapKey=by
+	// +kubebuilder:validation:MaxItems=2
+	Published []PublishedRoute `json:"published,omitempty"`
+
 	// observedGeneration is the generation of the spec that this status speaks of.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -699,6 +712,31 @@ type WeChatEndpointStatus struct {
 	// credentials are the accepted credentials.
 	// +optional
 	Credentials CredentialsStatus `json:"credentials,omitempty,omitzero"`
+
+	// Unreadable names the fields of the stored object that could not be read, and says why. Then nothing else of the status is
+	// known. It is no field of the API.
+	Unreadable []string `json:"-"`
+}
+
+// PublishedRoute is what one object of the operator's publishes.
+type PublishedRoute struct {
+	// by is the kind of the object: Ingress or HTTPRoute. While url.exposure changes, there is one of each.
+	// +required
+	By Exposure `json:"by,omitempty"`
+
+	// host is the host of the paths. Left out, it is every host.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Host string `json:"host,omitempty"`
+
+	// paths are the paths that lead here. One that ends with /* stands for all below it.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=18
+	// +kubebuilder:validation:items:MaxLength=258
+	Paths []string `json:"paths,omitempty"`
 }
 
 // CredentialsStatus says which credentials are accepted. It holds nothing that is derived from a secret byte.

@@ -10,9 +10,11 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"runtime/debug"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -24,6 +26,9 @@ import (
 func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(40) // the cache is most of the heap and lives long: less room beside it costs little CPU
+	}
+	if limit, err := memlimit.FromCgroup(); err == nil && limit < math.MaxInt64 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(limit) / 10 * 9) // before it is reached, garbage is collected all the time; the rest is the kernel's
 	}
 	err := run(signals.SetupSignalHandler(), os.Args[1:])
 	if err != nil && !errors.Is(err, flag.ErrHelp) {

@@ -111,6 +111,7 @@ func (c *cluster) installSidecar(ctx context.Context, tag string, values ...stri
 		"--set", "operator.image.repository=" + c.imagePrefix + "/operator", "--set-string", "operator.image.tag=" + c.imageTag,
 		"--set", "sidecar.image.repository=" + c.imagePrefix + "/sidecar", "--set-string", "sidecar.image.tag=" + tag,
 		"--set-string", `podAnnotations.wechatendpoint\.io/build=` + operatorBuild(),
+		"--set", "loadBalancerNetworks={0.0.0.0/0,::/0}", // wherever the cluster of the tests has its own
 	}
 	for _, value := range values {
 		arguments = append(arguments, "--set", value)

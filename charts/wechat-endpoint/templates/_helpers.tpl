@@ -33,6 +33,10 @@ allowEmptyHost: {{ .Values.allowEmptyHost }}
 allowedIngressClasses:
 {{- toYaml . | nindent 0 }}
 {{- end }}
+{{- with .Values.loadBalancerNetworks }}
+loadBalancerNetworks:
+{{- toYaml . | nindent 0 }}
+{{- end }}
 {{- with .Values.hosts }}
 hosts:
 {{- toYaml . | nindent 2 }}

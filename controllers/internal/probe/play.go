@@ -42,7 +42,11 @@ func (p *Prober) Play(ctx context.Context, addresses []string, port int, s Subje
 }
 
 func (s Subject) play(ctx context.Context, address string) error {
-	return s.playWith(ctx, s.sender(address))
+	sender := s.sender(address)
+	sender.Dial = func(ctx context.Context, address string) (net.Conn, error) {
+		return dialBounded(ctx, address, maxPlayed)
+	}
+	return s.playWith(ctx, sender)
 }
 
 func (s Subject) playWith(ctx context.Context, sender *wechattest.Sender) error {

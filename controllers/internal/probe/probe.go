@@ -7,10 +7,12 @@ package probe
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -18,18 +20,21 @@ import (
 )
 
 // Bounds of a question, and of all questions of a reconcile together. A pod answers in a millisecond; what does not answer in
-// a second is asked again by the next reconcile. A tenant whose pods are silent must not hold up the others.
+// a second is asked again by the next reconcile. A tenant whose pods are silent must not hold up the others, and what his pods
+// answer must not fill the memory: a sidecar's answer has some hundred bytes, with a head of as many.
 const (
 	timeout     = time.Second
 	patience    = 2 * time.Second
-	maxAnswer   = 16 << 10 // bytes
+	maxHead     = 4 << 10 // bytes
+	maxAnswer   = 8 << 10 // bytes of a body, and of the connection beside the head
+	maxUses     = 8       // generations; a sidecar accepts four
+	maxSerials  = 64      // keys; a sidecar knows 32
 	concurrency = 32
 )
 
 // Status is what a sidecar says of itself on /status.
 type Status struct {
 	Generation string `json:"generation"`
-	Problem    string `json:"problem"`
 	// Version is the newest version of the configuration that the sidecar reads; zero is config.VersionFirst, of sidecars that
 	// did not say.
 	Version int  `json:"version"`
@@ -54,18 +59,49 @@ type Result struct {
 
 // Prober asks pods. It is safe for concurrent use.
 type Prober struct {
-	client *http.Client
-	port   int
+	client  *http.Client
+	port    int
+	private []netip.Prefix
 }
 
-// New returns a Prober that asks on the given port.
-func New(port int) *Prober {
-	return &Prober{port: port, client: &http.Client{
+// New returns a Prober that asks on the given port. Of addresses in private networks, Reach calls only those in these.
+func New(port int, private ...netip.Prefix) *Prober {
+	return &Prober{port: port, private: private, client: &http.Client{
 		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		// No proxy by an environment variable, and no connection kept to thousands of pods.
-		Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: timeout}).DialContext},
+		Transport: &http.Transport{ // no proxy by an environment variable, and no connection kept to thousands of pods
+			DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxHead,
+			DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+				return dialBounded(ctx, address, maxHead+maxAnswer)
+			},
+		},
 	}}
+}
+
+// dialBounded connects to a pod, of whose answer only so many bytes are read, whatever it consists of.
+func dialBounded(ctx context.Context, address string, most int) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err // which the caller wraps
+	}
+	return &boundedConn{Conn: conn, left: most}, nil
+}
+
+// boundedConn ends the answer after so many bytes.
+type boundedConn struct {
+	net.Conn
+	left int
+}
+
+var errTooLong = errors.New("the answer is too long")
+
+func (c *boundedConn) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, errTooLong
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	c.left -= n
+	return n, err
 }
 
 // Ask asks the pods at the addresses at once and returns their answers in the same order.
@@ -109,6 +145,9 @@ func (p *Prober) ask(ctx context.Context, address string) (Status, error) {
 	var status Status
 	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&status); err != nil {
 		return Status{}, fmt.Errorf("reading the answer: %w", err)
+	}
+	if len(status.Used) > maxUses || len(status.Serials) > maxSerials {
+		return Status{}, errors.New("reading the answer: it holds more than a sidecar has to say")
 	}
 	return status, nil
 }

@@ -6,6 +6,7 @@ package probe
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -17,7 +18,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
-func anywhere(netip.Addr) error { return nil }
+func anywhere(netip.Addr) *NotAllowedError { return nil }
 
 // published is a server that answers for a host, as an ingress controller does.
 func published(t *testing.T, secure bool, answer http.HandlerFunc) (address, port string) {
@@ -91,21 +92,39 @@ func onlyFor(host string) http.HandlerFunc {
 
 // TestReachGoesNowhereInside: a status could name any address.
 func TestReachGoesNowhereInside(t *testing.T) {
-	for address, inside := range map[string]bool{
-		"127.0.0.1": true, "::1": true, "0.0.0.0": true, "169.254.169.254": true, "fe80::1": true, "224.0.0.1": true, "::ffff:127.0.0.1": true,
-		"100.100.100.200": true, "168.63.129.16": true, "192.0.0.192": true, "fd00:ec2::254": true, "fd20:ce::254": true,
-		"10.0.0.1": false, "192.168.1.1": false, "203.0.113.1": false, "100.100.100.201": false, "2001:db8::1": false,
+	const never, private, called = "never", "if the installation allows it", "called"
+	p := New(0, netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd01::/64"), netip.MustParsePrefix("0.0.0.0/1"))
+	for address, want := range map[string]string{
+		"127.0.0.1": never, "::1": never, "0.0.0.0": never, "::": never, "169.254.169.254": never, "fe80::1": never, "fe80::1%eth0": never, "224.0.0.1": never, "ff02::1": never, "255.255.255.255": never,
+		"::ffff:127.0.0.1": never, "64:ff9b::7f00:1": never, "64:ff9b::a9fe:a9fe": never, "2002:7f00:1::": never, "::127.0.0.1": never,
+		"100.100.100.200": never, "168.63.129.16": never, "192.0.0.192": never, "fd00:ec2::254": never, "fd20:ce::254": never, "::ffff:100.100.100.200": never,
+		"192.168.1.1": private, "172.16.0.1": private, "172.31.255.255": private, "192.0.0.1": private, "198.18.0.1": private, "fc00::1": private, "fd02::1": private, "64:ff9b:1::1": private,
+		"::ffff:192.168.1.1": private, "64:ff9b::c0a8:101": private, "2002:c0a8:101::1": private,
+		"10.1.2.3": called, "fd01::5": called, "::ffff:10.1.2.3": called, "64:ff9b::a01:203": called, "10.2.0.1": called, "100.64.0.1": called,
+		"203.0.113.1": called, "8.8.8.8": called, "172.32.0.1": called, "2001:db8::1": called, "64:ff9b::808:808": called, "198.20.0.1": called,
 	} {
-		if err := refuseInside(netip.MustParseAddr(address).Unmap()); (err != nil) != inside {
-			t.Errorf("%s: %v", address, err)
+		got := called
+		if refusal := p.judge(netip.MustParseAddr(address)); refusal != nil && refusal.Private {
+			got = private
+		} else if refusal != nil {
+			got = never
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", address, got, want)
 		}
 	}
-	called := false
-	address, port := published(t, false, func(http.ResponseWriter, *http.Request) { called = true })
+	for _, address := range []string{"10.1.2.3", "10.2.0.1", "100.64.0.1", "fd01::5"} {
+		if refusal := New(0).judge(netip.MustParseAddr(address)); refusal == nil || !refusal.Private {
+			t.Errorf("%s is called although nobody allowed it", address)
+		}
+	}
+	reached := false
+	address, port := published(t, false, func(http.ResponseWriter, *http.Request) { reached = true })
 	subject := Subject{Platform: config.PlatformOfficialAccount, MessageMode: config.ModePlaintext, AppID: "wx1", Host: "wx.example.com", Path: "/weixin", Pair: config.Pair{Token: token}}
 	for _, name := range []string{address, "localhost"} { // a name is judged by what it leads to
-		if err := subject.reach(t.Context(), name, false, port, refuseInside); err == nil || called {
-			t.Errorf("%s was called: %v", name, err)
+		var refusal *NotAllowedError
+		if err := subject.reach(t.Context(), name, false, port, p.judge); !errors.As(err, &refusal) || refusal.Private || reached {
+			t.Errorf("%s was called: %v, %v", name, reached, err)
 		}
 	}
 }

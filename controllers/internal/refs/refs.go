@@ -8,6 +8,7 @@ package refs
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,11 +16,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
 // Wait is a state that trying again cannot mend: a person must change something, and a watch wakes the endpoint when they do.
@@ -67,8 +69,8 @@ func BackendAddress(ctx context.Context, reader client.Reader, grants Grants, na
 		return "", fmt.Errorf("reading Service %s: %w", reference.Name, err)
 	case service.Spec.Type == corev1.ServiceTypeExternalName:
 		return "", Waitf(v1alpha1.ReasonServiceNotAllowed,
-			"Service %s is of type ExternalName, which could lead verified messages out of the cluster: name a Service with a selector in %s.service.name", reference.Name, field)
-	case service.Labels[render.LabelManagedBy] == render.ManagedBy:
+			"Service %s is of type ExternalName, which could lead verified messages out of the cluster, so that it is not called: name a Service with a selector in %s.service.name", reference.Name, field)
+	case isSidecar(&service):
 		return "", Waitf(v1alpha1.ReasonServiceNotAllowed, "Service %s is a sidecar's own: name the Service of the app in %s.service.name", reference.Name, field)
 	}
 	port, ok := findPort(service.Spec.Ports, reference.Port)
@@ -77,6 +79,46 @@ func BackendAddress(ctx context.Context, reader client.Reader, grants Grants, na
 			reference.Name, reference.Port.String(), field, describePorts(service.Spec.Ports))
 	}
 	return fmt.Sprintf("%s.%s.svc:%d", reference.Name, namespace, port), nil
+}
+
+// isSidecar reports whether a Service was made for an endpoint, as its owner tells.
+func isSidecar(service *corev1.Service) bool {
+	owner := metav1.GetControllerOfNoCopy(service)
+	return owner != nil && owner.APIVersion == v1alpha1.GroupVersion.String() && owner.Kind == "WeChatEndpoint"
+}
+
+// closedSuffix ends the host of a backend that is not called. No name below invalid. exists (RFC 6761), and the dot at the end keeps resolvers from
+// looking for it elsewhere.
+const closedSuffix = ".invalid."
+
+// Serviced returns the Service that the URL of a backend leads to, as BackendAddress made it, closed or not.
+func Serviced(backendURL string) (service types.NamespacedName, ok bool) {
+	parsed, err := url.Parse(Open(backendURL))
+	if err != nil {
+		return service, false
+	}
+	labels := strings.Split(parsed.Hostname(), ".")
+	if len(labels) != 3 || labels[2] != "svc" {
+		return service, false
+	}
+	return types.NamespacedName{Namespace: labels[1], Name: labels[0]}, true
+}
+
+// Close returns the URL of a backend as one that leads nowhere, and Open undoes it.
+func Close(backendURL string) string {
+	host, port, found := strings.Cut(strings.TrimPrefix(Open(backendURL), schemeOf(backendURL)), ":")
+	if !found {
+		return backendURL
+	}
+	return schemeOf(backendURL) + host + closedSuffix + ":" + port
+}
+
+// Open returns the URL of a backend as it was before Close.
+func Open(backendURL string) string { return strings.Replace(backendURL, closedSuffix+":", ":", 1) }
+
+func schemeOf(backendURL string) string {
+	scheme, _, _ := strings.Cut(backendURL, "://")
+	return scheme + "://"
 }
 
 func findPort(ports []corev1.ServicePort, wanted intstr.IntOrString) (int32, bool) {

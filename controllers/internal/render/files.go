@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +25,13 @@ type files struct {
 	generation          string
 	config, credentials []byte
 }
+
+// UnservableError is what no sidecar would load of an endpoint's spec. The CustomResourceDefinition takes no such spec, but another one may have
+// taken it before.
+type UnservableError struct{ err error }
+
+func (e *UnservableError) Error() string { return e.err.Error() }
+func (e *UnservableError) Unwrap() error { return e.err }
 
 // makeFiles renders both files with one generation: a digest of the configuration and of which credentials are accepted
 // until when, and the counter of the newest. So a change of either file changes it, and no byte of it is derived from a
@@ -49,7 +57,7 @@ func makeFiles(in Input) (files, error) {
 		GatewayKey: in.GatewayKey,
 	}
 	if err := c.Validate(); err != nil {
-		return files{}, err
+		return files{}, &UnservableError{err}
 	}
 	if err := errors.Join(credentials.Validate(), credentials.ValidateFor(c)); err != nil {
 		return files{}, err
@@ -70,6 +78,12 @@ func MakeFiles(in Input) (generation string, children []runtime.ApplyConfigurati
 	}
 	return files.generation, []runtime.ApplyConfiguration{makeConfigMap(in.Endpoint, files), makeSecret(in.Endpoint, files)}, nil
 }
+
+// generationPattern is the form of the name of a generation, which is written into an annotation of pods.
+var generationPattern = regexp.MustCompile(`^[0-9a-f]{10}-[0-9]{1,19}$`)
+
+// IsGeneration reports whether the text may name a generation that makeFiles rendered.
+func IsGeneration(text string) bool { return generationPattern.MatchString(text) }
 
 // Version is the lowest version of the sidecar's configuration that knows all that the endpoint asks for.
 func Version(in Input) int { return makeConfig(in).LowestVersion() }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/wechatendpoint/wechatendpoint/api/decode"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
@@ -29,6 +30,23 @@ type Policy struct {
 	Encrypted bool
 	// Now is the time.
 	Now time.Time
+}
+
+// MaxGeneration is far beyond any number of changes, and the greatest whole number that every reader of JSON reads exactly.
+const MaxGeneration = 1<<53 - 1
+
+// Genuine returns the pairs that Rotate may have written: generations count down from the newest, and an end is a time that a status can
+// tell. The others are somebody else's. A history that holds one would be told in no status, and go on in the next history.
+func Genuine(history []config.Pair) []config.Pair {
+	var genuine []config.Pair
+	next := int64(MaxGeneration)
+	for _, pair := range history {
+		if pair.Generation < 1 || pair.Generation > next || pair.NotAfter != nil && !decode.Writable(*pair.NotAfter) {
+			continue
+		}
+		genuine, next = append(genuine, pair), pair.Generation-1
+	}
+	return genuine
 }
 
 // Rotate returns the accepted pairs, newest first: the values of the user's Secret, with the next generation if they are
@@ -70,7 +88,10 @@ func (p Policy) Usable(history []config.Pair) []config.Pair {
 }
 
 func (p Policy) next(history []config.Pair) int64 {
-	next := p.Counter + 1
+	next := int64(1)
+	if p.Counter < MaxGeneration { // one beyond was never given out
+		next = p.Counter + 1
+	}
 	for _, pair := range history {
 		next = max(next, pair.Generation+1)
 	}

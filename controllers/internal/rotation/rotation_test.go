@@ -109,3 +109,57 @@ func TestRotate(t *testing.T) {
 		})
 	}
 }
+
+// TestGenuine: what somebody writes into the history that no rotation writes is left out, so that what comes of it can be told in a status.
+func TestGenuine(t *testing.T) {
+	at := func(text string) *time.Time {
+		end, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &end
+	}
+	good := func(generation int64) config.Pair { return config.Pair{Generation: generation, Token: "t"} }
+	ending := func(generation int64, end string) config.Pair {
+		return config.Pair{Generation: generation, Token: "t", NotAfter: at(end)}
+	}
+	for name, test := range map[string]struct {
+		history []config.Pair
+		want    []int64
+	}{
+		"none":                            {nil, nil},
+		"what a rotation writes":          {[]config.Pair{good(3), ending(2, "2026-11-20T12:00:00Z"), ending(1, "2026-11-20T11:00:00+08:00")}, []int64{3, 2, 1}},
+		"one alone that ends":             {[]config.Pair{ending(2, "2026-11-20T12:00:00Z")}, []int64{2}},
+		"an end in a year of five digits": {[]config.Pair{good(2), ending(1, "9999-12-31T23:59:59-23:59")}, []int64{2}},
+		"an end in a year of none":        {[]config.Pair{good(2), ending(1, "0000-01-01T00:00:00+23:59")}, []int64{2}},
+		"an end at the edge of what fits": {[]config.Pair{good(3), ending(2, "8999-12-31T23:59:59Z"), ending(1, "8999-12-31T23:59:59-00:01")}, []int64{3, 2}},
+		"the number of nothing":           {[]config.Pair{good(0)}, nil},
+		"a number below":                  {[]config.Pair{good(2), good(-1)}, []int64{2}},
+		"the greatest number":             {[]config.Pair{good(MaxGeneration), good(1)}, []int64{MaxGeneration, 1}},
+		"one beyond":                      {[]config.Pair{good(MaxGeneration + 1), good(1)}, []int64{1}},
+		"the greatest of the type":        {[]config.Pair{good(1<<63 - 1), good(1)}, []int64{1}},
+		"one number twice":                {[]config.Pair{good(2), good(2), good(1)}, []int64{2, 1}},
+		"numbers that count up":           {[]config.Pair{good(1), good(2)}, []int64{1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []int64
+			for _, pair := range Genuine(test.history) {
+				got = append(got, pair.Generation)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			for _, counter := range []int64{0, 1, MaxGeneration, 1<<63 - 1} {
+				wanted := config.Pair{Token: "newer"}
+				for range 3 { // whatever comes next is genuine, once it was read again
+					pairs := Rotate(Genuine(test.history), wanted, Policy{Now: noon, Overlap: time.Hour, Counter: counter})
+					if pairs[0].Generation < 1 || len(Genuine(Genuine(pairs))) == 0 && pairs[0].Generation <= MaxGeneration {
+						t.Fatalf("counter %d: the next is of generation %d", counter, pairs[0].Generation)
+					}
+					test.history, counter = pairs, pairs[0].Generation
+					wanted.Token += "r"
+				}
+			}
+		})
+	}
+}

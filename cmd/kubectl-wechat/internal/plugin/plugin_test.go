@@ -6,6 +6,7 @@ package plugin
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -80,6 +81,35 @@ func (o result) check(t *testing.T, status int, words ...string) {
 }
 
 // noCluster fails the test if the cluster is asked.
+
+// TestASpecThatCannotBeReadIsNamed: a command says what it would need, and goes on where it needs nothing of it.
+func TestASpecThatCannotBeReadIsNamed(t *testing.T) {
+	scheme, err := newScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for spec, want := range map[string]string{
+		`{"platform":"Shop","appID":"wx1","url":{"host":5,"path":"/weixin"}}`:                                                                              "WeChatEndpoint team-a/shop: spec.url.host is no text: correct it first with kubectl edit",
+		`{"platform":"Shop","appID":"wx1","url":{"host":"wx.example.com","path":"/weixin"},"credentials":{"secretName":"shop-wechat","overlap":"1d"}}`:     "spec.credentials.overlap is no duration such as 24h or 4500ms",
+		`{"platform":"Shop","appID":"wx1","url":{"host":"wx.example.com","path":"/weixin"},"sidecar":{"resources":{"limits":{"memory":"1e1.5"}}}}`:         "reading the token from Secret team-a/",
+		`{"platform":"Shop","appID":"wx1","url":{"host":"wx.example.com","path":"/weixin"},"backend":{"deadline":"1d"},"rules":[{"match":{"msgType":1}}]}`: "reading the token from Secret team-a/",
+	} {
+		reader := fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
+			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+				if endpoint, ok := object.(*v1alpha1.WeChatEndpoint); ok {
+					return json.Unmarshal([]byte(`{"metadata":{"namespace":"team-a","name":"shop"},"spec":`+spec+`}`), endpoint)
+				}
+				return c.Get(ctx, key, object, options...)
+			},
+		}).Build()
+		connect := func(string, string) (client.Client, string, error) { return reader, "team-a", nil }
+		outcome := run(t, connect, "", "verify", "shop")
+		if outcome.status == StatusOK || !strings.Contains(outcome.errout, want) {
+			t.Errorf("%s: exit status %d, standard error %q, want %q", spec, outcome.status, outcome.errout, want)
+		}
+	}
+}
+
 func noCluster(t *testing.T) Connect {
 	return func(string, string) (client.Client, string, error) {
 		t.Error("the cluster is asked")

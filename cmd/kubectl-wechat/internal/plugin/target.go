@@ -137,7 +137,20 @@ func (p Plugin) endpoint(ctx context.Context, o options) (client.Client, *v1alph
 	case err != nil:
 		return nil, nil, fmt.Errorf("reading WeChatEndpoint %s/%s: %w", namespace, o.name, err)
 	}
-	return reader, &endpoint, nil
+	return reader, &endpoint, unreadable(&endpoint)
+}
+
+// unreadable names what a command would need of a spec and cannot read. An older version of the CustomResourceDefinition may have let it
+// through.
+func unreadable(endpoint *v1alpha1.WeChatEndpoint) error {
+	for _, problem := range endpoint.Spec.Unreadable {
+		for _, needed := range []string{"platform", "appID", "receiverIDs", "messageMode", "credentials", "url"} {
+			if strings.HasPrefix(problem, "spec."+needed) {
+				return fmt.Errorf("WeChatEndpoint %s/%s: %s: correct it first with kubectl edit", endpoint.Namespace, endpoint.Name, problem)
+			}
+		}
+	}
+	return nil
 }
 
 // endpointURL is what the operator says, and before it has said so, what it will say; empty when there is no host.

@@ -1,0 +1,27 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import "github.com/wechatendpoint/wechatendpoint/api/decode"
+
+// specLimits are far above what a spec needs, of which each section may be as long as the API server takes. A list of small values takes
+// several times as much of the memory as of the JSON text.
+var specLimits = decode.Limits{FieldBytes: 96 << 10, Values: 4096}
+
+// UnmarshalJSON reads what can be read, and never fails: an endpoint whose spec cannot be read must not hide the others of its list.
+// Unreadable names what was left out.
+func (s *WeChatEndpointSpec) UnmarshalJSON(data []byte) error {
+	*s = WeChatEndpointSpec{}
+	s.Unreadable = decode.Object("spec", data, s, specLimits)
+	return nil
+}
+
+// UnmarshalJSON never fails either. Rights rest on a status, so that of one which cannot be read as a whole nothing is believed.
+func (s *WeChatEndpointStatus) UnmarshalJSON(data []byte) error {
+	*s = WeChatEndpointStatus{}
+	if problems := decode.Object("status", data, s, specLimits); problems != nil {
+		*s = WeChatEndpointStatus{Unreadable: problems}
+	}
+	return nil
+}

@@ -1,0 +1,252 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package claims decides which endpoint may publish a URL (docs/adr/0011-claims.md). It is pure.
+//
+// Who has published holds; of two that have not, the older one. A host belongs to one namespace, that of its first endpoint,
+// unless the installation gives it to others.
+//
+// What was published stands in the endpoint's status, and is read from nowhere else: it was written there when the claim was judged and the
+// route applied. An Ingress or an HTTPRoute is its tenant's to edit, and a spec says only what is asked for.
+package claims
+
+import (
+	"slices"
+	"strings"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+)
+
+// Contender is an endpoint that asks for a URL of a host, or has published one.
+type Contender struct {
+	*v1alpha1.WeChatEndpoint
+	// Allowed is what the installation's map of hosts says of its namespace.
+	Allowed Allowance
+}
+
+// Allowance is the word of the installation's map of hosts about one namespace.
+type Allowance int
+
+// The allowances. FirstCome is that of an installation without a map, and of one that lets every namespace use the host.
+const (
+	FirstCome Allowance = iota
+	Named
+	Forbidden
+)
+
+// Judge says why the endpoint may not publish the URL that it asks for, beside the other contenders of the host; nil where it may.
+func Judge(mine Contender, rivals []Contender) error {
+	host := mine.Spec.URL.Host
+	switch mine.Allowed {
+	case Forbidden:
+		return refs.Waitf(v1alpha1.ReasonHostNotAllowed,
+			"url.host %s is not given to namespace %s in this cluster: choose a host that is, or ask the platform team to add it to hosts",
+			shown(host), mine.Namespace)
+	case FirstCome:
+		if first(mine, rivals).Namespace != mine.Namespace {
+			return refs.Waitf(v1alpha1.ReasonHostNotAllowed,
+				"url.host %s belongs to another namespace, which published it first: choose another host, or ask the platform team to give it to namespace %s",
+				shown(host), mine.Namespace)
+		}
+	case Named:
+	}
+	for _, rival := range rivals {
+		if lost := lostRoute(mine, rival); lost != nil {
+			return conflict(mine, rival, *lost)
+		}
+	}
+	return nil
+}
+
+// first is the contender whose namespace owns the host, where no map gives it to others.
+func first(mine Contender, rivals []Contender) Contender {
+	host, owner := mine.Spec.URL.Host, mine
+	for _, rival := range rivals {
+		published, earlier := len(published(rival.WeChatEndpoint, host)) > 0, len(published(owner.WeChatEndpoint, host)) > 0
+		if len(asked(rival.WeChatEndpoint, host)) == 0 && !published {
+			continue
+		}
+		if published && !earlier || published == earlier && older(rival, owner) {
+			owner = rival
+		}
+	}
+	return owner
+}
+
+// lostRoute returns a route that the endpoint asks for and the rival holds, or nil.
+func lostRoute(mine, rival Contender) *render.Route {
+	host := mine.Spec.URL.Host
+	held, theirs := published(mine.WeChatEndpoint, host), published(rival.WeChatEndpoint, host)
+	var rivalling []render.Route
+	if contests(rival, mine) {
+		rivalling = asked(rival.WeChatEndpoint, host)
+	}
+	for _, route := range asked(mine.WeChatEndpoint, host) {
+		mineHolds, isOlder := slices.Contains(held, route), older(rival, mine)
+		if slices.ContainsFunc(theirs, route.Overlaps) && (!mineHolds || isOlder) ||
+			slices.ContainsFunc(rivalling, route.Overlaps) && !mineHolds && isOlder {
+			return &route
+		}
+	}
+	return nil
+}
+
+// contests reports whether a rival may ever publish what it asks for: an endpoint of another namespace may only where the map names both.
+func contests(rival, mine Contender) bool {
+	return rival.Namespace == mine.Namespace || mine.Allowed == Named && rival.Allowed == Named
+}
+
+func conflict(mine, holder Contender, lost render.Route) error {
+	name, what := "an endpoint in another namespace", ""
+	if holder.Namespace == mine.Namespace {
+		name = "WeChatEndpoint " + holder.Name
+	}
+	if lost.Prefix {
+		what = "a path below "
+	}
+	return refs.Waitf(v1alpha1.ReasonURLConflict, "%s%s%s is held by %s: choose another host, path or domain file, or delete the other endpoint",
+		what, mine.Spec.URL.Host, lost.Path, name)
+}
+
+// older reports whether a was made before b; of two that were made in the same second, the name decides.
+func older(a, b Contender) bool {
+	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+		return a.CreationTimestamp.Before(&b.CreationTimestamp)
+	}
+	return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name) < 0
+}
+
+func shown(host string) string {
+	if host == "" {
+		return "*"
+	}
+	return host
+}
+
+// Hosts are those of which the endpoint asks for a route or has published one.
+func Hosts(endpoint *v1alpha1.WeChatEndpoint) []string {
+	var hosts []string
+	if asks(endpoint) {
+		hosts = append(hosts, endpoint.Spec.URL.Host)
+	}
+	for _, route := range Published(endpoint) {
+		if !slices.Contains(hosts, route.Host) {
+			hosts = append(hosts, route.Host)
+		}
+	}
+	return hosts
+}
+
+// Publishes reports whether the endpoint has published any route of the host.
+func Publishes(endpoint *v1alpha1.WeChatEndpoint, host string) bool {
+	return len(published(endpoint, host)) > 0
+}
+
+// Overlap reports whether a route of the host that the endpoint asks for could be lost to the other one, or regained from it.
+func Overlap(endpoint, other *v1alpha1.WeChatEndpoint, host string) bool {
+	theirs := append(asked(other, host), published(other, host)...)
+	return slices.ContainsFunc(asked(endpoint, host), func(mine render.Route) bool { return slices.ContainsFunc(theirs, mine.Overlaps) })
+}
+
+// Released reports whether the endpoint has given up what it had published, which others may wait for.
+func Released(before, after *v1alpha1.WeChatEndpoint) bool {
+	for _, route := range Published(before) {
+		left := published(after, route.Host)
+		if slices.ContainsFunc(routesOf(route), func(r render.Route) bool { return !slices.Contains(left, r) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// asks reports whether the endpoint asks for a route at all. Of one whose spec cannot be read it is not known what for, and one that is about
+// to be deleted asks for nothing more.
+func asks(endpoint *v1alpha1.WeChatEndpoint) bool {
+	exposure := endpoint.Spec.URL.Exposure
+	return (exposure == v1alpha1.ExposureIngress || exposure == v1alpha1.ExposureHTTPRoute) && endpoint.Spec.Unreadable == nil && endpoint.DeletionTimestamp.IsZero()
+}
+
+// asked are the routes of the host that the endpoint asks for.
+func asked(endpoint *v1alpha1.WeChatEndpoint, host string) []render.Route {
+	if !asks(endpoint) || endpoint.Spec.URL.Host != host {
+		return nil
+	}
+	return render.Routes(endpoint)
+}
+
+// published are the routes of the host that the endpoint has published.
+func published(endpoint *v1alpha1.WeChatEndpoint, host string) []render.Route {
+	var routes []render.Route
+	for _, route := range Published(endpoint) {
+		if route.Host == host {
+			routes = append(routes, routesOf(route)...)
+		}
+	}
+	return routes
+}
+
+// below ends a published path that stands for all paths below it. No path of an endpoint holds the character.
+const below = "/*"
+
+func routesOf(published v1alpha1.PublishedRoute) []render.Route {
+	routes := make([]render.Route, 0, len(published.Paths))
+	for _, path := range published.Paths {
+		path, prefix := strings.CutSuffix(path, below)
+		routes = append(routes, render.Route{Path: path, Prefix: prefix})
+	}
+	return routes
+}
+
+// With is what an endpoint has published once an object of the kind publishes what its spec asks for.
+func With(endpoint *v1alpha1.WeChatEndpoint, kind v1alpha1.Exposure) []v1alpha1.PublishedRoute {
+	route := v1alpha1.PublishedRoute{By: kind, Host: endpoint.Spec.URL.Host}
+	for _, asked := range render.Routes(endpoint) {
+		path := asked.Path
+		if asked.Prefix {
+			path += below
+		}
+		route.Paths = append(route.Paths, path)
+	}
+	return append([]v1alpha1.PublishedRoute{route}, Without(endpoint, kind)...)
+}
+
+// Without is what an endpoint has published once its object of the kind is gone.
+func Without(endpoint *v1alpha1.WeChatEndpoint, kind v1alpha1.Exposure) []v1alpha1.PublishedRoute {
+	return slices.DeleteFunc(slices.Clone(endpoint.Status.Published), func(r v1alpha1.PublishedRoute) bool { return r.By == kind })
+}
+
+// Covers reports whether all that the spec asks for is published by an object of the kind.
+func Covers(endpoint *v1alpha1.WeChatEndpoint, kind v1alpha1.Exposure) bool {
+	return slices.ContainsFunc(Published(endpoint), func(route v1alpha1.PublishedRoute) bool {
+		there := routesOf(route)
+		return route.By == kind && route.Host == endpoint.Spec.URL.Host &&
+			!slices.ContainsFunc(render.Routes(endpoint), func(asked render.Route) bool { return !slices.Contains(there, asked) })
+	})
+}
+
+// Published is what the operator has published for the endpoint. A status of before that was written down is read by its conditions: the URL that
+// it speaks of was published, and the domain files too, if it speaks of this very spec.
+func Published(endpoint *v1alpha1.WeChatEndpoint) []v1alpha1.PublishedRoute {
+	status := endpoint.Status
+	programmed := apimeta.FindStatusCondition(status.Conditions, v1alpha1.ConditionRouteProgrammed)
+	_, url, _ := strings.Cut(status.URL, "://")
+	if status.Published != nil || programmed == nil || programmed.Status != metav1.ConditionTrue || programmed.Reason != v1alpha1.ReasonRouteProgrammed ||
+		url != shown(endpoint.Spec.URL.Host)+endpoint.Spec.URL.Path {
+		return status.Published
+	}
+	before := endpoint.DeepCopy()
+	accepted := apimeta.FindStatusCondition(status.Conditions, v1alpha1.ConditionAccepted)
+	if accepted == nil || accepted.Reason != v1alpha1.ReasonAccepted || accepted.ObservedGeneration != endpoint.Generation || status.ObservedGeneration != endpoint.Generation {
+		before.Spec.DomainFiles = nil
+	}
+	kind := endpoint.Spec.URL.Exposure
+	if kind == v1alpha1.ExposureNone {
+		kind = v1alpha1.ExposureIngress // it may have been either
+	}
+	return With(before, kind)
+}

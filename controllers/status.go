@@ -114,8 +114,10 @@ func set(endpoint *v1alpha1.WeChatEndpoint, condition string, status metav1.Cond
 const maxMessage = 1024
 
 // shortened leaves out the middle of a message that is too long, which quotes what somebody wrote: the beginning says what is
-// wrong, and the end what to do. Without it one long value in the spec would keep the whole status from being stored.
+// wrong, and the end what to do. Without it one long value in the spec would keep the whole status from being stored. What is no text is
+// replaced: it would be stored as another one, and differ from that for ever.
 func shortened(message string) string {
+	message = strings.ToValidUTF8(message, "\uFFFD")
 	if len(message) <= maxMessage {
 		return message
 	}

@@ -139,9 +139,8 @@ func cut(text string, most int) string {
 	return string([]rune(text)[:min(most, utf8.RuneCountInString(text))])
 }
 
-// describe fills what the status repeats of the spec. Claims are judged by the URL and the conditions together, and an error may
-// let the status be stored before the conditions are set anew: so what they said of another URL is withdrawn here, and that no
-// route is asked for is said here.
+// describe fills what the status repeats of the spec. An error may let the status be stored before the conditions are set anew: so what they
+// said of another URL is withdrawn here, and that no route is asked for is said here.
 func describe(endpoint *v1alpha1.WeChatEndpoint, scheme v1alpha1.Scheme) {
 	spec := endpoint.Spec
 	if !speaksOfClaim(endpoint) {

@@ -49,10 +49,10 @@ type Limits struct {
 }
 
 // Object decodes a JSON object into target, a pointer to a struct, and returns what it could not read: the path of each such
-// field, which begins with name, and why; at most 16 of them. Such a field is left at its zero value, and so is a list or a map that holds it. Fields
+// field, which begins with name, and why; at most 4 of each field of the object itself. Such a field is left at its zero value, and so is a list or a map that holds it. Fields
 // that the struct does not have are skipped.
 func Object(name string, data []byte, target any, limits Limits) (problems []string) {
-	d := &decoder{object: name, limits: limits}
+	d := &decoder{object: name, limits: limits, untold: 1}
 	d.fields(name, data, reflect.ValueOf(target).Elem())
 	return d.problems
 }
@@ -63,8 +63,8 @@ func Writable(t time.Time) bool {
 	return year >= FirstYear && year < EndYear
 }
 
-// maxProblems is how many problems are told: what tells of an object must not be larger than the object.
-const maxProblems = 16
+// maxProblems is how many problems of each field of the object itself are told: what tells of an object must not be larger than the object.
+const maxProblems = 4
 
 // maxPath is how much of a path is told, which may hold keys that somebody chose. Bytes.
 const maxPath = 512
@@ -73,12 +73,14 @@ type decoder struct {
 	object   string
 	limits   Limits
 	values   int
-	failures int
+	failures int // all, of which some are told
+	untold   int // of the field of the object itself that is read now, how many more are told
 	problems []string
 }
 
 func (d *decoder) fail(path, format string, arguments ...any) {
-	if d.failures++; d.failures > maxProblems {
+	d.failures++
+	if d.untold--; d.untold < 0 {
 		return
 	}
 	if len(path) > maxPath {
@@ -103,6 +105,9 @@ func (d *decoder) inlined(path string, found map[string]json.RawMessage, target 
 		field := target.Type().Field(i)
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		data, there := found[name]
+		if path == d.object {
+			d.untold = maxProblems
+		}
 		switch {
 		case field.Anonymous && name == "":
 			d.inlined(path, found, target.Field(i))

@@ -210,7 +210,6 @@ func TestAPublishedDomainFileIsNotTaken(t *testing.T) {
 	pause := func(e *endpoint) { e.Spec.Paused = true }
 	unpause := func(e *endpoint) { e.Spec.Paused = false }
 	take := func(e *endpoint) { e.Spec.DomainFiles = []v1alpha1.DomainFile{{Name: file, Content: "evil"}} }
-	give := func(e *endpoint) { e.Spec.DomainFiles = nil }
 	hide := func(e *endpoint) { e.Spec.URL.Exposure, e.Spec.URL.Ingress = v1alpha1.ExposureNone, nil }
 	// publish lets the older endpoint's Ingress publish the file too: that of the operator's, or one of the tenant's making.
 	publish := func(t *testing.T, older *endpoint) {
@@ -243,16 +242,6 @@ func TestAPublishedDomainFileIsNotTaken(t *testing.T) {
 			change(t, older, take)
 			time.Sleep(settling)
 			change(t, older, unpause)
-		},
-		"and lets a second look pass before": func(t *testing.T, older *endpoint) {
-			change(t, older, pause)
-			awaitCondition(t, older, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonPaused)
-			publish(t, older)
-			change(t, older, take)
-			time.Sleep(settling)
-			change(t, older, give)
-			time.Sleep(settling)
-			change(t, older, func(e *endpoint) { take(e); unpause(e) })
 		},
 		"he publishes nothing any more, makes an Ingress of his own and asks": func(t *testing.T, older *endpoint) {
 			tuning := older.Spec.URL.Ingress

@@ -114,8 +114,10 @@ func set(endpoint *v1alpha1.WeChatEndpoint, condition string, status metav1.Cond
 const maxMessage = 1024
 
 // shortened leaves out the middle of a message that is too long, which quotes what somebody wrote: the beginning says what is
-// wrong, and the end what to do. Without it one long value in the spec would keep the whole status from being stored.
+// wrong, and the end what to do. Without it one long value in the spec would keep the whole status from being stored. What is no text is
+// replaced: it would be stored as another one, and differ from that for ever.
 func shortened(message string) string {
+	message = strings.ToValidUTF8(message, "\uFFFD")
 	if len(message) <= maxMessage {
 		return message
 	}
@@ -137,9 +139,8 @@ func cut(text string, most int) string {
 	return string([]rune(text)[:min(most, utf8.RuneCountInString(text))])
 }
 
-// describe fills what the status repeats of the spec. Claims are judged by the URL and the conditions together, and an error may
-// let the status be stored before the conditions are set anew: so what they said of another URL is withdrawn here, and that no
-// route is asked for is said here.
+// describe fills what the status repeats of the spec. An error may let the status be stored before the conditions are set anew: so what they
+// said of another URL is withdrawn here, and that no route is asked for is said here.
 func describe(endpoint *v1alpha1.WeChatEndpoint, scheme v1alpha1.Scheme) {
 	spec := endpoint.Spec
 	if !speaksOfClaim(endpoint) {

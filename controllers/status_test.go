@@ -11,9 +11,10 @@ import (
 
 func TestLongMessagesKeepTheirBeginningAndEnd(t *testing.T) {
 	for name, test := range map[string]struct{ message, want string }{
-		"what fits is kept":          {strings.Repeat("a", 1024), strings.Repeat("a", 1024)},
-		"one byte more is too much":  {"b" + strings.Repeat("a", 1023) + "e", "b" + strings.Repeat("a", 718) + " … " + strings.Repeat("a", 299) + "e"},
-		"no character is cut in two": {strings.Repeat("微", 400), strings.Repeat("微", 239) + " … " + strings.Repeat("微", 100)},
+		"what fits is kept":           {strings.Repeat("a", 1024), strings.Repeat("a", 1024)},
+		"one byte more is too much":   {"b" + strings.Repeat("a", 1023) + "e", "b" + strings.Repeat("a", 718) + " … " + strings.Repeat("a", 299) + "e"},
+		"what is no text is replaced": {"a\xff\xfeb", "a\uFFFDb"},
+		"no character is cut in two":  {strings.Repeat("微", 400), strings.Repeat("微", 239) + " … " + strings.Repeat("微", 100)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := shortened(test.message)

@@ -6,7 +6,6 @@ package controllers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -42,7 +41,7 @@ func firstFew(problems []string) []string {
 	if len(problems) <= maxProblems {
 		return problems
 	}
-	return append(slices.Clone(problems[:maxProblems]), fmt.Sprintf("and %d more", len(problems)-maxProblems))
+	return append(slices.Clone(problems[:maxProblems]), "and more")
 }
 
 // knowsCredentials reports whether what the spec says of the credentials could be read.

@@ -146,7 +146,7 @@ func (r *Reconciler) resolve(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 	if unreadable := checkReadable(endpoint); unreadable != nil {
 		return r.resolveUnreadable(ctx, endpoint, found, unreadable), nil
 	}
-	found.refused = r.accept(ctx, endpoint) // before describe: the status still says which URL was published
+	found.refused = r.accept(ctx, endpoint)
 	found.backend = r.resolveBackend(ctx, endpoint, &found.input)
 	found.outdated = r.checkUnderstood(ctx, endpoint, found.input, live)
 	if errors.Join(found.refused, found.backend, found.outdated) != nil {

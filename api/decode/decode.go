@@ -49,10 +49,10 @@ type Limits struct {
 }
 
 // Object decodes a JSON object into target, a pointer to a struct, and returns what it could not read: the path of each such
-// field, which begins with name, and why. Such a field is left at its zero value, and so is a list or a map that holds it. Fields
+// field, which begins with name, and why; at most 4 of each field of the object itself. Such a field is left at its zero value, and so is a list or a map that holds it. Fields
 // that the struct does not have are skipped.
 func Object(name string, data []byte, target any, limits Limits) (problems []string) {
-	d := &decoder{object: name, limits: limits}
+	d := &decoder{object: name, limits: limits, untold: 1}
 	d.fields(name, data, reflect.ValueOf(target).Elem())
 	return d.problems
 }
@@ -63,14 +63,29 @@ func Writable(t time.Time) bool {
 	return year >= FirstYear && year < EndYear
 }
 
+// maxProblems is how many problems of each field of the object itself are told: what tells of an object must not be larger than the object.
+const maxProblems = 4
+
+// maxPath is how much of a path is told, which may hold keys that somebody chose. Bytes.
+const maxPath = 512
+
 type decoder struct {
 	object   string
 	limits   Limits
 	values   int
+	failures int // all, of which some are told
+	untold   int // of the field of the object itself that is read now, how many more are told
 	problems []string
 }
 
 func (d *decoder) fail(path, format string, arguments ...any) {
+	d.failures++
+	if d.untold--; d.untold < 0 {
+		return
+	}
+	if len(path) > maxPath {
+		path = strings.ToValidUTF8(path[:maxPath], "") + "…"
+	}
 	d.problems = append(d.problems, path+" "+fmt.Sprintf(format, arguments...))
 }
 
@@ -90,6 +105,9 @@ func (d *decoder) inlined(path string, found map[string]json.RawMessage, target 
 		field := target.Type().Field(i)
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		data, there := found[name]
+		if path == d.object {
+			d.untold = maxProblems
+		}
 		switch {
 		case field.Anonymous && name == "":
 			d.inlined(path, found, target.Field(i))
@@ -136,11 +154,11 @@ func (d *decoder) quantity(path string, data []byte, target *resource.Quantity) 
 
 // composed decodes what consists of other values, and leaves a list or a map out that does not hold only such as can be read.
 func (d *decoder) composed(path string, data []byte, target reflect.Value) {
-	before := len(d.problems)
+	before := d.failures
 	switch target.Kind() {
 	case reflect.Pointer:
 		target.Set(reflect.New(target.Type().Elem()))
-		if d.value(path, data, target.Elem()); len(d.problems) > before && target.Elem().Kind() != reflect.Struct {
+		if d.value(path, data, target.Elem()); d.failures > before && target.Elem().Kind() != reflect.Struct {
 			target.SetZero()
 		}
 	case reflect.Struct:
@@ -148,11 +166,11 @@ func (d *decoder) composed(path string, data []byte, target reflect.Value) {
 	case reflect.Slice:
 		if target.Type().Elem().Kind() == reflect.Uint8 {
 			d.plain(path, data, target)
-		} else if d.list(path, data, target); len(d.problems) > before {
+		} else if d.list(path, data, target); d.failures > before {
 			target.SetZero()
 		}
 	case reflect.Map:
-		if d.entries(path, data, target); len(d.problems) > before {
+		if d.entries(path, data, target); d.failures > before {
 			target.SetZero()
 		}
 	default:

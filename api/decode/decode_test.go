@@ -5,9 +5,11 @@ package decode
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -137,6 +139,22 @@ func TestLimits(t *testing.T) {
 		if problems := strings.Join(Object("spec", []byte(text), &got, limits), "; "); problems != want {
 			t.Errorf("%s: %q, want %q", text, problems, want)
 		}
+	}
+}
+
+// TestTheProblemsAreFewAndShort: what is told of an object stays in memory as long as the object does.
+func TestTheProblemsAreFewAndShort(t *testing.T) {
+	var many strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&many, `,"%s%d":1`, strings.Repeat("信", 1000), i)
+	}
+	var got object
+	problems := Object("spec", []byte(`{"map":{"a":"b"`+many.String()+`},"list":[{"count":1.5}],"text":"b"}`), &got, Limits{})
+	if size := len(strings.Join(problems, "")); len(problems) != 5 || size > 10_000 || !utf8.ValidString(problems[1]) {
+		t.Errorf("%d problems of %d bytes are told", len(problems), size)
+	}
+	if got.Map != nil || got.List != nil || got.Text != "b" {
+		t.Errorf("kept is %+v", got)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -62,7 +63,7 @@ func success(endpoint *v1alpha1.WeChatEndpoint, condition string) (reason, messa
 		if spec.Paused {
 			return v1alpha1.ReasonPaused, "spec.paused is true, so nothing is changed: set it to false when the operator may work on"
 		}
-		return v1alpha1.ReasonAccepted, "the spec is coherent and allowed here"
+		return v1alpha1.ReasonAccepted, "the spec is coherent and allowed here" + doubtAppID(spec)
 	case v1alpha1.ConditionCredentialsResolved:
 		return describeRotation(endpoint)
 	case v1alpha1.ConditionBackendResolved:
@@ -84,6 +85,33 @@ func success(endpoint *v1alpha1.WeChatEndpoint, condition string) (reason, messa
 		return v1alpha1.ReasonRouteProgrammed, "HTTPRoute " + render.Name(endpoint) + " is accepted by every Gateway that url.httpRoute names"
 	}
 	return v1alpha1.ReasonRouteProgrammed, "Ingress " + render.Name(endpoint) + " is applied and its class exists"
+}
+
+// ids are what the ids of each platform look like, in the console and in words.
+var ids = map[v1alpha1.Platform]struct {
+	pattern *regexp.Regexp
+	words   string
+}{
+	v1alpha1.PlatformOfficialAccount: {appIDPattern, appIDWords},
+	v1alpha1.PlatformMiniProgram:     {appIDPattern, appIDWords},
+	v1alpha1.PlatformShop:            {appIDPattern, appIDWords},
+	v1alpha1.PlatformOpenPlatform:    {appIDPattern, "the third-party platform's own " + appIDWords},
+	v1alpha1.PlatformWeCom:           {regexp.MustCompile(`^w[wx][0-9A-Za-z_-]{16}$`), "CorpID (企业ID): ww or wx, and 16 letters and digits"},
+	v1alpha1.PlatformPay:             {regexp.MustCompile(`^[0-9]{8,10}$`), "merchant id (商户号): 8 to 10 digits"},
+}
+
+var appIDPattern = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
+
+const appIDWords = "AppID: wx, and 16 digits and letters from a to f"
+
+// doubtAppID says that an id does not look like one of the platform's. It is no reason to refuse it: nobody documents what they look
+// like. But with another account's id everything is well, and every encrypted message is refused.
+func doubtAppID(spec v1alpha1.WeChatEndpointSpec) string {
+	id, known := ids[spec.Platform]
+	if !known || id.pattern.MatchString(spec.AppID) {
+		return ""
+	}
+	return fmt.Sprintf("; but appID %s does not look like a %s. Compare it with the console: encrypted messages for another id are refused", spec.AppID, id.words)
 }
 
 // waitForOthers marks what cannot be known before there is anything that runs, but for what was refused on the way there.
@@ -147,7 +175,7 @@ func describe(endpoint *v1alpha1.WeChatEndpoint, scheme v1alpha1.Scheme) {
 		withdraw(endpoint, v1alpha1.ConditionAccepted)
 		withdraw(endpoint, v1alpha1.ConditionRouteProgrammed)
 	}
-	endpoint.Status.URL = cut(string(scheme)+"://"+shownHost(endpoint)+spec.URL.Path, maxURL)
+	endpoint.Status.URL = cut(string(scheme)+"://"+render.ShownURL(endpoint), maxURL)
 	endpoint.Status.Backend = cut(spec.Backend.Service.Name+":"+spec.Backend.Service.Port.String(), maxBackend)
 	if spec.URL.Exposure == v1alpha1.ExposureNone {
 		reason, message := success(endpoint, v1alpha1.ConditionRouteProgrammed)
@@ -166,11 +194,6 @@ func withdraw(endpoint *v1alpha1.WeChatEndpoint, name string) {
 	withdrawn.Status, withdrawn.Reason, withdrawn.Message = metav1.ConditionUnknown, v1alpha1.ReasonWaiting, "not known yet of this URL"
 	withdrawn.LastTransitionTime = metav1.Time{} // now
 	apimeta.SetStatusCondition(&endpoint.Status.Conditions, withdrawn)
-}
-
-// shownHost is the host of the URL as the status shows it.
-func shownHost(endpoint *v1alpha1.WeChatEndpoint) string {
-	return cmp.Or(endpoint.Spec.URL.Host, "*")
 }
 
 // summarize sets Ready from the conditions before it. Its message is that of the first that does not hold; where nothing is known

@@ -138,7 +138,7 @@ func subjectOf(endpoint *v1alpha1.WeChatEndpoint, input render.Input) probe.Subj
 	spec := endpoint.Spec
 	subject := probe.Subject{
 		Platform: string(spec.Platform), MessageMode: string(spec.MessageMode), AppID: spec.AppID, ReceiverIDs: spec.ReceiverIDs,
-		Host: spec.URL.Host, Path: spec.URL.Path,
+		Host: spec.URL.Host, Path: spec.URL.Path, Query: spec.URL.Query,
 	}
 	if len(input.Pairs) > 0 {
 		subject.Pair = input.Pairs[0]

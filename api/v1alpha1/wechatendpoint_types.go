@@ -163,7 +163,12 @@ const (
 // +kubebuilder:validation:XValidation:rule="!(self.platform in ['OfficialAccount', 'MiniProgram']) || has(self.messageMode)",message="messageMode must be Plaintext, Compatible or Encrypted, as 消息加解密方式 in the console"
 // +kubebuilder:validation:XValidation:rule="!(self.platform in ['Shop', 'WeCom', 'OpenPlatform']) || !has(self.messageMode) || self.messageMode == 'Encrypted'",message="messageMode must be left out or Encrypted: platforms Shop, WeCom and OpenPlatform always encrypt"
 // +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || !has(self.messageMode)",message="messageMode must be left out: platform Pay has none"
-// +kubebuilder:validation:XValidation:rule="!has(self.receiverIDs) || !('$CORPID$' in self.receiverIDs) || self.url.path.contains('/$CORPID$')",message="receiverIDs may hold $CORPID$ only if url.path has that segment: write url.path like /wecom/$CORPID$, or name the ids"
+// +kubebuilder:validation:XValidation:rule="!has(self.receiverIDs) || !('$CORPID$' in self.receiverIDs) || self.url.path.contains('/$CORPID$') || has(self.url.query) && self.url.query.contains('$CORPID$')",message="receiverIDs may hold $CORPID$ only if url.path has that segment, or url.query that value: write url.path like /wecom/$CORPID$, or name the ids"
+// +kubebuilder:validation:XValidation:rule="!has(self.receiverIDs) || !('*' in self.receiverIDs) || self.platform == 'WeCom'",message="receiverIDs may hold * only for platform WeCom, where one suite has many receivers: copy the AppID from the console"
+// +kubebuilder:validation:XValidation:rule="!has(self.url.port) || self.platform == 'WeCom'",message="url.port is only for platform WeCom: WeChat calls no other ports than 80 and 443. Remove it, and publish the URL on one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.url.query) || self.platform in ['WeCom', 'Pay'] || !self.url.query.matches('(^|&)(encrypt_type|openid)(=|&|$)')",message="url.query must not name encrypt_type or openid, which WeChat adds by itself: leave it out here; what the console's URL has of it does no harm"
+// +kubebuilder:validation:XValidation:rule="!has(self.rules) || self.platform in ['WeCom', 'OpenPlatform'] || self.rules.all(r, !has(r.match.infoType))",message="rules: match.infoType matches nothing on this platform: only messages of WeCom and OpenPlatform have an InfoType. Remove the rule"
+// +kubebuilder:validation:XValidation:rule="!has(self.rules) || self.platform != 'Pay' || self.rules.all(r, !has(r.match.msgType))",message="rules: match.msgType matches nothing on platform Pay: compare the notification's event_type by match.event"
 // +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || !has(self.backend.onDeadline) || self.backend.onDeadline == 'Fail'",message="backend.onDeadline must be Fail, or be left out: WeChat Pay tries again with a new signature for a day, and a payment that the app has not taken is never acknowledged"
 // +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || !has(self.rules) || self.rules.all(r, !has(r.backend) || !has(r.backend.onDeadline) || r.backend.onDeadline == 'Fail')",message="rules: backend.onDeadline must be Fail, or be left out: a payment that the app has not taken is never acknowledged"
 // +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || self.verification.enforcement != 'InsecureAudit'",message="verification.enforcement must be Enforce: notifications of payments are never let through unverified"
@@ -185,12 +190,13 @@ type WeChatEndpointSpec struct {
 	AppID string `json:"appID,omitempty"`
 
 	// receiverIDs are the ids that are accepted at the end of decrypted messages. Left out, it is appID alone. An empty
-	// string accepts messages without a receiver (WeCom's bots), and $CORPID$ the id that stands in that segment of url.path.
+	// string accepts messages without a receiver (WeCom's bots), $CORPID$ the id that stands in its place in the URL, and * any
+	// (the data of a WeCom suite whose URL has no $CORPID$).
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=128
-	// +kubebuilder:validation:XValidation:rule="self.all(id, id == '$CORPID$' || id.matches('^[A-Za-z0-9_-]*$'))",message="receiverIDs holds ids of letters, digits, - and _, the empty string, or $CORPID$: copy the ids from the console"
+	// +kubebuilder:validation:XValidation:rule="self.all(id, id in ['$CORPID$', '*'] || id.matches('^[A-Za-z0-9_-]*$'))",message="receiverIDs holds ids of letters, digits, - and _, the empty string, $CORPID$ or *: copy the ids from the console"
 	ReceiverIDs []string `json:"receiverIDs,omitempty"`
 
 	// messageMode is the message encryption mode chosen in the console (消息加解密方式). It is required for OfficialAccount
@@ -271,6 +277,8 @@ type CredentialsReference struct {
 // CallbackURL is the URL that is entered in the console, and how it is published.
 //
 // +kubebuilder:validation:XValidation:rule="self.exposure == 'Ingress' || !has(self.ingress)",message="url.ingress is only used when url.exposure is Ingress: remove the section, or set url.exposure to Ingress"
+// +kubebuilder:validation:XValidation:rule="self.exposure != 'Ingress' || !has(self.host) || !self.host.matches('^[0-9]+([.][0-9]+){3}$')",message="url.host must be a host name where url.exposure is Ingress: Kubernetes takes no IP address there. Point a DNS name at the address, or leave url.host out where the installation allows it"
+// +kubebuilder:validation:XValidation:rule="!has(self.query) || !self.query.contains('$') || !self.path.contains('$')",message="url.query and url.path may hold one placeholder together: write $APPID$ or $CORPID$ once"
 // +kubebuilder:validation:XValidation:rule="(self.exposure == 'HTTPRoute') == has(self.httpRoute)",message="url.httpRoute is required when url.exposure is HTTPRoute, and only used then: name the Gateway in url.httpRoute.parentRefs, or remove the section"
 type CallbackURL struct {
 	// host is the host name of the URL: lower case, no port, no wildcard. It may be left out only where the
@@ -281,15 +289,33 @@ type CallbackURL struct {
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="url.host must be a host name in lower case, without scheme, port, wildcard or trailing dot, such as wx.example.com"
 	Host string `json:"host,omitempty"`
 
-	// path is the path of the URL, without query: segments of letters, digits and - . _ ~, never / alone. The same path
-	// with a trailing slash is served too. One whole segment, but not the first, may be $APPID$ or $CORPID$, which stands
-	// for any id; then everything below the part before it is routed here, and what does not match is answered 404.
+	// path is the path of the URL, without query: /, or segments of letters, digits and - . _ ~. The same path with a trailing
+	// slash is served too. One whole segment may be $APPID$ or $CORPID$, which stands for any id; then everything below the part
+	// before it is routed here, and what does not match is answered 404.
 	// +required
-	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(/[A-Za-z0-9._~-]+)+$') || self.matches('^(/[A-Za-z0-9._~-]+)+/[$](APPID|CORPID)[$](/[A-Za-z0-9._~-]+)*$')",message="url.path must be like /weixin or /weixin/$APPID$: segments of letters, digits and - . _ ~, no trailing slash, no query, not / alone; one whole segment, but not the first, may be $APPID$ or $CORPID$"
+	// +kubebuilder:validation:XValidation:rule="self == '/' || self.matches('^(/[A-Za-z0-9._~-]+)+$') || self.matches('^(/[A-Za-z0-9._~-]+)*/[$](APPID|CORPID)[$](/[A-Za-z0-9._~-]+)*$')",message="url.path must be like /, /weixin or /weixin/$APPID$: segments of letters, digits and - . _ ~, no trailing slash, no query (it belongs into url.query); one whole segment may be $APPID$ or $CORPID$"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('(^|/)[.][.]?(/|$)')",message="url.path must not hold a . or .. segment: write the path that they lead to"
 	Path string `json:"path,omitempty"`
+
+	// query is the part of the console's URL behind the question mark, such as id=5. Every callback must carry these parameters,
+	// and the app is called with them. One value may hold $APPID$ or $CORPID$, if path holds none. Parameters that the console's URL
+	// has besides are ignored.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9._~-]+(=([A-Za-z0-9._~:/@!*(),+-]|%[0-9A-Fa-f]{2}|[$](APPID|CORPID)[$])*)?(&[A-Za-z0-9._~-]+(=([A-Za-z0-9._~:/@!*(),+-]|%[0-9A-Fa-f]{2}|[$](APPID|CORPID)[$])*)?)*$')",message="url.query must be like id=5&kind=a, without the question mark: names of letters, digits and - . _ ~, and other characters of values as escapes (%20); a value may hold $APPID$ or $CORPID$"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('(^|&)(signature|msg_signature|timestamp|nonce|echostr)(=|&|$)')",message="url.query must not name signature, msg_signature, timestamp, nonce or echostr, which WeChat adds: remove it from the URL in the console too"
+	// +kubebuilder:validation:XValidation:rule="self.split('&').size() <= 16 && self.split('&').map(p, p.split('=')[0]).all(n, self.split('&').exists_one(p, p.split('=')[0] == n))",message="url.query must have at most 16 parameters, each name once"
+	// +kubebuilder:validation:XValidation:rule="self.split('$').size() <= 3",message="url.query may hold one placeholder: write $APPID$ or $CORPID$ once"
+	Query string `json:"query,omitempty"`
+
+	// port is the port of the URL, for WeCom, which calls any; it only shows in status.url. WeChat calls none but 80 and 443.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
 
 	// exposure is the kind of route that publishes the URL.
 	// +optional
@@ -457,6 +483,8 @@ type Rule struct {
 // message matches no rule.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.msgType) || has(self.event) || has(self.infoType)",message="rules: match must name at least one of msgType, event and infoType"
+// +kubebuilder:validation:XValidation:rule="!has(self.infoType) || !has(self.msgType) && !has(self.event)",message="rules: match.infoType beside msgType or event matches nothing: no message has both. Make two rules"
+// +kubebuilder:validation:XValidation:rule="!has(self.event) || !has(self.msgType) || self.msgType == 'event'",message="rules: match.event matches only where MsgType is event: set match.msgType to event, or remove it"
 type RuleMatch struct {
 	// msgType is the message's MsgType (msgtype for WeCom's bots), such as text or event.
 	// +optional
@@ -519,8 +547,7 @@ type ServiceReference struct {
 	// +required
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=15
-	// +kubebuilder:validation:Pattern=`^([0-9]+-?)*[a-z]([-a-z0-9]*[a-z0-9])?$`
-	// +kubebuilder:validation:XValidation:rule="1u <= uint(self) && uint(self) <= 65535u || size(self) <= 15",message="backend.service.port must be a port number from 1 to 65535, or the name of a port of the Service"
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 && self <= 65535 : string(self).matches('^([0-9]+-?)*[a-z]([-a-z0-9]*[a-z0-9])?$')",message="backend.service.port must be a number from 1 to 65535, written without quotes, or the name of a port of the Service: lower-case letters, digits and -"
 	Port intstr.IntOrString `json:"port,omitempty,omitzero"` //nolint:kubeapilinter // its zero value, port 0, is refused: no pointer is needed to tell it from a missing one
 }
 

@@ -109,8 +109,11 @@ func conflict(mine, holder Contender, lost render.Route) error {
 	if lost.Prefix {
 		what = "a path below "
 	}
-	return refs.Waitf(v1alpha1.ReasonURLConflict, "%s%s%s is held by %s: choose another host, path or domain file, or delete the other endpoint",
-		what, mine.Spec.URL.Host, lost.Path, name)
+	remedy := "choose another host, path or domain file, or delete the other endpoint"
+	if mine.Spec.URL.Path == holder.Spec.URL.Path && mine.Spec.URL.Query != holder.Spec.URL.Query {
+		remedy = "two endpoints of one path are not told apart by url.query: " + remedy
+	}
+	return refs.Waitf(v1alpha1.ReasonURLConflict, "%s%s%s is held by %s: %s", what, mine.Spec.URL.Host, lost.Path, name, remedy)
 }
 
 // older reports whether a was made before b; of two that were made in the same second, the name decides.
@@ -236,7 +239,7 @@ func Published(endpoint *v1alpha1.WeChatEndpoint) []v1alpha1.PublishedRoute {
 	programmed := apimeta.FindStatusCondition(status.Conditions, v1alpha1.ConditionRouteProgrammed)
 	_, url, _ := strings.Cut(status.URL, "://")
 	if status.Published != nil || programmed == nil || programmed.Status != metav1.ConditionTrue || programmed.Reason != v1alpha1.ReasonRouteProgrammed ||
-		url != shown(endpoint.Spec.URL.Host)+endpoint.Spec.URL.Path {
+		url != render.ShownURL(endpoint) {
 		return status.Published
 	}
 	before := endpoint.DeepCopy()

@@ -24,7 +24,7 @@ type Subject struct {
 	Platform, MessageMode string
 	AppID                 string
 	ReceiverIDs           []string
-	Host, Path            string
+	Host, Path, Query     string
 	Pair                  config.Pair
 }
 
@@ -99,12 +99,16 @@ func (s Subject) sender(address string) *wechattest.Sender {
 		host = "probe.invalid"
 	}
 	receiver := s.AppID
-	if len(s.ReceiverIDs) > 0 && s.ReceiverIDs[0] != config.PlaceholderCorpID {
+	if len(s.ReceiverIDs) > 0 && s.ReceiverIDs[0] != config.PlaceholderCorpID && s.ReceiverIDs[0] != config.AnyReceiver {
 		receiver = s.ReceiverIDs[0]
 	}
-	path := strings.NewReplacer(config.PlaceholderCorpID, s.AppID, config.PlaceholderAppID, s.AppID).Replace(s.Path)
+	target := s.Path
+	if s.Query != "" {
+		target += "?" + s.Query
+	}
+	target = strings.NewReplacer(config.PlaceholderCorpID, s.AppID, config.PlaceholderAppID, s.AppID).Replace(target)
 	sender := &wechattest.Sender{
-		URL: "http://" + host + path, Address: address, Timeout: timeout, Token: s.Pair.Token, ReceiverID: receiver,
+		URL: "http://" + host + target, Address: address, Timeout: timeout, Token: s.Pair.Token, ReceiverID: receiver,
 		WeCom: s.Platform == config.PlatformWeCom, Nonce: func() string { return config.ProbeNoncePrefix + rand.Text() },
 	}
 	if config.Encrypted(s.Platform, s.MessageMode) {

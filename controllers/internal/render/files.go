@@ -113,6 +113,7 @@ func makeConfig(in Input) config.Config {
 		ReceiverIDs: spec.ReceiverIDs,
 		Host:        host,
 		Path:        spec.URL.Path,
+		Query:       spec.URL.Query,
 		Freshness:   duration(spec.Verification.Freshness),
 		Backend:     makeBackend(in.BackendURL, spec.Backend),
 		Rules:       makeRules(in),

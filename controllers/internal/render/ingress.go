@@ -4,6 +4,8 @@
 package render
 
 import (
+	"cmp"
+	"strconv"
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -34,10 +36,28 @@ func Routes(endpoint *v1alpha1.WeChatEndpoint) []Route {
 // URLRoutes are the Routes without those of domain files.
 func URLRoutes(endpoint *v1alpha1.WeChatEndpoint) []Route {
 	path := endpoint.Spec.URL.Path
-	if before, _, found := strings.Cut(path, "/$"); found {
-		return []Route{{Path: before, Prefix: true}}
+	before, _, found := strings.Cut(path, "/$")
+	switch {
+	case found:
+		return []Route{{Path: cmp.Or(before, "/"), Prefix: true}}
+	case path == "/":
+		return []Route{{Path: path}}
 	}
 	return []Route{{Path: path}, {Path: path + "/"}}
+}
+
+// ShownURL is the callback URL without its scheme, as it is entered in the console. A * stands for every host.
+func ShownURL(endpoint *v1alpha1.WeChatEndpoint) string {
+	url := endpoint.Spec.URL
+	shown := cmp.Or(url.Host, "*")
+	if url.Port != 0 {
+		shown += ":" + strconv.Itoa(int(url.Port))
+	}
+	shown += url.Path
+	if url.Query != "" {
+		shown += "?" + url.Query
+	}
+	return shown
 }
 
 // Overlaps reports whether a request could be led to both.
@@ -46,7 +66,7 @@ func (r Route) Overlaps(other Route) bool {
 }
 
 func (r Route) covers(other Route) bool {
-	return r.Path == other.Path || r.Prefix && strings.HasPrefix(other.Path, r.Path+"/")
+	return r.Path == other.Path || r.Prefix && strings.HasPrefix(other.Path, strings.TrimSuffix(r.Path, "/")+"/")
 }
 
 // makeIngress publishes the routes and nothing else: what else is below the host is not ours to route.

@@ -52,6 +52,7 @@ func (r report) refused(consequence string, refusal *wechattest.Refusal) int {
 		if r.about != nil {
 			remedy += fmt.Sprintf("; the sidecar's log has the reason of a refusal: kubectl -n %s logs -l %s=%s --since 1m", r.about.Namespace, v1alpha1.LabelEndpoint, r.about.Name)
 		}
+	default: // says all that there is to do
 	}
 	fmt.Fprintf(r.out, "refused: %s%s\ndo: %s\n", consequence, refusal.Cause, remedy)
 	return StatusRefused

@@ -25,6 +25,7 @@ func TestTurnedConditions(t *testing.T) {
 	ready := condition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 	unready := condition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
 	exposed := condition(v1alpha1.ConditionBackendExposed, metav1.ConditionTrue, v1alpha1.ReasonBackendExposed)
+	stranger := condition(v1alpha1.ConditionWrongReceiver, metav1.ConditionTrue, v1alpha1.ReasonWrongReceiver)
 
 	current := condition(v1alpha1.ConditionSidecarCurrent, metav1.ConditionTrue, v1alpha1.ReasonSidecarCurrent)
 	queued := condition(v1alpha1.ConditionSidecarCurrent, metav1.ConditionFalse, v1alpha1.ReasonRolloutQueued)
@@ -36,6 +37,7 @@ func TestTurnedConditions(t *testing.T) {
 		"of a new endpoint, what is as it should be":        {nil, conditions{accepted, starting, waiting, unready}, nil},
 		"of a new endpoint, what somebody must mend":        {nil, conditions{refused, waiting}, conditions{refused}},
 		"of a new endpoint, a warning":                      {nil, conditions{accepted, exposed, starting}, conditions{exposed}},
+		"another warning, of one that was well":             {conditions{accepted, ready}, conditions{accepted, ready, stranger}, conditions{stranger}},
 		"of a new endpoint, that it is Ready":               {nil, conditions{accepted, available, ready}, conditions{ready}},
 		"what was mended":                                   {conditions{refused}, conditions{accepted}, conditions{accepted}},
 		"what broke":                                        {conditions{accepted}, conditions{refused}, conditions{refused}},
@@ -56,6 +58,9 @@ func TestTurnedConditions(t *testing.T) {
 				t.Errorf("other conditions turned than wanted (-want +got):\n%s", diff)
 			}
 		})
+	}
+	if !warns(stranger) {
+		t.Error("nobody is warned of a wrong receiver")
 	}
 	if !warns(failed) || warns(rolling) {
 		t.Error("pods that fail are not worth a warning, or pods that are replaced are")

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -213,8 +214,37 @@ func newWorld(t *testing.T) *world {
 	if w.operators, err = client.NewWithWatch(settings, client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
 	}
+	w.forbidHost(t)
 	w.create(t, &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "any"}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/c"}})
 	return w
+}
+
+// forbidHost is a policy of the platform team's own, which allows a host in no Ingress.
+func (w *world) forbidHost(t *testing.T) {
+	t.Helper()
+	meta := metav1.ObjectMeta{Name: "forbidden-host"}
+	w.create(t, &admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: meta, Spec: admissionregistrationv1.ValidatingAdmissionPolicySpec{
+		MatchConstraints: &admissionregistrationv1.MatchResources{ResourceRules: []admissionregistrationv1.NamedRuleWithOperations{{
+			RuleWithOperations: admissionregistrationv1.RuleWithOperations{
+				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update},
+				Rule:       admissionregistrationv1.Rule{APIGroups: []string{"networking.k8s.io"}, APIVersions: []string{"v1"}, Resources: []string{"ingresses"}},
+			},
+		}}},
+		Validations: []admissionregistrationv1.Validation{{Expression: `object.spec.?rules.orValue([]).all(r, r.?host.orValue('') != 'forbidden.example.com')`}},
+	}})
+	w.create(t, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: meta, Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{
+		PolicyName: meta.Name, ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny},
+	}})
+	forbidden := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "any"}, Spec: networkingv1.IngressSpec{
+		DefaultBackend: &networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "any", Port: networkingv1.ServiceBackendPort{Number: 1}}},
+		Rules:          []networkingv1.IngressRule{{Host: "forbidden.example.com"}},
+	}}
+	eventually(t, func() string {
+		if w.client.Create(t.Context(), forbidden.DeepCopy(), client.DryRunAll) == nil {
+			return "the policy is not in force yet"
+		}
+		return ""
+	})
 }
 
 func (w *world) create(t *testing.T, object client.Object) {

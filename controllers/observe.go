@@ -131,7 +131,9 @@ func (r *Reconciler) listPods(ctx context.Context, endpoint *v1alpha1.WeChatEndp
 // wakes. A silent one is an error for the status, since it may serve what was revoked. Failed is what the API server failed at.
 func (r *Reconciler) askPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, pods []corev1.Pod, generation string) (serving, behind int, silent, failed error) {
 	ready := readyPods(pods)
-	for i, answer := range r.Probe.Ask(ctx, addressesOf(ready)) {
+	answers := r.Probe.Ask(ctx, addressesOf(ready))
+	warnOfReceiver(endpoint, generation, answers)
+	for i, answer := range answers {
 		noteUses(endpoint, answer.Status.Used, time.Now())
 		if answer.Err == nil && answer.Status.Generation == generation && answer.Status.Ready {
 			serving++
@@ -146,6 +148,29 @@ func (r *Reconciler) askPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 		}
 	}
 	return serving, behind, silent, failed
+}
+
+// warnOfReceiver names the account that a message was for which the pods refused last: the token and the key are right, so that
+// everything else is well. What pods with another configuration say is of the past.
+func warnOfReceiver(endpoint *v1alpha1.WeChatEndpoint, generation string, answers []probe.Result) {
+	var last *probe.WrongReceiver
+	serves := false
+	for _, answer := range answers {
+		if answer.Err != nil || answer.Status.Generation != generation {
+			continue
+		}
+		serves = true
+		if wrong := answer.Status.WrongReceiver; wrong != nil && (last == nil || wrong.Last.After(last.Last)) {
+			last = wrong
+		}
+	}
+	switch {
+	case last != nil:
+		set(endpoint, v1alpha1.ConditionWrongReceiver, metav1.ConditionTrue, v1alpha1.ReasonWrongReceiver, fmt.Sprintf(
+			"a message with a right signature was refused, because it is for %s, which neither appID nor receiverIDs names: correct appID, or add the id to receiverIDs, if the account is yours", last.ID))
+	case serves:
+		apimeta.RemoveStatusCondition(&endpoint.Status.Conditions, v1alpha1.ConditionWrongReceiver)
+	}
 }
 
 // wake changes an annotation of the pod, upon which its kubelet refreshes the pod's files at once instead of within a

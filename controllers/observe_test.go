@@ -5,10 +5,12 @@ package controllers
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
@@ -41,6 +43,39 @@ func TestWhenAKubeletIsWoken(t *testing.T) {
 			answer := probe.Result{Status: probe.Status{Generation: test.serves}, Err: test.silent}
 			if got := sleeps(pod, "abc-2", answer, now); got != test.want {
 				t.Errorf("woken: %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestTheLastWrongReceiverIsNamed(t *testing.T) {
+	at := func(second int, id string) probe.Status {
+		return probe.Status{Generation: "abc-2", WrongReceiver: &probe.WrongReceiver{ID: id, Last: time.Unix(int64(second), 0)}}
+	}
+	for name, test := range map[string]struct {
+		before  string // whom the condition names before, if it is there
+		answers []probe.Result
+		want    string
+	}{
+		"nobody was refused":                        {"", []probe.Result{{Status: probe.Status{Generation: "abc-2"}}}, ""},
+		"somebody was":                              {"", []probe.Result{{Status: at(1, "wx1")}}, "wx1"},
+		"the last one of all pods is named":         {"", []probe.Result{{Status: at(1, "wx1")}, {Status: at(3, "wx3")}, {Status: at(2, "wx2")}}, "wx3"},
+		"a warning ends with its cause":             {"wx1", []probe.Result{{Status: probe.Status{Generation: "abc-2"}}}, ""},
+		"a silent pod ends no warning":              {"wx1", []probe.Result{{Err: errors.New("i/o timeout")}}, "wx1"},
+		"what another configuration refused is old": {"", []probe.Result{{Status: probe.Status{Generation: "abc-1", WrongReceiver: at(1, "wx1").WrongReceiver}}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			endpoint := &v1alpha1.WeChatEndpoint{}
+			if test.before != "" {
+				warnOfReceiver(endpoint, "abc-2", []probe.Result{{Status: at(0, test.before)}})
+			}
+			warnOfReceiver(endpoint, "abc-2", test.answers)
+			condition := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionWrongReceiver)
+			switch {
+			case condition == nil && test.want != "":
+				t.Errorf("nobody is named, want %s", test.want)
+			case condition != nil && (test.want == "" || !strings.Contains(condition.Message, "it is for "+test.want+",")):
+				t.Errorf("the warning says %q, want %q named", condition.Message, test.want)
 			}
 		})
 	}

@@ -107,6 +107,9 @@ func TestOverlappingRoutesAreAConflict(t *testing.T) {
 		"the same domain file":       {"/a", "/b", file, "/MP_verify_abc.txt is held by"},
 		"a path below a placeholder": {"/a/$APPID$", "/a/b/c", nil, "/a/b/c is held by"},
 		"a placeholder above a path": {"/a/b", "/a/$APPID$/c", nil, "a path below"},
+		"all paths, above one":       {"/weixin", "/$APPID$/c", nil, "a path below"},
+		"all paths, and the root":    {"/", "/$APPID$", nil, "a path below"},
+		"the root beside a path":     {"/", "/weixin", nil, ""},
 		"paths side by side":         {"/a/b/$APPID$", "/a/c/$APPID$", nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

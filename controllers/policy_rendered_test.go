@@ -469,16 +469,18 @@ priorityClassName: callbacks`
 		if err != nil {
 			t.Fatal(err)
 		}
-		backend := map[string]any{"service": map[string]any{"name": "app", "port": int64(8080)}, "tls": map[string]any{"caBundle": strings.Repeat(string(authority), (16<<10)/len(authority))}}
+		backend := func(bundle int) map[string]any {
+			return map[string]any{"service": map[string]any{"name": "app", "port": int64(8080)}, "tls": map[string]any{"caBundle": strings.Repeat(string(authority), bundle/len(authority))}}
+		}
 		var rules, files []any
 		for i := range 32 {
-			rules = append(rules, map[string]any{"match": map[string]any{"event": fmt.Sprint("e", i)}, "action": "Forward", "backend": backend})
+			rules = append(rules, map[string]any{"match": map[string]any{"event": fmt.Sprint("e", i)}, "action": "Forward", "backend": backend((64 << 10) / 32)})
 			s.input.RuleURLs = append(s.input.RuleURLs, "https://app.team-a.svc:8080")
 		}
 		for i := range 16 {
 			files = append(files, map[string]any{"name": fmt.Sprint(i, ".txt"), "content": strings.Repeat("a", 4<<10)})
 		}
-		s.spec["backend"], s.spec["rules"], s.spec["domainFiles"], s.input.BackendURL = backend, rules, files, "https://app.team-a.svc:8080"
+		s.spec["backend"], s.spec["rules"], s.spec["domainFiles"], s.input.BackendURL = backend(16<<10), rules, files, "https://app.team-a.svc:8080"
 	})
 	add("parents", "url: {host: wx.example.com, path: /a/$APPID$/b, exposure: HTTPRoute, httpRoute: {parentRefs: [{name: a}, {name: b, namespace: c, sectionName: d}]}}\ndomainFiles: [{name: a.txt, content: a}, {name: B-c.txt, content: b}]", nil)
 	return states

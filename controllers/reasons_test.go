@@ -447,12 +447,12 @@ func TestEveryReason(t *testing.T) {
 			v1alpha1.ConditionRouteProgrammed, unknown, v1alpha1.ReasonWaiting, "this URL is not published yet: first see to the conditions before this one",
 		},
 		"an Ingress that the API server refuses": {
-			asked(func(e *endpoint) { e.Spec.URL.Host = "192.0.2.1" }),
+			asked(func(e *endpoint) { forbiddenHost(&e.Spec) }),
 			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonRouteNotAccepted, "correct url, or ask the platform team",
 		},
 		"what follows from it for a new endpoint": {
 			func(t *testing.T, p *play) {
-				p.ask(t, func(e *endpoint) { e.Spec.URL.Host = "192.0.2.1" })
+				p.ask(t, func(e *endpoint) { forbiddenHost(&e.Spec) })
 				p.round(t)
 				p.round(t)
 			},
@@ -530,6 +530,11 @@ func TestEveryReason(t *testing.T) {
 			v1alpha1.ConditionBackendExposed, yes, v1alpha1.ReasonBackendExposed, "Ingress web leads to a backend too, past every check: route only paths there that take no callbacks, or let the app check X-WeChat-Gateway-Signature",
 		},
 
+		"a message for another account": {
+			serving(func(t *testing.T, p *play) { p.stranger = &probe.WrongReceiver{ID: "wxfedcba9876543210"} }),
+			v1alpha1.ConditionWrongReceiver, yes, v1alpha1.ReasonWrongReceiver, "it is for wxfedcba9876543210, which neither appID nor receiverIDs names: correct appID, or add the id to receiverIDs",
+		},
+
 		"an endpoint of which all holds": {
 			serving(nothing),
 			v1alpha1.ConditionReady, yes, v1alpha1.ReasonReady, "enter the URL in the console: http://fault-",
@@ -597,11 +602,12 @@ func nothing(*testing.T, *play) {}
 // before reconciles, as often as the play asks for it.
 type play struct {
 	*scene
-	silent, wrong, lost error // of a pod that is asked what it serves, one that is called as WeChat does, and the address
-	behind              bool  // the pods serve what was
-	broken              error // of reading a Secret
-	bare                bool  // the cluster has no Gateway API
-	refusing            bool  // the API server takes no status that tells of credentials
+	silent, wrong, lost error                // of a pod that is asked what it serves, one that is called as WeChat does, and the address
+	stranger            *probe.WrongReceiver // of a message that the pods refused
+	behind              bool                 // the pods serve what was
+	broken              error                // of reading a Secret
+	bare                bool                 // the cluster has no Gateway API
+	refusing            bool                 // the API server takes no status that tells of credentials
 	events              *events.FakeRecorder
 }
 
@@ -694,6 +700,7 @@ func (p *play) Ask(ctx context.Context, addresses []string) []probe.Result {
 		if p.behind {
 			results[i].Status.Generation = "of-yesterday"
 		}
+		results[i].Status.WrongReceiver = p.stranger
 		results[i].Err = errors.Join(results[i].Err, p.silent)
 	}
 	return results

@@ -194,7 +194,7 @@ func TestRollout(t *testing.T) {
 	})
 	t.Run("what is refused before the pods holds up nobody, and leaves its pods as they are", func(t *testing.T) {
 		c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
-		c.scenes[0].edit(t, bareAddress)
+		c.scenes[0].edit(t, forbiddenHost)
 		c.install("example.com/sidecar:2")
 		c.want(t, "Waiting 1", "RollingOut 2")
 	})

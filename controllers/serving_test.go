@@ -46,8 +46,8 @@ func tooMuch(spec *v1alpha1.WeChatEndpointSpec) {
 	}
 }
 
-// bareAddress is what the API server refuses of an Ingress, and no rule of the CRD.
-func bareAddress(spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Host = "192.0.2.1" }
+// forbiddenHost is what a policy of the platform team refuses of an Ingress, and no rule of the CRD.
+func forbiddenHost(spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Host = "forbidden.example.com" }
 
 // whatIsRefusedChangesNothing: the API server refuses one object of a changed endpoint. Its pods go on with the
 // configuration that fits the objects that there are, and what leaked is revoked all the same.
@@ -56,7 +56,7 @@ func whatIsRefusedChangesNothing(t *testing.T, w *world) {
 		edit              func(*v1alpha1.WeChatEndpointSpec)
 		condition, reason string
 	}{
-		"the route":      {bareAddress, v1alpha1.ConditionRouteProgrammed, v1alpha1.ReasonRouteNotAccepted},
+		"the route":      {forbiddenHost, v1alpha1.ConditionRouteProgrammed, v1alpha1.ReasonRouteNotAccepted},
 		"the Deployment": {tooMuch, v1alpha1.ConditionSidecarAvailable, v1alpha1.ReasonPodsNotCreated},
 	} {
 		t.Run(name, func(t *testing.T) {

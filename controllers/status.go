@@ -323,6 +323,7 @@ func turnedConditions(before, after *v1alpha1.WeChatEndpoint) []metav1.Condition
 
 // warns reports whether somebody may have to act.
 func warns(condition metav1.Condition) bool {
-	return (condition.Status == metav1.ConditionFalse || condition.Type == v1alpha1.ConditionBackendExposed) &&
+	isWarning := condition.Type == v1alpha1.ConditionBackendExposed || condition.Type == v1alpha1.ConditionWrongReceiver
+	return (condition.Status == metav1.ConditionFalse || isWarning) &&
 		condition.Reason != v1alpha1.ReasonProgressing && condition.Reason != v1alpha1.ReasonRollingOut
 }

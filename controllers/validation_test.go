@@ -56,6 +56,18 @@ func TestValidation(t *testing.T) {
 	path := func(path string) func(*endpoint) {
 		return func(e *endpoint) { e.Spec.URL.Path = path }
 	}
+	query := func(query string) func(*endpoint) {
+		return func(e *endpoint) { e.Spec.URL.Query = query }
+	}
+	port := func(port int32) func(*endpoint) {
+		return func(e *endpoint) { e.Spec.URL.Port = port }
+	}
+	matching := func(match v1alpha1.RuleMatch) func(*endpoint) {
+		return func(e *endpoint) { e.Spec.Rules = []v1alpha1.Rule{{Match: match, Action: v1alpha1.RuleActionForward}} }
+	}
+	both := func(first, then func(*endpoint)) func(*endpoint) {
+		return func(e *endpoint) { first(e); then(e) }
+	}
 	receivers := func(path string, ids ...string) func(*endpoint) {
 		return func(e *endpoint) { e.Spec.URL.Path, e.Spec.ReceiverIDs = path, ids }
 	}
@@ -154,18 +166,19 @@ func TestValidation(t *testing.T) {
 		"a Secret's name with a dot":        {func(e *endpoint) { e.Spec.Credentials.SecretName = "0.shop" }, keeps("credentials.secretName")},
 		"the shortest path":                 {path("/a"), keeps("url.path must be like")},
 		"a path with a dot in a segment":    {func(e *endpoint) { e.Spec.URL.Path = "/a/b.c/~d" }, keeps("url.path must be like", "url.path must not hold")},
-		"the path / alone":                  {func(e *endpoint) { e.Spec.URL.Path = "/" }, "url.path"},
-		"a path with a trailing slash":      {func(e *endpoint) { e.Spec.URL.Path = "/weixin/" }, "must be like /weixin"},
-		"a path with a query":               {func(e *endpoint) { e.Spec.URL.Path = "/weixin?a=b" }, "must be like /weixin"},
+		"the path / alone":                  {path("/"), keeps("url.path must be like")},
+		"no path":                           {path(""), "url.path"},
+		"a path with a trailing slash":      {func(e *endpoint) { e.Spec.URL.Path = "/weixin/" }, "must be like /, /weixin"},
+		"a path with a query":               {func(e *endpoint) { e.Spec.URL.Path = "/weixin?a=b" }, "must be like /, /weixin"},
 		"a path with a dot segment":         {func(e *endpoint) { e.Spec.URL.Path = "/a/../b" }, "must not hold a . or .. segment"},
-		"a path with an encoded slash":      {func(e *endpoint) { e.Spec.URL.Path = "/a%2fb" }, "must be like /weixin"},
+		"a path with an encoded slash":      {func(e *endpoint) { e.Spec.URL.Path = "/a%2fb" }, "must be like /, /weixin"},
 		"a path of 256 characters":          {func(e *endpoint) { e.Spec.URL.Path = "/" + strings.Repeat("a", 255) }, ""},
 		"a path of 257 characters":          {func(e *endpoint) { e.Spec.URL.Path = "/" + strings.Repeat("a", 256) }, "Too long"},
 		"a host with a port":                {func(e *endpoint) { e.Spec.URL.Host = "wx.example.com:80" }, "without scheme, port"},
 		"a host in capitals":                {func(e *endpoint) { e.Spec.URL.Host = "WX.example.com" }, "lower case"},
 		"a host with a wildcard":            {func(e *endpoint) { e.Spec.URL.Host = "*.example.com" }, "wildcard"},
 		"a host with a trailing dot":        {func(e *endpoint) { e.Spec.URL.Host = "wx.example.com." }, "trailing dot"},
-		"a host of one letter":              {func(e *endpoint) { e.Spec.URL.Host = "a" }, keeps("url.host must be")},
+		"a host of one letter":              {func(e *endpoint) { e.Spec.URL.Host = "a" }, keeps("url.host must be a host name in lower case")},
 		"no host":                           {func(e *endpoint) { e.Spec.URL.Host = "" }, ""},
 		"a class of the ingress controller": {func(e *endpoint) { ingress(e, v1alpha1.IngressExposure{ClassName: "traefik"}) }, keeps("url.ingress is only used", "url.ingress.className must be")},
 		"an ingress section without an Ingress": {func(e *endpoint) {
@@ -220,7 +233,8 @@ func TestValidation(t *testing.T) {
 		"the highest port":                       {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65535) }, keeps("backend.service.port")},
 		"a port below nothing":                   {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(-1) }, "from 1 to 65535"},
 		"a port too high":                        {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromInt32(65536) }, "from 1 to 65535"},
-		"a port number in quotes":                {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("8080") }, "should match"},
+		"a port number in quotes":                {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("8080") }, "from 1 to 65535, written without quotes"},
+		"a port's name in capitals":              {func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("Web") }, "or the name of a port of the Service"},
 		"a Service with a dot":                   {func(e *endpoint) { e.Spec.Backend.Service.Name = "app.other" }, "must be the name of a Service"},
 		"a Service of one letter":                {func(e *endpoint) { e.Spec.Backend.Service.Name = "a" }, keeps("backend.service.name")},
 		"a Service of another namespace":         {func(e *endpoint) { e.Spec.Backend.Service.Namespace = "team-b" }, keeps("backend.service.namespace")},
@@ -315,18 +329,68 @@ func TestValidation(t *testing.T) {
 		"a receiver twice":                         {receivers("/weixin", "ww1", "ww1"), "Duplicate value"},
 		"32 receivers":                             {receivers("/weixin", many(32)...), ""},
 		"33 receivers":                             {receivers("/weixin", many(33)...), "at most 32 items"},
-		"a receiver from the path":                 {receivers("/wecom/$CORPID$", "$CORPID$"), keeps("only if url.path has that segment")},
-		"a receiver from no path":                  {receivers("/wecom/$APPID$", "$CORPID$"), "only if url.path has that segment"},
-		"a placeholder at the end":                 {path("/weixin/$APPID$"), keeps("url.path must be like")},
-		"a placeholder in the middle":              {path("/weixin/$CORPID$/callback"), ""},
-		"a placeholder in the first segment":       {path("/$APPID$/callback"), "one whole segment, but not the first"},
-		"two placeholders":                         {path("/weixin/$APPID$/$CORPID$"), "one whole segment, but not the first"},
-		"a placeholder in part of a segment":       {path("/weixin/a$APPID$"), "one whole segment, but not the first"},
-		"an unknown placeholder":                   {path("/weixin/$OPENID$"), "may be $APPID$ or $CORPID$"},
-		"the original payload":                     {func(e *endpoint) { e.Spec.Backend.Payload = v1alpha1.PayloadOriginal }, ""},
-		"an unknown payload":                       {func(e *endpoint) { e.Spec.Backend.Payload = "Raw" }, "Unsupported value"},
-		"an acknowledged message":                  {func(e *endpoint) { e.Spec.Backend.OnDeadline = v1alpha1.OnDeadlineAcknowledge }, ""},
-		"an unknown onDeadline":                    {func(e *endpoint) { e.Spec.Backend.OnDeadline = "Wait" }, "Unsupported value"},
+		"a receiver from the path":                 {receivers("/wecom/$CORPID$", "$CORPID$"), keeps("only if url.path has that segment", "receiverIDs may hold * only")},
+		"a receiver from the query":                {both(query("corp=$CORPID$"), receivers("/wecom", "$CORPID$")), ""},
+		"a receiver from another one's place":      {both(query("corp=$APPID$"), receivers("/wecom", "$CORPID$")), "or url.query that value"},
+		"any receiver":                             {both(platform(v1alpha1.PlatformWeCom, ""), receivers("/wecom", "*")), keeps("receiverIDs may hold * only", "receiverIDs holds")},
+		"any receiver of an Official Account":      {receivers("/weixin", "*"), "receiverIDs may hold * only for platform WeCom"},
+		"a receiver with an asterisk":              {both(platform(v1alpha1.PlatformWeCom, ""), receivers("/wecom", "ww*")), "copy the ids from the console"},
+		"a query":                                  {query("id=5"), keeps("url.query must be like", "url.query must not name signature", "url.query must not name encrypt_type", "url.query may hold one placeholder", "url.query and url.path may hold")},
+		"a query of all that it may hold":          {query("id=5&kind=%E4%BD%A0&flag&_.~-=:/@!()*,+-&empty=&appid=/$APPID$"), ""},
+		"a query of 256 characters":                {query("a=" + strings.Repeat("5", 254)), ""},
+		"a query of 257 characters":                {query("a=" + strings.Repeat("5", 255)), "may not be more than 256"},
+		"a query with its question mark":           {query("?id=5"), "without the question mark"},
+		"a query with a line break":                {query("id=5\nX-Evil: 1"), "url.query must be like"},
+		"a query with a fragment":                  {query("id=5#a"), "url.query must be like"},
+		"a query with half an escape":              {query("id=%5"), "url.query must be like"},
+		"a query with a quote":                     {query("id='5'"), "url.query must be like"},
+		"a query without a name":                   {query("=5"), "url.query must be like"},
+		"a query that ends early":                  {query("a=5&"), "url.query must be like"},
+		"a query with an unknown placeholder":      {query("id=$OPENID$"), "url.query must be like"},
+		"a query with a placeholder for a name":    {query("$APPID$=5"), "url.query must be like"},
+		"a query with two placeholders":            {query("a=$APPID$&b=$CORPID$"), "write $APPID$ or $CORPID$ once"},
+		"a query and a path with one each":         {both(path("/a/$APPID$"), query("a=$APPID$")), "url.query and url.path may hold one placeholder together"},
+		"a query with a parameter twice":           {query("id=5&a&id=6"), ""},
+		"a query of 16 parameters":                 {query(strings.Join(many(16), "&")), ""},
+		"a query of 17 parameters":                 {query(strings.Join(many(17), "&")), "at most 16 parameters"},
+		"a query with a nonce":                     {query("id=5&nonce=5"), "which WeChat adds: remove it from the URL in the console too"},
+		"a query with a signature without value":   {query("msg_signature"), "which WeChat adds: remove it from the URL in the console too"},
+		"a query with almost a nonce":              {query("nonces=5&mynonce=5"), ""},
+		"a query with an openid":                   {query("openid=5"), "which WeChat adds by itself"},
+		"a query with encrypt_type":                {query("id=5&encrypt_type=AES"), "which WeChat adds by itself"},
+		"WeCom's query with an openid":             {both(platform(v1alpha1.PlatformWeCom, ""), query("openid=5")), keeps("url.query must not name encrypt_type")},
+		"a port of WeCom's URL":                    {both(platform(v1alpha1.PlatformWeCom, ""), port(65535)), keeps("url.port is only for")},
+		"a port too high for a URL":                {both(platform(v1alpha1.PlatformWeCom, ""), port(65536)), "less than or equal to 65535"},
+		"a port of an Official Account's URL":      {port(8443), "WeChat calls no other ports than 80 and 443"},
+		"an address for a host, of an Ingress": {func(e *endpoint) {
+			ingress(e, v1alpha1.IngressExposure{ClassName: "a"})
+			e.Spec.URL.Host = "203.0.113.7"
+		}, "Kubernetes takes no IP address there"},
+		"almost an address, of an Ingress": {func(e *endpoint) {
+			ingress(e, v1alpha1.IngressExposure{ClassName: "a"})
+			e.Spec.URL.Host = "203.0.113.7a"
+		}, keeps("url.host must be a host name where")},
+		"an address that the user routes":     {func(e *endpoint) { e.Spec.URL.Host = "203.0.113.7" }, ""},
+		"a rule for an info of a Shop's":      {both(platform(v1alpha1.PlatformShop, ""), matching(v1alpha1.RuleMatch{InfoType: "a"})), "match.infoType matches nothing on this platform"},
+		"a rule for an info of a suite's":     {both(platform(v1alpha1.PlatformWeCom, ""), matching(v1alpha1.RuleMatch{InfoType: "a"})), keeps("rules: match.infoType matches nothing on this", "rules: match.infoType beside")},
+		"a rule for an info and an event":     {both(platform(v1alpha1.PlatformWeCom, ""), matching(v1alpha1.RuleMatch{InfoType: "a", Event: "b"})), "no message has both"},
+		"a rule for an event that is a text":  {matching(v1alpha1.RuleMatch{MsgType: "text", Event: "b"}), "match.event matches only where MsgType is event"},
+		"a rule for an event by both":         {matching(v1alpha1.RuleMatch{MsgType: "event", Event: "b"}), keeps("match.event matches only")},
+		"a rule for an event of Pay's":        {both(platform(v1alpha1.PlatformPay, ""), matching(v1alpha1.RuleMatch{Event: "TRANSACTION.SUCCESS"})), keeps("rules: match.msgType matches nothing on platform Pay")},
+		"a rule for a type of Pay's":          {both(platform(v1alpha1.PlatformPay, ""), matching(v1alpha1.RuleMatch{MsgType: "text"})), "compare the notification's event_type"},
+		"a receiver from no path":             {receivers("/wecom/$APPID$", "$CORPID$"), "only if url.path has that segment"},
+		"a placeholder at the end":            {path("/weixin/$APPID$"), keeps("url.path must be like")},
+		"a placeholder in the middle":         {path("/weixin/$CORPID$/callback"), ""},
+		"a placeholder in the first segment":  {path("/$APPID$/callback"), keeps("url.path must be like")},
+		"a placeholder alone":                 {path("/$APPID$"), ""},
+		"two placeholders":                    {path("/weixin/$APPID$/$CORPID$"), "one whole segment may be"},
+		"a placeholder in part of a segment":  {path("/weixin/a$APPID$"), "one whole segment may be"},
+		"a placeholder before half a segment": {path("/$APPID$a/callback"), "one whole segment may be"},
+		"an unknown placeholder":              {path("/weixin/$OPENID$"), "may be $APPID$ or $CORPID$"},
+		"the original payload":                {func(e *endpoint) { e.Spec.Backend.Payload = v1alpha1.PayloadOriginal }, ""},
+		"an unknown payload":                  {func(e *endpoint) { e.Spec.Backend.Payload = "Raw" }, "Unsupported value"},
+		"an acknowledged message":             {func(e *endpoint) { e.Spec.Backend.OnDeadline = v1alpha1.OnDeadlineAcknowledge }, ""},
+		"an unknown onDeadline":               {func(e *endpoint) { e.Spec.Backend.OnDeadline = "Wait" }, "Unsupported value"},
 		"an acknowledged payment": {func(e *endpoint) {
 			platform(v1alpha1.PlatformPay, "")(e)
 			e.Spec.Backend.OnDeadline = v1alpha1.OnDeadlineAcknowledge
@@ -339,6 +403,7 @@ func TestValidation(t *testing.T) {
 			platform(v1alpha1.PlatformPay, "")(e)
 			e.Spec.Backend.OnDeadline = v1alpha1.OnDeadlineFail
 			rules(forward(v1alpha1.OnDeadlineFail))(e)
+			e.Spec.Rules[0].Match = v1alpha1.RuleMatch{Event: "TRANSACTION.SUCCESS"}
 		}, keeps("backend.onDeadline must be Fail, or be left out: WeChat Pay", "rules: backend.onDeadline must be Fail")},
 		"a payment acknowledged by a rule": {func(e *endpoint) {
 			platform(v1alpha1.PlatformPay, "")(e)
@@ -351,7 +416,7 @@ func TestValidation(t *testing.T) {
 		"a rule without action":                 {rules(v1alpha1.Rule{Match: text}), "action"},
 		"a rule without match":                  {rules(v1alpha1.Rule{Action: v1alpha1.RuleActionForward}), "match"},
 		"a rule for an event":                   {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{Event: "subscribe"}, Action: v1alpha1.RuleActionForward}), keeps("match must name", "match.event must be")},
-		"a rule for an info":                    {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{InfoType: "suite_ticket"}, Action: v1alpha1.RuleActionForward}), keeps("match must name", "match.infoType must be")},
+		"a rule for an info":                    {both(platform(v1alpha1.PlatformWeCom, ""), matching(v1alpha1.RuleMatch{InfoType: "suite_ticket"})), keeps("match must name", "match.infoType must be")},
 		"a rule for an event with a space":      {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{Event: "a b"}, Action: v1alpha1.RuleActionForward}), "match.event must be a word"},
 		"a rule for a type with a space":        {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{MsgType: "a b"}, Action: v1alpha1.RuleActionForward}), "match.msgType must be a word"},
 		"a rule for an info with a space":       {rules(v1alpha1.Rule{Match: v1alpha1.RuleMatch{InfoType: "a b"}, Action: v1alpha1.RuleActionForward}), "match.infoType must be a word"},
@@ -401,6 +466,10 @@ func TestValidation(t *testing.T) {
 		answer string
 	}{
 		"port 0":                       {"spec.backend.service.port", int64(0), "from 1 to 65535"},
+		"port 99999":                   {"spec.backend.service.port", int64(99999), "from 1 to 65535"},
+		"an empty port":                {"spec.backend.service.port", "", "from 1 to 65535"},
+		"port 0 of a URL":              {"spec.url.port", int64(0), "greater than or equal to 1"},
+		"an empty query":               {"spec.url.query", "", "url.query"},
 		"a year of five digits in UTC": {"spec.verification.auditUntil", "9999-12-31T23:59:59-23:59", "a time must be of the years 1000 to 8999"},
 		"a year of three digits":       {"spec.verification.auditUntil", "1000-01-01T00:00:00+00:01", "a time must be of the years 1000 to 8999"},
 		"a comma in the seconds":       {"spec.verification.auditUntil", "2026-12-01T12:00:00,5Z", "spec.verification.auditUntil"},

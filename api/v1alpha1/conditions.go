@@ -26,6 +26,9 @@ const (
 	// ConditionBackendExposed is true when another Ingress or HTTPRoute leads to a backend's Service, past every check. It is
 	// a warning, and absent where there is none.
 	ConditionBackendExposed = "BackendExposed"
+	// ConditionWrongReceiver is true when a pod refused a message that was signed with the token and encrypted with the key, for
+	// an account that the spec does not name. It is a warning, and absent where there is none.
+	ConditionWrongReceiver = "WrongReceiver"
 	// ConditionSidecarCurrent is true when the pods are what the installation asks for now: its image, its defaults, the
 	// operator's own template. It is not a part of Ready: older pods serve as well, until it is their turn.
 	ConditionSidecarCurrent = "SidecarCurrent"
@@ -88,6 +91,9 @@ const (
 	ReasonTLSMalformed = "TLSMalformed"
 	// ReasonBackendExposed: another route leads to a backend's Service.
 	ReasonBackendExposed = "BackendExposed"
+
+	// ReasonWrongReceiver: a message for an account that the spec does not name was refused; the message names it.
+	ReasonWrongReceiver = "WrongReceiver"
 
 	// ReasonSidecarAvailable: every wanted pod serves this configuration and these credentials.
 	ReasonSidecarAvailable = "SidecarAvailable"

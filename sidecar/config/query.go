@@ -14,15 +14,12 @@ import (
 // Parameter is one of the URL's own query, decoded.
 type Parameter struct{ Name, Value string }
 
-// Bounds of a URL's own query.
-const (
-	MaxQuerySize  = 256 // bytes
-	maxParameters = 16
-)
+// MaxQuerySize bounds a URL's own query. Bytes.
+const MaxQuerySize = 256
 
 var (
 	// queryPattern is that of the CustomResourceDefinition: names, and values with escapes and placeholders.
-	queryPattern = regexp.MustCompile(`^` + parameterPattern + `(&` + parameterPattern + `)*$`)
+	queryPattern = regexp.MustCompile(`^` + parameterPattern + `(&` + parameterPattern + `){0,15}$`)
 	// parametersOfWeChat are those that callbacks bear besides the URL's own.
 	parametersOfWeChat = []string{"signature", "msg_signature", "timestamp", "nonce", "echostr"}
 	// parametersOfPush are others, which WeCom and Pay do not know.
@@ -37,7 +34,7 @@ func (c Config) Parameters() ([]Parameter, error) {
 		return nil, nil
 	}
 	if len(c.Query) > MaxQuerySize || !queryPattern.MatchString(c.Query) {
-		return nil, fmt.Errorf("query must be like id=5&kind=a, at most %d bytes, without the question mark; write other characters of values as escapes (%%20)", MaxQuerySize)
+		return nil, fmt.Errorf("query must be like id=5&kind=a, at most %d bytes and 16 parameters, without the question mark; write other characters of values as escapes (%%20)", MaxQuerySize)
 	}
 	var all []Parameter
 	for pair := range strings.SplitSeq(c.Query, "&") {
@@ -46,12 +43,8 @@ func (c Config) Parameters() ([]Parameter, error) {
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("query has a value that cannot be decoded: %s", name)
-		case slices.ContainsFunc(all, func(p Parameter) bool { return p.Name == name }):
-			return nil, fmt.Errorf("query has the parameter %s twice", name)
 		case c.addedByWeChat(name):
 			return nil, fmt.Errorf("query has the parameter %s, which WeChat adds by itself: leave it out here", name)
-		case len(all) == maxParameters:
-			return nil, fmt.Errorf("query has more than %d parameters", maxParameters)
 		}
 		all = append(all, Parameter{name, value})
 	}

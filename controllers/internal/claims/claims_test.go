@@ -72,6 +72,9 @@ func TestJudge(t *testing.T) {
 		"an older one of the team asks for the path":         {mine: mine(), rival: asking("team-b/first", "/weixin", 0), want: conflict},
 		"an older one asks for the path with a slash":        {mine: mine(), rival: asking("team-b/first", "/weixin/", 0), want: conflict},
 		"an older one asks for all below":                    {mine: mine(), rival: asking("team-b/first", "/weixin/$APPID$", 0), want: conflict},
+		"an older one asks for all of the host":              {mine: mine(), rival: asking("team-b/first", "/$APPID$/callback", 0), want: conflict},
+		"an older one asks for the root":                     {mine: mine(), rival: asking("team-b/first", "/", 0), want: ""},
+		"a younger one has published all of the host":        {mine: mine(), rival: publishing(asking("team-b/last", "/$APPID$", 2)), want: conflict},
 		"an older one asks for the file":                     {mine: mine(), rival: asking("team-b/first", "/other", 0, "a.txt"), want: conflict},
 		"a younger one asks for the path":                    {mine: mine(), rival: asking("team-b/last", "/weixin", 2), want: ""},
 		"a younger one has published it":                     {mine: mine(), rival: publishing(asking("team-b/last", "/weixin", 2)), want: conflict},
@@ -138,6 +141,11 @@ func TestTheLoserIsToldWhatConcernsIt(t *testing.T) {
 		if err == nil || err.Error() != want {
 			t.Errorf("told is %v, want %q", err, want)
 		}
+	}
+	mine.Spec.URL.Path, mine.Spec.URL.Query = "/weixin", "id=5"
+	err := Judge(mine, []Contender{{asking("team-b/first", "/weixin", 0), Named}})
+	if want := "wx.example.com/weixin is held by WeChatEndpoint first: two endpoints of one path are not told apart by url.query: choose another host"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("told is %v, want %q", err, want)
 	}
 	bare := Contender{asking("team-b/mine", "/weixin", 1), Forbidden}
 	bare.Spec.URL.Host = ""

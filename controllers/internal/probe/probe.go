@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -32,6 +33,9 @@ const (
 	concurrency = 32
 )
 
+// idPattern is that of the ids which a sidecar tells: it stands in a status then.
+var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
 // Status is what a sidecar says of itself on /status.
 type Status struct {
 	Generation string `json:"generation"`
@@ -41,6 +45,9 @@ type Status struct {
 	Ready   bool `json:"ready"`
 	// Used says when WeChat was seen with each accepted generation of the credentials.
 	Used map[int64]Use `json:"used"`
+	// WrongReceiver is of the last message that was refused since this configuration is served, because it was encrypted for an account
+	// that the configuration does not name; nil if there was none.
+	WrongReceiver *WrongReceiver `json:"wrongReceiver"`
 	// Serials are those of WeChat Pay's keys that notifications may be signed with.
 	Serials []string `json:"serials"`
 }
@@ -49,6 +56,12 @@ type Status struct {
 type Use struct {
 	First time.Time `json:"first"`
 	Last  time.Time `json:"last"`
+}
+
+// WrongReceiver is the id of an account, and when a message for it came.
+type WrongReceiver struct {
+	ID   string    `json:"id"`
+	Last time.Time `json:"last"`
 }
 
 // Result is the answer of one pod, or why there was none.
@@ -148,6 +161,9 @@ func (p *Prober) ask(ctx context.Context, address string) (Status, error) {
 	}
 	if len(status.Used) > maxUses || len(status.Serials) > maxSerials {
 		return Status{}, errors.New("reading the answer: it holds more than a sidecar has to say")
+	}
+	if status.WrongReceiver != nil && !idPattern.MatchString(status.WrongReceiver.ID) {
+		return Status{}, errors.New("reading the answer: the wrong receiver is no id")
 	}
 	return status, nil
 }

@@ -32,6 +32,18 @@ func TestAsk(t *testing.T) {
 			},
 			want: Status{Generation: "abc-1", Ready: true},
 		},
+		"a pod that refused a message for another account": {
+			answer: func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write([]byte(`{"generation":"abc-1","wrongReceiver":{"id":"wx1","last":"2026-11-26T12:00:00Z"}}`))
+			},
+			want: Status{Generation: "abc-1", WrongReceiver: &WrongReceiver{ID: "wx1", Last: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)}},
+		},
+		"an account that no sidecar tells is refused": {
+			answer: func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write([]byte(`{"generation":"abc-1","wrongReceiver":{"id":"wx1: call 555","last":"2026-11-26T12:00:00Z"}}`))
+			},
+			err: "no id",
+		},
 		"a redirect is not followed": {
 			answer: func(w http.ResponseWriter, r *http.Request) {
 				http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)

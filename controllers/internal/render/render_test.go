@@ -73,7 +73,7 @@ func TestGolden(t *testing.T) {
 					Service: v1alpha1.ServiceReference{Name: "chat", Port: intstr.FromString("http")},
 					Payload: v1alpha1.PayloadDecrypted, OnDeadline: v1alpha1.OnDeadlineFail,
 				}},
-				{Match: v1alpha1.RuleMatch{InfoType: "component_verify_ticket"}, Action: v1alpha1.RuleActionForward},
+				{Match: v1alpha1.RuleMatch{MsgType: "event", Event: "subscribe"}, Action: v1alpha1.RuleActionForward},
 			}
 			in.RuleURLs = []string{"", "http://chat.team-a.svc:80", ""}
 			spec.DomainFiles = []v1alpha1.DomainFile{{Name: "MP_verify_abc.txt", Content: "abc"}}
@@ -128,6 +128,18 @@ func TestGolden(t *testing.T) {
 		"placeholder": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
 			spec.Platform, spec.MessageMode = v1alpha1.PlatformOpenPlatform, v1alpha1.MessageModeEncrypted
 			spec.URL.Path = "/platform/messages/$APPID$/callback"
+			spec.Rules = []v1alpha1.Rule{{Match: v1alpha1.RuleMatch{InfoType: "component_verify_ticket"}, Action: v1alpha1.RuleActionForward}}
+			in.RuleURLs = []string{""}
+			in.Pairs[0].EncodingAESKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+		},
+		"root": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			spec.URL.Path, spec.URL.Query = "/", "id=5"
+			spec.DomainFiles = []v1alpha1.DomainFile{{Name: "MP_verify_abc.txt", Content: "abc"}}
+		},
+		"placeholder-first": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			spec.Platform, spec.MessageMode = v1alpha1.PlatformOpenPlatform, v1alpha1.MessageModeEncrypted
+			spec.URL.Path = "/$APPID$/callback"
+			spec.DomainFiles = []v1alpha1.DomainFile{{Name: "MP_verify_abc.txt", Content: "abc"}}
 			in.Pairs[0].EncodingAESKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 		},
 		"pay": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {

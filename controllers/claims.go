@@ -19,7 +19,6 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/claims"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
-	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
 // checkClaim refuses an endpoint that asks for a host of another namespace, or for a route which another endpoint holds.
@@ -67,7 +66,7 @@ func publish(endpoint *v1alpha1.WeChatEndpoint, done outcome) {
 // speaksOfClaim reports whether the status is of the URL that the spec asks for.
 func speaksOfClaim(e *v1alpha1.WeChatEndpoint) bool {
 	_, claim, _ := strings.Cut(e.Status.URL, "://")
-	return claim == render.ShownURL(e)
+	return claim == e.Spec.URL.Shown()
 }
 
 // claimMoved is when others may lose or gain by an endpoint's claim: it asks for something else, or it has given up what it had published.

@@ -175,7 +175,7 @@ func describe(endpoint *v1alpha1.WeChatEndpoint, scheme v1alpha1.Scheme) {
 		withdraw(endpoint, v1alpha1.ConditionAccepted)
 		withdraw(endpoint, v1alpha1.ConditionRouteProgrammed)
 	}
-	endpoint.Status.URL = cut(string(scheme)+"://"+render.ShownURL(endpoint), maxURL)
+	endpoint.Status.URL = cut(string(scheme)+"://"+spec.URL.Shown(), maxURL)
 	endpoint.Status.Backend = cut(spec.Backend.Service.Name+":"+spec.Backend.Service.Port.String(), maxBackend)
 	if spec.URL.Exposure == v1alpha1.ExposureNone {
 		reason, message := success(endpoint, v1alpha1.ConditionRouteProgrammed)

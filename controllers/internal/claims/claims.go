@@ -239,7 +239,7 @@ func Published(endpoint *v1alpha1.WeChatEndpoint) []v1alpha1.PublishedRoute {
 	programmed := apimeta.FindStatusCondition(status.Conditions, v1alpha1.ConditionRouteProgrammed)
 	_, url, _ := strings.Cut(status.URL, "://")
 	if status.Published != nil || programmed == nil || programmed.Status != metav1.ConditionTrue || programmed.Reason != v1alpha1.ReasonRouteProgrammed ||
-		url != render.ShownURL(endpoint) {
+		url != endpoint.Spec.URL.Shown() {
 		return status.Published
 	}
 	before := endpoint.DeepCopy()

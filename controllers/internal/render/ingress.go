@@ -5,7 +5,6 @@ package render
 
 import (
 	"cmp"
-	"strconv"
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -44,20 +43,6 @@ func URLRoutes(endpoint *v1alpha1.WeChatEndpoint) []Route {
 		return []Route{{Path: path}}
 	}
 	return []Route{{Path: path}, {Path: path + "/"}}
-}
-
-// ShownURL is the callback URL without its scheme, as it is entered in the console. A * stands for every host.
-func ShownURL(endpoint *v1alpha1.WeChatEndpoint) string {
-	url := endpoint.Spec.URL
-	shown := cmp.Or(url.Host, "*")
-	if url.Port != 0 {
-		shown += ":" + strconv.Itoa(int(url.Port))
-	}
-	shown += url.Path
-	if url.Query != "" {
-		shown += "?" + url.Query
-	}
-	return shown
 }
 
 // Overlaps reports whether a request could be led to both.

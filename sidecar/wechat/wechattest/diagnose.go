@@ -55,16 +55,19 @@ func diagnoseReport(answer Answer) *Refusal {
 	return &Refusal{CodeApp, cause, remedy}
 }
 
-// DiagnoseURL says why the console, or WeChat's servers, would not take a URL; nil when they would.
-func DiagnoseURL(raw string) *Refusal {
-	target, err := parseURL(raw)
+// DiagnoseURL says why the console, or WeChat's servers, would not take the URL; nil when they would. WeCom calls any port.
+func (s *Sender) DiagnoseURL() *Refusal {
+	target, err := parseURL(s.URL)
 	if err != nil {
 		return diagnoseError(Answer{}, err)
 	}
 	number := port(target)
 	want := map[string]string{"http": "80", "https": "443"}[target.Scheme]
+	_, err = strconv.ParseUint(number, 10, 16)
 	switch {
-	case number != want:
+	case err != nil || number == "0":
+		return &Refusal{CodeURL, "the URL has port " + number + ", which does not exist", "correct the port, or leave it out"}
+	case number != want && !s.WeCom:
 		return &Refusal{CodePort, "the URL has port " + number + ", and WeChat calls http on port 80 and https on port 443 only",
 			"publish the URL on port " + want + " and leave the port out; " +
 				"to try a server that listens elsewhere, keep the URL as WeChat will have it and dial the server's own address"}

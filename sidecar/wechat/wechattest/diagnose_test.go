@@ -344,12 +344,24 @@ func TestDiagnoseURL(t *testing.T) {
 		"https://微信.example.com/":            {CodeURL, []string{"xn--"}},
 	} {
 		t.Run(raw, func(t *testing.T) {
-			refusal := DiagnoseURL(raw)
+			refusal := (&Sender{URL: raw}).DiagnoseURL()
 			want.check(t, refusal)
 			if refusal != nil && strings.Contains(refusal.String(), "secret") {
 				t.Errorf("quotes the URL: %v", refusal)
 			}
 		})
+	}
+}
+
+func TestWeComCallsAnyPort(t *testing.T) {
+	for raw, want := range map[string]want{
+		"https://wx.example.com:8443/wecom": {},
+		"http://wx.example.com:443/wecom":   {},
+		"http://wx.example.com:/wecom":      {},
+		"https://me@wx.example.com:8443/":   {CodeURL, []string{"user name"}},
+		"http://wx.example.com:99999/wecom": {CodeURL, nil},
+	} {
+		want.check(t, (&Sender{URL: raw, WeCom: true}).DiagnoseURL())
 	}
 }
 

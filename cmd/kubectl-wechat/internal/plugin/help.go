@@ -56,7 +56,7 @@ Scenarios, the default first:
   Shop                           order: the event of a new order
   WeCom                          text, bot (a text to an AI bot), suite-ticket
   OpenPlatform                   ticket, authorized, updateauthorized, unauthorized, text,
-                                 release-check: what 全网发布检测 sends to the URL whose path holds $APPID$
+                                 release-check: what 全网发布检测 sends to the URL that holds $APPID$
   Pay                            payment, signtest: WeChat Pay's own probe, a wrong signature that must be refused
 
 A payment is signed with an RSA key. WeChat Pay's own is nowhere but at WeChat Pay: make one with openssl genrsa

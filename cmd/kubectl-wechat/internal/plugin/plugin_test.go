@@ -270,6 +270,9 @@ func TestTheURLOfAnEndpoint(t *testing.T) {
 		"https://wx.example.com/weixin": demo(func(e *v1alpha1.WeChatEndpoint) {
 			e.Spec.URL.Ingress = &v1alpha1.IngressExposure{TLSSecretName: "tls"}
 		}),
+		"http://wx.example.com:8443/?id=5": demo(func(e *v1alpha1.WeChatEndpoint) {
+			e.Spec.URL.Path, e.Spec.URL.Query, e.Spec.URL.Port = "/", "id=5", 8443
+		}),
 		"https://said.example.com/by-the-operator": demo(func(e *v1alpha1.WeChatEndpoint) {
 			e.Status.URL = "https://said.example.com/by-the-operator"
 		}),

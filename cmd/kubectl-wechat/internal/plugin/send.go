@@ -27,7 +27,7 @@ func (p Plugin) send(ctx context.Context, o options) (int, error) {
 	}
 	r := report{p.Stdout, t.endpoint}
 	r.endpoint(t)
-	if refusal := wechattest.DiagnoseURL(t.sender.URL); refusal != nil {
+	if refusal := t.sender.DiagnoseURL(); refusal != nil {
 		r.line("note", "%s", refusal.Cause)
 	}
 	worst := StatusOK

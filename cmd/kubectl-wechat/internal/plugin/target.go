@@ -71,18 +71,18 @@ func (o options) nonce() string {
 	return config.TrialNoncePrefix + rand.Text()
 }
 
-// choosePath puts an id in place of the path's placeholder. The release check chooses its own.
+// choosePath puts an id in place of the URL's placeholder. The release check chooses its own.
 func (t *target) choosePath(o options) error {
 	if o.pathID != "" {
 		t.sender.URL = strings.NewReplacer(config.PlaceholderAppID, o.pathID, config.PlaceholderCorpID, o.pathID).Replace(t.sender.URL)
 	}
 	holds := strings.Contains(t.sender.URL, config.PlaceholderAppID) || strings.Contains(t.sender.URL, config.PlaceholderCorpID)
 	if !holds && o.scenario == scenarioReleaseCheck {
-		return errors.New("the release check writes to several accounts, whose AppID stands in the path: " +
-			"name the endpoint whose path holds $APPID$; the other URL, for tickets, is played by --scenario ticket")
+		return errors.New("the release check writes to several accounts, whose AppID stands in the URL: " +
+			"name the endpoint whose URL holds $APPID$; the other URL, for tickets, is played by --scenario ticket")
 	}
 	if holds && o.scenario != scenarioReleaseCheck {
-		return errors.New("the path holds a placeholder: pass the id that is to stand in its place with --path-id, or the whole URL with --url")
+		return errors.New("the URL holds a placeholder: pass the id that is to stand in its place with --path-id, or the whole URL with --url")
 	}
 	return nil
 }
@@ -162,8 +162,8 @@ func endpointURL(endpoint *v1alpha1.WeChatEndpoint) string {
 	case spec.Host == "":
 		return ""
 	case spec.Ingress != nil && spec.Ingress.TLSSecretName != "":
-		return "https://" + spec.Host + spec.Path
+		return "https://" + spec.Shown()
 	default:
-		return "http://" + spec.Host + spec.Path
+		return "http://" + spec.Shown()
 	}
 }

@@ -17,7 +17,7 @@ func (p Plugin) verify(ctx context.Context, o options) (int, error) {
 	}
 	r := report{p.Stdout, t.endpoint}
 	r.endpoint(t)
-	if refusal := wechattest.DiagnoseURL(t.sender.URL); refusal != nil {
+	if refusal := t.sender.DiagnoseURL(); refusal != nil {
 		return r.refused("", refusal), nil
 	}
 	if t.endpoint != nil && o.url == "" {

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -34,6 +35,8 @@ type kind struct {
 	sample  string
 	change  func(*v1alpha1.WeChatEndpointSpec)
 	below   string // of the path, with a placeholder
+	host    string // its own one, below that of the stage, of which it has all paths
+	query   string // that the app is called with
 	plays   wechattest.Sender
 	message func(content string) []byte
 	reply   string // what the app's reply holds before the content; empty where the platform has none
@@ -46,8 +49,18 @@ func kinds() map[string]kind {
 	mode := func(mode v1alpha1.MessageMode) func(*v1alpha1.WeChatEndpointSpec) {
 		return func(spec *v1alpha1.WeChatEndpointSpec) { spec.MessageMode = mode }
 	}
+	whole := func(url string) func(*v1alpha1.WeChatEndpointSpec) {
+		return func(spec *v1alpha1.WeChatEndpointSpec) {
+			spec.URL.Path, spec.URL.Query, _ = strings.Cut(url, "?")
+			spec.DomainFiles = []v1alpha1.DomainFile{{Name: "MP_verify_abc.txt", Content: "abc"}}
+		}
+	}
 	receivers := func(ids ...string) func(*v1alpha1.WeChatEndpointSpec) {
 		return func(spec *v1alpha1.WeChatEndpointSpec) { spec.ReceiverIDs, spec.DomainFiles = ids, nil }
+	}
+	at := func(url string, sender wechattest.Sender) wechattest.Sender {
+		sender.URL = url
+		return sender
 	}
 	const appID, corpID, suiteID, said = "wx5823bf96d3bd56c7", "wwddddccc7775555aaa", "ww4asffe9xxx4c0f4c", "you said: "
 	official := wechattest.Sender{EncodingAESKey: sampleKey, ReceiverID: appID}
@@ -73,6 +86,15 @@ func kinds() map[string]kind {
 		"wecom-suite-data": {
 			sample: "wecom", change: receivers("$CORPID$"), below: "/$CORPID$", plays: weCom("wwauthorizer", "/wwauthorizer"),
 			message: textMessage, reply: said,
+		},
+		"official-root": {sample: "officialaccount", host: "root", change: whole("/"), plays: at("/", wechattest.Sender{}), message: textMessage, reply: said},
+		"open-first-segment": {
+			sample: "openplatform", host: "first", change: whole("/$APPID$/callback"), message: textMessage, reply: said, noCheck: true,
+			plays: at("/wxauthorizer/callback", official),
+		},
+		"official-query": {
+			sample: "officialaccount", host: "query", change: whole("/api.php?id=5&appid=/$APPID$"), plays: at("/api.php?id=5&appid=/wx1&encrypt_type=AES", wechattest.Sender{}),
+			message: textMessage, reply: said, query: "id=5&appid=/wx1",
 		},
 		"open-tickets": {sample: "openplatform", plays: official, message: componentTicket, answer: wechat.Success, noCheck: true},
 		"open-authorizer": {
@@ -117,7 +139,7 @@ func TestEveryKindOfAccount(t *testing.T) {
 				s := shared.apply(t, name, k, 1)
 				s.playsAlong(t, k)
 				seen := s.mine(t)
-				if len(seen) != 1 || !strings.Contains(seen[0].Body, "sealed words") || strings.Contains(seen[0].Body, "Encrypt") {
+				if len(seen) != 1 || !strings.Contains(seen[0].Body, "sealed words") || strings.Contains(seen[0].Body, "Encrypt") || seen[0].Query != k.query {
 					t.Errorf("of one message that came three times at once, the app saw %+v", seen)
 				}
 				s.refusesForgeries(t, k)
@@ -150,13 +172,19 @@ func (s *stage) apply(t *testing.T, name string, k kind, replicas int32) *stage 
 	if k.change != nil {
 		k.change(&endpoint.Spec)
 	}
+	prefix := "/" + name
+	if k.host != "" {
+		own.host, prefix = k.host+"."+s.host, ""
+		endpoint.Spec.URL.Host = own.host
+	}
 	s.create(t, secret, endpoint)
 	own.plays = func() wechattest.Sender {
 		sender := k.plays
-		sender.URL = "/" + name + sender.URL
+		sender.URL = prefix + sender.URL
 		return sender
 	}
 	own.awaitReady(t)
+	own.hasDomainFiles(t, endpoint.Spec.DomainFiles)
 	if k.noCheck {
 		own.awaitRefusals(t)
 	} else {
@@ -189,6 +217,30 @@ func (s *stage) sample(t *testing.T, file, name string) (*stage, *corev1.Secret,
 	own := *s
 	own.name, own.path, own.token = name, "/"+name, secret.StringData[v1alpha1.KeyToken]
 	return &own, &secret, &endpoint
+}
+
+// hasDomainFiles wants the files of the endpoint on its host.
+func (s *stage) hasDomainFiles(t *testing.T, files []v1alpha1.DomainFile) {
+	t.Helper()
+	for _, file := range files {
+		eventually(t, patience, file.Name, func(ctx context.Context) error {
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+kube.ingressAddress+"/"+file.Name, http.NoBody)
+			if err != nil {
+				return err
+			}
+			request.Host = s.host
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				return err
+			}
+			defer response.Body.Close()
+			body, err := io.ReadAll(response.Body)
+			if response.StatusCode != http.StatusOK || string(body) != file.Content {
+				err = fmt.Errorf("answered with %d %q: %w", response.StatusCode, body, err)
+			}
+			return err
+		})
+	}
 }
 
 // awaitRefusals waits until the sidecar answers, where nothing can be asked of it but to refuse.

@@ -284,8 +284,8 @@ type diary struct {
 }
 
 type entry struct {
-	Path, MsgID, Type, Content, Body string
-	Headers                          map[string]string
+	Path, Query, MsgID, Type, Content, Body string
+	Headers                                 map[string]string
 }
 
 // diary asks the app by way of the API server: nothing else leads to it.

@@ -25,6 +25,7 @@ type diary struct {
 
 type entry struct {
 	Path    string `json:"path"`
+	Query   string `json:"query"`
 	MsgID   string `json:"msgID"`
 	Type    string `json:"type"`
 	Content string `json:"content"`
@@ -47,7 +48,7 @@ func (d *diary) add(r *http.Request, received message, body []byte) {
 	d.Count++
 	d.Distinct = len(d.deliveries)
 	d.Messages = append(d.Messages, entry{
-		Path: r.URL.Path, MsgID: received.MsgID, Type: received.MsgType, Content: received.Content, Headers: headers, Body: string(body),
+		Path: r.URL.Path, Query: r.URL.RawQuery, MsgID: received.MsgID, Type: received.MsgType, Content: received.Content, Headers: headers, Body: string(body),
 	})
 	if len(d.Messages) > maxEntries {
 		d.Messages = d.Messages[1:]

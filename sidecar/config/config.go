@@ -91,8 +91,8 @@ type Rule struct {
 	Backend *Backend `json:"backend,omitempty"`
 }
 
-// Match compares fields of the message at depth one, exactly. An empty field of a Match is not compared; a field that
-// stands twice in a message matches no rule.
+// Match compares fields of the message, exactly. An empty field of a Match is not compared; a field that stands twice in a
+// message matches no rule.
 type Match struct {
 	// MsgType is the message's MsgType (msgtype for WeCom's bots), such as text or event.
 	MsgType string `json:"msgType,omitempty"`

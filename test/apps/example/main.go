@@ -12,8 +12,8 @@
 // With --tls-dir it also serves all of that by HTTPS, on port 8443.
 //
 // It checks no signature and knows no token. The sidecar before it has verified whatever comes here, and the app's Service
-// is published by nothing else. A second check could not even be made: the sidecar does not pass the query on, in which
-// the signature was.
+// is published by nothing else. A second check could not even be made: the sidecar does not pass on the parameters in
+// which the signature was.
 package main
 
 import (

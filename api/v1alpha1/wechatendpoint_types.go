@@ -555,8 +555,8 @@ type ServiceReference struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.enforcement) || self.enforcement != 'InsecureAudit' || has(self.auditUntil)",message="verification.auditUntil is required with enforcement InsecureAudit: set a time within 14 days, such as 2026-01-31T12:00:00Z"
 // +kubebuilder:validation:XValidation:rule="!has(self.auditUntil) || has(self.enforcement) && self.enforcement == 'InsecureAudit'",message="verification.auditUntil is only used with enforcement InsecureAudit: remove it"
 type Verification struct {
-	// freshness is how far a callback's timestamp may be from now, before or after. From 30s to 25h. Left out, it is the
-	// default of the platform and the message mode.
+	// freshness is how far a callback's timestamp may be from now, before or after. From 30s to 25h. Left out, it is
+	// 5m, or 25h for encrypted messages that WeChat repeats for so long, such as those about money.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=16

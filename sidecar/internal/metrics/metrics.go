@@ -79,7 +79,7 @@ func New(g Gauges) *Metrics {
 		}),
 		Unreadable: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "wechat_sidecar_unreadable_total",
-			Help: "Verified messages of which nobody knows what kind they are: no rule matches them, and WeChat is told that they were taken only if the app takes them.",
+			Help: "Verified messages whose kind cannot be read to the end: no rule for an event or an InfoType matches them, and WeChat is told that they were taken only if the app takes them.",
 		}),
 	}
 	m.registry.MustRegister(m.Callbacks, m.Refused, m.Retries, m.Repeats, m.Unverified, m.Backend, m.LastVerified, m.LateFailures, m.Unreadable,

@@ -18,8 +18,9 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
-// maxAnswerSize bounds an answer with its head and the lengths of its chunks. Bytes.
-const maxAnswerSize = 1 << 20
+// maxAnswerSize bounds an answer with its head and the lengths of its chunks: more than a sidecar in the memory of its default limit
+// can seal of a bot's reply, whose images it holds. Bytes.
+const maxAnswerSize = 32 << 20
 
 // errNotHTTP: something answered, but not with HTTP.
 var errNotHTTP = errors.New("the answer is not HTTP")

@@ -213,9 +213,13 @@ func TestTencentsSampleReadsTheEnvelope(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			v := newVictim(t, kind, func(c *config.Config) { c.Backend.Payload = config.PayloadOriginal })
-			answer, err := v.sender.Post(t.Context(), []byte(v.message()))
+			message := strings.Replace(v.message(), "</xml>", "<AgentID>218</AgentID></xml>", 1)
+			answer, err := v.sender.Post(t.Context(), []byte(message))
 			must(t, answer, err)
 			body := v.app.taken()[0]
+			if v.sender.WeCom && !strings.Contains(body, "<AgentID><![CDATA[218]]></AgentID>") {
+				t.Errorf("AgentID is missing in %s", body)
+			}
 			for _, name := range []string{"Encrypt", "ToUserName"} {
 				_, after, _ := strings.Cut(body, "<"+name+"><![CDATA[")
 				if text, _, found := strings.Cut(after, "]]></"+name+">"); !found || text == "" {

@@ -24,13 +24,20 @@ const (
 	chart             = "charts/wechat-endpoint"
 	operatorNamespace = "wechatendpoint-system"
 	operatorName      = "wechatendpoint-operator"
-	url               = "http://wx.example.com/weixin"
+	host              = "http://wx.example.com"
 )
 
 // The tokens of the console, before and after the change. A real one is nobody's to read.
 const (
 	firstToken  = "DemoToken1"
 	secondToken = "DemoToken2"
+)
+
+// The second account, whose messages are encrypted.
+const (
+	clubToken = "DemoClubToken"
+	clubKey   = "DemoEncodingAESKey0000000000000000000000000"
+	clubAppID = "wx0000000000000002"
 )
 
 // The addresses of the local cluster: its node's inside its network, and the relay to it on this machine.
@@ -54,8 +61,8 @@ type demo struct {
 	imagePrefix   string
 	imageTag      string
 	build         string // of the binaries in the images
-	sender        wechattest.Sender
-	sent          []byte // the user's message
+	shop, club    account
+	sent          []byte // the user's message, before it was encrypted
 
 	number, passed, failed int
 }
@@ -66,10 +73,11 @@ func newDemo() (*demo, error) {
 		local:       cmp.Or(os.Getenv("CLUSTER"), "local") == "local",
 		imagePrefix: cmp.Or(os.Getenv("IMAGE_PREFIX"), "ghcr.io/wechatendpoint"),
 		imageTag:    cmp.Or(os.Getenv("IMAGE_TAG"), "dev"),
-		sender:      wechattest.Sender{URL: url, Token: firstToken, Address: os.Getenv("INGRESS_ADDRESS")},
+		shop:        account{"shop", wechattest.Sender{URL: host + "/weixin", Token: firstToken, Address: os.Getenv("INGRESS_ADDRESS")}},
+		club:        account{"club", wechattest.Sender{URL: host + "/club", Token: clubToken, EncodingAESKey: clubKey, ReceiverID: clubAppID}},
 	}
-	if d.local && d.sender.Address == "" {
-		d.sender.Address = nodeAddress
+	if d.local && d.shop.Address == "" {
+		d.shop.Address = nodeAddress
 	}
 	var problems []error
 	var err error
@@ -81,7 +89,7 @@ func newDemo() (*demo, error) {
 	}
 	d.build = buildOf("operator", "sidecar", "example-app")
 	d.values = strings.NewReplacer(
-		"${BUILD}", d.build,
+		"${BUILD}", d.build, "${CLUB_TOKEN}", clubToken, "${CLUB_KEY}", clubKey, "${CLUB_APP_ID}", clubAppID,
 		"${APP_IMAGE}", d.imagePrefix+"/example-app:"+d.imageTag,
 		"${INGRESS_CLASS}", cmp.Or(os.Getenv("INGRESS_CLASS"), "traefik"),
 	)

@@ -6,23 +6,25 @@ package main
 import (
 	"context"
 	"os"
+
+	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
 
 func (d *demo) kubectlGet(ctx context.Context) (string, error) {
 	// The operator asks the pods what they serve, which is a moment behind what they do.
-	if err := d.kubectlShow(ctx, "wait", "wxe/shop", "--for=condition=Ready", "--timeout="+patience.String()); err != nil {
+	if _, err := d.kubectlShow(ctx, "wait", "wxe", "--all", "--for=condition=Ready", "--timeout="+patience.String()); err != nil {
 		return "", err
 	}
-	if err := d.kubectlShow(ctx, "get", "wxe"); err != nil {
+	if _, err := d.kubectlShow(ctx, "get", "wxe"); err != nil {
 		return "", err
 	}
-	err := d.kubectlShow(ctx, "get", "deployment,service,ingress,pods", "-l", "wechatendpoint.io/endpoint=shop")
+	_, err := d.kubectlShow(ctx, "get", "deployment,service,ingress,pods", "-l", v1alpha1.LabelEndpoint+"=shop")
 	return "one line per URL; describe says the rest", err
 }
 
 // whatNext says what to try by hand, in lines that can be copied into a shell in the checkout.
 func (d *demo) whatNext() {
-	address := d.sender.Address
+	address := d.shop.Address
 	if d.local {
 		address = relayAddress
 	}
@@ -35,6 +37,8 @@ func (d *demo) whatNext() {
 	d.printf("  kubectl -n %s describe wxe shop\n", namespace)
 	d.printf("  kubectl wechat verify shop -n %s --address %s\n", namespace, address)
 	d.printf("  kubectl wechat send shop -n %s --address %s --text 再见\n", namespace, address)
+	d.printf("  kubectl wechat send club -n %s --address %s    # sealed and opened\n", namespace, address)
+	d.printf("  kubectl -n %s logs -l %s=shop    # each refusal, and why\n", namespace, v1alpha1.LabelEndpoint)
 	d.printf("  kubectl -n %s edit secret shop-wechat    # break it, and see: kubectl -n %s get wxe -o wide\n", namespace, namespace)
 	cluster := ""
 	if !d.local {

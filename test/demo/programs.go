@@ -32,11 +32,22 @@ func (d *demo) kubectlRun(ctx context.Context, arguments ...string) (string, err
 }
 
 // kubectlShow runs kubectl in the demo's namespace as a reader would, and shows what it says.
-func (d *demo) kubectlShow(ctx context.Context, arguments ...string) error {
-	d.show("$ kubectl -n %s %s", namespace, strings.Join(arguments, " "))
+func (d *demo) kubectlShow(ctx context.Context, arguments ...string) (string, error) {
+	d.show("$ kubectl -n %s %s", namespace, quoted(arguments))
 	said, err := d.kubectlRun(ctx, arguments...)
 	d.show("%s", said)
-	return err
+	return said, err
+}
+
+// quoted writes a command's words such that they can be copied into a shell.
+func quoted(words []string) string {
+	written := make([]string, len(words))
+	for i, word := range words {
+		if written[i] = word; strings.ContainsAny(word, ` "'\$*?[]{}<>&|;`) {
+			written[i] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(written, " ")
 }
 
 // apply shows manifests and applies them.

@@ -36,6 +36,7 @@ func (d *demo) begin(ctx context.Context) error {
 		}
 		if build != d.build {
 			d.printf("The programs were built anew since the last run: removing the namespace %s and starting over.\n", namespace)
+			defer d.stillAtIt()()
 			if _, err := call(ctx, "", d.kubectl, "delete", "namespace", namespace, "--wait", "--timeout", patience.String()); err != nil {
 				return err
 			}
@@ -84,7 +85,7 @@ func (d *demo) installOperator(ctx context.Context) (string, error) {
 	if d.build != "" {
 		arguments = append(arguments, "--set-string", `podAnnotations.wechatendpoint\.io/demo-build=`+d.build)
 	}
-	d.show("$ helm %s", strings.Join(arguments, " "))
+	d.show("$ helm %s", quoted(arguments))
 	if _, err := call(ctx, "", d.helm, arguments...); err != nil {
 		return "", err
 	}
@@ -97,7 +98,7 @@ func (d *demo) deployApp(ctx context.Context) (string, error) {
 		return "", err
 	}
 	_, err := d.kubectlRun(ctx, "rollout", "status", "deployment/shop-app", "--timeout", patience.String())
-	return "it runs, and nothing leads to it from outside", err
+	return "it runs", err
 }
 
 func (d *demo) applyEndpoint(ctx context.Context) (string, error) {
@@ -107,10 +108,28 @@ func (d *demo) applyEndpoint(ctx context.Context) (string, error) {
 	if err := d.apply(ctx, d.manifest("endpoint.yaml")); err != nil {
 		return "", err
 	}
+	return d.awaitReady(ctx, &d.shop)
+}
+
+func (d *demo) applySecondEndpoint(ctx context.Context) (string, error) {
+	if err := d.apply(ctx, d.manifest("club.yaml")); err != nil {
+		return "", err
+	}
+	ready, err := d.awaitReady(ctx, &d.club)
+	if err != nil {
+		return "", err
+	}
+	d.club.Address = d.shop.Address
+	_, err = d.awaitPublished(ctx, &d.club)
+	return ready, err
+}
+
+// awaitReady shows each condition that is waited for.
+func (d *demo) awaitReady(ctx context.Context, a *account) (string, error) {
 	var told string
 	var endpoint v1alpha1.WeChatEndpoint
 	err := until(ctx, func(ctx context.Context) error {
-		said, err := d.kubectlRun(ctx, "get", "wxe", "shop", "-o", "json")
+		said, err := d.kubectlRun(ctx, "get", "wxe", a.endpoint, "-o", "json")
 		if err != nil {
 			return err
 		}
@@ -155,23 +174,42 @@ func indexOf(conditions []metav1.Condition, name string) int {
 	return -1
 }
 
-// waitUntilPublished waits for the ingress controller, whose progress no condition can tell.
-func (d *demo) waitUntilPublished(ctx context.Context) (string, error) {
-	err := until(ctx, func(ctx context.Context) error {
-		if err := d.findAddress(ctx); err != nil {
+// firstAnswer shows the first request that comes through, which is signed as WeChat does it.
+func (d *demo) firstAnswer(ctx context.Context) (string, error) {
+	if err := until(ctx, d.findAddress); err != nil {
+		return "", err
+	}
+	tries, err := d.awaitPublished(ctx, &d.shop)
+	if err != nil {
+		return "", err
+	}
+	d.show("The signature is the SHA-1 of the token, the timestamp and the nonce, sorted and joined.")
+	return fmt.Sprintf("the answer is the echostr of the request, by way of %s; tries: %d", d.shop.Address, tries), nil
+}
+
+// awaitPublished waits for the ingress controller, whose progress no condition can tell, and shows the request that is answered
+// at last. It returns how often one was sent.
+func (d *demo) awaitPublished(ctx context.Context, a *account) (tries int, err error) {
+	err = until(ctx, func(ctx context.Context) error {
+		tries++
+		request, err := a.NewURLCheck()
+		if err != nil {
 			return err
 		}
-		if refusal := wechattest.Diagnose(d.sender.URLCheck(ctx)); refusal != nil {
+		answer, err := a.Send(ctx, request)
+		if refusal := wechattest.Diagnose(answer, err); refusal != nil {
 			return errors.New(refusal.String())
 		}
+		d.showRequest(request)
+		d.showAnswer(answer)
 		return nil
 	})
-	return "by way of " + d.sender.Address, err
+	return tries, err
 }
 
 // findAddress asks the Ingress where the ingress controller is, unless that is known.
 func (d *demo) findAddress(ctx context.Context) error {
-	if d.sender.Address != "" {
+	if d.shop.Address != "" {
 		return nil
 	}
 	address, err := d.kubectlRun(ctx, "get", "ingress", "shop-sidecar", "-o", "jsonpath={.status.loadBalancer.ingress[0]['ip','hostname']}")
@@ -181,6 +219,6 @@ func (d *demo) findAddress(ctx context.Context) error {
 	if address = strings.TrimSpace(address); address == "" {
 		return errors.New("the Ingress has no address in its status: set INGRESS_ADDRESS to the host:port of the ingress controller's plain HTTP")
 	}
-	d.sender.Address = address + ":80"
+	d.shop.Address = address + ":80"
 	return nil
 }

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // play tells the story from the installation on. Without its first part the second makes no sense.
@@ -17,17 +18,20 @@ func (d *demo) play(ctx context.Context) error {
 		{"The platform team installs the operator, once", d.installOperator},
 		{"The app team has an app, like any other in the cluster", d.deployApp},
 		{"It stores the token of the console in a Secret and applies a WeChatEndpoint", d.applyEndpoint},
-		{"The URL answers on port 80, through the Ingress", d.waitUntilPublished},
+		{"The URL answers on port 80, through the Ingress", d.firstAnswer},
 	}
 	callbacks := []step{
 		{"提交 is pressed in the console: WeChat checks the URL", d.urlCheck},
-		{"A user writes to the account", d.message},
-		{"What did the app get?", d.whatTheAppSaw},
+		{"A user writes to the account", of(&d.shop, d.message)},
+		{"What did the app get?", of(&d.shop, d.whatTheAppSaw)},
 		{"Somebody without the token sends a message", d.forgedSignature},
 		{"Somebody who read a query in a log sends another message with it", d.anotherBody},
 		{"Somebody sends a message of last hour", d.staleTimestamp},
-		{"Somebody looks for other paths of the app", d.unknownPath},
+		{"Somebody looks for other paths of the app", d.otherPath},
 		{"The token is changed, in the Secret and in the console", d.changeToken},
+		{"A second account encrypts its messages (安全模式)", d.applySecondEndpoint},
+		{"A user writes to that one", of(&d.club, d.message)},
+		{"What did the app get?", of(&d.club, d.whatTheAppSaw)},
 		{"What does kubectl say?", d.kubectlGet},
 	}
 	for _, s := range setup {
@@ -48,6 +52,11 @@ type step struct {
 	run   func(context.Context) (string, error)
 }
 
+// of is a scene of one account.
+func of(a *account, run func(context.Context, *account) (string, error)) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) { return run(ctx, a) }
+}
+
 // perform tells one step, and reports whether it passed.
 func (d *demo) perform(ctx context.Context, s step) bool {
 	if ctx.Err() != nil {
@@ -55,15 +64,38 @@ func (d *demo) perform(ctx context.Context, s step) bool {
 	}
 	d.number++
 	d.printf("\n%2d  %s\n", d.number, s.title)
+	began := time.Now()
+	stop := d.stillAtIt()
 	shown, err := s.run(ctx)
+	stop()
 	if err != nil {
 		d.failed++
 		d.printf("    FAIL  %v\n", err)
 		return false
 	}
 	d.passed++
-	d.printf("    PASS  %s\n", shown)
+	d.printf("    PASS  %s (%v)\n", shown, time.Since(began).Round(100*time.Millisecond))
 	return true
+}
+
+// signOfLife is how often a step says that it is under way. There is no spinner, on a terminal or elsewhere.
+const signOfLife = 15 * time.Second
+
+// stillAtIt says now and then that something is waited for, until the function that it returns is called.
+func (d *demo) stillAtIt() (stop func()) {
+	began, done := time.Now(), make(chan struct{})
+	ticker := time.NewTicker(signOfLife)
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case now := <-ticker.C:
+				d.show("… still at it, after %v", now.Sub(began).Round(time.Second))
+			}
+		}
+	}()
+	return func() { ticker.Stop(); close(done) }
 }
 
 var errFailed = errors.New("not everything passed; the operator's log: kubectl -n " + operatorNamespace + " logs deployment/" + operatorName)

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -88,7 +89,11 @@ func (v *vault) load(ctx context.Context) error {
 		return nil
 	}
 	var secret corev1.Secret
-	if err := v.reader.Get(ctx, v.secretKey(), &secret); err != nil {
+	err := v.reader.Get(ctx, v.secretKey(), &secret)
+	switch {
+	case apierrors.IsNotFound(err):
+		return errors.New("it does not exist: create it, or correct spec.credentials.secretName")
+	case err != nil:
 		return err
 	}
 	v.secret = &secret

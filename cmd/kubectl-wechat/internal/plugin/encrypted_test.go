@@ -69,7 +69,7 @@ func TestEncryptedEndpoints(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			address, connect := serve(t, decipher(t)), cluster(t, demo(account), credentials.DeepCopy())
-			run(t, connect, "", "verify", "demo", "--address", address).check(t, StatusOK, "ok: WeChat would accept this URL\n")
+			run(t, connect, "", "verify", "demo", "--address", address).check(t, StatusOK, "ok: WeChat would accept this URL, if the console holds the token and the EncodingAESKey of Secret shop/demo-token\n")
 			run(t, connect, "", "send", "demo", "--address", address).check(t, StatusOK, "sealed    yes", "reply     sealed words\n", "ok: WeChat would take this reply\n")
 		})
 	}

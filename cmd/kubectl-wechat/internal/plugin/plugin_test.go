@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -137,6 +138,7 @@ func demo(change ...func(*v1alpha1.WeChatEndpoint)) *v1alpha1.WeChatEndpoint {
 			MessageMode: v1alpha1.MessageModePlaintext,
 			Credentials: v1alpha1.CredentialsReference{SecretName: "demo-token"},
 			URL:         v1alpha1.CallbackURL{Host: "wx.example.com", Path: "/weixin"},
+			Backend:     v1alpha1.Backend{Service: v1alpha1.ServiceReference{Name: "app", Port: intstr.FromInt32(8080)}},
 		},
 		Status: v1alpha1.WeChatEndpointStatus{Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}}},
 	}
@@ -197,7 +199,7 @@ func TestVerifyAnEndpoint(t *testing.T) {
 	result := run(t, cluster(t, demo(), secret(token)), "", "verify", "demo", "--address", address)
 	result.check(t, StatusOK,
 		"endpoint  shop/demo\n", "sent      GET http://wx.example.com/weixin?signature=…&echostr=", "to        "+address+"\n",
-		"received  200 OK, text/plain, 19 bytes\n", "elapsed   ", "\nok: WeChat would accept this URL\n")
+		"received  200 OK, text/plain, 19 bytes\n", "elapsed   ", "\nok: WeChat would accept this URL, if the console holds the token of Secret shop/demo-token\n")
 	if strings.Contains(result.out, "note") || result.errout != "" {
 		t.Errorf("more is said than there is to say:\n%s%s", result.out, result.errout)
 	}
@@ -256,6 +258,28 @@ func TestVerifySpeaksOfTheEndpointsReadiness(t *testing.T) {
 			run(t, cluster(t, test.endpoint, secret(token)), "", "verify", "demo", "--address", serve(t, correct)).check(t, StatusOK, test.words)
 		})
 	}
+}
+
+// TestWhatNobodyServesLeadsToTheEndpointsURL: letters need not be compared where both URLs are known.
+func TestWhatNobodyServesLeadsToTheEndpointsURL(t *testing.T) {
+	address := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
+	for args, words := range map[string]string{
+		"verify demo --url http://wx.example.com/wechat":  "do: enter the endpoint's own URL in the console: " + wxURL + "\n",
+		"send demo --url http://wx.example.com/wechat":    "do: enter the endpoint's own URL in the console: " + wxURL + "\n",
+		"verify demo --url https://wx.example.com/weixin": "do: enter the endpoint's own URL in the console: " + wxURL + "\n",
+		"verify demo": "do: compare host and path",
+	} {
+		run(t, cluster(t, demo(), secret(token)), "", append(strings.Fields(args), "--address", address)...).check(t, StatusRefused, words)
+	}
+	unseen := demo(func(e *v1alpha1.WeChatEndpoint) { e.Status.Conditions = nil })
+	run(t, cluster(t, unseen, secret(token)), "", "verify", "demo", "--address", address).check(t, StatusRefused, "do: see whether the operator runs, and")
+	secure := httptest.NewTLSServer(http.NotFoundHandler()) // with a certificate for *.example.com
+	t.Cleanup(secure.Close)
+	named := demo(func(e *v1alpha1.WeChatEndpoint) {
+		e.Spec.URL.Host, e.Spec.URL.Ingress = "wx.example.org", &v1alpha1.IngressExposure{TLSSecretName: "wx-tls"}
+	})
+	run(t, cluster(t, named, secret(token)), "", "verify", "demo", "--address", secure.Listener.Addr().String()).
+		check(t, StatusRefused, "do: see whether Secret shop/wx-tls is there and holds a certificate for wx.example.org")
 }
 
 func TestVerifyNotesAPrivateAddress(t *testing.T) {
@@ -336,7 +360,7 @@ func TestTheTokenOfASecret(t *testing.T) {
 		objects []client.Object
 		words   string
 	}{
-		"no Secret":      {[]client.Object{demo()}, "reading the token from Secret shop/demo-token (--token-file reads it from elsewhere)"},
+		"no Secret":      {[]client.Object{demo()}, "reading the token from Secret shop/demo-token (--token-file reads it from elsewhere): it does not exist: create it, or correct spec.credentials.secretName"},
 		"no key":         {[]client.Object{demo(), empty}, "Secret shop/demo-token has no key token"},
 		"with a newline": {[]client.Object{demo(), secret(token + "\n")}, "the token in the key token of Secret shop/demo-token begins or ends with white space"},
 	} {

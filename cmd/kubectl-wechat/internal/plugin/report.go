@@ -4,6 +4,7 @@
 package plugin
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,6 +30,16 @@ type report struct {
 	out io.Writer
 	// about is the endpoint that was called; nil when only a URL was named.
 	about *v1alpha1.WeChatEndpoint
+	// called is the URL in place of the endpoint's own, empty where it is that.
+	called string
+}
+
+func newReport(out io.Writer, t target, o options) report {
+	r := report{out: out, about: t.endpoint}
+	if t.endpoint != nil && o.url != endpointURL(t.endpoint) {
+		r.called = o.url
+	}
+	return r
 }
 
 func (r report) line(label, format string, values ...any) {
@@ -40,43 +51,6 @@ func (r report) ok(what string) int {
 	return StatusOK
 }
 
-func (r report) refused(consequence string, refusal *wechattest.Refusal) int {
-	if refusal.Code == wechattest.CodeNotFound && r.about != nil && unpublished(r.about) != nil {
-		refusal = unpublished(r.about)
-	}
-	remedy := refusal.Remedy
-	switch refusal.Code {
-	case wechattest.CodeDNS, wechattest.CodePort: // whose remedy is to dial an address
-		remedy += " with --address HOST:PORT"
-	case wechattest.CodeForbidden, wechattest.CodeNotFound, wechattest.CodeServerError:
-		if r.about != nil {
-			remedy += fmt.Sprintf("; the sidecar's log has the reason of a refusal: kubectl -n %s logs -l %s=%s --since 1m", r.about.Namespace, v1alpha1.LabelEndpoint, r.about.Name)
-		}
-	default: // says all that there is to do
-	}
-	fmt.Fprintf(r.out, "refused: %s%s\ndo: %s\n", consequence, refusal.Cause, remedy)
-	return StatusRefused
-}
-
-// codeUnpublished says that the endpoint does not have its URL.
-const codeUnpublished wechattest.Code = "unpublished"
-
-// unpublished says why the endpoint does not have its URL, by the word of the operator; nil if it has, or if nothing is known.
-func unpublished(endpoint *v1alpha1.WeChatEndpoint) *wechattest.Refusal {
-	for _, condition := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionRouteProgrammed} {
-		found := meta.FindStatusCondition(endpoint.Status.Conditions, condition)
-		if found == nil || found.Status != metav1.ConditionFalse || found.Reason == v1alpha1.ReasonNotPublished || found.Reason == v1alpha1.ReasonPaused {
-			continue
-		}
-		return &wechattest.Refusal{
-			Code:   codeUnpublished,
-			Cause:  "the endpoint does not have this URL: " + found.Reason + ": " + printable(found.Message),
-			Remedy: fmt.Sprintf("see kubectl -n %s describe wechatendpoint %s; until it is published, another server answers this URL, or none", endpoint.Namespace, endpoint.Name),
-		}
-	}
-	return nil
-}
-
 // endpoint names the endpoint, and says what the operator waits for when it is not ready.
 func (r report) endpoint(t target) {
 	if t.endpoint == nil {
@@ -86,7 +60,7 @@ func (r report) endpoint(t target) {
 	ready := meta.FindStatusCondition(t.endpoint.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
 	case ready == nil:
-		r.line("note", "the endpoint has no condition Ready yet: is the operator running?")
+		r.line("note", "the endpoint has no condition Ready yet: %s", findOperator)
 	case ready.Status != metav1.ConditionTrue:
 		r.line("note", "the endpoint is not Ready: %s: %s", ready.Reason, printable(ready.Message))
 	case ready.ObservedGeneration < t.endpoint.Generation:
@@ -107,10 +81,26 @@ func (r report) exchange(t target, request *wechattest.Request, answer wechattes
 	}
 	r.line("elapsed", "%v", answer.Elapsed.Round(10*time.Microsecond))
 	if report, ok := answer.Report(); ok {
-		r.line("app", "%s", appLine(report))
+		r.app(report)
 	}
 	if t.sender.Address == "" && private(answer.Remote) {
 		r.line("note", "from here, the host leads to a private address, which WeChat cannot reach: it must have a public one")
+	}
+}
+
+// app says what the sidecar reports of the app, and which one that is where no rule chooses another.
+func (r report) app(report outcome.Report) {
+	called := report.Outcome != outcome.Probe && report.Outcome != outcome.URLCheck
+	if r.about == nil || len(r.about.Spec.Rules) > 0 || !called {
+		r.line("app", "%s", appLine(report))
+		return
+	}
+	backend := r.about.Spec.Backend
+	service := backend.Service
+	r.line("app", "POST %s at Service %s, port %s: %s", cmp.Or(backend.Path, r.about.Spec.URL.Path), service.Name, service.Port.String(), appLine(report))
+	if report.Outcome == outcome.Unavailable {
+		r.line("note", "whether the Service has pods: kubectl -n %s get endpointslices -l kubernetes.io/service-name=%s",
+			cmp.Or(service.Namespace, r.about.Namespace), service.Name)
 	}
 }
 
@@ -173,7 +163,7 @@ func (r report) reply(answer wechattest.Answer, reply wechattest.Reply) {
 	case (reply.Type == "text" || reply.Type == "stream") && reply.Content != "":
 		r.line("reply", "%s", printable(answer.Redact(reply.Content)))
 	case len(answer.Body) > 0:
-		r.line("reply", "%s", printable(answer.Redact(string(answer.Body))))
+		r.line("reply", "%s", printable(answer.Redact(strings.TrimSpace(string(answer.Body)))))
 	}
 }
 

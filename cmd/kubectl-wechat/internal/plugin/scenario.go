@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -41,6 +42,14 @@ type play struct {
 	text string // what the user writes, empty where nobody does
 	// consequence goes before the cause of a refusal.
 	consequence, ok string
+}
+
+// after is the consequence of an answer: who is told success in the app's place is shown nothing.
+func (p play) after(answer wechattest.Answer) string {
+	if report, ok := answer.Report(); ok && report.Outcome == outcome.Acknowledged && p.text != "" {
+		return "WeChat would show the user nothing: "
+	}
+	return p.consequence
 }
 
 // plays are the messages of the scenario that the options name.

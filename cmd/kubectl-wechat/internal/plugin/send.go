@@ -25,7 +25,7 @@ func (p Plugin) send(ctx context.Context, o options) (int, error) {
 			return 0, err
 		}
 	}
-	r := report{p.Stdout, t.endpoint}
+	r := newReport(p.Stdout, t, o)
 	r.endpoint(t)
 	if refusal := t.sender.DiagnoseURL(); refusal != nil {
 		r.line("note", "%s", refusal.Cause)
@@ -66,7 +66,7 @@ func (r report) play(ctx context.Context, t target, p play, request *wechattest.
 	reply, refusal := p.Judge(answer, err)
 	r.reply(answer, reply)
 	if refusal != nil {
-		return r.refused(p.consequence, refusal), nil
+		return r.refused(p.after(answer), refusal), nil
 	}
 	return r.ok(p.ok), nil
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -241,7 +242,7 @@ func TestSendCallsTheAppsFaultTheApps(t *testing.T) {
 		app   http.HandlerFunc
 		words []string
 	}{
-		"status 500":   {says(500, ""), []string{"app       bad reply\n", "the app answered with status 500", "do: see the app's log"}},
+		"status 500":   {says(500, ""), []string{"app       POST /weixin at Service app, port 8080: bad reply\n", "the app answered with status 500", "do: see the app's log"}},
 		"status 302":   {says(302, ""), []string{"the app answered with status 302"}},
 		"status 404":   {says(404, ""), []string{"the app answered with status 404", "backend.path"}},
 		"JSON for XML": {says(200, `{"code":0}`), []string{"the reply is JSON, and the message was XML", "do: answer in XML"}},
@@ -251,7 +252,7 @@ func TestSendCallsTheAppsFaultTheApps(t *testing.T) {
 		"too slow": {func(w http.ResponseWriter, _ *http.Request) {
 			time.Sleep(2500 * time.Millisecond)
 			_, _ = io.WriteString(w, "success")
-		}, []string{"app       too slow: it took 2.5", "the app did not answer until its deadline, and WeChat was told success in its place", "do: answer at once"}},
+		}, []string{"port 8080: too slow: it took 2.5", "refused: WeChat would show the user nothing: the app did not answer until its deadline, and WeChat was told success in its place", "do: answer at once"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -274,18 +275,21 @@ func TestARefusalLeadsToItsLog(t *testing.T) {
 	result := run(t, cluster(t, endpoint, encryptedSecret()), "", "send", "demo", "--address", address, "--receiver-id", "wx9")
 	result.check(t, StatusRefused, "it has another token or EncodingAESKey, or takes messages for others only", "receiverIDs", log)
 	result = run(t, cluster(t, endpoint, encryptedSecret()), "", "verify", "demo", "--address", address, "--token-file", file(t, "another"))
-	result.check(t, StatusRefused, "another token", log)
+	result.check(t, StatusRefused, "another token", "do: see the reason in the sidecar's log: "+log)
 }
 
 // TestWhatIsNotPublishedIsNotCalledGood, whoever answers at its URL, and letters are not the cause.
 func TestWhatIsNotPublishedIsNotCalledGood(t *testing.T) {
+	waiting := metav1.Condition{Type: v1alpha1.ConditionRouteProgrammed, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonWaiting}
 	for name, condition := range map[string]metav1.Condition{
+		"without its Secret":       {Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonSecretNotFound, Message: "CredentialsResolved: there is no Secret"},
 		"lost to another endpoint": {Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonURLConflict, Message: "team-b/shop holds wx.example.com/weixin"},
 		"without a route":          {Type: v1alpha1.ConditionRouteProgrammed, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonIngressClassNotFound, Message: "there is no IngressClass nginx"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			endpoint := demo(encrypted(v1alpha1.PlatformOfficialAccount, "Encrypted"), func(e *v1alpha1.WeChatEndpoint) {
-				e.Status.Conditions = append(e.Status.Conditions, condition)
+				e.Status.Conditions = []metav1.Condition{waiting}
+				meta.SetStatusCondition(&e.Status.Conditions, condition)
 			})
 			address := gateway(t, endpoint, config.Pair{Token: token, EncodingAESKey: aesKey}, echoing)
 			result := run(t, cluster(t, endpoint, encryptedSecret()), "", "verify", "demo", "--address", address)

@@ -5,6 +5,7 @@ package plugin
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
@@ -15,7 +16,7 @@ func (p Plugin) verify(ctx context.Context, o options) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	r := report{p.Stdout, t.endpoint}
+	r := newReport(p.Stdout, t, o)
 	r.endpoint(t)
 	if refusal := t.sender.DiagnoseURL(); refusal != nil {
 		return r.refused("", refusal), nil
@@ -37,5 +38,17 @@ func (p Plugin) verify(ctx context.Context, o options) (int, error) {
 	if refusal := wechattest.Diagnose(answer, err); refusal != nil {
 		return r.refused("", refusal), nil
 	}
-	return r.ok("WeChat would accept this URL"), nil
+	return r.ok("WeChat would accept this URL, if the console holds " + t.secrets(o)), nil
+}
+
+// secrets names what the check was made with. Nobody but the console knows what it holds.
+func (t target) secrets(o options) string {
+	what := "the token"
+	if t.account.encrypted() {
+		what += " and the EncodingAESKey"
+	}
+	if t.endpoint == nil || o.tokenFile+o.aesKeyFile != "" {
+		return what + " of the command line"
+	}
+	return fmt.Sprintf("%s of Secret %s/%s", what, t.endpoint.Namespace, t.endpoint.Spec.Credentials.SecretName)
 }

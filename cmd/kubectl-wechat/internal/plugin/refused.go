@@ -1,0 +1,90 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import (
+	"cmp"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+)
+
+// refused says what is wrong, and what leads to the end of it in one step.
+func (r report) refused(consequence string, refusal *wechattest.Refusal) int {
+	if refusal.Code == wechattest.CodeNotFound && r.about != nil && r.called == "" && unpublished(r.about) != nil {
+		refusal = unpublished(r.about)
+	}
+	fmt.Fprintf(r.out, "refused: %s%s\ndo: %s\n", consequence, refusal.Cause, r.remedy(refusal))
+	return StatusRefused
+}
+
+// remedy says more than the answer alone tells, by what is known of the endpoint.
+func (r report) remedy(refusal *wechattest.Refusal) string {
+	switch {
+	case refusal.Code == wechattest.CodeDNS, refusal.Code == wechattest.CodePort: // whose remedy is to dial an address
+		return refusal.Remedy + " with --address HOST:PORT"
+	case r.about == nil:
+		return refusal.Remedy
+	}
+	log := fmt.Sprintf("kubectl -n %s logs -l %s=%s --since 1m", r.about.Namespace, v1alpha1.LabelEndpoint, r.about.Name)
+	switch refusal.Code {
+	case wechattest.CodeForbidden:
+		return "see the reason in the sidecar's log: " + log + "; without the right to read it, " + refusal.Remedy
+	case wechattest.CodeNotFound, wechattest.CodeTLSName, wechattest.CodeTLSAuthority, wechattest.CodeTLSNotSpoken:
+		return r.elsewhere(refusal)
+	case wechattest.CodeServerError:
+		return refusal.Remedy + "; the sidecar's log: " + log
+	default:
+		return refusal.Remedy
+	}
+}
+
+// elsewhere is the remedy where nobody serves this URL, or none with its certificate.
+func (r report) elsewhere(refusal *wechattest.Refusal) string {
+	ingress, own := r.about.Spec.URL.Ingress, endpointURL(r.about)
+	switch {
+	case r.called != "" && own != "":
+		return "enter the endpoint's own URL in the console: " + own
+	case refusal.Code == wechattest.CodeTLSName && ingress != nil && ingress.TLSSecretName != "":
+		return fmt.Sprintf("see whether Secret %s/%s is there and holds a certificate for %s: the ingress controller serves its own for want of it",
+			r.about.Namespace, ingress.TLSSecretName, r.about.Spec.URL.Host)
+	case meta.FindStatusCondition(r.about.Status.Conditions, v1alpha1.ConditionReady) == nil:
+		return findOperator
+	default:
+		return refusal.Remedy
+	}
+}
+
+// findOperator is the remedy where nobody has looked at an endpoint.
+const findOperator = "see whether the operator runs, and whether its chart's value watchNamespaces leaves this namespace out: " +
+	"kubectl get deployments -A -l app.kubernetes.io/name=wechatendpoint-operator"
+
+// codeUnpublished says that the endpoint does not have its URL.
+const codeUnpublished wechattest.Code = "unpublished"
+
+// unpublished says why the endpoint does not have its URL, by the word of the operator; nil if it has, or if nothing is known.
+func unpublished(endpoint *v1alpha1.WeChatEndpoint) *wechattest.Refusal {
+	find := func(name string) metav1.Condition {
+		return *cmp.Or(meta.FindStatusCondition(endpoint.Status.Conditions, name), &metav1.Condition{})
+	}
+	why := find(v1alpha1.ConditionAccepted)
+	if why.Status != metav1.ConditionFalse {
+		why = find(v1alpha1.ConditionRouteProgrammed)
+	}
+	if why.Status == metav1.ConditionUnknown {
+		why = find(v1alpha1.ConditionReady) // it names what the route waits for
+	}
+	if why.Status != metav1.ConditionFalse || why.Reason == v1alpha1.ReasonNotPublished || why.Reason == v1alpha1.ReasonPaused {
+		return nil
+	}
+	return &wechattest.Refusal{
+		Code:   codeUnpublished,
+		Cause:  "the endpoint does not have this URL: " + why.Reason + ": " + printable(why.Message),
+		Remedy: fmt.Sprintf("see kubectl -n %s describe wechatendpoint %s; until it is published, another server answers this URL, or none", endpoint.Namespace, endpoint.Name),
+	}
+}

@@ -256,6 +256,10 @@ func TestEveryReason(t *testing.T) {
 			asked(app("", "app", intstr.FromString("wep"))),
 			v1alpha1.ConditionBackendResolved, no, v1alpha1.ReasonPortNotFound, "set backend.service.port to one of 8080 (web), 9000 (admin)",
 		},
+		"a port number in quotes": {
+			asked(func(e *endpoint) { e.Spec.Backend.Service.Port = intstr.FromString("8080") }),
+			v1alpha1.ConditionBackendResolved, no, v1alpha1.ReasonPortNotFound, "Service app has no TCP port of the name 8080: write a port's number without quotes, and set backend.service.port to one of 8080",
+		},
 
 		"pods that serve": {
 			serving(nothing),

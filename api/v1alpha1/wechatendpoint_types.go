@@ -483,6 +483,7 @@ type Rule struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.msgType) || has(self.event) || has(self.infoType)",message="rules: match must name at least one of msgType, event and infoType"
 // +kubebuilder:validation:XValidation:rule="!has(self.infoType) || !has(self.msgType) && !has(self.event)",message="rules: match.infoType beside msgType or event matches nothing: no message has both. Make two rules"
+// +kubebuilder:validation:XValidation:rule="!has(self.msgType) || self.msgType == self.msgType.lowerAscii()",message="rules: match.msgType matches nothing with a capital letter: WeChat writes it like text"
 // +kubebuilder:validation:XValidation:rule="!has(self.event) || !has(self.msgType) || self.msgType == 'event'",message="rules: match.event matches only where MsgType is event: set match.msgType to event, or remove it"
 type RuleMatch struct {
 	// msgType is the message's MsgType (msgtype for WeCom's bots), such as text or event.
@@ -546,7 +547,7 @@ type ServiceReference struct {
 	// +required
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=15
-	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 && self <= 65535 : string(self).matches('^([0-9]+-?)*[a-z]([-a-z0-9]*[a-z0-9])?$')",message="backend.service.port must be a number from 1 to 65535, written without quotes, or the name of a port of the Service: lower-case letters, digits and -"
+	// +kubebuilder:validation:Pattern=`^[a-z0-9-]+$`
 	Port intstr.IntOrString `json:"port,omitempty,omitzero"` //nolint:kubeapilinter // its zero value, port 0, is refused: no pointer is needed to tell it from a missing one
 }
 

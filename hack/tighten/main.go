@@ -1,8 +1,8 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command tighten lets a CustomResourceDefinition take no quantity and no time that the Go type cannot hold. What controller-gen
-// writes for these types is looser: see package decode.
+// Command tighten lets a CustomResourceDefinition take no quantity and no time that the Go type cannot hold, and no port that does not
+// exist. What controller-gen writes for these types is looser: see package decode.
 //
 // For quantities a pattern does it, and not CEL's isQuantity: the API server would parse what takes it minutes to parse. Times have a
 // rule too: without one the API server takes an empty list for a text that has a format.
@@ -20,6 +20,10 @@ import (
 
 // generatedQuantity is the pattern of controller-gen, whose exponent may have a point.
 const generatedQuantity = `^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$`
+
+// portName is the pattern of backend.service.port, which may be a number too. controller-gen knows no bounds of such a number, and a rule of
+// it costs more than the oldest API server allows.
+const portName = `^[a-z0-9-]+$`
 
 var timeRule = map[string]any{
 	"rule":    fmt.Sprintf("self >= timestamp('%d-01-01T00:00:00Z') && self < timestamp('%d-01-01T00:00:00Z')", decode.FirstYear, decode.EndYear),
@@ -44,9 +48,12 @@ func tighten(file string) error {
 	if err := yaml.Unmarshal(text, &definition); err != nil {
 		return fmt.Errorf("reading YAML: %w", err)
 	}
-	quantities, times := tightenBelow(definition)
-	if quantities == 0 || times == 0 {
-		return fmt.Errorf("%d quantities and %d times were found: does controller-gen write them in another way now", quantities, times)
+	found := map[string]int{}
+	tightenBelow(definition, found)
+	for _, kind := range []string{quantities, times, ports} {
+		if found[kind] == 0 {
+			return fmt.Errorf("no %s were found: does controller-gen write them in another way now", kind)
+		}
 	}
 	out, err := yaml.Marshal(definition)
 	if err != nil {
@@ -55,27 +62,30 @@ func tighten(file string) error {
 	return os.WriteFile(file, bytes.Join([][]byte{[]byte("---\n"), out}, nil), 0o600)
 }
 
-// tightenBelow changes every schema below a node, and counts the quantities and the times.
-func tightenBelow(node any) (quantities, times int) {
+// The kinds of values.
+const quantities, times, ports = "quantities", "times", "ports"
+
+// tightenBelow changes every schema below a node, and counts those of each kind.
+func tightenBelow(node any, found map[string]int) {
 	switch node := node.(type) {
 	case map[string]any:
-		if node["pattern"] == generatedQuantity {
+		switch {
+		case node["pattern"] == generatedQuantity:
 			node["pattern"] = decode.QuantityPattern
-			quantities++
-		}
-		if node["type"] == "string" && node["format"] == "date-time" {
+			found[quantities]++
+		case node["type"] == "string" && node["format"] == "date-time":
 			node["pattern"], node["x-kubernetes-validations"] = decode.TimePattern, []any{timeRule}
-			times++
+			found[times]++
+		case node["pattern"] == portName:
+			node["minimum"], node["maximum"] = 1, 65535
+			found[ports]++
 		}
 		for _, below := range node {
-			q, t := tightenBelow(below)
-			quantities, times = quantities+q, times+t
+			tightenBelow(below, found)
 		}
 	case []any:
 		for _, below := range node {
-			q, t := tightenBelow(below)
-			quantities, times = quantities+q, times+t
+			tightenBelow(below, found)
 		}
 	}
-	return quantities, times
 }

@@ -68,7 +68,7 @@ var ofCall = map[Cause][2]string{
 
 // ofAnswer has # for the Number.
 var ofAnswer = map[Cause][2]string{
-	Status:     {"the app answered with status #, and WeChat takes 200 only", "see the app's log, and backend.path for the path that it is called with"},
+	Status:     {"the app answered with status #, and WeChat takes 200 only", ""}, // whose remedy is that of the status
 	Compressed: {"the app's reply is compressed, which WeChat does not read", "turn compression off for this path"},
 	CutOff:     {"the app's reply broke off, or is not HTTP", "see the app's log"},
 	NoRoom:     {"the sidecar had no memory for a reply of that size", "raise the limit in sidecar.resources, or let the app answer with less"},
@@ -81,10 +81,23 @@ func (f Failure) explain() (cause, remedy string, called bool) {
 		return text[0], text[1], true
 	}
 	if text, ok := ofAnswer[f.Cause]; ok {
+		if f.Cause == Status {
+			text[1] = remedyOfStatus(f.Number)
+		}
 		return strings.Replace(text[0], "#", strconv.FormatInt(f.Number, 10), 1), text[1], false
 	}
 	cause, remedy = wechat.ReplyFault(f.Cause).Explain()
 	return cause, remedy, false
+}
+
+func remedyOfStatus(status int64) string {
+	switch {
+	case status/100 == 3:
+		return "set backend.path to the path that answers by itself: what redirects is a login, or a slash at the end that is missing or too much"
+	case status == 404 || status == 405:
+		return "set backend.path to the path of the app that takes POST"
+	}
+	return "see the app's log"
 }
 
 // Error is the cause alone.

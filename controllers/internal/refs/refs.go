@@ -74,6 +74,10 @@ func BackendAddress(ctx context.Context, reader client.Reader, grants Grants, na
 		return "", Waitf(v1alpha1.ReasonServiceNotAllowed, "Service %s is a sidecar's own: name the Service of the app in %s.service.name", reference.Name, field)
 	}
 	port, ok := findPort(service.Spec.Ports, reference.Port)
+	if _, err := strconv.Atoi(reference.Port.StrVal); !ok && err == nil {
+		return "", Waitf(v1alpha1.ReasonPortNotFound, "Service %s has no TCP port of the name %s: write a port's number without quotes, and set %s.service.port to one of %s",
+			reference.Name, reference.Port.StrVal, field, describePorts(service.Spec.Ports))
+	}
 	if !ok {
 		return "", Waitf(v1alpha1.ReasonPortNotFound, "Service %s has no TCP port %s: set %s.service.port to one of %s",
 			reference.Name, reference.Port.String(), field, describePorts(service.Spec.Ports))

@@ -180,17 +180,21 @@ func (w *wire) safe() bool {
 // attempts calls the app until it took the message or the deadline is too near for another try.
 func (c *Client) attempts(ctx context.Context, call Call, w *wire) Answer {
 	pause := firstPause
+	unavailable := outcome.Failure{Cause: outcome.Late} // where the first attempt is given up
 	for retries := 0; ; retries++ {
 		w.retries.Store(int64(retries))
 		answer, err := c.attempt(ctx, call, w)
 		answer.Retries = retries
+		if failure := failureOf(err); err != nil && failure.Cause != outcome.Ended {
+			unavailable = failure
+		}
 		switch {
 		case err == nil:
 			return answer
 		case !w.safe():
 			return Answer{Outcome: outcome.BadReply, Retries: retries, Failure: failureOf(err)}
 		case ctx.Err() != nil || time.Until(call.Deadline) < pause:
-			return Answer{Outcome: outcome.Unavailable, Retries: retries, Failure: failureOf(err)}
+			return Answer{Outcome: outcome.Unavailable, Retries: retries, Failure: unavailable}
 		case w.reused.Load():
 			continue // with a fresh connection, or another of those that are left
 		}

@@ -95,14 +95,14 @@ var ids = map[v1alpha1.Platform]struct {
 	v1alpha1.PlatformOfficialAccount: {appIDPattern, appIDWords},
 	v1alpha1.PlatformMiniProgram:     {appIDPattern, appIDWords},
 	v1alpha1.PlatformShop:            {appIDPattern, appIDWords},
-	v1alpha1.PlatformOpenPlatform:    {appIDPattern, "the third-party platform's own " + appIDWords},
-	v1alpha1.PlatformWeCom:           {regexp.MustCompile(`^w[wx][0-9A-Za-z_-]{16}$`), "CorpID (企业ID): ww or wx, and 16 letters and digits"},
-	v1alpha1.PlatformPay:             {regexp.MustCompile(`^[0-9]{8,10}$`), "merchant id (商户号): 8 to 10 digits"},
+	v1alpha1.PlatformOpenPlatform:    {appIDPattern, "the third-party platform's own: " + appIDWords},
+	v1alpha1.PlatformWeCom:           {regexp.MustCompile(`^w[wx][0-9A-Za-z_-]{16}$`), "a CorpID (企业ID: ww or wx, and 16 letters and digits)"},
+	v1alpha1.PlatformPay:             {regexp.MustCompile(`^[0-9]{8,10}$`), "a merchant id (商户号: 8 to 10 digits)"},
 }
 
 var appIDPattern = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
 
-const appIDWords = "AppID: wx, and 16 digits and letters from a to f"
+const appIDWords = "an AppID (wx, and 16 digits and letters from a to f)"
 
 // doubtAppID says that an id does not look like one of the platform's. It is no reason to refuse it: nobody documents what they look
 // like. But with another account's id everything is well, and every encrypted message is refused.
@@ -111,7 +111,7 @@ func doubtAppID(spec v1alpha1.WeChatEndpointSpec) string {
 	if !known || id.pattern.MatchString(spec.AppID) {
 		return ""
 	}
-	return fmt.Sprintf("; but appID %s does not look like a %s. Compare it with the console: encrypted messages for another id are refused", spec.AppID, id.words)
+	return fmt.Sprintf("; but appID %s does not look like %s. Compare it with the console: encrypted messages for another id are refused", spec.AppID, id.words)
 }
 
 // waitForOthers marks what cannot be known before there is anything that runs, but for what was refused on the way there.

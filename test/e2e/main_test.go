@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
@@ -40,7 +41,7 @@ func run(m *testing.M) (int, error) {
 	if kube, err = connect(); err != nil {
 		return 0, err
 	}
-	if err := kube.refuseForeignInstallation(ctx); err != nil {
+	if err := kube.makeRoom(ctx); err != nil {
 		return 0, err
 	}
 	if err := kube.install(ctx); err != nil {
@@ -65,10 +66,19 @@ func cleanUp() error {
 	return errors.Join(kube.uninstall(ctx), kube.deleteDefinition(ctx))
 }
 
-// refuseForeignInstallation keeps the tests from replacing somebody's operator. The local cluster is nobody's.
-func (c *cluster) refuseForeignInstallation(ctx context.Context) error {
+// makeRoom keeps the tests from replacing somebody's operator. The local cluster is nobody's, and there what the demo has left is removed:
+// its endpoints would have a part in the rollouts of the tests.
+func (c *cluster) makeRoom(ctx context.Context) error {
 	if c.local {
-		return nil
+		var endpoints v1alpha1.WeChatEndpointList
+		err := c.List(ctx, &endpoints)
+		if meta.IsNoMatchError(err) {
+			return nil
+		}
+		for i := range endpoints.Items {
+			err = errors.Join(err, client.IgnoreNotFound(c.Delete(ctx, &endpoints.Items[i])))
+		}
+		return err
 	}
 	if _, err := call(ctx, c.helm, "status", release, "--namespace", operatorNamespace); err == nil {
 		return errors.New("this cluster has an operator already, which the tests would replace and remove: use another cluster")

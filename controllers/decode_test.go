@@ -281,11 +281,11 @@ func complete(field string) map[string]any {
 	text := `{"apiVersion": "wechatendpoint.io/v1alpha1", "kind": "WeChatEndpoint", "metadata": {"name": "another"}, "spec": {
 		"platform": "OfficialAccount", "appID": "wx1", "messageMode": "Encrypted", "receiverIDs": ["wx1"],
 		"credentials": {"secretName": "shop-wechat", "overlap": "1h", "revokeBefore": 1},
-		"url": {"host": "wx.example.com", "path": "/weixin", "scheme": "https", "exposure": "Ingress",
+		"url": {"host": "wx.example.com", "path": "/weixin", "query": "id=5", "scheme": "https", "exposure": "Ingress",
 			"ingress": {"className": "any", "tlsSecretName": "tls", "annotations": {"cpu": "a"}}},
 		"backend": {"service": {"name": "app", "namespace": "team-b", "port": "web"}, "path": "/a", "deadline": "1s", "payload": "Original", "onDeadline": "Fail",
 			"tls": {"caBundle": "-----BEGIN CERTIFICATE-----", "serverName": "app.example.com"}},
-		"rules": [{"match": {"msgType": "a", "event": "b", "infoType": "c"}, "action": "Forward", "backend": {
+		"rules": [{"match": {"msgType": "event", "event": "b"}, "action": "Forward", "backend": {
 			"service": {"name": "app", "namespace": "team-b", "port": "web"}, "path": "/a", "deadline": "1s", "payload": "Original", "onDeadline": "Fail",
 			"tls": {"caBundle": "-----BEGIN CERTIFICATE-----", "serverName": "app.example.com"}}}],
 		"domainFiles": [{"name": "MP_verify_a.txt", "content": "a"}],
@@ -301,6 +301,11 @@ func complete(field string) map[string]any {
 	if strings.HasPrefix(field, "spec.url.httpRoute") {
 		text = strings.Replace(text, `"exposure": "Ingress"`, `"exposure": "HTTPRoute"`, 1)
 		text = strings.Replace(text, `"ingress": {"className": "any", "tlsSecretName": "tls", "annotations": {"cpu": "a"}}`, `"httpRoute": {"parentRefs": [{"name": "edge"}]}`, 1)
+	}
+	if field == "spec.url.port" || strings.HasSuffix(field, ".infoType") { // what only WeCom has
+		text = strings.Replace(text, "OfficialAccount", "WeCom", 1)
+		text = strings.Replace(text, `"msgType": "event", "event": "b"`, `"infoType": "c"`, 1)
+		text = strings.Replace(text, `"scheme": "https"`, `"port": 8443, "scheme": "https"`, 1)
 	}
 	if err := json.Unmarshal([]byte(text), &endpoint); err != nil {
 		panic(err) // a constant

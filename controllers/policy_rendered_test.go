@@ -573,7 +573,8 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 		"the host above a key":                 {made(minimal, "Ingress"), host("example.com"), another},
 		"a host that is given to nobody":       {made(minimal, "Ingress"), host("example.org"), another},
 		"a host that ends like a key":          {made(minimal, "Ingress"), host("a.notexample.com"), another},
-		"every path of it":                     {made(minimal, "Ingress"), path("/"), "spec.rules.0.http"},
+		"the root of it":                       {made(minimal, "Ingress"), path("/"), ""}, // whether the endpoint asks for it, the other policy knows
+		"a path that no endpoint can ask for":  {made(minimal, "Ingress"), path("/a$1"), "spec.rules.0.http"},
 		"every host":                           {made(minimal, "Ingress"), host(""), another},
 		"a route for a host of this one":       {made(http, "HTTPRoute"), host("wx.example.com"), ""},
 		"a route for a host of another":        {made(http, "HTTPRoute"), host("a.example.com"), another},

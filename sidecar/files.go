@@ -3,24 +3,18 @@
 
 package sidecar
 
-import (
-	"net/http"
+import "github.com/wechatendpoint/wechatendpoint/sidecar/config"
 
-	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
-)
-
-// serveFile answers a request for a domain file, by which a console sees who owns the host. It reports whether it was one.
-func (c *callback) serveFile() bool {
+// findFile returns the domain file that a request asks for, by which a console sees who owns the host. It reports whether it was one.
+func (c *callback) findFile() (found config.DomainFile, ok bool) {
 	files := c.served.config.DomainFiles
-	if len(files) == 0 || c.r.Method != http.MethodGet && c.r.Method != http.MethodHead || !c.served.gate.ServesHost(c.r.Host) {
-		return false
+	if len(files) == 0 || c.request.Method != "GET" && c.request.Method != "HEAD" || !c.served.gate.ServesHost(c.request.Host) {
+		return found, false
 	}
 	for _, file := range files {
-		if c.r.URL.EscapedPath() == "/"+file.Name {
-			door.Received(c.r.Context())
-			c.answer(http.StatusOK, plainText, []byte(file.Content))
-			return true
+		if c.request.Path == "/"+file.Name {
+			return file, true
 		}
 	}
-	return false
+	return found, false
 }

@@ -14,10 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,10 +63,11 @@ type Sidecar struct {
 	bodies     *memory.Budget // of all others, and of replies
 	calls      sync.WaitGroup
 	draining   atomic.Bool
-	refusals   *rate.Limiter    // in the log
-	complaints *rate.Limiter    // likewise, about the app
-	now        func() time.Time // the clock that timestamps are compared with
-	random     io.Reader        // of the bytes before a sealed reply
+	refusals   *rate.Limiter // in the log
+	complaints *rate.Limiter // likewise, about the app
+	random     io.Reader     // of the bytes before a sealed reply
+	// clock is the time that the timestamps of a request are compared with which arrived then. In tests it stands still.
+	clock func(arrived time.Time) time.Time
 }
 
 // served is one generation of configuration, taken as a whole by each request.
@@ -89,7 +88,7 @@ func New(o Options) *Sidecar {
 		signatures: memory.NewUses(b.uses),
 		repeats:    memory.NewRepeats[*backend.Delivery](b.repeats),
 		backend:    backend.New(b.calls, bodies),
-		now:        time.Now,
+		clock:      func(arrived time.Time) time.Time { return arrived },
 		random:     rand.Reader,
 		strangers:  memory.NewBudget(b.strangers),
 		bodies:     bodies,
@@ -124,7 +123,7 @@ func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 
 	opsServer := newServer(s.opsHandler(), opsDoor)
 	opsServer.IdleTimeout = opsIdleTimeout
-	publicServer := newServer(http.HandlerFunc(s.serveCallback), s.bounds.door())
+	publicServer := newServer(s.callbackHandler(), s.bounds.door())
 	publicDoor := door.Listen(public, s.bounds.door())
 	s.public.Store(publicDoor)
 	failed := make(chan error, 2)
@@ -137,22 +136,7 @@ func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 		publicServer.Close()
 		return fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
-		return s.drain(publicServer)
-	}
-}
-
-// newServer returns a server for one of the doors. What net/http would log is not: it quotes what clients sent.
-func newServer(handler http.Handler, bounds door.Bounds) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: bounds.HeadTime,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    bounds.HeadSize,
-		ErrorLog:          log.New(io.Discard, "", 0),
-		// net/http would answer OPTIONS * by itself.
-		DisableGeneralOptionsHandler: true,
+		return s.drain(publicServer.Shutdown)
 	}
 }
 
@@ -168,14 +152,14 @@ func (s *Sidecar) door() *door.Listener {
 func (s *Sidecar) crowded() bool { return s.door().Crowded() }
 
 // drain ends the public server without losing a callback.
-func (s *Sidecar) drain(public *http.Server) error {
+func (s *Sidecar) drain(shutdown func(context.Context) error) error {
 	s.options.Log.Info("draining", "delay", s.options.DrainDelay)
 	s.draining.Store(true)
 	time.Sleep(s.options.DrainDelay)
 
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.Grace)
 	defer cancel()
-	if err := public.Shutdown(ctx); err != nil {
+	if err := shutdown(ctx); err != nil {
 		return fmt.Errorf("finishing callbacks: %w", err)
 	}
 	finished := make(chan struct{})

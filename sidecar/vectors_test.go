@@ -93,7 +93,7 @@ func serveFrozen(t *testing.T, c config.Config, pairs []config.Pair, now time.Ti
 	t.Helper()
 	c.Endpoint, c.Generation = "team-a/shop", "g-1"
 	s := New(Options{ConfigDir: t.TempDir(), Grace: time.Second, Log: slog.New(slog.DiscardHandler)})
-	s.now = func() time.Time { return now }
+	s.clock = func(time.Time) time.Time { return now }
 	if random != "" {
 		s.random = strings.NewReader(random)
 	}

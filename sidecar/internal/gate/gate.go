@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -60,13 +61,18 @@ type Request struct {
 	RawQuery string // as sent, without the question mark
 	// Header is asked by the canonical names of Pay's headers only.
 	Header map[string][]string
+	// Stream is the body as it comes, and Length what was announced of it, -1 for nothing. Both are for who makes Body of them.
+	Stream io.Reader
+	Length int64
 	// Body returns the whole body. It is called as late as the protocol allows: in plaintext mode, once the query is
 	// verified; where the signature covers the body, once everything else is well-formed. Its error is returned by Check
 	// as it is.
 	Body func() ([]byte, error)
+	// Arrived is when the head was whole. It is the one reading of the clock for a request: deadlines count from it too.
+	Arrived time.Time
 }
 
-// Message is a verified callback.
+// Message is a verified callback, or an Unverified one.
 type Message struct {
 	// Query is what was verified.
 	Query wechat.Query
@@ -89,9 +95,11 @@ type Message struct {
 	// StaleAt is when the timestamp will be too old to be accepted again.
 	StaleAt time.Time
 
-	// Bind says that the use of Query.Signature must be bound to its first one, which only a store of used ones can see: it does
-	// not cover the body.
+	// Bind says that the use of Query.Signature must be bound to its first one, which Admit does: it does not cover the body.
 	Bind bool
+	// Unverified is why a message would have been refused that goes on in an audit; nil for every other. All that is known of it then
+	// is its Body.
+	Unverified *wechat.Refusal
 
 	pair         *pair
 	sealed       bool   // it came encrypted, and so goes its reply
@@ -127,6 +135,18 @@ func (m *Message) Forget() { m.encrypt, m.original = nil, nil }
 // holds the token can sign one, and WeChat uses no such nonce: what a user writes makes no probe.
 func (m Message) Probe() bool {
 	return strings.HasPrefix(m.Nonce(), config.ProbeNoncePrefix) && (m.URLCheck() || m.Fields.InfoType == config.ProbeInfoType)
+}
+
+// Answer returns what a callback is answered that reaches no app: the echostr of a URL check, or success to a probe. It reports false
+// for a message to the app.
+func (m Message) Answer() (answer []byte, own bool) {
+	switch {
+	case m.URLCheck():
+		return m.Echo, true
+	case m.Probe():
+		return []byte(wechat.Success), true
+	}
+	return nil, false
 }
 
 // Played reports whether the nonce of a verified callback says that it is not WeChat's.

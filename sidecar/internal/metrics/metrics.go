@@ -5,11 +5,8 @@
 package metrics
 
 import (
-	"net/http"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
@@ -106,10 +103,8 @@ func New(g Gauges) *Metrics {
 	return m
 }
 
-// Handler serves the metrics in the text format.
-func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, DisableCompression: true})
-}
+// Gatherer is where the metrics are read.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
 
 func gauge(name, help string, read func() float64) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read)

@@ -23,6 +23,17 @@ type Decision struct {
 	Acknowledgement string
 	// Replies says that the app's reply goes to WeChat; without, its status is all that counts.
 	Replies bool
+	// Unverified says that the message is told to be so. It is neither signed for the app nor remembered, so that nothing of it can
+	// pass for a verified one, now or later.
+	Unverified bool
+}
+
+// Audit returns the decision on a message that failed a check and goes on all the same. What it says decides nothing, and WeChat is
+// not told in the app's place that it was taken.
+func Audit(c config.Config) Decision {
+	d := Decide(config.Config{Platform: c.Platform, Backend: c.Backend}, wechat.Fields{})
+	d.Backend.OnDeadline, d.Unverified = config.OnDeadlineFail, true
+	return d
 }
 
 // Decide returns the decision on a message with these fields.

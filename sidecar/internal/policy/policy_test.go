@@ -78,3 +78,18 @@ func TestAPaymentIsNeverAcknowledgedForTheApp(t *testing.T) {
 		t.Errorf("at the deadline WeChat is told %s", d.Backend.OnDeadline)
 	}
 }
+
+// TestAudit: what is not verified goes to the app itself, whatever it says, and nothing is said in the app's place.
+func TestAudit(t *testing.T) {
+	c := config.Config{
+		Platform: config.PlatformOfficialAccount, Backend: config.Backend{URL: "http://default", Payload: config.PayloadOriginal, OnDeadline: config.OnDeadlineAcknowledge},
+		Rules: []config.Rule{{Match: config.Match{MsgType: "text"}, Action: config.ActionDiscard}},
+	}
+	want := Decision{
+		Backend:         config.Backend{URL: "http://default", Payload: config.PayloadOriginal, OnDeadline: config.OnDeadlineFail, Deadline: config.Duration(4500 * time.Millisecond)},
+		Acknowledgement: wechat.Success, Replies: true, Unverified: true,
+	}
+	if diff := cmp.Diff(want, Audit(c)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -4,12 +4,9 @@
 package sidecar
 
 import (
-	"encoding/json"
-	"net/http"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/reload"
 )
 
@@ -28,25 +25,12 @@ type Status struct {
 	Serials []string `json:"serials,omitempty"`
 }
 
-// opsHandler serves what the route never reaches: health, readiness, status and metrics.
-func (s *Sidecar) opsHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	mux.HandleFunc("GET /readyz", s.serveReadiness)
-	mux.HandleFunc("GET /status", s.serveStatus)
-	mux.Handle("GET /metrics", s.metrics.Handler())
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		door.Received(r.Context())
-		mux.ServeHTTP(w, r)
-	})
-}
-
 func (s *Sidecar) status() Status {
 	status := Status{Status: s.files.Status(), Version: config.Understood}
 	status.Used, status.WrongReceiver = s.uses.all()
 	if served := s.served.Load(); served != nil {
 		status.Ready = !s.draining.Load() && s.door().Waits() < stuckAfter
-		status.Serials = served.gate.Serials(s.now())
+		status.Serials = served.gate.Serials(s.clock(time.Now()))
 	}
 	return status
 }
@@ -54,24 +38,6 @@ func (s *Sidecar) status() Status {
 // stuckAfter is how long nobody was let in until the pod says that it is not ready: longer than a callback takes whose app does
 // not answer, so that one slow app does not take away all pods.
 const stuckAfter = awaitRetryPatience + 2*time.Second
-
-func (s *Sidecar) serveReadiness(w http.ResponseWriter, r *http.Request) {
-	if !s.status().Ready {
-		s.writeStatus(w, http.StatusServiceUnavailable)
-		return
-	}
-	s.writeStatus(w, http.StatusOK)
-}
-
-func (s *Sidecar) serveStatus(w http.ResponseWriter, _ *http.Request) {
-	s.writeStatus(w, http.StatusOK)
-}
-
-func (s *Sidecar) writeStatus(w http.ResponseWriter, code int) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(s.status()) // a client that hung up needs no answer
-}
 
 func (s *Sidecar) staleConfig() float64 {
 	if s.files.Status().Problem != "" {

@@ -8,8 +8,6 @@ import (
 	"cmp"
 	"errors"
 	"io"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -75,9 +73,7 @@ func TestBodiesAreChargedAsTheyCome(t *testing.T) {
 				t.Fatal("the others use more than there is")
 			}
 			sent := strings.Repeat("x", int(test.sent))
-			r := httptest.NewRequest(http.MethodPost, "/weixin", nil)
-			r.ContentLength, r.Body = test.announced, io.NopCloser(&broken{strings.NewReader(sent), test.breaks, test.announced})
-			p := newParcel(r, limit, budget, time.Now().Add(time.Millisecond))
+			p := newParcel(&broken{strings.NewReader(sent), test.breaks, test.announced}, test.announced, limit, budget, time.Now().Add(time.Millisecond))
 
 			got, err := p.read()
 			var refusal *wechat.Refusal
@@ -115,8 +111,8 @@ func TestBodiesAreChargedAsTheyCome(t *testing.T) {
 // TestAMessageThatFindsNoRoomKeepsNone of what it had from the other budget's, until it is freed.
 func TestAMessageThatFindsNoRoomKeepsNone(t *testing.T) {
 	strangers, bodies := memory.NewBudget(100_000), memory.NewBudget(10_000)
-	r := httptest.NewRequest(http.MethodPost, "/weixin", strings.NewReader(strings.Repeat("x", 20_000)))
-	p := newParcel(r, 256<<10, strangers, time.Now().Add(time.Millisecond))
+	const length = 20_000
+	p := newParcel(strings.NewReader(strings.Repeat("x", length)), length, 256<<10, strangers, time.Now().Add(time.Millisecond))
 	if _, err := p.read(); err != nil {
 		t.Fatal(err)
 	}

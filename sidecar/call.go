@@ -18,43 +18,40 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/policy"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // makeCall builds the app's request from verified values and the configuration. Nothing of the client's head goes into
 // it, so that no header of his can pass for one of the sidecar's. An unverified message goes with the query that it came with, and
 // says why it would have been refused.
-func (c *callback) makeCall(key memory.Key, message gate.Message, decision policy.Decision, deadline time.Time) backend.Call {
-	if decision.Unverified {
-		call := c.callTo(message, decision, deadline, c.request.RawQuery)
-		call.Body, call.Header = message.Body, describeUnverified(c.served.config, message)
+func (e *errand) makeCall() backend.Call {
+	if e.decision.Unverified {
+		call := e.callTo(e.request.RawQuery)
+		call.Body, call.Header = e.message.Body, describeUnverified(e.served.config, e.message)
 		return call
 	}
-	original := gate.Original{Body: message.Body}
-	if decision.Backend.Payload == config.PayloadOriginal {
-		original = c.served.gate.Original(message)
+	original := gate.Original{Body: e.message.Body}
+	if e.decision.Backend.Payload == config.PayloadOriginal {
+		original = e.served.gate.Original(e.message)
 	}
-	call := c.callTo(message, decision, deadline, c.served.gate.URLQuery(message.PathID), original.Query)
-	call.Body, call.Header = original.Body, describe(c.served.config, key, message, deadline)
+	call := e.callTo(e.served.gate.URLQuery(e.message.PathID), original.Query)
+	call.Body, call.Header = original.Body, describe(e.served.config, e.key, e.message, e.deadline)
 	call.Header["Content-Type"] = []string{wechat.FormOf(original.Body).ContentType()}
 	for name, value := range original.Header {
 		call.Header[name] = []string{value}
 	}
-	if key := c.served.gatewayKey; len(key) > 0 {
-		signature := gatewaySignature(key, c.request.Arrived, "POST", call.Target, call.Header, call.Body)
+	if key := e.served.gatewayKey; len(key) > 0 {
+		signature := gatewaySignature(key, e.request.Arrived, "POST", call.Target, call.Header, call.Body)
 		call.Header["X-Wechat-Gateway-Signature"] = []string{signature}
 	}
 	return call
 }
 
 // callTo is a call to the app, still without the message. Its target is the app's own path, or the request's, and the queries.
-func (c *callback) callTo(message gate.Message, decision policy.Decision, deadline time.Time, queries ...string) backend.Call {
-	app := decision.Backend
-	call := backend.Call{
-		Origin: app.URL, Target: cmp.Or(app.Path, c.request.Path), Deadline: deadline, MaxReply: c.maxReply(message.Form),
-	}
-	if form := message.Form; decision.Replies {
+func (e *errand) callTo(queries ...string) backend.Call {
+	app, form := e.decision.Backend, e.message.Form
+	call := backend.Call{Origin: app.URL, Target: cmp.Or(app.Path, e.request.Path), Deadline: e.deadline, MaxReply: e.maxReply(form)}
+	if e.decision.Replies {
 		call.Check = func(reply []byte) error { return wechat.CheckReply(reply, form) }
 	}
 	separator := "?"

@@ -11,6 +11,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/policy"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
@@ -46,7 +47,7 @@ func (c *callback) serve(ctx context.Context) Answer {
 	c.parcel = newParcel(c.request.Stream, c.request.Length, maxBody(c.served.config), c.strangers, c.request.Arrived.Add(bodyPatience))
 	defer c.parcel.free()
 	c.request.Body = c.parcel.read
-	message, err := c.served.gate.Admit(c.request, c.signatures, c.now)
+	message, err := c.served.gate.Admit(ctx, c.request, c, c.now)
 	door.Received(ctx)
 	if err == nil && !c.parcel.move(c.bodies, message.Forms()) {
 		err = errOverloaded
@@ -60,6 +61,15 @@ func (c *callback) serve(ctx context.Context) Answer {
 		return Answer{Status: statusTaken, ContentType: plainText, Body: answer}
 	}
 	return c.forward(ctx, message)
+}
+
+// Use asks the memory about a signature, and where that fails the policy. It makes the callback the gate's memory.
+func (c *callback) Use(ctx context.Context, signature, method string, body []byte, now, until time.Time) (bool, error) {
+	ok, err := c.memory.Use(ctx, signature, method, body, now, until)
+	if err != nil && policy.WithoutUse(c.served.config) == policy.GoOn {
+		return true, nil
+	}
+	return ok, err
 }
 
 // ownOutcome is that of a callback which reaches no app.
@@ -91,6 +101,7 @@ func (c *callback) note(ctx context.Context, message gate.Message) {
 func (c *callback) refuse(err error) Answer {
 	var refusal *wechat.Refusal
 	if !errors.As(err, &refusal) {
+		c.complain(err)
 		c.metrics.Callbacks.WithLabelValues(string(outcome.Overloaded)).Inc()
 		return c.fail(statusAgain)
 	}
@@ -106,6 +117,13 @@ func (c *callback) refuse(err error) Answer {
 	answer := c.fail(status)
 	answer.Refused = true
 	return answer
+}
+
+// complain logs, within bounds, that the memory failed. That it is full is an outcome, and counted.
+func (c *callback) complain(err error) {
+	if !errors.Is(err, errOverloaded) && c.complaints.Allow() {
+		c.options.Log.Warn("the memory of callbacks failed", "error", err)
+	}
 }
 
 // fail answers with a status that makes WeChat try again, if it was WeChat. Pay wants to be told so in JSON too.

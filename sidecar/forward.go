@@ -17,15 +17,13 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
-// decide asks the policy what becomes of a message.
-func (c *callback) decide(message gate.Message) policy.Decision {
-	if message.Unverified != nil {
-		return policy.Audit(c.served.config)
-	}
-	if message.Fields.Unreadable {
-		c.metrics.Unreadable.Inc()
-	}
-	return policy.Decide(c.served.config, message.Fields)
+// errand is one message on its way to an app and back.
+type errand struct {
+	*callback
+	message  gate.Message
+	decision policy.Decision
+	deadline time.Time // of the answer to WeChat
+	key      memory.Key
 }
 
 // forward does with a message what the policy says, and answers WeChat by the deadline.
@@ -39,31 +37,60 @@ func (c *callback) forward(ctx context.Context, message gate.Message) Answer {
 	if decision.Backend.OnDeadline == config.OnDeadlineAwaitRetry {
 		deadline = c.request.Arrived.Add(awaitRetryPatience)
 	}
-	delivery := c.deliver(message, decision, deadline)
-	message.Forget()
-	answer, took := c.await(ctx, delivery, message, decision, deadline)
-	c.conclude(message, outcome.Report{Outcome: answer.Outcome, Failure: answer.Failure, Took: took})
-	return c.reply(message, decision, answer, deadline)
+	if decision.Delivery != policy.Direct {
+		return c.fail(statusAgain)
+	}
+	return (&errand{callback: c, message: message, decision: decision, deadline: deadline}).callApp(ctx)
+}
+
+// decide asks the policy what becomes of a message.
+func (c *callback) decide(message gate.Message) policy.Decision {
+	if message.Unverified != nil {
+		return policy.Audit(c.served.config)
+	}
+	if message.Fields.Unreadable {
+		c.metrics.Unreadable.Inc()
+	}
+	return policy.Decide(c.served.config, message.Fields)
+}
+
+// callApp calls the app while WeChat waits.
+func (e *errand) callApp(ctx context.Context) Answer {
+	delivery, err := e.deliver(ctx)
+	if err != nil {
+		return e.refuse(err)
+	}
+	e.message.Forget()
+	answer, took := e.await(ctx, delivery)
+	e.conclude(e.message, outcome.Report{Outcome: answer.Outcome, Failure: answer.Failure, Took: took})
+	return e.reply(answer)
 }
 
 // deliver begins the delivery of a message, or joins the one that goes on for a repeat. A delivery keeps the parcel until the app has
-// answered, also when WeChat was answered before; a repeat needs none.
-func (c *callback) deliver(message gate.Message, decision policy.Decision, deadline time.Time) *backend.Delivery {
-	defer c.parcel.free()
-	if decision.Unverified {
-		return c.start(memory.Key{}, c.makeCall(memory.Key{}, message, decision, deadline), c.parcel.hand())
+// answered, also when WeChat was answered before; a repeat needs none. What is not verified is no repeat, and has none.
+func (e *errand) deliver(ctx context.Context) (*backend.Delivery, error) {
+	defer e.parcel.free()
+	if e.decision.Unverified {
+		return e.start(), nil
 	}
-	key := message.Key(c.served.config.Endpoint)
-	delivery, repeated := c.repeats.Join(key, c.now, message.StaleAt, func() *backend.Delivery {
-		return c.start(key, c.makeCall(key, message, decision, deadline), c.parcel.hand())
-	})
+	e.key = e.message.Key(e.served.config.Endpoint)
+	delivery, repeated, err := e.memory.Claim(ctx, e.key, e.now, e.message.StaleAt, e.start)
 	if repeated {
-		c.metrics.Repeats.Inc()
+		e.metrics.Repeats.Inc()
 	}
-	return delivery
+	if err != nil && policy.WithoutClaim(e.served.config) == policy.GoOn {
+		e.complain(err)
+		return e.start(), nil
+	}
+	return delivery, err
 }
 
-// start begins a delivery that is no repeat.
+// start begins a delivery.
+func (e *errand) start() *backend.Delivery {
+	return e.Sidecar.start(e.key, e.makeCall(), e.parcel.hand())
+}
+
+// start begins the delivery of a message with that key. It is not an errand's: it outlives the callback, and holds nothing else of it.
 func (s *Sidecar) start(key memory.Key, call backend.Call, parcel *parcel) *backend.Delivery {
 	s.calls.Add(1)
 	return s.backend.Start(call, func(a backend.Answer, acknowledged bool) {
@@ -77,25 +104,44 @@ func (s *Sidecar) start(key memory.Key, call backend.Call, parcel *parcel) *back
 	})
 }
 
+// settle remembers what became of a message: its repeats get the same answer, or begin anew. Of one that was not claimed nothing is
+// remembered.
+func (s *Sidecar) settle(key memory.Key, a backend.Answer) {
+	if a.Outcome == outcome.Answered {
+		s.memory.Keep(key, backend.Settled(a), cap(a.Reply), s.clock(time.Now()))
+	} else {
+		s.memory.Forget(key)
+	}
+}
+
+// lament tells of a message that may be lost: WeChat was told that it was taken, and the app did not take it.
+func (s *Sidecar) lament(a backend.Answer) {
+	s.metrics.LateFailures.Inc()
+	if s.complaints.Allow() {
+		cause, remedy := outcome.Report{Outcome: a.Outcome, Failure: a.Failure}.Explain()
+		s.options.Log.Warn("the app failed after WeChat was answered in its place; the message may be lost", "cause", cause, "remedy", remedy)
+	}
+}
+
 // await returns the app's answer, or what is known of it at the deadline. Whoever plays WeChat waits for longer, to see how late
 // the app is, and gets the same.
-func (c *callback) await(ctx context.Context, delivery *backend.Delivery, message gate.Message, decision policy.Decision, deadline time.Time) (backend.Answer, time.Duration) {
-	acknowledge := decision.Backend.OnDeadline == config.OnDeadlineAcknowledge
-	patience := deadline
-	if message.Trial() {
-		patience = c.request.Arrived.Add(awaitRetryPatience)
+func (e *errand) await(ctx context.Context, delivery *backend.Delivery) (answer backend.Answer, took time.Duration) {
+	acknowledge := e.decision.Backend.OnDeadline == config.OnDeadlineAcknowledge
+	patience := e.deadline
+	if e.message.Trial() {
+		patience = e.request.Arrived.Add(awaitRetryPatience)
 	}
 	started := time.Now()
-	answer := delivery.Wait(ctx, patience, acknowledge)
+	answer = delivery.Wait(ctx, patience, acknowledge)
 	ended := time.Now()
-	if answer.Outcome == outcome.Answered && ended.After(deadline) && patience != deadline {
+	if answer.Outcome == outcome.Answered && ended.After(e.deadline) && patience != e.deadline {
 		answer = backend.Answer{Outcome: outcome.TimedOut}
 		if acknowledge {
 			answer.Outcome = outcome.Acknowledged
 		}
 	}
-	took := ended.Sub(started)
-	c.metrics.Backend.Observe(took.Seconds())
+	took = ended.Sub(started)
+	e.metrics.Backend.Observe(took.Seconds())
 	return answer, took
 }
 
@@ -114,73 +160,54 @@ func (c *callback) conclude(message gate.Message, report outcome.Report) {
 	}
 }
 
-// settle remembers what became of a message: its repeats get the same answer, or begin anew. Of one that was not joined nothing is
-// remembered.
-func (s *Sidecar) settle(key memory.Key, a backend.Answer) {
-	if a.Outcome == outcome.Answered {
-		s.repeats.Keep(key, backend.Settled(a), cap(a.Reply), s.clock(time.Now()))
-	} else {
-		s.repeats.Forget(key)
-	}
-}
-
-// lament tells of a message that may be lost: WeChat was told that it was taken, and the app did not take it.
-func (s *Sidecar) lament(a backend.Answer) {
-	s.metrics.LateFailures.Inc()
-	if s.complaints.Allow() {
-		cause, remedy := outcome.Report{Outcome: a.Outcome, Failure: a.Failure}.Explain()
-		s.options.Log.Warn("the app failed after WeChat was answered in its place; the message may be lost", "cause", cause, "remedy", remedy)
-	}
-}
-
 // reply answers WeChat. A reply is sealed for this request, also when it was made for an earlier one.
-func (c *callback) reply(message gate.Message, decision policy.Decision, a backend.Answer, deadline time.Time) Answer {
+func (e *errand) reply(a backend.Answer) Answer {
 	switch {
-	case a.Outcome == outcome.Acknowledged, a.Outcome == outcome.Answered && !decision.Replies:
-		return c.acknowledge(decision)
+	case a.Outcome == outcome.Acknowledged, a.Outcome == outcome.Answered && !e.decision.Replies:
+		return e.acknowledge(e.decision)
 	case a.Outcome == outcome.Answered:
-		return c.passOn(message, decision, a.Reply, deadline)
+		return e.passOn(a.Reply)
 	case a.Outcome == outcome.BadReply:
-		return c.fail(statusBadReply)
+		return e.fail(statusBadReply)
 	}
-	return c.fail(statusAgain)
+	return e.fail(statusAgain)
 }
 
 // passOn gives WeChat the app's reply. It takes room for it: WeChat may be slow to read, and several repeats may get it at once.
-func (c *callback) passOn(message gate.Message, decision policy.Decision, reply []byte, deadline time.Time) Answer {
+func (e *errand) passOn(reply []byte) Answer {
 	var room *parcel
 	if size := int64(len(reply)); size > freeBody {
-		room = &parcel{budget: c.bodies, deadline: deadline}
+		room = &parcel{budget: e.bodies, deadline: e.deadline}
 		if !room.hold(size) {
-			c.conclude(message, outcome.Report{Outcome: outcome.Overloaded})
-			return c.fail(statusAgain)
+			e.conclude(e.message, outcome.Report{Outcome: outcome.Overloaded})
+			return e.fail(statusAgain)
 		}
 	}
-	answer := c.dress(message, decision, reply)
+	answer := e.dress(reply)
 	answer.room = room
 	return answer
 }
 
 // dress makes of a reply what WeChat reads: nothing around a success, an envelope around what must be sealed.
-func (c *callback) dress(message gate.Message, decision policy.Decision, reply []byte) Answer {
+func (e *errand) dress(reply []byte) Answer {
 	asItIs := Answer{Status: statusTaken, ContentType: wechat.FormOf(reply).ContentType(), Body: reply}
 	switch {
 	case wechat.Acknowledges(reply):
 		return Answer{Status: statusTaken, ContentType: plainText, Body: wechat.Acknowledgement(reply)}
-	case decision.Backend.Payload == config.PayloadOriginal: // sealed by the app
+	case e.decision.Backend.Payload == config.PayloadOriginal: // sealed by the app
 		return asItIs
 	}
 	var random [wechat.RandomSize / 2]byte
-	_, _ = io.ReadFull(c.random, random[:]) // crypto/rand never fails
-	sealing, err := c.served.gate.Seal(message, reply, random, c.now)
+	_, _ = io.ReadFull(e.random, random[:]) // crypto/rand never fails
+	sealing, err := e.served.gate.Seal(e.message, reply, random, e.now)
 	switch {
 	case err != nil:
-		c.options.Log.Error("sealing a reply", "error", err)
-		return c.fail(statusBadReply)
+		e.options.Log.Error("sealing a reply", "error", err)
+		return e.fail(statusBadReply)
 	case sealing == nil:
 		return asItIs
 	}
-	return Answer{Status: statusTaken, ContentType: message.Form.ContentType(), Sealing: sealing}
+	return Answer{Status: statusTaken, ContentType: e.message.Form.ContentType(), Sealing: sealing}
 }
 
 // acknowledge tells WeChat that the message was taken.

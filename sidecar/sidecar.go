@@ -54,8 +54,7 @@ type Sidecar struct {
 	files      *reload.Files
 	served     atomic.Pointer[served]
 	public     atomic.Pointer[door.Listener] // once it serves
-	signatures *memory.Uses
-	repeats    *memory.Repeats[*backend.Delivery]
+	memory     Memory
 	backend    *backend.Client
 	metrics    *metrics.Metrics
 	uses       uses
@@ -77,16 +76,28 @@ type served struct {
 	gatewayKey []byte
 }
 
+// Memory is what is remembered of an endpoint's callbacks. It may be elsewhere, and fail: what that means the policy says.
+type Memory interface {
+	// Use reports whether a verified signature is used for the first time, or as it was the first time.
+	Use(ctx context.Context, signature, method string, body []byte, now, until time.Time) (bool, error)
+	// Claim returns the delivery of a message, and whether it is a repeat's. For a first one it calls start, and with an error it does
+	// not.
+	Claim(ctx context.Context, key memory.Key, now, until time.Time, start func() *backend.Delivery) (delivery *backend.Delivery, repeated bool, err error)
+	// Keep says that the delivery of a claimed message has ended well, and Forget that it has failed. What cannot be kept is forgotten.
+	Keep(key memory.Key, delivery *backend.Delivery, size int, now time.Time)
+	Forget(key memory.Key)
+}
+
 // New returns a Sidecar that has read its files once. Files that cannot be served yet are no error: the sidecar is not
 // ready, says why on /status, and looks again.
 func New(o Options) *Sidecar {
 	b := boundsFor(o.Memory)
 	bodies := memory.NewBudget(b.bodies)
+	local := memory.NewLocal[*backend.Delivery](b.uses, b.repeats)
 	s := &Sidecar{
 		options:    o,
 		bounds:     b,
-		signatures: memory.NewUses(b.uses),
-		repeats:    memory.NewRepeats[*backend.Delivery](b.repeats),
+		memory:     local,
 		backend:    backend.New(b.calls, bodies),
 		clock:      func(arrived time.Time) time.Time { return arrived },
 		random:     rand.Reader,
@@ -98,9 +109,9 @@ func New(o Options) *Sidecar {
 	s.files = reload.New(o.ConfigDir, s.take, o.Log)
 	s.metrics = metrics.New(metrics.Gauges{
 		InFlight:        func() float64 { return float64(s.backend.Pending()) },
-		Bindings:        func() float64 { return float64(s.signatures.Len()) },
-		EvictedBindings: func() float64 { return float64(s.signatures.Evicted()) },
-		EvictedReplies:  func() float64 { return float64(s.repeats.Evicted()) },
+		Bindings:        func() float64 { return float64(local.Len()) },
+		EvictedBindings: func() float64 { return float64(local.Uses.Evicted()) },
+		EvictedReplies:  func() float64 { return float64(local.Repeats.Evicted()) },
 		StaleConfig:     s.staleConfig,
 		RefusalReasons:  wechat.Reasons,
 	})

@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -13,22 +14,31 @@ import (
 
 // Uses remembers the first use of each signature.
 type Uses interface {
-	// Bind reports whether a verified signature may be used with this method and body: it is the first use, or the same as the
-	// first one. It remembers the use until the given time.
-	Bind(signature, method string, body []byte, now, until time.Time) bool
+	// Use reports whether a verified signature may be used with this method and body: it is the first use, or the same as the
+	// first one. It remembers the use until the given time. Admit returns its error as it is.
+	Use(ctx context.Context, signature, method string, body []byte, now, until time.Time) (bool, error)
 }
 
 // Admit is Check with the two decisions that need more than the request: whether the signature was used before, and whether a message
 // that failed a check goes on all the same.
-func (g *Gate) Admit(r Request, uses Uses, now time.Time) (Message, error) {
+func (g *Gate) Admit(ctx context.Context, r Request, uses Uses, now time.Time) (Message, error) {
 	message, err := g.Check(r, now)
-	if err == nil && message.Bind && !uses.Bind(message.Query.Signature, r.Method, message.Body, now, message.StaleAt) {
-		err = wechat.Refuse(wechat.ReasonReplayed, "the signature was used before, with another body or method")
+	if err == nil && message.Bind {
+		err = bind(ctx, r, message, uses, now)
 	}
 	if refusal, ok := g.audits(r, err, now); ok {
 		return unverified(r, refusal)
 	}
 	return message, err
+}
+
+// bind ties the use of a signature to its first one.
+func bind(ctx context.Context, r Request, m Message, uses Uses, now time.Time) error {
+	ok, err := uses.Use(ctx, m.Query.Signature, r.Method, m.Body, now, m.StaleAt)
+	if err == nil && !ok {
+		err = wechat.Refuse(wechat.ReasonReplayed, "the signature was used before, with another body or method")
+	}
+	return err
 }
 
 // audits reports whether a refused message goes on all the same, marked as unverified. It is for the days of a move from

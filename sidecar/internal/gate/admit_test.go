@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -15,12 +16,13 @@ import (
 // known is a memory that answers the same to all, and counts who asked.
 type known struct {
 	fresh bool
+	fails error
 	asked int
 }
 
-func (k *known) Bind(string, string, []byte, time.Time, time.Time) bool {
+func (k *known) Use(context.Context, string, string, []byte, time.Time, time.Time) (bool, error) {
 	k.asked++
-	return k.fresh
+	return k.fresh, k.fails
 }
 
 // TestAdmit: the first use of a signature decides where the signature covers no body, and nowhere else.
@@ -44,7 +46,7 @@ func TestAdmit(t *testing.T) {
 				test.edit(&r)
 			}
 			uses := &known{fresh: test.fresh}
-			_, err := gate.Admit(r, uses, now)
+			_, err := gate.Admit(t.Context(), r, uses, now)
 			var refusal *wechat.Refusal
 			if errors.As(err, &refusal) != (test.refused != "") || refusal != nil && refusal.Reason != test.refused {
 				t.Errorf("error %v, want reason %q", err, test.refused)
@@ -84,7 +86,7 @@ func TestAudit(t *testing.T) {
 			if test.edit != nil {
 				test.edit(&r)
 			}
-			message, err := gate.Admit(r, &known{}, now)
+			message, err := gate.Admit(t.Context(), r, &known{}, now)
 			if (err == nil) != test.goesOn || test.goesOn != (message.Unverified != nil) {
 				t.Fatalf("error %v, message %+v", err, message)
 			}
@@ -92,5 +94,17 @@ func TestAudit(t *testing.T) {
 				t.Errorf("it goes on as %+v", message)
 			}
 		})
+	}
+}
+
+// TestAMemoryThatFails lets nothing pass, whatever it says besides, and is no refusal that an audit would let through.
+func TestAMemoryThatFails(t *testing.T) {
+	fails := errors.New("the memory is away")
+	until := now.Add(time.Hour)
+	gate := New(config.Config{Platform: config.PlatformOfficialAccount, MessageMode: config.ModePlaintext, Path: "/weixin", AuditUntil: &until},
+		config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token}}})
+	r := request{method: "POST", path: "/weixin", token: token, nonce: "7", body: "<xml/>"}.gate()
+	if message, err := gate.Admit(t.Context(), r, &known{fresh: true, fails: fails}, now); !errors.Is(err, fails) {
+		t.Errorf("error %v, message %+v", err, message)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"cmp"
 	"crypto/rsa"
 	"crypto/sha256"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -101,12 +100,17 @@ type Message struct {
 	// is its Body.
 	Unverified *wechat.Refusal
 
-	pair         *pair
-	sealed       bool   // it came encrypted, and so goes its reply
-	encrypt      []byte // the verified Encrypt, a part of the body
-	original     []byte // Pay's body as it was sent
-	pay          wechat.PayHeader
+	pair    *pair
+	sealed  bool     // it came encrypted, and so goes its reply
+	encrypt []byte   // the verified Encrypt, a part of the body
+	payment *payment // of Pay alone
+}
+
+// payment is what a notification of Pay has beside its resource.
+type payment struct {
+	header       wechat.PayHeader
 	notification wechat.PayNotification
+	original     []byte // the body as it was sent
 }
 
 // URLCheck reports whether the callback is the GET that WeChat sends when the form of the console is submitted.
@@ -114,8 +118,8 @@ func (m Message) URLCheck() bool { return m.Echo != nil }
 
 // Nonce is the signed nonce.
 func (m Message) Nonce() string {
-	if m.pay.Nonce != "" {
-		return m.pay.Nonce
+	if m.payment != nil {
+		return m.payment.header.Nonce
 	}
 	return m.Query.Nonce
 }
@@ -129,7 +133,12 @@ func (m Message) Forms() int64 {
 }
 
 // Forget drops what only Original needs.
-func (m *Message) Forget() { m.encrypt, m.original = nil, nil }
+func (m *Message) Forget() {
+	m.encrypt = nil
+	if m.payment != nil {
+		m.payment.original = nil
+	}
+}
 
 // Probe reports whether a verified callback is the operator's own: its nonce says so, and a message its InfoType too. Only who
 // holds the token can sign one, and WeChat uses no such nonce: what a user writes makes no probe.
@@ -161,10 +170,17 @@ func (m Message) Trial() bool { return strings.HasPrefix(m.Nonce(), config.Trial
 // all that was verified and that WeChat does not change when it repeats a message. What it may change, or is not known to keep,
 // is the timestamp, the nonce, the signatures and how the message is encrypted.
 func (m Message) Key(endpoint string) [sha256.Size]byte {
-	hash := sha256.New()
-	for _, part := range []string{endpoint, m.ReceiverID, m.PathID, m.notification.ID, m.notification.EventType, m.notification.OriginalType()} {
-		fmt.Fprintf(hash, "%d:%s\n", len(part), part)
+	var notification wechat.PayNotification
+	if m.payment != nil {
+		notification = m.payment.notification
 	}
+	hash := sha256.New()
+	text := make([]byte, 0, 128)
+	for _, part := range [...]string{endpoint, m.ReceiverID, m.PathID, notification.ID, notification.EventType, notification.OriginalType()} {
+		text = strconv.AppendInt(text, int64(len(part)), 10)
+		text = append(append(append(text, ':'), part...), '\n')
+	}
+	hash.Write(text)
 	hash.Write(m.Body)
 	return [sha256.Size]byte(hash.Sum(nil))
 }
@@ -266,6 +282,12 @@ func (g *Gate) URLQuery(id string) string {
 		return g.config.Query
 	}
 	return before + id + after
+}
+
+// ServesURL reports whether a host and a path are the configured ones, so that Check is to judge the rest.
+func (g *Gate) ServesURL(host, path string) bool {
+	_, ok := servesPath(g.config.Path, path)
+	return ok && g.ServesHost(host)
 }
 
 // ServesHost reports whether a Host header, perhaps with a port, names the configured host.

@@ -93,3 +93,23 @@ func TestAudit(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestWithoutMemory: only what the signature covers goes on.
+func TestWithoutMemory(t *testing.T) {
+	for name, test := range map[string]struct {
+		config     config.Config
+		use, claim Fallback
+	}{
+		"plaintext":  {config.Config{Platform: config.PlatformOfficialAccount, MessageMode: config.ModePlaintext}, TryAgain, GoOn},
+		"compatible": {config.Config{Platform: config.PlatformMiniProgram, MessageMode: config.ModeCompatible}, GoOn, GoOn},
+		"encrypted":  {config.Config{Platform: config.PlatformOfficialAccount, MessageMode: config.ModeEncrypted}, GoOn, GoOn},
+		"WeCom":      {config.Config{Platform: config.PlatformWeCom}, GoOn, GoOn},
+		"Pay":        {config.Config{Platform: config.PlatformPay}, GoOn, GoOn},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if use, claim := WithoutUse(test.config), WithoutClaim(test.config); use != test.use || claim != test.claim {
+				t.Errorf("without use %v, without claim %v", use, claim)
+			}
+		})
+	}
+}

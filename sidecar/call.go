@@ -27,20 +27,20 @@ import (
 func (e *errand) makeCall() backend.Call {
 	if e.decision.Unverified {
 		call := e.callTo(e.request.RawQuery)
-		call.Body, call.Header = e.message.Body, describeUnverified(e.served.config, e.message)
+		call.Body, call.Header = e.message.Body, describeUnverified(e.account.config, e.message)
 		return call
 	}
 	original := gate.Original{Body: e.message.Body}
 	if e.decision.Backend.Payload == config.PayloadOriginal {
-		original = e.served.gate.Original(e.message)
+		original = e.account.gate.Original(e.message)
 	}
-	call := e.callTo(e.served.gate.URLQuery(e.message.PathID), original.Query)
-	call.Body, call.Header = original.Body, describe(e.served.config, e.key, e.message, e.deadline)
+	call := e.callTo(e.account.gate.URLQuery(e.message.PathID), original.Query)
+	call.Body, call.Header = original.Body, describe(e.account.config, e.key, e.message, e.deadline)
 	call.Header["Content-Type"] = []string{wechat.FormOf(original.Body).ContentType()}
 	for name, value := range original.Header {
 		call.Header[name] = []string{value}
 	}
-	if key := e.served.gatewayKey; len(key) > 0 {
+	if key := e.account.gatewayKey; len(key) > 0 {
 		signature := gatewaySignature(key, e.request.Arrived, "POST", call.Target, call.Header, call.Body)
 		call.Header["X-Wechat-Gateway-Signature"] = []string{signature}
 	}

@@ -16,38 +16,22 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
-// callback is one request on its way through the sidecar.
+// callback is one request on its way through an endpoint.
 type callback struct {
-	*Sidecar
-	served  *served
+	*Endpoint
+	account *account
 	request gate.Request
 	parcel  parcel
 	now     time.Time // by the clock that timestamps are compared with
 	told    string    // the outcome, to whoever plays WeChat
 }
 
-// answer decides about a request, and does what was decided. Whoever gets the answer frees it.
-func (s *Sidecar) answer(ctx context.Context, request gate.Request) Answer {
-	served := s.served.Load()
-	if served == nil {
-		return say(statusAgain, "")
-	}
-	c := &callback{Sidecar: s, served: served, request: request, now: s.clock(request.Arrived)}
-	if file, ok := c.findFile(); ok {
-		door.Received(ctx)
-		return say(statusTaken, file.Content)
-	}
-	answer := c.serve(ctx)
-	answer.Outcome = c.told
-	return answer
-}
-
 // serve obeys the gate: what it refuses is refused here, what it passes goes to the app.
 func (c *callback) serve(ctx context.Context) Answer {
-	c.parcel = newParcel(c.request.Stream, c.request.Length, maxBody(c.served.config), c.strangers, c.request.Arrived.Add(bodyPatience))
+	c.parcel = newParcel(c.request.Stream, c.request.Length, maxBody(c.account.config), c.strangers, c.request.Arrived.Add(bodyPatience))
 	defer c.parcel.free()
 	c.request.Body = c.parcel.read
-	message, err := c.served.gate.Admit(ctx, c.request, c, c.now)
+	message, err := c.account.gate.Admit(ctx, c.request, c, c.now)
 	door.Received(ctx)
 	if err == nil && !c.parcel.move(c.bodies, message.Forms()) {
 		err = errOverloaded
@@ -66,7 +50,7 @@ func (c *callback) serve(ctx context.Context) Answer {
 // Use asks the memory about a signature, and where that fails the policy. It makes the callback the gate's memory.
 func (c *callback) Use(ctx context.Context, signature, method string, body []byte, now, until time.Time) (bool, error) {
 	ok, err := c.memory.Use(ctx, signature, method, body, now, until)
-	if err != nil && policy.WithoutUse(c.served.config) == policy.GoOn {
+	if err != nil && policy.WithoutUse(c.account.config) == policy.GoOn {
 		return true, nil
 	}
 	return ok, err
@@ -108,7 +92,7 @@ func (c *callback) refuse(err error) Answer {
 	c.metrics.Refused.WithLabelValues(string(refusal.Reason)).Inc()
 	c.uses.noteStranger(refusal.Receiver, c.now)
 	if c.refusals.Allow() {
-		c.options.Log.Info("refused a callback", "reason", refusal.Reason, "detail", refusal.Detail)
+		c.log.Info("refused a callback", "reason", refusal.Reason, "detail", refusal.Detail)
 	}
 	status := statusRefused
 	if refusal.Reason == wechat.ReasonUnknownURL {
@@ -122,13 +106,13 @@ func (c *callback) refuse(err error) Answer {
 // complain logs, within bounds, that the memory failed. That it is full is an outcome, and counted.
 func (c *callback) complain(err error) {
 	if !errors.Is(err, errOverloaded) && c.complaints.Allow() {
-		c.options.Log.Warn("the memory of callbacks failed", "error", err)
+		c.log.Warn("the memory of callbacks failed", "error", err)
 	}
 }
 
 // fail answers with a status that makes WeChat try again, if it was WeChat. Pay wants to be told so in JSON too.
 func (c *callback) fail(status int) Answer {
-	if c.served.config.Platform == config.PlatformPay {
+	if c.account.config.Platform == config.PlatformPay {
 		return Answer{Status: status, ContentType: "application/json", Body: []byte(`{"code":"FAIL","message":"not accepted"}`)}
 	}
 	return say(status, "")

@@ -43,10 +43,11 @@ func (s *Sidecar) callbackHandler() http.Handler {
 		if s.draining.Load() {
 			w.Header().Set("Connection", "close") // the router opens its next connection elsewhere
 		}
-		answer := s.answer(r.Context(), gate.Request{
+		path := r.URL.EscapedPath()
+		answer := s.endpoints.find(r.Host, path).Serve(r.Context(), gate.Request{
 			Method:   r.Method,
 			Host:     r.Host,
-			Path:     r.URL.EscapedPath(),
+			Path:     path,
 			RawQuery: r.URL.RawQuery,
 			Header:   r.Header,
 			Stream:   r.Body,

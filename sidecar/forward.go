@@ -46,12 +46,12 @@ func (c *callback) forward(ctx context.Context, message gate.Message) Answer {
 // decide asks the policy what becomes of a message.
 func (c *callback) decide(message gate.Message) policy.Decision {
 	if message.Unverified != nil {
-		return policy.Audit(c.served.config)
+		return policy.Audit(c.account.config)
 	}
 	if message.Fields.Unreadable {
 		c.metrics.Unreadable.Inc()
 	}
-	return policy.Decide(c.served.config, message.Fields)
+	return policy.Decide(c.account.config, message.Fields)
 }
 
 // callApp calls the app while WeChat waits.
@@ -73,12 +73,12 @@ func (e *errand) deliver(ctx context.Context) (*backend.Delivery, error) {
 	if e.decision.Unverified {
 		return e.start(), nil
 	}
-	e.key = e.message.Key(e.served.config.Endpoint)
+	e.key = e.message.Key(e.account.config.Endpoint)
 	delivery, repeated, err := e.memory.Claim(ctx, e.key, e.now, e.message.StaleAt, e.start)
 	if repeated {
 		e.metrics.Repeats.Inc()
 	}
-	if err != nil && policy.WithoutClaim(e.served.config) == policy.GoOn {
+	if err != nil && policy.WithoutClaim(e.account.config) == policy.GoOn {
 		e.complain(err)
 		return e.start(), nil
 	}
@@ -87,39 +87,39 @@ func (e *errand) deliver(ctx context.Context) (*backend.Delivery, error) {
 
 // start begins a delivery.
 func (e *errand) start() *backend.Delivery {
-	return e.Sidecar.start(e.key, e.makeCall(), e.parcel.hand())
+	return e.begin(e.key, e.makeCall(), e.parcel.hand())
 }
 
-// start begins the delivery of a message with that key. It is not an errand's: it outlives the callback, and holds nothing else of it.
-func (s *Sidecar) start(key memory.Key, call backend.Call, parcel *parcel) *backend.Delivery {
-	s.calls.Add(1)
-	return s.backend.Start(call, func(a backend.Answer, acknowledged bool) {
-		defer s.calls.Done()
+// begin begins the delivery of a message with that key. It is not an errand's: it outlives the callback, and holds nothing else of it.
+func (e *Endpoint) begin(key memory.Key, call backend.Call, parcel *parcel) *backend.Delivery {
+	e.calls.Add(1)
+	return e.backend.Start(call, func(a backend.Answer, acknowledged bool) {
+		defer e.calls.Done()
 		defer parcel.free()
-		s.settle(key, a)
-		s.metrics.Retries.Add(float64(a.Retries))
+		e.settle(key, a)
+		e.metrics.Retries.Add(float64(a.Retries))
 		if acknowledged && a.Outcome != outcome.Answered {
-			s.lament(a)
+			e.lament(a)
 		}
 	})
 }
 
 // settle remembers what became of a message: its repeats get the same answer, or begin anew. Of one that was not claimed nothing is
 // remembered.
-func (s *Sidecar) settle(key memory.Key, a backend.Answer) {
+func (e *Endpoint) settle(key memory.Key, a backend.Answer) {
 	if a.Outcome == outcome.Answered {
-		s.memory.Keep(key, backend.Settled(a), cap(a.Reply), s.clock(time.Now()))
+		e.memory.Keep(key, backend.Settled(a), cap(a.Reply), e.clock(time.Now()))
 	} else {
-		s.memory.Forget(key)
+		e.memory.Forget(key)
 	}
 }
 
 // lament tells of a message that may be lost: WeChat was told that it was taken, and the app did not take it.
-func (s *Sidecar) lament(a backend.Answer) {
-	s.metrics.LateFailures.Inc()
-	if s.complaints.Allow() {
+func (e *Endpoint) lament(a backend.Answer) {
+	e.metrics.LateFailures.Inc()
+	if e.complaints.Allow() {
 		cause, remedy := outcome.Report{Outcome: a.Outcome, Failure: a.Failure}.Explain()
-		s.options.Log.Warn("the app failed after WeChat was answered in its place; the message may be lost", "cause", cause, "remedy", remedy)
+		e.log.Warn("the app failed after WeChat was answered in its place; the message may be lost", "cause", cause, "remedy", remedy)
 	}
 }
 
@@ -153,7 +153,7 @@ func (c *callback) conclude(message gate.Message, report outcome.Report) {
 	}
 	c.metrics.Callbacks.WithLabelValues(string(report.Outcome)).Inc()
 	if cause, remedy := report.Explain(); cause != "" && c.complaints.Allow() {
-		c.options.Log.Warn("WeChat did not get the app's reply", "outcome", report.Outcome, "took", report.Took.Round(time.Millisecond), "cause", cause, "remedy", remedy)
+		c.log.Warn("WeChat did not get the app's reply", "outcome", report.Outcome, "took", report.Took.Round(time.Millisecond), "cause", cause, "remedy", remedy)
 	}
 	if message.Played() {
 		c.told = report.String()
@@ -199,10 +199,10 @@ func (e *errand) dress(reply []byte) Answer {
 	}
 	var random [wechat.RandomSize / 2]byte
 	_, _ = io.ReadFull(e.random, random[:]) // crypto/rand never fails
-	sealing, err := e.served.gate.Seal(e.message, reply, random, e.now)
+	sealing, err := e.account.gate.Seal(e.message, reply, random, e.now)
 	switch {
 	case err != nil:
-		e.options.Log.Error("sealing a reply", "error", err)
+		e.log.Error("sealing a reply", "error", err)
 		return e.fail(statusBadReply)
 	case sealing == nil:
 		return asItIs
@@ -212,7 +212,7 @@ func (e *errand) dress(reply []byte) Answer {
 
 // acknowledge tells WeChat that the message was taken.
 func (c *callback) acknowledge(decision policy.Decision) Answer {
-	if c.served.config.Platform == config.PlatformPay {
+	if c.account.config.Platform == config.PlatformPay {
 		return Answer{Status: statusNothing}
 	}
 	return say(statusTaken, decision.Acknowledgement)

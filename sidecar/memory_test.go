@@ -55,7 +55,7 @@ func TestWithoutMemory(t *testing.T) {
 			app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
 			t.Cleanup(app.Close)
 			s := New(Options{ConfigDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
-			s.memory = away{}
+			s.endpoints[0].memory = away{}
 			s.take(config.Config{
 				Platform: config.PlatformOfficialAccount, MessageMode: test.mode, AppID: "wx1", Path: "/weixin", Endpoint: "team-a/shop",
 				Backend: config.Backend{URL: app.URL},
@@ -67,7 +67,7 @@ func TestWithoutMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 {
-				answer := s.answer(t.Context(), gate.Request{
+				answer := s.endpoints[0].Serve(t.Context(), gate.Request{
 					Method: request.Method, Path: request.Path, RawQuery: request.Query,
 					Stream: bytes.NewReader(request.Body), Length: int64(len(request.Body)), Arrived: time.Now(),
 				})

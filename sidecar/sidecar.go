@@ -3,9 +3,11 @@
 
 // Package sidecar is the data plane: it takes WeChat's callbacks, verifies them and hands what is verified to the app.
 //
-// The way of a callback, assembled here: door (how many connections, how large a head) → gate (route, parameters, freshness,
-// signature, body) → memory (first use of the signature) → policy (which app, how long) → memory (a repeat?) → backend → answer.
-// Each room is a package under internal that knows nothing of the others.
+// The way of a callback, assembled here: door (how many connections, how large a head) → Endpoint (host and path) → gate (parameters,
+// freshness, signature, body, first use) → policy (which app, how long) → memory (a repeat?) → backend → answer. Each room is a package
+// under internal that knows nothing of the others.
+//
+// A Sidecar is a process: its ports, its budgets and its end. An Endpoint is an account. door.go alone knows net/http.
 package sidecar
 
 import (
@@ -25,11 +27,9 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/metrics"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/reload"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // Options of a Sidecar.
@@ -47,21 +47,25 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Sidecar serves one endpoint.
+// Sidecar is the process: its ports, its budgets, its end. What it serves is the endpoints'.
 type Sidecar struct {
-	options    Options
+	shared
+	options   Options
+	files     *reload.Files
+	endpoints table
+	public    atomic.Pointer[door.Listener] // once it serves
+	metrics   *metrics.Process
+	draining  atomic.Bool
+}
+
+// shared is what all endpoints of a process have together.
+type shared struct {
 	bounds     bounds
-	files      *reload.Files
-	served     atomic.Pointer[served]
-	public     atomic.Pointer[door.Listener] // once it serves
-	memory     Memory
+	log        *slog.Logger
 	backend    *backend.Client
-	metrics    *metrics.Metrics
-	uses       uses
 	strangers  *memory.Budget // of bodies that nobody has verified yet
 	bodies     *memory.Budget // of all others, and of replies
 	calls      sync.WaitGroup
-	draining   atomic.Bool
 	refusals   *rate.Limiter // in the log
 	complaints *rate.Limiter // likewise, about the app
 	random     io.Reader     // of the bytes before a sealed reply
@@ -69,35 +73,14 @@ type Sidecar struct {
 	clock func(arrived time.Time) time.Time
 }
 
-// served is one generation of configuration, taken as a whole by each request.
-type served struct {
-	config     config.Config
-	gate       *gate.Gate
-	gatewayKey []byte
-}
-
-// Memory is what is remembered of an endpoint's callbacks. It may be elsewhere, and fail: what that means the policy says.
-type Memory interface {
-	// Use reports whether a verified signature is used for the first time, or as it was the first time.
-	Use(ctx context.Context, signature, method string, body []byte, now, until time.Time) (bool, error)
-	// Claim returns the delivery of a message, and whether it is a repeat's. For a first one it calls start, and with an error it does
-	// not.
-	Claim(ctx context.Context, key memory.Key, now, until time.Time, start func() *backend.Delivery) (delivery *backend.Delivery, repeated bool, err error)
-	// Keep says that the delivery of a claimed message has ended well, and Forget that it has failed. What cannot be kept is forgotten.
-	Keep(key memory.Key, delivery *backend.Delivery, size int, now time.Time)
-	Forget(key memory.Key)
-}
-
 // New returns a Sidecar that has read its files once. Files that cannot be served yet are no error: the sidecar is not
 // ready, says why on /status, and looks again.
 func New(o Options) *Sidecar {
 	b := boundsFor(o.Memory)
 	bodies := memory.NewBudget(b.bodies)
-	local := memory.NewLocal[*backend.Delivery](b.uses, b.repeats)
-	s := &Sidecar{
-		options:    o,
+	s := &Sidecar{options: o, shared: shared{
 		bounds:     b,
-		memory:     local,
+		log:        o.Log,
 		backend:    backend.New(b.calls, bodies),
 		clock:      func(arrived time.Time) time.Time { return arrived },
 		random:     rand.Reader,
@@ -105,24 +88,18 @@ func New(o Options) *Sidecar {
 		bodies:     bodies,
 		refusals:   rate.NewLimiter(linesInLog, linesInLog),
 		complaints: rate.NewLimiter(linesInLog, linesInLog),
-	}
+	}}
+	s.metrics = metrics.NewProcess(func() float64 { return float64(s.backend.Pending()) }, s.staleConfig)
+	s.endpoints = table{newEndpoint(&s.shared, s.metrics)}
 	s.files = reload.New(o.ConfigDir, s.take, o.Log)
-	s.metrics = metrics.New(metrics.Gauges{
-		InFlight:        func() float64 { return float64(s.backend.Pending()) },
-		Bindings:        func() float64 { return float64(local.Len()) },
-		EvictedBindings: func() float64 { return float64(local.Uses.Evicted()) },
-		EvictedReplies:  func() float64 { return float64(local.Repeats.Evicted()) },
-		StaleConfig:     s.staleConfig,
-		RefusalReasons:  wechat.Reasons,
-	})
 	s.files.Load()
 	return s
 }
 
+// take gives the endpoint what is to be served now.
 func (s *Sidecar) take(c config.Config, credentials config.Credentials) {
-	s.uses.keep(credentials.Pairs)
 	s.backend.Share(c.Apps())
-	s.served.Store(&served{config: c, gate: gate.New(c, credentials), gatewayKey: credentials.GatewayKey})
+	s.endpoints[0].take(c, credentials)
 }
 
 // Serve serves callbacks on public and health, metrics and status on ops, until ctx is done and the callbacks under way

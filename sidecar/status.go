@@ -27,10 +27,11 @@ type Status struct {
 
 func (s *Sidecar) status() Status {
 	status := Status{Status: s.files.Status(), Version: config.Understood}
-	status.Used, status.WrongReceiver = s.uses.all()
-	if served := s.served.Load(); served != nil {
+	endpoint := s.endpoints[0]
+	status.Used, status.WrongReceiver = endpoint.uses.all()
+	if account := endpoint.account.Load(); account != nil {
 		status.Ready = !s.draining.Load() && s.door().Waits() < stuckAfter
-		status.Serials = served.gate.Serials(s.clock(time.Now()))
+		status.Serials = account.gate.Serials(s.clock(time.Now()))
 	}
 	return status
 }

@@ -19,23 +19,24 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
 // BenchmarkCallbacks measures whole callbacks, from the first byte of the request on a kept connection to the last of the answer,
 // with an app in the same process that answers success.
 func BenchmarkCallbacks(b *testing.B) {
-	sender := &wechattest.Sender{URL: "http://wx.example.com/weixin", Token: token, EncodingAESKey: aesKey, ReceiverID: "wx1"}
-	message := func(n int) (*wechattest.Request, error) {
+	sender := &caller.Sender{URL: "http://wx.example.com/weixin", Token: token, EncodingAESKey: aesKey, ReceiverID: "wx1"}
+	message := func(n int) (*caller.Request, error) {
 		return sender.NewPost(fmt.Appendf(nil, "<xml><FromUserName>oUser</FromUserName><MsgType>text</MsgType><Content>%d</Content></xml>", n))
 	}
-	for name, newRequest := range map[string]func(n int) (*wechattest.Request, error){
-		"a URL check": func(int) (*wechattest.Request, error) { return sender.NewURLCheck() },
-		"a forgery": func(n int) (*wechattest.Request, error) {
+	for name, newRequest := range map[string]func(n int) (*caller.Request, error){
+		"a URL check": func(int) (*caller.Request, error) { return sender.NewURLCheck() },
+		"a forgery": func(n int) (*caller.Request, error) {
 			return sender.NewPost(fmt.Appendf(nil, "<xml>%d</xml>", n), wechattest.WithToken("forged-token"))
 		},
 		"a message": message,
-		"a repeat":  func(int) (*wechattest.Request, error) { return message(0) },
+		"a repeat":  func(int) (*caller.Request, error) { return message(0) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			requests := make([]string, b.N)

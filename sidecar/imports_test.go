@@ -87,6 +87,20 @@ func TestRooms(t *testing.T) {
 	}
 }
 
+// TestNoProductAttacks: what breaks requests is for tests, and what plays WeChat has no place in the sidecar.
+func TestNoProductAttacks(t *testing.T) {
+	for program, strange := range map[string][]string{
+		"sidecar": {"caller", "diagnose", "wechattest"}, "operator": {"wechattest"}, "kubectl-wechat": {"wechattest"},
+	} {
+		linked := closure(t, "../cmd/"+program)
+		for _, name := range strange {
+			if slices.Contains(linked, module+"sidecar/wechat/"+name) {
+				t.Errorf("%s is linked with sidecar/wechat/%s", program, name)
+			}
+		}
+	}
+}
+
 // TestOneFileKnowsHTTP: a request is judged and answered by what knows no server. Beside the door there is the client that calls apps.
 func TestOneFileKnowsHTTP(t *testing.T) {
 	var got []string

@@ -19,7 +19,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // away is a memory that cannot be asked.
@@ -43,12 +43,12 @@ func TestWithoutMemory(t *testing.T) {
 	const token, key = "a-fine-token", "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C"
 	for name, test := range map[string]struct {
 		mode   string
-		sender wechattest.Sender
+		sender caller.Sender
 		status int
 		calls  int64
 	}{
-		"in plaintext mode": {config.ModePlaintext, wechattest.Sender{}, statusAgain, 0},
-		"in encrypted mode": {config.ModeEncrypted, wechattest.Sender{EncodingAESKey: key, ReceiverID: "wx1"}, statusTaken, 2},
+		"in plaintext mode": {config.ModePlaintext, caller.Sender{}, statusAgain, 0},
+		"in encrypted mode": {config.ModeEncrypted, caller.Sender{EncodingAESKey: key, ReceiverID: "wx1"}, statusTaken, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls atomic.Int64

@@ -24,6 +24,8 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -153,7 +155,7 @@ func (s *stage) writeFile(t *testing.T, name string, content any) {
 	}
 }
 
-func (s *stage) sender() *wechattest.Sender { return &wechattest.Sender{URL: s.url, Token: token} }
+func (s *stage) sender() *caller.Sender { return &caller.Sender{URL: s.url, Token: token} }
 
 func (s *stage) get(t *testing.T, path string) (int, string) {
 	t.Helper()
@@ -183,7 +185,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Fatalf("waited in vain until %s", what)
 }
 
-func must(t *testing.T, answer wechattest.Answer, err error) wechattest.Answer {
+func must(t *testing.T, answer caller.Answer, err error) caller.Answer {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +196,7 @@ func must(t *testing.T, answer wechattest.Answer, err error) wechattest.Answer {
 func TestURLCheckIsAnsweredToTheByte(t *testing.T) {
 	s := newStage(t, nil)
 	answer, err := s.sender().URLCheck(t.Context(), wechattest.WithEchostr("<script>+/=5921731"))
-	if refusal := wechattest.Diagnose(answer, err); refusal != nil {
+	if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 		t.Fatal(refusal)
 	}
 	answer.Header.Del("Date")
@@ -249,8 +251,8 @@ func TestMessageReachesTheAppAsDocumented(t *testing.T) {
 // TestRefusalsAreAllAlike compares the whole answers: a difference would tell a forger which check he failed.
 func TestRefusalsAreAllAlike(t *testing.T) {
 	s := newStage(t, nil)
-	var first *wechattest.Answer
-	for name, mutations := range map[string][]wechattest.Mutation{
+	var first *caller.Answer
+	for name, mutations := range map[string][]caller.Mutation{
 		"a forged signature":   {wechattest.WithToken("forged-token")},
 		"a stale timestamp":    {wechattest.WithTime(time.Now().Add(-time.Hour))},
 		"a doubled parameter":  {wechattest.WithDuplicate("nonce", "1")},
@@ -289,7 +291,7 @@ func TestAQueryIsGoodForItsFirstBodyOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, step := range []struct {
-		request *wechattest.Request
+		request *caller.Request
 		status  int
 	}{
 		{request, http.StatusOK},
@@ -413,13 +415,13 @@ func TestReloadTakesMatchingFilesOnlyAndSaysSo(t *testing.T) {
 		return strings.Contains(status, `"generation":"g-1","problem":"`) && strings.Contains(metrics, "wechat_sidecar_config_stale 1")
 	})
 	answer, err := s.sender().URLCheck(t.Context())
-	if refusal := wechattest.Diagnose(answer, err); refusal != nil {
+	if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 		t.Errorf("the last good configuration does not serve: %v", refusal)
 	}
 	s.write(t, next, "another-token")
 	s.awaitGeneration(t, "g-2")
 	answer, err = s.sender().URLCheck(t.Context(), wechattest.WithToken("another-token"))
-	if refusal := wechattest.Diagnose(answer, err); refusal != nil {
+	if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 		t.Errorf("the new token is refused: %v", refusal)
 	}
 	answer, err = s.sender().URLCheck(t.Context())
@@ -468,7 +470,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	results := make(chan error, 64)
-	send := func(request *wechattest.Request) {
+	send := func(request *caller.Request) {
 		answer, err := s.sender().Send(context.Background(), request)
 		if err == nil && (answer.Status != http.StatusOK || string(answer.Body) != "success") {
 			err = fmt.Errorf("answered %d %q", answer.Status, answer.Body)
@@ -503,7 +505,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 func TestOddClientsAreServedOrCut(t *testing.T) {
 	s := newStage(t, nil)
 	answer, err := s.sender().URLCheck(t.Context(), wechattest.WithHTTP10())
-	if refusal := wechattest.Diagnose(answer, err); refusal != nil {
+	if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 		t.Errorf("HTTP/1.0: %v", refusal)
 	}
 	answer, err = s.sender().Text(t.Context(), "oUser", "in chunks", wechattest.WithChunks())

@@ -24,7 +24,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/docs/verify"
 	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 const (
@@ -215,7 +215,7 @@ func capture(t *testing.T, payload string) request {
 		seen <- got
 	}))
 	t.Cleanup(app.Close)
-	sender := &wechattest.Sender{URL: startSidecar(t, app.URL, payload), Token: token}
+	sender := &caller.Sender{URL: startSidecar(t, app.URL, payload), Token: token}
 	answer, err := sender.Text(t.Context(), "oUser", "private words")
 	if err != nil || answer.Status != http.StatusOK {
 		t.Fatalf("answered %d: %v", answer.Status, err)

@@ -4,6 +4,7 @@
 package config
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
@@ -174,6 +175,36 @@ func ParsePlatformKey(text []byte) (*rsa.PublicKey, error) {
 		return nil, fmt.Errorf("an RSA key of %d bits, WeChat Pay's have %d", public.N.BitLen(), minRSABits)
 	}
 	return public, nil
+}
+
+// ParseCertificates adds every certificate of a PEM text to the platform keys, by its serial. Its errors follow the name of the field.
+func ParseCertificates(text []byte, platformKeys map[string]string) error {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return errors.New("is empty: put WeChat Pay's certificates there, or remove the key")
+	}
+	for rest := text; len(bytes.TrimSpace(rest)) > 0; {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil {
+			return errors.New("holds something that is not PEM: keep only the blocks that begin with -----BEGIN CERTIFICATE-----")
+		}
+		if block.Type != "CERTIFICATE" {
+			return errors.New("holds a PEM block that is not a CERTIFICATE: keep only WeChat Pay's certificates; a public key belongs in the key publicKey, and the merchant's private key nowhere")
+		}
+		one := pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})
+		if _, err := ParsePlatformKey(one); err != nil {
+			return fmt.Errorf("holds a certificate that is %w", err)
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return errors.New("holds a certificate that cannot be read: download it again")
+		}
+		platformKeys[fmt.Sprintf("%X", certificate.SerialNumber.Bytes())] = string(one)
+	}
+	if len(platformKeys) > MaxPlatformKeys {
+		return fmt.Errorf("holds too many certificates: %d keys are accepted, that of publicKey among them; remove the oldest", MaxPlatformKeys)
+	}
+	return nil
 }
 
 var errTrailingSpace = errors.New("begins or ends with white space, such as the newline of echo: write it with printf %s, or kubectl create secret --from-literal")

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -23,7 +25,7 @@ const (
 )
 
 // send sends a request and shows it, and what came back, without the signature.
-func (d *demo) send(ctx context.Context, sender *wechattest.Sender, request *wechattest.Request) (wechattest.Answer, error) {
+func (d *demo) send(ctx context.Context, sender *caller.Sender, request *caller.Request) (caller.Answer, error) {
 	d.show("→ %s http://%s%s", request.Method, request.Host, request.Redacted())
 	if len(request.Body) > 0 {
 		d.show("%s", request.Body)
@@ -48,7 +50,7 @@ func (d *demo) urlCheck(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if refusal := wechattest.Diagnose(d.send(ctx, &d.sender, request)); refusal != nil {
+	if refusal := diagnose.URLCheck(d.send(ctx, &d.sender, request)); refusal != nil {
 		return "", errors.New(refusal.String())
 	}
 	return "the echostr came back byte for byte; the app was not asked", d.sawNothingSince(ctx, before)
@@ -60,7 +62,7 @@ func (d *demo) message(ctx context.Context) (string, error) {
 		return "", err
 	}
 	d.sent = request.Body
-	reply, refusal := wechattest.DiagnoseReply(d.send(ctx, &d.sender, request))
+	reply, refusal := diagnose.Message(d.send(ctx, &d.sender, request))
 	switch want := "you said: " + text; {
 	case refusal != nil:
 		return "", errors.New(refusal.String())
@@ -106,12 +108,12 @@ func (d *demo) anotherBody(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, refusal := wechattest.DiagnoseReply(d.send(ctx, &d.sender, genuine)); refusal != nil {
+	if _, refusal := diagnose.Message(d.send(ctx, &d.sender, genuine)); refusal != nil {
 		return "", errors.New(refusal.String())
 	}
 	d.show("and now with the same query:")
-	account := wechattest.DefaultAccount
-	another := genuine.WithBody(wechattest.TextMessage(account, openID, "transfer everything", "1", time.Now()))
+	account := caller.DefaultAccount
+	another := genuine.WithBody(caller.TextMessage(account, openID, "transfer everything", "1", time.Now()))
 	return "a signature is good for the first body that came with it", d.refused(ctx, &d.sender, another, http.StatusForbidden)
 }
 
@@ -144,7 +146,7 @@ func (d *demo) changeToken(ctx context.Context) (string, error) {
 	changed.Token = secondToken
 	changedAt := time.Now()
 	if err := until(ctx, func(ctx context.Context) error {
-		if refusal := wechattest.Diagnose(changed.URLCheck(ctx)); refusal != nil {
+		if refusal := diagnose.URLCheck(changed.URLCheck(ctx)); refusal != nil {
 			return errors.New(refusal.String())
 		}
 		return nil
@@ -173,7 +175,7 @@ func (d *demo) changeToken(ctx context.Context) (string, error) {
 }
 
 // revoke refuses the earlier token at once, as after a leak.
-func (d *demo) revoke(ctx context.Context, old *wechattest.Sender) error {
+func (d *demo) revoke(ctx context.Context, old *caller.Sender) error {
 	generation, err := d.kubectlRun(ctx, "get", "wxe", "shop", "-o", "jsonpath={.status.credentials.generation}")
 	if err != nil {
 		return err
@@ -206,7 +208,7 @@ func (d *demo) sidecarPods(ctx context.Context) (string, error) {
 }
 
 // refused sends what must be answered with that status and an empty body, and must not reach the app.
-func (d *demo) refused(ctx context.Context, sender *wechattest.Sender, request *wechattest.Request, status int) error {
+func (d *demo) refused(ctx context.Context, sender *caller.Sender, request *caller.Request, status int) error {
 	before, err := d.seen(ctx)
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // Names of what the demo makes.
@@ -54,7 +54,7 @@ type demo struct {
 	imagePrefix   string
 	imageTag      string
 	build         string // of the binaries in the images
-	sender        wechattest.Sender
+	sender        caller.Sender
 	sent          []byte // the user's message
 
 	number, passed, failed int
@@ -66,7 +66,7 @@ func newDemo() (*demo, error) {
 		local:       cmp.Or(os.Getenv("CLUSTER"), "local") == "local",
 		imagePrefix: cmp.Or(os.Getenv("IMAGE_PREFIX"), "ghcr.io/wechatendpoint"),
 		imageTag:    cmp.Or(os.Getenv("IMAGE_TAG"), "dev"),
-		sender:      wechattest.Sender{URL: url, Token: firstToken, Address: os.Getenv("INGRESS_ADDRESS")},
+		sender:      caller.Sender{URL: url, Token: firstToken, Address: os.Getenv("INGRESS_ADDRESS")},
 	}
 	if d.local && d.sender.Address == "" {
 		d.sender.Address = nodeAddress

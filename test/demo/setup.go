@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // begin makes the namespace, which also says that the operator was installed by the demo. A namespace of another build
@@ -161,7 +161,7 @@ func (d *demo) waitUntilPublished(ctx context.Context) (string, error) {
 		if err := d.findAddress(ctx); err != nil {
 			return err
 		}
-		if refusal := wechattest.Diagnose(d.sender.URLCheck(ctx)); refusal != nil {
+		if refusal := diagnose.URLCheck(d.sender.URLCheck(ctx)); refusal != nil {
 			return errors.New(refusal.String())
 		}
 		return nil

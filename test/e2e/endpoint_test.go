@@ -24,7 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // TestDeletedServiceComesBack deletes a child by hand.
@@ -269,7 +269,7 @@ func TestScaledToZero(t *testing.T) {
 	s.change(t, func(spec *v1alpha1.WeChatEndpointSpec) { *spec.Sidecar.Replicas = 0 })
 	s.await(t, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonScaledToZero)
 	eventually(t, patience, "the URL to answer no more", func(ctx context.Context) error {
-		if wechattest.Diagnose(s.sender().URLCheck(ctx)) == nil {
+		if diagnose.URLCheck(s.sender().URLCheck(ctx)) == nil {
 			return errors.New("it answers")
 		}
 		return nil

@@ -27,7 +27,7 @@ import (
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/test/cgroup"
 )
 
@@ -160,8 +160,8 @@ func (p *pod) ready() bool {
 	return response.StatusCode == http.StatusOK
 }
 
-func (p *pod) sender() *wechattest.Sender {
-	return &wechattest.Sender{URL: p.url, Token: token, EncodingAESKey: aesKey, ReceiverID: reception}
+func (p *pod) sender() *caller.Sender {
+	return &caller.Sender{URL: p.url, Token: token, EncodingAESKey: aesKey, ReceiverID: reception}
 }
 
 // cpu is the time that the process has had so far.
@@ -188,7 +188,7 @@ type traffic struct {
 }
 
 // flow sends messages until ctx is done, and waits for the last answer.
-func (f *traffic) flow(ctx context.Context, sender *wechattest.Sender, every time.Duration) {
+func (f *traffic) flow(ctx context.Context, sender *caller.Sender, every time.Duration) {
 	var group sync.WaitGroup
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -202,7 +202,7 @@ func (f *traffic) flow(ctx context.Context, sender *wechattest.Sender, every tim
 	group.Wait()
 }
 
-func (f *traffic) one(sender *wechattest.Sender, content string) {
+func (f *traffic) one(sender *caller.Sender, content string) {
 	request, err := sender.NewText("oUser", content)
 	if err != nil {
 		panic(err)

@@ -5,7 +5,6 @@ package refs
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -177,30 +176,5 @@ func readCertificates(text []byte, into map[string]string) error {
 	if err := checkSize(v1alpha1.KeyCertificates, text); err != nil {
 		return err
 	}
-	if len(strings.TrimSpace(string(text))) == 0 {
-		return errors.New("is empty: put WeChat Pay's certificates there, or remove the key")
-	}
-	for rest := text; len(strings.TrimSpace(string(rest))) > 0; {
-		var block *pem.Block
-		block, rest = pem.Decode(rest)
-		if block == nil {
-			return errors.New("holds something that is not PEM: keep only the blocks that begin with -----BEGIN CERTIFICATE-----")
-		}
-		if block.Type != "CERTIFICATE" {
-			return fmt.Errorf("holds a PEM block that is not a CERTIFICATE: keep only WeChat Pay's certificates; a public key belongs in the key %s, and the merchant's private key nowhere", v1alpha1.KeyPublicKey)
-		}
-		one := pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})
-		if _, err := config.ParsePlatformKey(one); err != nil {
-			return fmt.Errorf("holds a certificate that is %w", err)
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return errors.New("holds a certificate that cannot be read: download it again")
-		}
-		into[fmt.Sprintf("%X", certificate.SerialNumber.Bytes())] = string(one)
-	}
-	if len(into) > config.MaxPlatformKeys {
-		return fmt.Errorf("holds too many certificates: %d keys are accepted, that of %s among them; remove the oldest", config.MaxPlatformKeys, v1alpha1.KeyPublicKey)
-	}
-	return nil
+	return config.ParseCertificates(text, into)
 }

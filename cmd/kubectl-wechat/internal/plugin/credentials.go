@@ -4,10 +4,7 @@
 package plugin
 
 import (
-	"bytes"
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -104,16 +101,10 @@ func (v *vault) platformKeys(ctx context.Context) (map[string]string, error) {
 	if id := v.secret.Data[v1alpha1.KeyPublicKeyID]; len(id) > 0 {
 		keys[string(id)] = string(v.secret.Data[v1alpha1.KeyPublicKey])
 	}
-	for rest := v.secret.Data[v1alpha1.KeyCertificates]; len(bytes.TrimSpace(rest)) > 0; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return nil, fmt.Errorf("the key %s of Secret %s holds something that is not PEM", v1alpha1.KeyCertificates, v.secretKey())
+	if certificates := v.secret.Data[v1alpha1.KeyCertificates]; len(certificates) > 0 {
+		if err := config.ParseCertificates(certificates, keys); err != nil {
+			return nil, fmt.Errorf("the key %s of Secret %s %w", v1alpha1.KeyCertificates, v.secretKey(), err)
 		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("the key %s of Secret %s holds something that is no certificate", v1alpha1.KeyCertificates, v.secretKey())
-		}
-		keys[fmt.Sprintf("%X", certificate.SerialNumber.Bytes())] = string(pem.EncodeToMemory(block))
 	}
 	for serial, text := range keys {
 		if _, err := config.ParsePlatformKey([]byte(text)); err != nil {

@@ -18,7 +18,8 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // maxShown bounds what is printed of a reply. A text that WeChat takes has at most 2048 bytes. Characters.
@@ -40,15 +41,15 @@ func (r report) ok(what string) int {
 	return StatusOK
 }
 
-func (r report) refused(consequence string, refusal *wechattest.Refusal) int {
-	if refusal.Code == wechattest.CodeNotFound && r.about != nil && unpublished(r.about) != nil {
+func (r report) refused(consequence string, refusal *diagnose.Refusal) int {
+	if refusal.Code == diagnose.CodeNotFound && r.about != nil && unpublished(r.about) != nil {
 		refusal = unpublished(r.about)
 	}
 	remedy := refusal.Remedy
 	switch refusal.Code {
-	case wechattest.CodeDNS, wechattest.CodePort: // whose remedy is to dial an address
+	case diagnose.CodeDNS, diagnose.CodePort: // whose remedy is to dial an address
 		remedy += " with --address HOST:PORT"
-	case wechattest.CodeForbidden, wechattest.CodeNotFound, wechattest.CodeServerError:
+	case diagnose.CodeForbidden, diagnose.CodeNotFound, diagnose.CodeServerError:
 		if r.about != nil {
 			remedy += fmt.Sprintf("; the sidecar's log has the reason of a refusal: kubectl -n %s logs -l %s=%s --since 1m", r.about.Namespace, v1alpha1.LabelEndpoint, r.about.Name)
 		}
@@ -59,16 +60,16 @@ func (r report) refused(consequence string, refusal *wechattest.Refusal) int {
 }
 
 // codeUnpublished says that the endpoint does not have its URL.
-const codeUnpublished wechattest.Code = "unpublished"
+const codeUnpublished diagnose.Code = "unpublished"
 
 // unpublished says why the endpoint does not have its URL, by the word of the operator; nil if it has, or if nothing is known.
-func unpublished(endpoint *v1alpha1.WeChatEndpoint) *wechattest.Refusal {
+func unpublished(endpoint *v1alpha1.WeChatEndpoint) *diagnose.Refusal {
 	for _, condition := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionRouteProgrammed} {
 		found := meta.FindStatusCondition(endpoint.Status.Conditions, condition)
 		if found == nil || found.Status != metav1.ConditionFalse || found.Reason == v1alpha1.ReasonNotPublished || found.Reason == v1alpha1.ReasonPaused {
 			continue
 		}
-		return &wechattest.Refusal{
+		return &diagnose.Refusal{
 			Code:   codeUnpublished,
 			Cause:  "the endpoint does not have this URL: " + found.Reason + ": " + printable(found.Message),
 			Remedy: fmt.Sprintf("see kubectl -n %s describe wechatendpoint %s; until it is published, another server answers this URL, or none", endpoint.Namespace, endpoint.Name),
@@ -95,7 +96,7 @@ func (r report) endpoint(t target) {
 }
 
 // exchange says what was sent where and what came back. Neither the signature nor the token is shown.
-func (r report) exchange(t target, request *wechattest.Request, answer wechattest.Answer) {
+func (r report) exchange(t target, request *caller.Request, answer caller.Answer) {
 	r.line("sent", "%s %s", request.Method, shownURL(t.sender.URL, request, answer))
 	if answer.Remote != "" {
 		r.line("to", "%s", answer.Remote)
@@ -130,7 +131,7 @@ func appLine(report outcome.Report) string {
 	return strings.ReplaceAll(string(report.Outcome), "_", " ")
 }
 
-func shownURL(raw string, request *wechattest.Request, answer wechattest.Answer) string {
+func shownURL(raw string, request *caller.Request, answer caller.Answer) string {
 	scheme := "http"
 	if target, err := url.Parse(raw); err == nil {
 		scheme = target.Scheme
@@ -142,7 +143,7 @@ func shownURL(raw string, request *wechattest.Request, answer wechattest.Answer)
 	return printable(shown)
 }
 
-func head(answer wechattest.Answer) string {
+func head(answer caller.Answer) string {
 	kind := answer.Header.Get("Content-Type")
 	if kind == "" {
 		kind = "no Content-Type"
@@ -164,11 +165,11 @@ func private(remote string) bool {
 }
 
 // reply shows what the user would see, or else the body as it is.
-func (r report) reply(answer wechattest.Answer, reply wechattest.Reply) {
+func (r report) reply(answer caller.Answer, reply diagnose.Reply) {
 	switch {
-	case reply.Kind == wechattest.ReplyEmpty:
+	case reply.Kind == diagnose.ReplyEmpty:
 		r.line("reply", "empty, the user is shown nothing")
-	case reply.Kind == wechattest.ReplySuccess:
+	case reply.Kind == diagnose.ReplySuccess:
 		r.line("reply", "success, the user is shown nothing")
 	case (reply.Type == "text" || reply.Type == "stream") && reply.Content != "":
 		r.line("reply", "%s", printable(answer.Redact(reply.Content)))

@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wechattest
+package caller
 
 import (
 	"bytes"
@@ -14,37 +14,37 @@ import (
 )
 
 // seal encrypts what WeChat encrypts: the body of a message, the resource of Pay, and WeCom's echostr.
-func (s *Sender) seal(d *draft) error {
-	if s.Pay != nil && d.method != http.MethodGet {
+func (s *Sender) seal(d *Draft) error {
+	if s.Pay != nil && d.Method != http.MethodGet {
 		return s.sealNotification(d)
 	}
-	if s.EncodingAESKey == "" || d.method == http.MethodGet && !s.WeCom {
+	if s.EncodingAESKey == "" || d.Method == http.MethodGet && !s.WeCom {
 		return nil
 	}
 	key, err := wechat.ParseEncodingAESKey(s.EncodingAESKey)
 	if err != nil {
 		return fmt.Errorf("reading the EncodingAESKey: %w", err)
 	}
-	plain := d.body
-	if d.method == http.MethodGet {
-		plain = []byte(*d.echostr)
+	plain := d.Body
+	if d.Method == http.MethodGet {
+		plain = []byte(*d.Echostr)
 	}
 	var random [wechat.RandomSize]byte
 	_, _ = rand.Read(random[:]) // crypto/rand never fails
 	if d.encrypt, err = key.Seal(random, plain, s.ReceiverID); err != nil {
 		return fmt.Errorf("encrypting the message: %w", err)
 	}
-	if d.method == http.MethodGet {
-		d.echo, d.echostr = *d.echostr, &d.encrypt
+	if d.Method == http.MethodGet {
+		d.echo, d.Echostr = *d.Echostr, &d.encrypt
 		return nil
 	}
 	if d.address == nil {
 		d.address = []wechat.Address{{Name: "ToUserName", Value: s.account()}}
 	}
 	if body := s.besideCleartext(plain, d.encrypt); s.Cleartext && body != nil {
-		d.body = body
+		d.Body = body
 	} else {
-		d.body = wechat.RequestEnvelope(s.Form, d.address, d.encrypt)
+		d.Body = wechat.RequestEnvelope(s.Form, d.address, d.encrypt)
 	}
 	return nil
 }

@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wechattest
+package caller_test
 
 import (
 	"encoding/xml"
@@ -18,6 +18,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
 const (
@@ -49,12 +52,12 @@ func textReply(to, from, content string) string {
 		"<MsgType><![CDATA[text]]></MsgType><Content>%s</Content></xml>", wechat.CDATA(to), wechat.CDATA(from), wechat.CDATA(content))
 }
 
-// serve runs a handler, and makes a Sender for /weixin of a host that needs no DNS.
-func serve(t *testing.T, handler http.HandlerFunc) *Sender {
+// serve runs a handler, and makes a caller.Sender for /weixin of a host that needs no DNS.
+func serve(t *testing.T, handler http.HandlerFunc) *caller.Sender {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	return &Sender{URL: "http://wx.example.com/weixin", Token: token, Address: server.Listener.Addr().String()}
+	return &caller.Sender{URL: "http://wx.example.com/weixin", Token: token, Address: server.Listener.Addr().String()}
 }
 
 // record serves 200 and keeps what it was sent. The records may be read once the answer is there.
@@ -67,7 +70,7 @@ type record struct {
 	calls                          int
 }
 
-func recorder(t *testing.T) (*Sender, *record) {
+func recorder(t *testing.T) (*caller.Sender, *record) {
 	var seen record
 	sender := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -80,7 +83,7 @@ func TestACorrectEndpointIsAccepted(t *testing.T) {
 	sender := serve(t, correct)
 
 	answer, err := sender.URLCheck(t.Context())
-	if refusal := Diagnose(answer, err); refusal != nil {
+	if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 		t.Errorf("URL check: %v", refusal)
 	}
 	if len(answer.Echostr) != 19 || string(answer.Body) != answer.Echostr || answer.Remote != sender.Address {
@@ -89,11 +92,11 @@ func TestACorrectEndpointIsAccepted(t *testing.T) {
 
 	content := `你好 <b>&amp; ]]> ]]]]>>`
 	answer, err = sender.Text(t.Context(), openid, content)
-	reply, refusal := DiagnoseReply(answer, err)
+	reply, refusal := diagnose.Message(answer, err)
 	if refusal != nil {
 		t.Fatalf("text: %v", refusal)
 	}
-	if diff := cmp.Diff(Reply{ReplyMessage, openid, DefaultAccount, "text", content}, reply); diff != "" {
+	if diff := cmp.Diff(diagnose.Reply{Kind: diagnose.ReplyMessage, To: openid, From: caller.DefaultAccount, Type: "text", Content: content}, reply); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -102,7 +105,7 @@ func TestURLCheckLooksLikeWeChats(t *testing.T) {
 	sender, seen := recorder(t)
 	sender.Now = func() time.Time { return time.Unix(1700000000, 0) }
 	sender.Nonce = func() string { return "1234" }
-	if _, err := sender.URLCheck(t.Context(), WithEchostr("42")); err != nil {
+	if _, err := sender.URLCheck(t.Context(), wechattest.WithEchostr("42")); err != nil {
 		t.Fatal(err)
 	}
 	want := record{
@@ -146,36 +149,36 @@ func TestMutations(t *testing.T) {
 		return r.query.Get("timestamp") == timestamp && r.query.Get("nonce") == nonce && r.query.Get("signature") == wechat.Sign(token, timestamp, nonce)
 	}
 	for name, test := range map[string]struct {
-		mutations []Mutation
+		mutations []caller.Mutation
 		holds     func(r *record) bool
 	}{
-		"another timestamp is signed": {[]Mutation{WithTimestamp("12"), WithNonce("3")}, func(r *record) bool { return signed(r, token, "12", "3") }},
-		"another time is signed":      {[]Mutation{WithTime(time.Unix(7, 0)), WithNonce("3")}, func(r *record) bool { return signed(r, token, "7", "3") }},
-		"the order does not matter": {[]Mutation{WithToken("other"), WithNonce("3"), WithTimestamp("12")},
+		"another timestamp is signed": {[]caller.Mutation{wechattest.WithTimestamp("12"), wechattest.WithNonce("3")}, func(r *record) bool { return signed(r, token, "12", "3") }},
+		"another time is signed":      {[]caller.Mutation{wechattest.WithTime(time.Unix(7, 0)), wechattest.WithNonce("3")}, func(r *record) bool { return signed(r, token, "7", "3") }},
+		"the order does not matter": {[]caller.Mutation{wechattest.WithToken("other"), wechattest.WithNonce("3"), wechattest.WithTimestamp("12")},
 			func(r *record) bool { return signed(r, "other", "12", "3") }},
-		"a forged signature":   {[]Mutation{WithSignature("forged")}, func(r *record) bool { return r.query.Get("signature") == "forged" }},
-		"another echostr":      {[]Mutation{WithEchostr("<script>+ &")}, func(r *record) bool { return r.query.Get("echostr") == "<script>+ &" }},
-		"another openid":       {[]Mutation{WithOpenID("o1")}, func(r *record) bool { return r.query.Get("openid") == "o1" }},
-		"a missing parameter":  {[]Mutation{WithoutParameter("nonce")}, func(r *record) bool { return !r.query.Has("nonce") && r.query.Has("signature") }},
-		"an unknown parameter": {[]Mutation{WithParameter("a", "b")}, func(r *record) bool { return r.query.Get("a") == "b" }},
-		"a duplicate comes last": {[]Mutation{WithNonce("1"), WithDuplicate("nonce", "2")},
+		"a forged signature":   {[]caller.Mutation{wechattest.WithSignature("forged")}, func(r *record) bool { return r.query.Get("signature") == "forged" }},
+		"another echostr":      {[]caller.Mutation{wechattest.WithEchostr("<script>+ &")}, func(r *record) bool { return r.query.Get("echostr") == "<script>+ &" }},
+		"another openid":       {[]caller.Mutation{wechattest.WithOpenID("o1")}, func(r *record) bool { return r.query.Get("openid") == "o1" }},
+		"a missing parameter":  {[]caller.Mutation{wechattest.WithoutParameter("nonce")}, func(r *record) bool { return !r.query.Has("nonce") && r.query.Has("signature") }},
+		"an unknown parameter": {[]caller.Mutation{wechattest.WithParameter("a", "b")}, func(r *record) bool { return r.query.Get("a") == "b" }},
+		"a duplicate comes last": {[]caller.Mutation{wechattest.WithNonce("1"), wechattest.WithDuplicate("nonce", "2")},
 			func(r *record) bool {
 				return cmp.Equal(r.query["nonce"], []string{"1", "2"}) && strings.HasSuffix(r.uri, "nonce=2")
 			}},
-		"a raw query":         {[]Mutation{WithQuery("a=%zz;b")}, func(r *record) bool { return r.uri == "/weixin?a=%zz;b" }},
-		"no query":            {[]Mutation{WithQuery("")}, func(r *record) bool { return r.uri == "/weixin" }},
-		"another method":      {[]Mutation{WithMethod("PUT")}, func(r *record) bool { return r.method == "PUT" }},
-		"an uncleaned path":   {[]Mutation{WithPath("//a/../weixin")}, func(r *record) bool { return strings.HasPrefix(r.uri, "//a/../weixin?") }},
-		"another host":        {[]Mutation{WithHost("evil.example.com")}, func(r *record) bool { return r.host == "evil.example.com" }},
-		"a header":            {[]Mutation{WithHeader("x-a", "1", "2")}, func(r *record) bool { return cmp.Equal(r.header["X-A"], []string{"1", "2"}) }},
-		"a header left out":   {[]Mutation{WithHeader("user-agent")}, func(r *record) bool { return len(r.header.Values("User-Agent")) == 0 }},
-		"a body":              {[]Mutation{WithBody([]byte("<xml/>"))}, func(r *record) bool { return r.body == "<xml/>" && r.length == 6 }},
-		"a body in chunks":    {[]Mutation{WithMethod("POST"), WithBody([]byte("abc")), WithChunks()}, func(r *record) bool { return r.body == "abc" && r.length == -1 }},
-		"no body in chunks":   {[]Mutation{WithMethod("POST"), WithChunks()}, func(r *record) bool { return r.body == "" && r.length == -1 }},
-		"a body with a pause": {[]Mutation{WithBody([]byte("abc")), WithPause(time.Millisecond)}, func(r *record) bool { return r.body == "abc" }},
-		"a short announcement": {[]Mutation{WithBody([]byte("abc")), WithContentLength(2)},
+		"a raw query":         {[]caller.Mutation{wechattest.WithQuery("a=%zz;b")}, func(r *record) bool { return r.uri == "/weixin?a=%zz;b" }},
+		"no query":            {[]caller.Mutation{wechattest.WithQuery("")}, func(r *record) bool { return r.uri == "/weixin" }},
+		"another method":      {[]caller.Mutation{wechattest.WithMethod("PUT")}, func(r *record) bool { return r.method == "PUT" }},
+		"an uncleaned path":   {[]caller.Mutation{wechattest.WithPath("//a/../weixin")}, func(r *record) bool { return strings.HasPrefix(r.uri, "//a/../weixin?") }},
+		"another host":        {[]caller.Mutation{wechattest.WithHost("evil.example.com")}, func(r *record) bool { return r.host == "evil.example.com" }},
+		"a header":            {[]caller.Mutation{wechattest.WithHeader("x-a", "1", "2")}, func(r *record) bool { return cmp.Equal(r.header["X-A"], []string{"1", "2"}) }},
+		"a header left out":   {[]caller.Mutation{wechattest.WithHeader("user-agent")}, func(r *record) bool { return len(r.header.Values("User-Agent")) == 0 }},
+		"a body":              {[]caller.Mutation{wechattest.WithBody([]byte("<xml/>"))}, func(r *record) bool { return r.body == "<xml/>" && r.length == 6 }},
+		"a body in chunks":    {[]caller.Mutation{wechattest.WithMethod("POST"), wechattest.WithBody([]byte("abc")), wechattest.WithChunks()}, func(r *record) bool { return r.body == "abc" && r.length == -1 }},
+		"no body in chunks":   {[]caller.Mutation{wechattest.WithMethod("POST"), wechattest.WithChunks()}, func(r *record) bool { return r.body == "" && r.length == -1 }},
+		"a body with a pause": {[]caller.Mutation{wechattest.WithBody([]byte("abc")), wechattest.WithPause(time.Millisecond)}, func(r *record) bool { return r.body == "abc" }},
+		"a short announcement": {[]caller.Mutation{wechattest.WithBody([]byte("abc")), wechattest.WithContentLength(2)},
 			func(r *record) bool { return r.body == "ab" && r.length == 2 }},
-		"HTTP/1.0": {[]Mutation{WithHTTP10()}, func(r *record) bool { return r.proto == "HTTP/1.0" }},
+		"HTTP/1.0": {[]caller.Mutation{wechattest.WithHTTP10()}, func(r *record) bool { return r.proto == "HTTP/1.0" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sender, seen := recorder(t)
@@ -193,8 +196,8 @@ func TestMutations(t *testing.T) {
 func TestAnAnnouncedBodyThatNeverComesIsWaitedForByTheServer(t *testing.T) {
 	sender, _ := recorder(t)
 	sender.Timeout = 50 * time.Millisecond
-	answer, err := sender.Post(t.Context(), []byte("abc"), WithContentLength(4))
-	if refusal := Diagnose(answer, err); refusal == nil || refusal.Code != CodeTimeout {
+	answer, err := sender.Post(t.Context(), []byte("abc"), wechattest.WithContentLength(4))
+	if refusal := diagnose.URLCheck(answer, err); refusal == nil || refusal.Code != diagnose.CodeTimeout {
 		t.Errorf("%v, %v", refusal, err)
 	}
 }
@@ -312,13 +315,13 @@ func TestAnInformationalAnswerIsPassedOver(t *testing.T) {
 		correct(w, r)
 	})
 	answer, err := sender.URLCheck(t.Context())
-	if refusal := Diagnose(answer, err); refusal != nil {
+	if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 		t.Error(refusal)
 	}
 }
 
 func TestRedactedHidesTheSignature(t *testing.T) {
-	sender := &Sender{URL: "http://wx.example.com/weixin", Token: token}
+	sender := &caller.Sender{URL: "http://wx.example.com/weixin", Token: token}
 	request, err := sender.NewURLCheck()
 	if err != nil {
 		t.Fatal(err)
@@ -326,7 +329,7 @@ func TestRedactedHidesTheSignature(t *testing.T) {
 	if shown := request.Redacted(); strings.Contains(shown, request.Signature) || !strings.HasPrefix(shown, "/weixin?signature=…&echostr=") {
 		t.Error(shown)
 	}
-	request, err = sender.NewURLCheck(WithoutParameter("signature"))
+	request, err = sender.NewURLCheck(wechattest.WithoutParameter("signature"))
 	if err != nil || request.Redacted() != request.URI() {
 		t.Errorf("%v, %s", err, request.Redacted())
 	}

@@ -1,13 +1,15 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wechattest
+package diagnose
 
 import (
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // Codes of the answers to notifications of Pay.
@@ -18,16 +20,16 @@ const (
 	CodeUnverified Code = "unverified"
 )
 
-// DiagnoseNotification judges the answer to a notification of Pay. It returns nil for 200 and 204 within 5 seconds, which
+// Notification judges the answer to a notification of Pay. It returns nil for 200 and 204 within 5 seconds, which
 // need no body. What is refused comes again, up to 15 times in 24 hours; the body of a refusal is JSON with the code FAIL.
-func DiagnoseNotification(answer Answer, err error) *Refusal {
+func Notification(answer caller.Answer, err error) *Refusal {
 	taken := answer.Status == http.StatusOK || answer.Status == http.StatusNoContent
 	switch {
 	case err != nil:
 		return diagnoseError(answer, err)
 	case diagnoseReport(answer) != nil:
 		return diagnoseReport(answer)
-	case answer.Elapsed > Timeout:
+	case answer.Elapsed > caller.Timeout:
 		return tooLate(answer)
 	case taken && saysFail(answer.Body):
 		return &Refusal{CodeReply, fmt.Sprintf("the body says FAIL and the status is %d, by which WeChat Pay goes: the notification would never come again", answer.Status),
@@ -45,14 +47,14 @@ func DiagnoseNotification(answer Answer, err error) *Refusal {
 }
 
 // notTaken names what 4xx and 5xx mean where somebody who knows the protocol answered.
-func notTaken(answer Answer) *Refusal {
+func notTaken(answer caller.Answer) *Refusal {
 	refusal := diagnosePayStatus(answer)
-	refusal.Code, refusal.Cause = CodeNotTaken, refusal.Cause+": "+answer.excerpt(answer.Body)
+	refusal.Code, refusal.Cause = CodeNotTaken, refusal.Cause+": "+excerpt(answer, answer.Body)
 	return refusal
 }
 
 // diagnosePayStatus is diagnoseStatus where it speaks of what Pay does not have.
-func diagnosePayStatus(answer Answer) *Refusal {
+func diagnosePayStatus(answer caller.Answer) *Refusal {
 	status := strings.TrimSpace(fmt.Sprintf("%d %s", answer.Status, http.StatusText(answer.Status)))
 	switch {
 	case answer.Status == http.StatusUnauthorized, answer.Status == http.StatusForbidden:

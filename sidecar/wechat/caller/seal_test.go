@@ -1,18 +1,19 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wechattest
+package caller_test
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 func TestCleartextStandsBesideWhatHasAnEnd(t *testing.T) {
 	for body, beside := range map[string]bool{"<xml><MsgType>text</MsgType></xml>\n": true, "x": false} {
-		sender := Sender{URL: "http://a/weixin", Token: "token", EncodingAESKey: strings.Repeat("a", 43), ReceiverID: "wx1", Cleartext: true}
+		sender := caller.Sender{URL: "http://a/weixin", Token: "token", EncodingAESKey: strings.Repeat("a", 43), ReceiverID: "wx1", Cleartext: true}
 		request, err := sender.NewPost([]byte(body))
 		if err != nil {
 			t.Fatal(err)

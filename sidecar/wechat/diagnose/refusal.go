@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wechattest
+package diagnose
 
 // Code names a cause of refusal. Codes are stable: they may be labels of metrics.
 type Code string

@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wechattest
+package diagnose
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"io"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // FaultNotice is what WeChat shows the user when it has no use for an answer.
@@ -35,13 +36,13 @@ type Reply struct {
 	Content string
 }
 
-// DiagnoseReply judges the answer to a message (Text, Post, or Send of what NewText and NewPost made) as WeChat would.
+// Message judges the answer to a message (the Sender's Text or Post, or Send of what NewText and NewPost made) as WeChat would.
 // Its Refusal is nil when WeChat would take the answer; otherwise the user is shown the FaultNotice, at the latest after
 // the last try.
 //
 // WeChat documents three answers: none at all, success, and the XML of a passive reply. Whether it bears white space
 // around them is not documented; around XML it is taken here, around success it is not.
-func DiagnoseReply(answer Answer, err error) (Reply, *Refusal) {
+func Message(answer caller.Answer, err error) (Reply, *Refusal) {
 	if refusal := diagnoseExchange(answer, err); refusal != nil {
 		return Reply{}, refusal
 	}
@@ -62,23 +63,23 @@ func DiagnoseReply(answer Answer, err error) (Reply, *Refusal) {
 	return diagnoseMessage(answer)
 }
 
-func diagnoseMessage(answer Answer) (Reply, *Refusal) {
-	if answer.form == wechat.FormJSONLower {
+func diagnoseMessage(answer caller.Answer) (Reply, *Refusal) {
+	if answer.Form == wechat.FormJSONLower {
 		return diagnoseBotReply(answer)
 	}
 	parse, notation, form := parseReply, "XML", "answer with nothing, with success, or with <xml> that holds ToUserName, FromUserName, CreateTime and MsgType"
-	if answer.form == wechat.FormJSON {
+	if answer.Form == wechat.FormJSON {
 		parse, notation, form = parseJSONReply, "JSON", "answer with nothing, with success, or with a JSON object that holds ToUserName, FromUserName, CreateTime and MsgType"
 	}
 	message, err := parse(answer.Body)
 	reply := Reply{ReplyMessage, message.ToUserName, message.FromUserName, message.MsgType, message.Content}
 	switch {
 	case err != nil:
-		return Reply{}, badReply("is neither empty, nor success, nor the "+notation+" of a reply: "+answer.excerpt(answer.Body), form)
+		return Reply{}, badReply("is neither empty, nor success, nor the "+notation+" of a reply: "+excerpt(answer, answer.Body), form)
 	case message.ToUserName == "":
 		return reply, badReply("has no ToUserName", form+"; ToUserName is the message's FromUserName")
 	case answer.From != "" && message.ToUserName != answer.From:
-		return reply, badReply("is to "+answer.excerpt([]byte(message.ToUserName))+", who is not the user that wrote", "put the message's FromUserName into the reply's ToUserName, and the other way round")
+		return reply, badReply("is to "+excerpt(answer, []byte(message.ToUserName))+", who is not the user that wrote", "put the message's FromUserName into the reply's ToUserName, and the other way round")
 	case message.FromUserName == "":
 		return reply, badReply("has no FromUserName", form+"; FromUserName is the message's ToUserName")
 	case message.CreateTime == "":
@@ -93,7 +94,7 @@ func diagnoseMessage(answer Answer) (Reply, *Refusal) {
 
 // diagnoseBotReply judges the reply to what a user writes to a bot, which names nobody. A text is documented for the
 // welcome only, when a user comes in. (developer.work.weixin.qq.com/document/path/101031)
-func diagnoseBotReply(answer Answer) (Reply, *Refusal) {
+func diagnoseBotReply(answer caller.Answer) (Reply, *Refusal) {
 	const form = "answer with nothing, or with a JSON object whose msgtype is stream, template_card or stream_with_template_card"
 	var said struct {
 		MsgType string `json:"msgtype"`
@@ -102,7 +103,7 @@ func diagnoseBotReply(answer Answer) (Reply, *Refusal) {
 		} `json:"stream"`
 	}
 	if err := json.Unmarshal(answer.Body, &said); err != nil || said.MsgType == "" {
-		return Reply{}, badReply("is neither empty nor the JSON of a bot's reply: "+answer.excerpt(answer.Body), form)
+		return Reply{}, badReply("is neither empty nor the JSON of a bot's reply: "+excerpt(answer, answer.Body), form)
 	}
 	reply := Reply{Kind: ReplyMessage, Type: said.MsgType, Content: said.Stream.Content}
 	if said.MsgType == "text" {

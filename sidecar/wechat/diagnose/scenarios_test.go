@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wechattest_test
+package diagnose_test
 
 import (
 	"context"
@@ -26,6 +26,8 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -122,40 +124,40 @@ func mode(platform, mode string) config.Config {
 }
 
 func TestEveryPlatformIsPlayed(t *testing.T) {
-	sealed := wechattest.Sender{Token: token, EncodingAESKey: aesKey, ReceiverID: "wx1"}
-	with := func(change func(*wechattest.Sender)) wechattest.Sender { s := sealed; change(&s); return s }
-	inJSON := func(s *wechattest.Sender) { s.Form = wechat.FormJSON }
-	inWeCom := func(s *wechattest.Sender) { s.WeCom, s.Account = true, "wx1" }
-	text := func(s *wechattest.Sender) wechattest.Scenario { return s.TextScenario(user, "hi") }
+	sealed := caller.Sender{Token: token, EncodingAESKey: aesKey, ReceiverID: "wx1"}
+	with := func(change func(*caller.Sender)) caller.Sender { s := sealed; change(&s); return s }
+	inJSON := func(s *caller.Sender) { s.Form = wechat.FormJSON }
+	inWeCom := func(s *caller.Sender) { s.WeCom, s.Account = true, "wx1" }
+	text := func(s *caller.Sender) caller.Scenario { return s.TextScenario(user, "hi") }
 	jsonReply := always(`{"ToUserName":"` + user + `","FromUserName":"gh_1","CreateTime":1,"MsgType":"text","Content":"hello"}`)
 	xmlReply := func(message string) string { return textReply(message, "hello") }
 	for name, test := range map[string]struct {
 		config   config.Config
-		sender   wechattest.Sender
-		scenario func(*wechattest.Sender) wechattest.Scenario
+		sender   caller.Sender
+		scenario func(*caller.Sender) caller.Scenario
 		answer   func(string) string
 		told     string // what the app must have been told
 		content  string // of the reply
 	}{
-		"an Official Account in plaintext": {mode("OfficialAccount", "Plaintext"), wechattest.Sender{Token: token}, text, xmlReply, "<Content><![CDATA[hi]]>", "hello"},
+		"an Official Account in plaintext": {mode("OfficialAccount", "Plaintext"), caller.Sender{Token: token}, text, xmlReply, "<Content><![CDATA[hi]]>", "hello"},
 		"an Official Account, encrypted":   {mode("OfficialAccount", "Encrypted"), sealed, text, xmlReply, "<Content><![CDATA[hi]]>", "hello"},
-		"an Official Account, compatible":  {mode("OfficialAccount", "Compatible"), with(func(s *wechattest.Sender) { s.Cleartext = true }), text, xmlReply, "<Content><![CDATA[hi]]>", "hello"},
+		"an Official Account, compatible":  {mode("OfficialAccount", "Compatible"), with(func(s *caller.Sender) { s.Cleartext = true }), text, xmlReply, "<Content><![CDATA[hi]]>", "hello"},
 		"a Mini Program in JSON":           {mode("MiniProgram", "Encrypted"), with(inJSON), text, jsonReply, `"Content":"hi"`, "hello"},
-		"a Mini Program in plaintext JSON": {mode("MiniProgram", "Plaintext"), wechattest.Sender{Token: token, Form: wechat.FormJSON}, text, jsonReply, `"Content":"hi"`, "hello"},
-		"a shop's order": {mode("Shop", ""), with(inJSON), func(s *wechattest.Sender) wechattest.Scenario { return s.ShopScenario(user) },
+		"a Mini Program in plaintext JSON": {mode("MiniProgram", "Plaintext"), caller.Sender{Token: token, Form: wechat.FormJSON}, text, jsonReply, `"Content":"hi"`, "hello"},
+		"a shop's order": {mode("Shop", ""), with(inJSON), func(s *caller.Sender) caller.Scenario { return s.ShopScenario(user) },
 			always("success"), `"order_info":{"order_id":3705115058471208928}`, ""},
 		"an app of WeCom": {mode("WeCom", ""), with(inWeCom), text, xmlReply, "<AgentID>1000002</AgentID>", "hello"},
 		"a bot of WeCom": {func() config.Config { c := mode("WeCom", ""); c.ReceiverIDs = []string{""}; return c }(),
-			with(func(s *wechattest.Sender) { s.WeCom, s.Form, s.ReceiverID = true, wechat.FormJSONLower, "" }), text,
+			with(func(s *caller.Sender) { s.WeCom, s.Form, s.ReceiverID = true, wechat.FormJSONLower, "" }), text,
 			always(`{"msgtype":"stream","stream":{"id":"1","finish":true,"content":"hello"}}`), `"chattype":"single"`, "hello"},
-		"a suite's ticket": {mode("WeCom", ""), with(inWeCom), (*wechattest.Sender).SuiteTicketScenario, always(""), "<SuiteId><![CDATA[wx1]]>", ""},
-		"a third-party platform's ticket": {mode("OpenPlatform", ""), sealed, (*wechattest.Sender).TicketScenario, always(""),
+		"a suite's ticket": {mode("WeCom", ""), with(inWeCom), (*caller.Sender).SuiteTicketScenario, always(""), "<SuiteId><![CDATA[wx1]]>", ""},
+		"a third-party platform's ticket": {mode("OpenPlatform", ""), sealed, (*caller.Sender).TicketScenario, always(""),
 			"<InfoType>component_verify_ticket</InfoType>", ""},
-		"an authorization": {mode("OpenPlatform", ""), sealed, func(s *wechattest.Sender) wechattest.Scenario {
-			return s.AuthorizationScenario(wechattest.Authorized, "wx2")
+		"an authorization": {mode("OpenPlatform", ""), sealed, func(s *caller.Sender) caller.Scenario {
+			return s.AuthorizationScenario(caller.Authorized, "wx2")
 		}, always(""), "<AuthorizationCode>", ""},
-		"the end of an authorization": {mode("OpenPlatform", ""), sealed, func(s *wechattest.Sender) wechattest.Scenario {
-			return s.AuthorizationScenario(wechattest.Unauthorized, "wx2")
+		"the end of an authorization": {mode("OpenPlatform", ""), sealed, func(s *caller.Sender) caller.Scenario {
+			return s.AuthorizationScenario(caller.Unauthorized, "wx2")
 		}, always(""), "<AuthorizerAppid><![CDATA[wx2]]></AuthorizerAppid>\n</xml>", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -163,14 +165,14 @@ func TestEveryPlatformIsPlayed(t *testing.T) {
 			behind := &app{answer: test.answer}
 			sender := test.sender
 			sender.URL = gateway(t, test.config, config.Pair{Token: token, EncodingAESKey: sender.EncodingAESKey}, behind)
-			reply, refusal := sender.Play(t.Context(), test.scenario(&sender))
+			reply, refusal := diagnose.Play(t.Context(), &sender, test.scenario(&sender))
 			if refusal != nil || reply.Content != test.content {
 				t.Errorf("replied %+v, refused because %v", reply, refusal)
 			}
 			if len(behind.seen) != 1 || !strings.Contains(behind.seen[0], test.told) {
 				t.Errorf("the app was told %q, want %s", behind.seen, test.told)
 			}
-			if _, refusal := sender.Play(t.Context(), test.scenario(&sender), wechattest.WithToken("another")); refusal == nil {
+			if _, refusal := diagnose.Play(t.Context(), &sender, test.scenario(&sender), wechattest.WithToken("another")); refusal == nil {
 				t.Error("a forged one was accepted")
 			}
 		})
@@ -192,15 +194,15 @@ func TestReleaseCheck(t *testing.T) {
 	c := mode("OpenPlatform", "")
 	c.Path = "/weixin/$APPID$/callback"
 	behind := &app{answer: ready}
-	sender := wechattest.Sender{Token: token, EncodingAESKey: aesKey, ReceiverID: "wx1"}
+	sender := caller.Sender{Token: token, EncodingAESKey: aesKey, ReceiverID: "wx1"}
 	sender.URL = gateway(t, c, config.Pair{Token: token, EncodingAESKey: aesKey}, behind)
-	for _, account := range wechattest.ReleaseAccounts {
+	for _, account := range caller.ReleaseAccounts {
 		check := sender.ReleaseCheck(account, user)
 		if want := 3; len(check) != want && !account.MiniProgram || len(check) != want-1 && account.MiniProgram {
 			t.Fatalf("%+v: %d messages", account, len(check))
 		}
 		for _, scenario := range check {
-			if _, refusal := sender.Play(t.Context(), scenario); refusal != nil {
+			if _, refusal := diagnose.Play(t.Context(), &sender, scenario); refusal != nil {
 				t.Errorf("%s: %s: %v", account.AppID, scenario.Name, refusal)
 			}
 		}
@@ -220,10 +222,10 @@ func TestReleaseCheck(t *testing.T) {
 		behind.answer = always(test.answer)
 		behind.mu.Unlock()
 		var refused []int
-		for i, scenario := range sender.ReleaseCheck(wechattest.ReleaseAccounts[0], user) {
+		for i, scenario := range sender.ReleaseCheck(caller.ReleaseAccounts[0], user) {
 			// Two equal events of one second are one event, of which the sidecar repeats the first reply.
 			scenario.Message = append(scenario.Message, []byte("<!-- "+what+" -->")...)
-			if _, refusal := sender.Play(t.Context(), scenario); refusal != nil {
+			if _, refusal := diagnose.Play(t.Context(), &sender, scenario); refusal != nil {
 				refused = append(refused, i)
 			}
 		}
@@ -233,7 +235,7 @@ func TestReleaseCheck(t *testing.T) {
 	}
 }
 
-func payEndpoint(t *testing.T, a *app) *wechattest.Sender {
+func payEndpoint(t *testing.T, a *app) *caller.Sender {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -245,36 +247,36 @@ func payEndpoint(t *testing.T, a *app) *wechattest.Sender {
 	}
 	public := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	url := gateway(t, mode("Pay", ""), config.Pair{APIv3Key: apiV3Key, PlatformKeys: map[string]string{serial: public}}, a)
-	return &wechattest.Sender{URL: url, Pay: &wechattest.PayAccount{PrivateKey: key, Serial: serial, APIv3Key: apiV3Key}}
+	return &caller.Sender{URL: url, Pay: &caller.PayAccount{PrivateKey: key, Serial: serial, APIv3Key: apiV3Key}}
 }
 
 func TestPayIsPlayed(t *testing.T) {
 	behind := &app{answer: always("")}
 	sender := payEndpoint(t, behind)
-	payment := func() wechattest.Scenario { return sender.PaymentScenario("1900000001", user) }
+	payment := func() caller.Scenario { return sender.PaymentScenario("1900000001", user) }
 	stranger, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
-		mutation wechattest.Mutation
-		change   func(*wechattest.PayAccount)
+		mutation caller.Mutation
+		change   func(*caller.PayAccount)
 		taken    bool
 	}{
 		"as it should be":                {taken: true},
 		"without its type":               {mutation: wechattest.WithoutParameter(wechat.PayTypeHeader), taken: true},
 		"two minutes old":                {mutation: wechattest.WithTime(time.Now().Add(-2 * time.Minute)), taken: true},
 		"an hour old":                    {mutation: wechattest.WithTime(time.Now().Add(-time.Hour))},
-		"with Tencent's test signature":  {mutation: wechattest.WithProbeSignature()},
+		"with Tencent's test signature":  {mutation: caller.WithProbeSignature()},
 		"with a signature of nothing":    {mutation: wechattest.WithSignature("AAAA")},
 		"with another serial":            {mutation: wechattest.WithSerial("PUB_KEY_ID_2")},
 		"with another body":              {mutation: wechattest.WithBody([]byte(`{"event_type":"TRANSACTION.SUCCESS"}`))},
 		"without its nonce":              {mutation: wechattest.WithoutParameter(wechat.PayNonceHeader)},
 		"with two serials":               {mutation: wechattest.WithDuplicate(wechat.PaySerialHeader, serial)},
 		"as a PUT":                       {mutation: wechattest.WithMethod("PUT")},
-		"signed by a stranger":           {change: func(p *wechattest.PayAccount) { p.PrivateKey = stranger }},
-		"encrypted with another key":     {change: func(p *wechattest.PayAccount) { p.APIv3Key = strings.Repeat("k", 32) }},
-		"with a name of another account": {change: func(p *wechattest.PayAccount) { p.Serial = "PUB_KEY_ID_9" }},
+		"signed by a stranger":           {change: func(p *caller.PayAccount) { p.PrivateKey = stranger }},
+		"encrypted with another key":     {change: func(p *caller.PayAccount) { p.APIv3Key = strings.Repeat("k", 32) }},
+		"with a name of another account": {change: func(p *caller.PayAccount) { p.Serial = "PUB_KEY_ID_9" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			played, account := *sender, *sender.Pay
@@ -282,16 +284,16 @@ func TestPayIsPlayed(t *testing.T) {
 			if test.change != nil {
 				test.change(&account)
 			}
-			var mutations []wechattest.Mutation
+			var mutations []caller.Mutation
 			if test.mutation != nil {
 				mutations = append(mutations, test.mutation)
 			}
 			before := len(behind.seen)
-			_, refusal := played.Play(t.Context(), payment(), mutations...)
+			_, refusal := diagnose.Play(t.Context(), &played, payment(), mutations...)
 			if (refusal == nil) != test.taken {
 				t.Errorf("refused because %v", refusal)
 			}
-			if refusal != nil && refusal.Code != wechattest.CodeNotTaken {
+			if refusal != nil && refusal.Code != diagnose.CodeNotTaken {
 				t.Errorf("not the refusal that Pay documents: %+v", refusal)
 			}
 			if told := len(behind.seen) - before; (told == 1) != test.taken {
@@ -319,7 +321,7 @@ func TestTheProbeMustBeRefused(t *testing.T) {
 	behind := &app{answer: always("")}
 	sender := payEndpoint(t, behind)
 	sender.Pay.PrivateKey = nil // nobody needs one to send a wrong signature
-	if _, refusal := sender.Play(t.Context(), sender.ProbeScenario("1900000001", user)); refusal != nil || len(behind.seen) > 0 {
+	if _, refusal := diagnose.Play(t.Context(), sender, sender.ProbeScenario("1900000001", user)); refusal != nil || len(behind.seen) > 0 {
 		t.Errorf("the sidecar: %v, the app was told %q", refusal, behind.seen)
 	}
 	if _, err := sender.NewNotification("REFUND.SUCCESS", []byte("{}")); err == nil || !strings.Contains(err.Error(), "private key") {
@@ -328,14 +330,14 @@ func TestTheProbeMustBeRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int
 		body   string
-		code   wechattest.Code
+		code   diagnose.Code
 	}{
-		"taken for a payment":       {204, "", wechattest.CodeUnverified},
-		"taken, and said otherwise": {200, `{"code":"FAIL"}`, wechattest.CodeUnverified},
-		"refused without a word":    {403, "", wechattest.CodeReply},
-		"not found":                 {404, "", wechattest.CodeNotFound},
-		"a crash":                   {500, "", wechattest.CodeServerError},
-		"elsewhere":                 {302, "", wechattest.CodeRedirect},
+		"taken for a payment":       {204, "", diagnose.CodeUnverified},
+		"taken, and said otherwise": {200, `{"code":"FAIL"}`, diagnose.CodeUnverified},
+		"refused without a word":    {403, "", diagnose.CodeReply},
+		"not found":                 {404, "", diagnose.CodeNotFound},
+		"a crash":                   {500, "", diagnose.CodeServerError},
+		"elsewhere":                 {302, "", diagnose.CodeRedirect},
 	} {
 		t.Run(name, func(t *testing.T) {
 			careless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -348,7 +350,7 @@ func TestTheProbeMustBeRefused(t *testing.T) {
 			defer careless.Close()
 			played := *sender
 			played.URL = careless.URL
-			if _, refusal := played.Play(t.Context(), played.ProbeScenario("1900000001", user)); refusal == nil || refusal.Code != test.code {
+			if _, refusal := diagnose.Play(t.Context(), &played, played.ProbeScenario("1900000001", user)); refusal == nil || refusal.Code != test.code {
 				t.Errorf("got %+v, want %s", refusal, test.code)
 			}
 		})

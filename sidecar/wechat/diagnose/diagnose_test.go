@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wechattest
+package diagnose
 
 import (
 	"bytes"
@@ -27,6 +27,8 @@ import (
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
 // want is a code, and words that the sentence for it must hold.
@@ -142,7 +144,7 @@ func TestDiagnoseAnAnswer(t *testing.T) {
 			sender := serve(t, test.handler)
 			sender.Timeout = 500 * time.Millisecond
 			answer, err := sender.URLCheck(t.Context())
-			refusal := Diagnose(answer, err)
+			refusal := URLCheck(answer, err)
 			test.want.check(t, refusal)
 			if refusal != nil && (strings.Contains(refusal.String(), "signature=") || strings.Contains(refusal.String(), token)) {
 				t.Errorf("shows a secret: %v", refusal)
@@ -164,19 +166,19 @@ func hijack(answer string) http.HandlerFunc {
 
 func TestWrongTokenAndStaleTimestampAreRefusedByACorrectEndpoint(t *testing.T) {
 	sender := serve(t, correct)
-	for name, mutation := range map[string]Mutation{"token": WithToken("another"), "signature": WithSignature(strings.Repeat("0", 40))} {
+	for name, mutation := range map[string]caller.Mutation{"token": wechattest.WithToken("another"), "signature": wechattest.WithSignature(strings.Repeat("0", 40))} {
 		answer, err := sender.URLCheck(t.Context(), mutation)
-		if refusal := Diagnose(answer, err); refusal == nil || refusal.Code != CodeForbidden {
+		if refusal := URLCheck(answer, err); refusal == nil || refusal.Code != CodeForbidden {
 			t.Errorf("%s: %v", name, refusal)
 		}
 	}
 }
 
 func TestAnAnswerAfterFiveSecondsIsTooLate(t *testing.T) {
-	in := Answer{Status: 200, Body: []byte("1"), Echostr: "1", Elapsed: Timeout}
-	want{}.check(t, Diagnose(in, nil))
+	in := caller.Answer{Status: 200, Body: []byte("1"), Echostr: "1", Elapsed: caller.Timeout}
+	want{}.check(t, URLCheck(in, nil))
 	in.Elapsed += time.Millisecond
-	want{CodeTimeout, []string{"5.001s"}}.check(t, Diagnose(in, nil))
+	want{CodeTimeout, []string{"5.001s"}}.check(t, URLCheck(in, nil))
 }
 
 func TestARefusalQuotesNeitherTokenNorSignature(t *testing.T) {
@@ -188,7 +190,7 @@ func TestARefusalQuotesNeitherTokenNorSignature(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer, err := sender.Send(t.Context(), request)
-	refusal := Diagnose(answer, err)
+	refusal := URLCheck(answer, err)
 	want{CodeBodyDiffers, []string{`"… …"`}}.check(t, refusal)
 	if shown := answer.Redact(string(answer.Body)); strings.Contains(shown, token) || strings.Contains(shown, request.Signature) {
 		t.Error(shown)
@@ -218,9 +220,9 @@ func TestDiagnoseTLS(t *testing.T) {
 			defer server.Close()
 			roots := x509.NewCertPool()
 			roots.AddCert(test.trusted.Leaf)
-			sender := &Sender{URL: "https://wx.example.com/weixin", Token: token, Host: test.host, Address: server.Listener.Addr().String(), RootCAs: roots}
+			sender := &caller.Sender{URL: "https://wx.example.com/weixin", Token: token, Host: test.host, Address: server.Listener.Addr().String(), RootCAs: roots}
 			answer, err := sender.URLCheck(t.Context())
-			test.want.check(t, Diagnose(answer, err))
+			test.want.check(t, URLCheck(answer, err))
 		})
 	}
 }
@@ -262,7 +264,7 @@ func TestDiagnoseHTTPSToAPortWithoutTLS(t *testing.T) {
 	sender := serve(t, correct)
 	sender.URL = "https://wx.example.com/weixin"
 	answer, err := sender.URLCheck(t.Context())
-	want{CodeTLSNotSpoken, []string{"http://"}}.check(t, Diagnose(answer, err))
+	want{CodeTLSNotSpoken, []string{"http://"}}.check(t, URLCheck(answer, err))
 }
 
 func TestDiagnoseAServerThatHasNoCertificateForTheName(t *testing.T) {
@@ -271,9 +273,9 @@ func TestDiagnoseAServerThatHasNoCertificateForTheName(t *testing.T) {
 	server.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("no such name") }}
 	server.StartTLS()
 	defer server.Close()
-	sender := &Sender{URL: "https://wx.example.com/weixin", Token: token, Address: server.Listener.Addr().String()}
+	sender := &caller.Sender{URL: "https://wx.example.com/weixin", Token: token, Address: server.Listener.Addr().String()}
 	answer, err := sender.URLCheck(t.Context())
-	want{CodeTLS, []string{"broke TLS off"}}.check(t, Diagnose(answer, err))
+	want{CodeTLS, []string{"broke TLS off"}}.check(t, URLCheck(answer, err))
 }
 
 func TestDiagnoseAConnectionThatIsRefused(t *testing.T) {
@@ -283,9 +285,9 @@ func TestDiagnoseAConnectionThatIsRefused(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	_ = listener.Close()
-	sender := &Sender{URL: "http://wx.example.com/weixin", Token: token, Address: address}
+	sender := &caller.Sender{URL: "http://wx.example.com/weixin", Token: token, Address: address}
 	answer, err := sender.URLCheck(t.Context())
-	want{CodeConnectionRefused, []string{address}}.check(t, Diagnose(answer, err))
+	want{CodeConnectionRefused, []string{address}}.check(t, URLCheck(answer, err))
 	if strings.Contains(err.Error(), "signature") {
 		t.Error(err)
 	}
@@ -298,7 +300,7 @@ func TestDiagnoseAnInterruption(t *testing.T) {
 		<-r.Context().Done()
 	})
 	answer, err := sender.URLCheck(ctx)
-	want{CodeInterrupted, nil}.check(t, Diagnose(answer, err))
+	want{CodeInterrupted, nil}.check(t, URLCheck(answer, err))
 }
 
 // What a test cannot cause on every computer is made up.
@@ -321,7 +323,7 @@ func TestDiagnoseAnError(t *testing.T) {
 		"another error":        {errors.New("weather"), want{CodeConnectionCut, []string{"weather"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			test.want.check(t, Diagnose(Answer{}, test.err))
+			test.want.check(t, URLCheck(caller.Answer{}, test.err))
 		})
 	}
 }
@@ -344,7 +346,7 @@ func TestDiagnoseURL(t *testing.T) {
 		"https://微信.example.com/":            {CodeURL, []string{"xn--"}},
 	} {
 		t.Run(raw, func(t *testing.T) {
-			refusal := (&Sender{URL: raw}).DiagnoseURL()
+			refusal := URL(&caller.Sender{URL: raw})
 			want.check(t, refusal)
 			if refusal != nil && strings.Contains(refusal.String(), "secret") {
 				t.Errorf("quotes the URL: %v", refusal)
@@ -361,20 +363,20 @@ func TestWeComCallsAnyPort(t *testing.T) {
 		"https://me@wx.example.com:8443/":   {CodeURL, []string{"user name"}},
 		"http://wx.example.com:99999/wecom": {CodeURL, nil},
 	} {
-		want.check(t, (&Sender{URL: raw, WeCom: true}).DiagnoseURL())
+		want.check(t, URL(&caller.Sender{URL: raw, WeCom: true}))
 	}
 }
 
 func TestASenderWithoutAUsableURLSaysSo(t *testing.T) {
-	sender := &Sender{URL: "wx.example.com", Token: token}
-	for name, call := range map[string]func() (Answer, error){
-		"URL check": func() (Answer, error) { return sender.URLCheck(t.Context()) },
-		"text":      func() (Answer, error) { return sender.Text(t.Context(), openid, "hi") },
-		"post":      func() (Answer, error) { return sender.Post(t.Context(), nil) },
-		"send":      func() (Answer, error) { return sender.Send(t.Context(), &Request{}) },
+	sender := &caller.Sender{URL: "wx.example.com", Token: token}
+	for name, call := range map[string]func() (caller.Answer, error){
+		"URL check": func() (caller.Answer, error) { return sender.URLCheck(t.Context()) },
+		"text":      func() (caller.Answer, error) { return sender.Text(t.Context(), openid, "hi") },
+		"post":      func() (caller.Answer, error) { return sender.Post(t.Context(), nil) },
+		"send":      func() (caller.Answer, error) { return sender.Send(t.Context(), &caller.Request{}) },
 	} {
 		answer, err := call()
-		if refusal := Diagnose(answer, err); refusal == nil || refusal.Code != CodeURL {
+		if refusal := URLCheck(answer, err); refusal == nil || refusal.Code != CodeURL {
 			t.Errorf("%s: %v", name, refusal)
 		}
 	}

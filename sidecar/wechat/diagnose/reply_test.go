@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wechattest
+package diagnose
 
 import (
 	"errors"
@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 func TestDiagnoseReply(t *testing.T) {
@@ -58,7 +59,7 @@ func TestDiagnoseReply(t *testing.T) {
 				_, _ = io.ReadAll(r.Body)
 				_, _ = io.WriteString(w, test.body)
 			})
-			reply, refusal := DiagnoseReply(sender.Text(t.Context(), openid, "question"))
+			reply, refusal := Message(sender.Text(t.Context(), openid, "question"))
 			test.want.check(t, refusal)
 			if diff := cmp.Diff(test.reply, reply); diff != "" {
 				t.Error(diff)
@@ -68,16 +69,16 @@ func TestDiagnoseReply(t *testing.T) {
 }
 
 func TestDiagnoseReplyOfARefusal(t *testing.T) {
-	_, refusal := DiagnoseReply(Answer{Status: 403}, nil)
+	_, refusal := Message(caller.Answer{Status: 403}, nil)
 	want{CodeForbidden, nil}.check(t, refusal)
-	_, refusal = DiagnoseReply(Answer{}, errors.New("weather"))
+	_, refusal = Message(caller.Answer{}, errors.New("weather"))
 	want{CodeConnectionCut, nil}.check(t, refusal)
 }
 
 func TestRepliesInJSON(t *testing.T) {
-	inJSON, toBot := Answer{Status: 200, form: wechat.FormJSON, From: openid}, Answer{Status: 200, form: wechat.FormJSONLower, From: openid}
+	inJSON, toBot := caller.Answer{Status: 200, Form: wechat.FormJSON, From: openid}, caller.Answer{Status: 200, Form: wechat.FormJSONLower, From: openid}
 	for name, test := range map[string]struct {
-		answer Answer
+		answer caller.Answer
 		body   string
 		want   want
 	}{
@@ -91,7 +92,7 @@ func TestRepliesInJSON(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.answer.Body = []byte(test.body)
-			_, refusal := DiagnoseReply(test.answer, nil)
+			_, refusal := Message(test.answer, nil)
 			test.want.check(t, refusal)
 		})
 	}

@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wechattest
+package caller
 
 import (
 	"bufio"
@@ -21,15 +21,15 @@ import (
 // maxAnswerSize bounds an answer with its head and the lengths of its chunks. Bytes.
 const maxAnswerSize = 1 << 20
 
-// errNotHTTP: something answered, but not with HTTP.
-var errNotHTTP = errors.New("the answer is not HTTP")
+// ErrNotHTTP says that something answered, but not with HTTP.
+var ErrNotHTTP = errors.New("the answer is not HTTP")
 
 // Send sends a request once, on a connection of its own: WeChat calls from many servers. It follows no redirect, asks
 // for no compression, uses no proxy and no cookie. An error means that no whole answer came; what is known of the Answer
 // is returned with it. Errors hold neither the query nor the body.
 func (s *Sender) Send(ctx context.Context, request *Request) (Answer, error) {
-	answer := Answer{Echostr: request.Echostr, From: request.From, Sent: s.now(), sealed: request.MsgSignature != "", form: s.Form, hidden: s.secrets(request)}
-	target, err := parseURL(s.URL)
+	answer := Answer{Echostr: request.Echostr, From: request.From, Sent: s.now(), Encrypted: request.MsgSignature != "", Form: s.Form, hidden: s.secrets(request)}
+	target, err := ParseURL(s.URL)
 	if err != nil {
 		return answer, err
 	}
@@ -78,7 +78,7 @@ func (s *Sender) exchange(ctx context.Context, target *url.URL, request *Request
 func (s *Sender) connect(ctx context.Context, target *url.URL) (net.Conn, error) {
 	address := s.Address
 	if address == "" {
-		address = net.JoinHostPort(target.Hostname(), port(target))
+		address = net.JoinHostPort(target.Hostname(), Port(target))
 	}
 	dial := s.Dial
 	if dial == nil {
@@ -155,10 +155,10 @@ func read(reader *bufio.Reader, request *Request, answer *Answer) error {
 
 // maxAnswer is as long as the longest reply that WeChat documents, or its base64 in an envelope. Bytes.
 func maxAnswer(a Answer) int64 {
-	if a.sealed {
-		return wechat.MaxReply(a.form)*4/3 + 4<<10
+	if a.Encrypted {
+		return wechat.MaxReply(a.Form)*4/3 + 4<<10
 	}
-	return wechat.MaxReply(a.form)
+	return wechat.MaxReply(a.Form)
 }
 
 // notHTTP marks what the parser refused, apart from what the network did. The parser's words quote the answer without a
@@ -168,29 +168,30 @@ func notHTTP(err error) error {
 	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
 	}
-	return errNotHTTP
+	return ErrNotHTTP
 }
 
-// parseURL reads a callback URL. Its errors do not quote the URL, whose query may hold anything.
-func parseURL(raw string) (*url.URL, error) {
+// ParseURL reads a callback URL. Its errors do not quote the URL, whose query may hold anything.
+func ParseURL(raw string) (*url.URL, error) {
 	target, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return nil, &urlError{"cannot be read", "write it like https://wx.example.com/weixin"}
+		return nil, &URLError{"cannot be read", "write it like https://wx.example.com/weixin"}
 	case target.Scheme != "http" && target.Scheme != "https":
-		return nil, &urlError{"does not begin with http:// or https://", "write it like https://wx.example.com/weixin"}
+		return nil, &URLError{"does not begin with http:// or https://", "write it like https://wx.example.com/weixin"}
 	case target.Hostname() == "":
-		return nil, &urlError{"has no host", "write it like https://wx.example.com/weixin"}
+		return nil, &URLError{"has no host", "write it like https://wx.example.com/weixin"}
 	}
 	return target, nil
 }
 
-// urlError says why a URL cannot be a callback URL.
-type urlError struct{ cause, remedy string }
+// URLError says why a URL cannot be a callback URL.
+type URLError struct{ Cause, Remedy string }
 
-func (e *urlError) Error() string { return "the URL " + e.cause + ": " + e.remedy }
+func (e *URLError) Error() string { return "the URL " + e.Cause + ": " + e.Remedy }
 
-func port(target *url.URL) string {
+// Port is that of the URL, or of its scheme.
+func Port(target *url.URL) string {
 	switch {
 	case target.Port() != "":
 		return target.Port()

@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wechattest
+package diagnose
 
 import (
 	"context"
@@ -14,10 +14,12 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // diagnoseError names the cause of a missing answer, from the first step that can fail to the last.
-func diagnoseError(answer Answer, err error) *Refusal {
+func diagnoseError(answer caller.Answer, err error) *Refusal {
 	if refusal := diagnoseURLError(err); refusal != nil {
 		return refusal
 	}
@@ -37,11 +39,11 @@ func diagnoseError(answer Answer, err error) *Refusal {
 }
 
 func diagnoseURLError(err error) *Refusal {
-	var wrong *urlError
+	var wrong *caller.URLError
 	if !errors.As(err, &wrong) {
 		return nil
 	}
-	return &Refusal{CodeURL, "the URL " + wrong.cause, wrong.remedy}
+	return &Refusal{CodeURL, "the URL " + wrong.Cause, wrong.Remedy}
 }
 
 func diagnoseDNS(err error) *Refusal {
@@ -57,7 +59,7 @@ func diagnoseDNS(err error) *Refusal {
 		"look whether DNS works on this computer, and whether the domain's name servers answer; to go on without it, dial the server's own address"}
 }
 
-func diagnoseDial(answer Answer, err error) *Refusal {
+func diagnoseDial(answer caller.Answer, err error) *Refusal {
 	var failure *net.OpError
 	if !errors.As(err, &failure) || failure.Op != "dial" {
 		return nil
@@ -79,7 +81,7 @@ func diagnoseDial(answer Answer, err error) *Refusal {
 	}
 }
 
-func diagnoseTLS(answer Answer, err error) *Refusal {
+func diagnoseTLS(answer caller.Answer, err error) *Refusal {
 	var (
 		notTLS    tls.RecordHeaderError
 		name      x509.HostnameError
@@ -102,7 +104,7 @@ func diagnoseTLS(answer Answer, err error) *Refusal {
 		return &Refusal{CodeTLSAuthority, "the certificate is not signed by an authority that is known here: it is for " + names(answer, authority.Cert),
 			"use a certificate of a public authority, and serve it with its intermediate certificates; a self-signed one is refused"}
 	case errors.As(err, &other):
-		return &Refusal{CodeTLS, "the certificate is refused: " + answer.excerpt([]byte(other.Err.Error())), "use a certificate of a public authority for this host"}
+		return &Refusal{CodeTLS, "the certificate is refused: " + excerpt(answer, []byte(other.Err.Error())), "use a certificate of a public authority for this host"}
 	case errors.As(err, &alert) && alert.Op == "remote error":
 		return &Refusal{CodeTLS, "the server broke TLS off: " + alert.Err.Error(), "look whether the server has a certificate for this host name and offers TLS 1.2 or 1.3"}
 	case strings.Contains(err.Error(), "tls: "):
@@ -111,34 +113,34 @@ func diagnoseTLS(answer Answer, err error) *Refusal {
 	return nil
 }
 
-func diagnoseRead(answer Answer, err error) *Refusal {
+func diagnoseRead(answer caller.Answer, err error) *Refusal {
 	var network net.Error
 	switch {
 	case errors.As(err, &network) && network.Timeout():
 		return noAnswer(answer)
-	case errors.Is(err, errNotHTTP):
+	case errors.Is(err, caller.ErrNotHTTP):
 		return &Refusal{CodeNotHTTP, "the answer is not HTTP", "look whether the port is that of a web server; https:// is needed where TLS is spoken"}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return &Refusal{CodeConnectionCut, "the connection ended before the answer did",
 			"look into the log of the server and of each proxy in front of it: one of them crashed, refused the request, or forwards to a port that does not speak HTTP"}
 	default:
-		return &Refusal{CodeConnectionCut, "the answer could not be read: " + answer.excerpt([]byte(err.Error())), "look into the log of the server and of each proxy in front of it"}
+		return &Refusal{CodeConnectionCut, "the answer could not be read: " + excerpt(answer, []byte(err.Error())), "look into the log of the server and of each proxy in front of it"}
 	}
 }
 
 // noAnswer tells a slow server from a body whose end never comes.
-func noAnswer(answer Answer) *Refusal {
+func noAnswer(answer caller.Answer) *Refusal {
 	waited := answer.Elapsed.Round(time.Millisecond)
 	if answer.Status != 0 {
 		return &Refusal{CodeTimeout, fmt.Sprintf("the answer began, but was not complete after %v", waited),
 			"send a Content-Length that is true, and close the answer"}
 	}
-	return &Refusal{CodeTimeout, fmt.Sprintf("no answer came within %v (WeChat hangs up after %v)", waited, Timeout),
+	return &Refusal{CodeTimeout, fmt.Sprintf("no answer came within %v (WeChat hangs up after %v)", waited, caller.Timeout),
 		"answer at once and do slow work afterwards; look whether a proxy waits for a server that is not there"}
 }
 
 // names are those a certificate is for, at most four.
-func names(answer Answer, certificate *x509.Certificate) string {
+func names(answer caller.Answer, certificate *x509.Certificate) string {
 	if certificate == nil {
 		return "an unknown name"
 	}
@@ -152,7 +154,7 @@ func names(answer Answer, certificate *x509.Certificate) string {
 	if len(all) > 4 {
 		all = append(all[:4:4], "others")
 	}
-	return answer.excerpt([]byte(strings.Join(all, ", ")))
+	return excerpt(answer, []byte(strings.Join(all, ", ")))
 }
 
 func validity(certificate *x509.Certificate) string {

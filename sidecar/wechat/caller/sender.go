@@ -1,19 +1,18 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package wechattest plays WeChat's server against a callback URL: correctly, or broken in one deliberate way.
+// Package caller plays WeChat's server against a callback URL.
 //
 // A Sender signs with its Token and calls its URL as WeChat does, or with a key as WeChat Pay does. Scenarios are the
-// messages of WeChat's documentation with the answers that it asks for. Mutations break a request; Diagnose and
-// DiagnoseReply judge the answer as WeChat would:
+// messages of WeChat's documentation with the answers that it asks for. Package diagnose judges an answer as WeChat would:
 //
-//	sender := wechattest.Sender{URL: server.URL + "/weixin", Token: token}
-//	answer, err := sender.URLCheck(ctx, wechattest.WithToken("another"))
-//	refusal := wechattest.Diagnose(answer, err) // nil: WeChat would accept the URL
+//	sender := caller.Sender{URL: server.URL + "/weixin", Token: token}
+//	answer, err := sender.URLCheck(ctx)
+//	refusal := diagnose.URLCheck(answer, err) // nil: WeChat would accept the URL
 //
 // Requests are written to the connection byte by byte, not by net/http's client, which would refuse to send most of
-// what an attacker sends.
-package wechattest
+// what an attacker sends (package wechattest).
+package caller
 
 import (
 	"context"
@@ -25,6 +24,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -102,12 +102,13 @@ type Answer struct {
 	// Elapsed is the time from the look-up in DNS to the last byte, or to the error.
 	Elapsed time.Duration
 
-	// Sealed says that OpenAnswer has opened the body.
+	// Encrypted says that the request was, and Form is that of the messages, which replies follow.
+	Encrypted bool
+	Form      wechat.Form
+	// Sealed says that the body was sealed, and is opened.
 	Sealed bool
 
-	sealed bool        // the request was encrypted
-	form   wechat.Form // of the messages, which replies follow
-	hidden []string    // the token, the keys and the signatures
+	hidden []string // the token, the keys and the signatures
 }
 
 // Redact replaces the Sender's token and keys and the request's signature in text, for showing what a server sent: an app can
@@ -120,6 +121,10 @@ func (a Answer) Redact(text string) string {
 	}
 	return text
 }
+
+// Report is what the sidecar says of a message that was played, after it was verified; false where nobody says anything, as WeChat
+// is told nothing.
+func (a Answer) Report() (outcome.Report, bool) { return outcome.Parse(a.Header.Get(outcome.Header)) }
 
 // URLCheck does what WeChat does when the console's form is submitted. An error means that no whole answer came; what
 // is known of the Answer is returned with it.

@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wechattest
+package caller
 
 import (
 	"bytes"
@@ -79,7 +79,7 @@ func (r *Request) Redacted() string {
 // URL cannot be called.
 func (s *Sender) NewURLCheck(mutations ...Mutation) (*Request, error) {
 	echostr := digits(19)
-	return s.make(draft{method: http.MethodGet, echostr: &echostr}, mutations)
+	return s.make(Draft{Method: http.MethodGet, Echostr: &echostr}, mutations)
 }
 
 // NewText makes the POST of a text message of the user with the openid from, with a random MsgId, in the notation of the
@@ -90,31 +90,34 @@ func (s *Sender) NewText(from, content string, mutations ...Mutation) (*Request,
 
 // NewPost makes the POST of any body, without openid. Errors are as in NewURLCheck.
 func (s *Sender) NewPost(body []byte, mutations ...Mutation) (*Request, error) {
-	return s.make(draft{method: http.MethodPost, body: body}, mutations)
+	return s.make(Draft{Method: http.MethodPost, Body: body}, mutations)
 }
 
 // make mutates a draft, signs what came of it, and writes it down.
-func (s *Sender) make(d draft, mutations []Mutation) (*Request, error) {
-	target, err := parseURL(s.URL)
+func (s *Sender) make(d Draft, mutations []Mutation) (*Request, error) {
+	target, err := ParseURL(s.URL)
 	if err != nil {
 		return nil, err
 	}
-	d.token, d.timestamp, d.nonce = s.Token, strconv.FormatInt(s.now().Unix(), 10), s.nonce()
-	d.path, d.host, d.proto = withPathID(target.EscapedPath(), d.pathID), target.Host, "HTTP/1.1"
-	if d.path == "" {
-		d.path = "/"
+	d.Token, d.Timestamp, d.Nonce = s.Token, strconv.FormatInt(s.now().Unix(), 10), s.nonce()
+	d.Path, d.Host, d.Proto = target.EscapedPath(), target.Host, "HTTP/1.1"
+	if d.pathID != "" {
+		d.Path = WithPathID(d.Path, d.pathID)
+	}
+	if d.Path == "" {
+		d.Path = "/"
 	}
 	if s.Host != "" {
-		d.host = s.Host
+		d.Host = s.Host
 	}
-	d.header = http.Header{
+	d.Header = http.Header{
 		"User-Agent":    {"Mozilla/4.0"},
 		"Accept":        {"*/*"},
 		"Pragma":        {"no-cache"},
 		"Cache-Control": {"no-cache"},
 	}
-	if d.method == http.MethodPost {
-		d.header.Set("Content-Type", "text/xml")
+	if d.Method == http.MethodPost {
+		d.Header.Set("Content-Type", "text/xml")
 	}
 	d.weCom = s.WeCom
 	if err := s.seal(&d); err != nil {
@@ -131,53 +134,62 @@ func (s *Sender) make(d draft, mutations []Mutation) (*Request, error) {
 	return d.request(target.RawQuery), nil
 }
 
-// draft is a request before it is signed, so that the order of mutations does not matter.
-type draft struct {
-	method, path, host, proto string
-	header                    http.Header
-	body                      []byte
-	announced                 *int64
-	chunked                   bool
-	pause                     time.Duration
-	encrypt                   string // what msg_signature covers besides; empty in plaintext
-	echo                      string // of an encrypted echostr, what it holds
-	weCom                     bool
-	address                   []wechat.Address // on the envelope; nil is the account
-	pathID                    string           // in place of the path's placeholder
+// Draft is a request before it is signed, so that the order of mutations does not matter.
+type Draft struct {
+	Method, Path, Host, Proto string
+	Header                    http.Header
+	Body                      []byte
+	Announced                 *int64
+	Chunked                   bool
+	Pause                     time.Duration
 
-	eventType, serial string // of Pay
-	signed            []byte // of Pay: the body that the signature covers; nil for all others
+	// What is signed, and with what; of Pay, Serial names the key.
+	Token, Timestamp, Nonce, Serial string
+	// Signature is sent in place of the right one; nil signs.
+	Signature       *string
+	Echostr, OpenID *string
+	// Query is sent in place of all parameters.
+	Query *string
+	// Without are names of parameters that are left out, and Extra are others that follow.
+	Without []string
+	Extra   []Parameter
 
-	token, timestamp, nonce string
-	signature               *string // forged
-	echostr, openid         *string
-	query                   *string // in place of all parameters
-	without                 []string
-	extra                   []parameter
+	encrypt   string // what msg_signature covers besides; empty in plaintext
+	echo      string // of an encrypted echostr, what it holds
+	weCom     bool
+	address   []wechat.Address // on the envelope; nil is the account
+	pathID    string           // in place of the path's placeholder
+	eventType string           // of Pay
+	signed    []byte           // of Pay: the body that the signature covers; nil for all others
 }
 
-type parameter struct{ name, value string }
+// Parameter is one of a query, or of Pay's headers, before it is escaped.
+type Parameter struct{ Name, Value string }
 
-func (d *draft) request(prefix string) *Request {
+// Mutation changes one thing about a request before it is signed. Mutations may come in any order; of two that say different things
+// about the same field the later one counts. Package wechattest has those that attack.
+type Mutation func(*Draft)
+
+func (d *Draft) request(prefix string) *Request {
 	r := &Request{
-		Method: d.method, Path: d.path, Proto: d.proto, Host: d.host, Header: maps.Clone(d.header), Body: d.body,
-		Announced: d.announced, Chunked: d.chunked, Pause: d.pause,
+		Method: d.Method, Path: d.Path, Proto: d.Proto, Host: d.Host, Header: maps.Clone(d.Header), Body: d.Body,
+		Announced: d.Announced, Chunked: d.Chunked, Pause: d.Pause,
 	}
-	if d.echostr != nil {
-		r.Echostr = *d.echostr
+	if d.Echostr != nil {
+		r.Echostr = *d.Echostr
 	}
 	if d.echo != "" {
 		r.Echostr = d.echo
 	}
-	if d.openid != nil {
-		r.From = *d.openid
+	if d.OpenID != nil {
+		r.From = *d.OpenID
 	}
 	if d.signed != nil {
 		d.signHeader(r, prefix)
 		return r
 	}
-	if d.query != nil {
-		r.Query = *d.query
+	if d.Query != nil {
+		r.Query = *d.Query
 		return r
 	}
 	var encoded []string
@@ -186,59 +198,59 @@ func (d *draft) request(prefix string) *Request {
 	}
 	for _, p := range d.parameters() {
 		switch {
-		case p.name == "signature" && r.Signature == "":
-			r.Signature = url.QueryEscape(p.value)
-		case p.name == "msg_signature" && r.MsgSignature == "":
-			r.MsgSignature = url.QueryEscape(p.value)
+		case p.Name == "signature" && r.Signature == "":
+			r.Signature = url.QueryEscape(p.Value)
+		case p.Name == "msg_signature" && r.MsgSignature == "":
+			r.MsgSignature = url.QueryEscape(p.Value)
 		}
-		encoded = append(encoded, url.QueryEscape(p.name)+"="+url.QueryEscape(p.value))
+		encoded = append(encoded, url.QueryEscape(p.Name)+"="+url.QueryEscape(p.Value))
 	}
 	r.Query = strings.Join(encoded, "&")
 	return r
 }
 
 // signHeader puts Pay's parameters where they stand, into the header. The query is the URL's own.
-func (d *draft) signHeader(r *Request, query string) {
-	r.Query, r.Signature = query, *d.signature
-	if d.query != nil {
-		r.Query = *d.query
+func (d *Draft) signHeader(r *Request, query string) {
+	r.Query, r.Signature = query, *d.Signature
+	if d.Query != nil {
+		r.Query = *d.Query
 	}
-	for _, p := range append(d.kept(d.payParameters()), d.extra...) {
-		r.Header.Add(p.name, p.value)
+	for _, p := range append(d.kept(d.payParameters()), d.Extra...) {
+		r.Header.Add(p.Name, p.Value)
 	}
 }
 
 // kept leaves out what mutations leave out.
-func (d *draft) kept(all []parameter) []parameter {
-	return slices.DeleteFunc(all, func(p parameter) bool { return slices.Contains(d.without, p.name) })
+func (d *Draft) kept(all []Parameter) []Parameter {
+	return slices.DeleteFunc(all, func(p Parameter) bool { return slices.Contains(d.Without, p.Name) })
 }
 
 // parameters come in the order of WeChat's documentation.
-func (d *draft) parameters() []parameter {
+func (d *Draft) parameters() []Parameter {
 	sign := func(parts ...string) string {
-		if d.signature != nil {
-			return *d.signature
+		if d.Signature != nil {
+			return *d.Signature
 		}
-		return wechat.Sign(append(parts, d.token, d.timestamp, d.nonce)...)
+		return wechat.Sign(append(parts, d.Token, d.Timestamp, d.Nonce)...)
 	}
-	var all []parameter
+	var all []Parameter
 	if !d.weCom {
-		all = append(all, parameter{"signature", sign()})
+		all = append(all, Parameter{"signature", sign()})
 	}
 	if d.encrypt != "" {
-		all = append(all, parameter{"msg_signature", sign(d.encrypt)})
+		all = append(all, Parameter{"msg_signature", sign(d.encrypt)})
 		if !d.weCom {
-			all = append(all, parameter{"encrypt_type", "aes"})
+			all = append(all, Parameter{"encrypt_type", "aes"})
 		}
 	}
-	if d.echostr != nil {
-		all = append(all, parameter{"echostr", *d.echostr})
+	if d.Echostr != nil {
+		all = append(all, Parameter{"echostr", *d.Echostr})
 	}
-	all = append(all, parameter{"timestamp", d.timestamp}, parameter{"nonce", d.nonce})
-	if d.openid != nil && !d.weCom {
-		all = append(all, parameter{"openid", *d.openid})
+	all = append(all, Parameter{"timestamp", d.Timestamp}, Parameter{"nonce", d.Nonce})
+	if d.OpenID != nil && !d.weCom {
+		all = append(all, Parameter{"openid", *d.OpenID})
 	}
-	return append(d.kept(all), d.extra...)
+	return append(d.kept(all), d.Extra...)
 }
 
 // wire is the head of the request and its body, as they are sent.

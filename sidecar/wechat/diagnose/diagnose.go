@@ -1,7 +1,8 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wechattest
+// Package diagnose says what WeChat would make of an answer, and what a person must do about it.
+package diagnose
 
 import (
 	"bytes"
@@ -12,15 +13,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
-// Diagnose judges the outcome of a URL check (URLCheck, or Send of a NewURLCheck) as WeChat would. It returns nil when
+// URLCheck judges the outcome of a URL check (the Sender's URLCheck, or Send of a NewURLCheck) as WeChat would. It returns nil when
 // WeChat would accept the URL: 200 within 5 seconds, and the echostr as the body, byte for byte.
 //
 // Two things it cannot know: whether the console holds the same token, and whether WeChat's servers, which call from the
 // internet, reach the same server.
-func Diagnose(answer Answer, err error) *Refusal {
+func URLCheck(answer caller.Answer, err error) *Refusal {
 	if refusal := diagnoseExchange(answer, err); refusal != nil {
 		return refusal
 	}
@@ -28,25 +29,21 @@ func Diagnose(answer Answer, err error) *Refusal {
 }
 
 // diagnoseExchange judges what holds for a URL check and for a message alike.
-func diagnoseExchange(answer Answer, err error) *Refusal {
+func diagnoseExchange(answer caller.Answer, err error) *Refusal {
 	switch {
 	case err != nil:
 		return diagnoseError(answer, err)
 	case diagnoseReport(answer) != nil:
 		return diagnoseReport(answer)
-	case answer.Elapsed > Timeout:
+	case answer.Elapsed > caller.Timeout:
 		return tooLate(answer)
 	default:
 		return diagnoseStatus(answer)
 	}
 }
 
-// Report is what the sidecar says of a message that was played, after it was verified; false where nobody says anything, as WeChat
-// is told nothing.
-func (a Answer) Report() (outcome.Report, bool) { return outcome.Parse(a.Header.Get(outcome.Header)) }
-
 // diagnoseReport is nil where the sidecar reports nothing, or nothing that is wrong.
-func diagnoseReport(answer Answer) *Refusal {
+func diagnoseReport(answer caller.Answer) *Refusal {
 	report, _ := answer.Report()
 	cause, remedy := report.Explain()
 	if cause == "" {
@@ -55,13 +52,13 @@ func diagnoseReport(answer Answer) *Refusal {
 	return &Refusal{CodeApp, cause, remedy}
 }
 
-// DiagnoseURL says why the console, or WeChat's servers, would not take the URL; nil when they would. WeCom calls any port.
-func (s *Sender) DiagnoseURL() *Refusal {
-	target, err := parseURL(s.URL)
+// URL says why the console, or WeChat's servers, would not take the URL; nil when they would. WeCom calls any port.
+func URL(s *caller.Sender) *Refusal {
+	target, err := caller.ParseURL(s.URL)
 	if err != nil {
-		return diagnoseError(Answer{}, err)
+		return diagnoseError(caller.Answer{}, err)
 	}
-	number := port(target)
+	number := caller.Port(target)
 	want := map[string]string{"http": "80", "https": "443"}[target.Scheme]
 	_, err = strconv.ParseUint(number, 10, 16)
 	switch {
@@ -81,13 +78,13 @@ func (s *Sender) DiagnoseURL() *Refusal {
 	return nil
 }
 
-func tooLate(answer Answer) *Refusal {
+func tooLate(answer caller.Answer) *Refusal {
 	return &Refusal{CodeTimeout,
-		fmt.Sprintf("the answer took %v, and WeChat hangs up after %v", answer.Elapsed.Round(time.Millisecond), Timeout),
+		fmt.Sprintf("the answer took %v, and WeChat hangs up after %v", answer.Elapsed.Round(time.Millisecond), caller.Timeout),
 		"answer at once and do slow work afterwards; look for a proxy in front of the server that is slow to connect to it"}
 }
 
-func diagnoseStatus(answer Answer) *Refusal {
+func diagnoseStatus(answer caller.Answer) *Refusal {
 	status := strings.TrimSpace(fmt.Sprintf("%d %s", answer.Status, http.StatusText(answer.Status)))
 	switch {
 	case answer.Status == http.StatusOK:
@@ -113,12 +110,12 @@ func diagnoseStatus(answer Answer) *Refusal {
 }
 
 // redirect shows where the redirect leads without its query, which mostly repeats the signature.
-func redirect(answer Answer, status string) *Refusal {
+func redirect(answer caller.Answer, status string) *Refusal {
 	where := "without a Location"
 	remedy := "serve the URL itself, and switch redirects off for its path"
 	if location, err := url.Parse(answer.Header.Get("Location")); err == nil && answer.Header.Get("Location") != "" {
 		location.RawQuery, location.Fragment, location.User = "", "", nil
-		where = "to " + answer.excerpt([]byte(location.String()))
+		where = "to " + excerpt(answer, []byte(location.String()))
 		switch {
 		case location.Scheme == "https":
 			remedy = "enter the https URL in the console, or switch the redirect to https off for this path (the ingress's ssl-redirect annotation)"
@@ -130,9 +127,9 @@ func redirect(answer Answer, status string) *Refusal {
 }
 
 // forbidden names the clock only where the server's own differs.
-func forbidden(answer Answer, status string) *Refusal {
+func forbidden(answer caller.Answer, status string) *Refusal {
 	cause, compare := "the server answered "+status+", most likely because it has another token", "the token"
-	if answer.sealed {
+	if answer.Encrypted {
 		cause, compare = "the server answered "+status+": it has another token or EncodingAESKey, or takes messages for others only", "the token, the EncodingAESKey and the receiver (appID, receiverIDs)"
 	}
 	remedy := "compare " + compare + " with what the server has, and with the console's; if they are equal, compare the server's clock with the real time, and look for a firewall that blocks the user agent Mozilla/4.0"
@@ -145,7 +142,7 @@ func forbidden(answer Answer, status string) *Refusal {
 }
 
 // diagnoseEcho compares the body with the echostr. The order is from what hides all else to what is most general.
-func diagnoseEcho(answer Answer) *Refusal {
+func diagnoseEcho(answer caller.Answer) *Refusal {
 	body, echostr := answer.Body, []byte(answer.Echostr)
 	trimmed := bytes.TrimSpace(body)
 	switch {
@@ -155,41 +152,41 @@ func diagnoseEcho(answer Answer) *Refusal {
 		return &Refusal{CodeBodyEmpty, "the body is empty, and WeChat wants the echostr in it",
 			"answer a GET with the value of its parameter echostr"}
 	case compressed(answer):
-		return &Refusal{CodeBodyCompressed, "the body is compressed (Content-Encoding " + answer.excerpt([]byte(answer.Header.Get("Content-Encoding"))) + "), which WeChat did not ask for",
+		return &Refusal{CodeBodyCompressed, "the body is compressed (Content-Encoding " + excerpt(answer, []byte(answer.Header.Get("Content-Encoding"))) + "), which WeChat did not ask for",
 			"switch compression off for this path"}
 	case bytes.HasPrefix(body, []byte("\xef\xbb\xbf")):
 		return &Refusal{CodeBodyBOM, "the body begins with a byte order mark",
 			"save the app's source files as UTF-8 without BOM, and write nothing before the echostr"}
 	case bytes.Equal(trimmed, echostr):
-		return &Refusal{CodeBodyWhiteSpace, "the body has white space around the echostr: " + answer.excerpt(body),
+		return &Refusal{CodeBodyWhiteSpace, "the body has white space around the echostr: " + excerpt(answer, body),
 			"write the echostr without a line end (print, not println), and nothing before it"}
 	case isHTML(answer):
-		return &Refusal{CodeBodyHTML, "the body is an HTML page: " + answer.excerpt(body),
+		return &Refusal{CodeBodyHTML, "the body is an HTML page: " + excerpt(answer, body),
 			"look who answers this path: a front page, a login or a warning of a tunnel; answer as text/plain with the echostr alone"}
 	case quoted(trimmed, echostr):
-		return &Refusal{CodeBodyQuoted, "the body has quotation marks around the echostr: " + answer.excerpt(body),
+		return &Refusal{CodeBodyQuoted, "the body has quotation marks around the echostr: " + excerpt(answer, body),
 			"write the echostr as text, not as JSON (frameworks encode a returned string)"}
 	case first(trimmed) == '{' || first(trimmed) == '[':
-		return &Refusal{CodeBodyJSON, "the body is JSON: " + answer.excerpt(body),
+		return &Refusal{CodeBodyJSON, "the body is JSON: " + excerpt(answer, body),
 			"write the echostr alone as text, past the framework's wrapper for answers"}
 	case bytes.Contains(body, echostr) && len(echostr) > 0:
-		return &Refusal{CodeBodyExtra, "the body has more in it than the echostr: " + answer.excerpt(body),
+		return &Refusal{CodeBodyExtra, "the body has more in it than the echostr: " + excerpt(answer, body),
 			"write the echostr and nothing else: look for debug output and warnings"}
 	case bytes.Equal(trimmed, []byte("success")):
 		return &Refusal{CodeBodyDiffers, "the body is success, the answer to a message",
 			"answer a GET with the value of its parameter echostr, and a POST with success"}
 	default:
-		return &Refusal{CodeBodyDiffers, "the body is not the echostr: " + answer.excerpt(body),
+		return &Refusal{CodeBodyDiffers, "the body is not the echostr: " + excerpt(answer, body),
 			"answer with the value of the parameter echostr, decoded once and as a string (it is too long for most number types); look whether another server has the path"}
 	}
 }
 
-func compressed(answer Answer) bool {
+func compressed(answer caller.Answer) bool {
 	encoding := strings.ToLower(answer.Header.Get("Content-Encoding"))
 	return encoding != "" && encoding != "identity" || bytes.HasPrefix(answer.Body, []byte{0x1f, 0x8b})
 }
 
-func isHTML(answer Answer) bool {
+func isHTML(answer caller.Answer) bool {
 	start := bytes.ToLower(bytes.TrimSpace(answer.Body))
 	if bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html")) {
 		return true
@@ -219,7 +216,7 @@ const maxExcerpt = 80
 
 // excerpt quotes the beginning of what a server sent, so that it can neither flood nor steer a terminal, nor show what it
 // must not.
-func (a Answer) excerpt(body []byte) string {
+func excerpt(a caller.Answer, body []byte) string {
 	body = []byte(a.Redact(string(body)))
 	if len(body) <= maxExcerpt {
 		return strconv.QuoteToGraphic(string(body))

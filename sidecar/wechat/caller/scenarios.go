@@ -1,12 +1,10 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wechattest
+package caller
 
 import (
-	"context"
 	"net/http"
-	"strings"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
@@ -28,41 +26,39 @@ type Scenario struct {
 	EventType string
 	// Mutations belong to the scenario.
 	Mutations []Mutation
-	// Judge says what WeChat would make of the answer.
-	Judge Judge
+	// Wants is the answer that the documentation asks for, and WantedText the content of a WantsText.
+	Wants      Wants
+	WantedText string
 }
 
-// Judge reads the answer to a message. Its Refusal is nil when WeChat would take it.
-type Judge func(Answer, error) (Reply, *Refusal)
+// Wants is a kind of answer.
+type Wants int
+
+// The kinds.
+const (
+	WantsReply           Wants = iota // a passive reply, success, or nothing
+	WantsSuccess                      // success, and nothing else
+	WantsAcknowledgement              // success, or nothing
+	WantsNothing                      // nothing at all
+	WantsText                         // a text with a certain content
+	WantsTaken                        // Pay: 200 or 204
+	WantsRefusal                      // Pay: 4xx or 5xx, with the code FAIL
+)
 
 // NewScenario makes the POST of a scenario. Errors are as in NewURLCheck.
 func (s *Sender) NewScenario(scenario Scenario, mutations ...Mutation) (*Request, error) {
-	d := draft{
-		method: http.MethodPost, body: scenario.Message, address: scenario.Address, pathID: scenario.PathID, eventType: scenario.EventType,
+	d := Draft{
+		Method: http.MethodPost, Body: scenario.Message, address: scenario.Address, pathID: scenario.PathID, eventType: scenario.EventType,
 	}
 	if scenario.From != "" {
-		d.openid = &scenario.From
+		d.OpenID = &scenario.From
 	}
 	return s.make(d, append(scenario.Mutations[:len(scenario.Mutations):len(scenario.Mutations)], mutations...))
 }
 
-// Play sends a scenario once, opens what is sealed, and judges the answer.
-func (s *Sender) Play(ctx context.Context, scenario Scenario, mutations ...Mutation) (Reply, *Refusal) {
-	request, err := s.NewScenario(scenario, mutations...)
-	if err != nil {
-		return Reply{}, &Refusal{CodeURL, "the message cannot be sent: " + err.Error(), "correct what the cause names"}
-	}
-	answer, err := s.Send(ctx, request)
-	answer, refusal := s.OpenAnswer(answer, err)
-	if refusal != nil {
-		return Reply{}, refusal
-	}
-	return scenario.Judge(answer, err)
-}
-
 // TextScenario is a user's text, in the notation and with the fields of the Sender's kind of account.
 func (s *Sender) TextScenario(from, content string) Scenario {
-	scenario := Scenario{Name: "a text message", From: from, Judge: DiagnoseReply}
+	scenario := Scenario{Name: "a text message", From: from, Wants: WantsReply}
 	id, now := digits(17), s.now()
 	switch {
 	case s.Form == wechat.FormJSONLower:
@@ -83,13 +79,13 @@ func (s *Sender) TextScenario(from, content string) Scenario {
 // one comes within ten minutes.
 func (s *Sender) TicketScenario() Scenario {
 	message := ComponentTicket(s.ReceiverID, "ticket@@@"+digits(20), s.now())
-	return Scenario{Name: "a component_verify_ticket", Message: message, Address: s.component(), Judge: DiagnoseSuccess}
+	return Scenario{Name: "a component_verify_ticket", Message: message, Address: s.component(), Wants: WantsSuccess}
 }
 
 // AuthorizationScenario says that the account with AppID authorizer has changed what it allows the third-party platform.
 func (s *Sender) AuthorizationScenario(kind, authorizer string) Scenario {
 	message := AuthorizationChange(kind, s.ReceiverID, authorizer, s.now())
-	return Scenario{Name: "the event " + kind, Message: message, Address: s.component(), Judge: DiagnoseSuccess}
+	return Scenario{Name: "the event " + kind, Message: message, Address: s.component(), Wants: WantsSuccess}
 }
 
 // component is on the envelope of what is for a third-party platform itself: AppId in place of ToUserName.
@@ -101,21 +97,21 @@ func (s *Sender) component() []wechat.Address {
 func (s *Sender) SuiteTicketScenario() Scenario {
 	return Scenario{
 		Name: "a suite_ticket", Message: SuiteTicket(s.ReceiverID, digits(32), s.now()),
-		Address: []wechat.Address{{Name: "ToUserName", Value: s.ReceiverID}}, Judge: DiagnoseSuccess,
+		Address: []wechat.Address{{Name: "ToUserName", Value: s.ReceiverID}}, Wants: WantsSuccess,
 	}
 }
 
 // ShopScenario is a new order of a shop. Its answer is success, or nothing.
 func (s *Sender) ShopScenario(from string) Scenario {
 	message := ShopOrder("channels_ec_order_new", s.account(), from, 3705115058471208928, s.now())
-	return Scenario{Name: "the event channels_ec_order_new", Message: message, Judge: DiagnoseAcknowledgement}
+	return Scenario{Name: "the event channels_ec_order_new", Message: message, Wants: WantsAcknowledgement}
 }
 
 // PaymentScenario is a notification of a payment of one fen to the merchant.
 func (s *Sender) PaymentScenario(merchant, openid string) Scenario {
 	return Scenario{
 		Name: "the notification of a payment", Message: Payment(merchant, "wxd678efh567hg6787", openid, "test-"+digits(17), 1, s.now()),
-		EventType: "TRANSACTION.SUCCESS", Judge: judgeNotification,
+		EventType: "TRANSACTION.SUCCESS", Wants: WantsTaken,
 	}
 }
 
@@ -124,7 +120,7 @@ func (s *Sender) PaymentScenario(merchant, openid string) Scenario {
 func (s *Sender) ProbeScenario(merchant, openid string) Scenario {
 	scenario := s.PaymentScenario(merchant, openid)
 	scenario.Name, scenario.Mutations = "a notification with WeChat Pay's test signature", []Mutation{WithProbeSignature()}
-	scenario.Judge = judgeProbe
+	scenario.Wants = WantsRefusal
 	return scenario
 }
 
@@ -165,27 +161,19 @@ const (
 // which cannot be seen here: the code is none of WeChat's, so that the app's call of that API fails. The event stands in
 // older copies of the page only, and is sent for Official Accounts.
 func (s *Sender) ReleaseCheck(account ReleaseAccount, from string) []Scenario {
-	played := func(name string, message []byte, judge Judge) Scenario {
+	played := func(name string, message []byte, wants Wants, wantedText string) Scenario {
 		return Scenario{
-			Name: name, Message: message, From: from, PathID: account.AppID, Judge: judge,
+			Name: name, Message: message, From: from, PathID: account.AppID, Wants: wants, WantedText: wantedText,
 			Address: []wechat.Address{{Name: "ToUserName", Value: account.Username}},
 		}
 	}
 	text := func(content string) []byte { return TextMessage(account.Username, from, content, digits(17), s.now()) }
 	all := []Scenario{
-		played("the text "+releaseText, text(releaseText), judgeText(releaseReply)),
-		played("the text "+releaseQuery+"…", text(releaseQuery+"queryauthcode@@@"+digits(17)), judgeEmpty),
+		played("the text "+releaseText, text(releaseText), WantsText, releaseReply),
+		played("the text "+releaseQuery+"…", text(releaseQuery+"queryauthcode@@@"+digits(17)), WantsNothing, ""),
 	}
 	if !account.MiniProgram {
-		all = append(all, played("the event LOCATION", LocationEvent(account.Username, from, s.now()), judgeText(eventReply)))
+		all = append(all, played("the event LOCATION", LocationEvent(account.Username, from, s.now()), WantsText, eventReply))
 	}
 	return all
-}
-
-// withPathID puts an id in place of the path's placeholder.
-func withPathID(path, id string) string {
-	if id == "" {
-		return path
-	}
-	return strings.NewReplacer("$APPID$", id, "$CORPID$", id).Replace(path)
 }

@@ -75,9 +75,7 @@ func newVictim(t *testing.T, kind string, edit func(*config.Config)) *victim {
 func (v *victim) serve(t *testing.T, credentials config.Credentials) {
 	t.Helper()
 	v.config.Generation = "g-attacked"
-	credentials.Generation = v.config.Generation
-	v.writeFile(t, config.CredentialsFile, credentials)
-	v.writeFile(t, config.File, v.config)
+	v.writeDocument(t, v.config, credentials)
 	v.awaitGeneration(t, v.config.Generation)
 }
 

@@ -73,17 +73,12 @@ func serveForBenchmark(b *testing.B) string {
 		Path: "/weixin", Backend: config.Backend{URL: "http://" + serveSuccess(b)},
 	}
 	dir := b.TempDir()
-	for name, content := range map[string]any{
-		config.File:            c,
-		config.CredentialsFile: config.Credentials{Generation: "g-1", Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: aesKey}}},
-	} {
-		text, err := json.Marshal(content)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-			b.Fatal(err)
-		}
+	text, err := json.Marshal(config.Document{Config: c, Credentials: config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: aesKey}}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, config.File), text, 0o600); err != nil {
+		b.Fatal(err)
 	}
 	public, ops := listenOnAnyPort(b), listenOnAnyPort(b)
 	ctx, stop := context.WithCancel(context.Background())

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
@@ -102,7 +103,7 @@ func (s *Sidecar) opsHandler() http.Handler {
 	})
 }
 
-func writeStatus(w http.ResponseWriter, code int, status Status) {
+func writeStatus(w http.ResponseWriter, code int, status config.Status) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(status) // a client that hung up needs no answer

@@ -26,7 +26,7 @@ type Endpoint struct {
 	metrics *metrics.Endpoint
 }
 
-// account is one generation of an endpoint's configuration and credentials, taken as a whole by each request.
+// account is one generation of an endpoint's document, taken as a whole by each request.
 type account struct {
 	config     config.Config
 	gate       *gate.Gate
@@ -55,9 +55,9 @@ func newEndpoint(shared *shared, process *metrics.Process) *Endpoint {
 	})}
 }
 
-func (e *Endpoint) take(c config.Config, credentials config.Credentials) {
-	e.uses.keep(credentials.Pairs)
-	e.account.Store(&account{config: c, gate: gate.New(c, credentials), gatewayKey: credentials.GatewayKey})
+func (e *Endpoint) take(document config.Document) {
+	e.uses.keep(document.Credentials.Pairs)
+	e.account.Store(&account{config: document.Config, gate: gate.New(document.Config, document.Credentials), gatewayKey: document.Credentials.GatewayKey})
 }
 
 // Serve decides about a request, and does what was decided. Whoever gets the answer frees it.

@@ -17,7 +17,7 @@ func TestTable(t *testing.T) {
 	zero := func() float64 { return 0 }
 	add := func(c config.Config) *Endpoint {
 		e := newEndpoint(&s.shared, metrics.NewProcess(zero, zero))
-		e.take(c, config.Credentials{})
+		e.take(config.Document{Config: c})
 		return e
 	}
 	shop := add(config.Config{Host: "shop.example.com", Path: "/weixin", DomainFiles: []config.DomainFile{{Name: "MP_verify_a.txt"}}})

@@ -56,10 +56,10 @@ func TestWithoutMemory(t *testing.T) {
 			t.Cleanup(app.Close)
 			s := New(Options{ConfigDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 			s.endpoints[0].memory = away{}
-			s.take(config.Config{
+			s.take(config.Document{Config: config.Config{
 				Platform: config.PlatformOfficialAccount, MessageMode: test.mode, AppID: "wx1", Path: "/weixin", Endpoint: "team-a/shop",
 				Backend: config.Backend{URL: app.URL},
-			}, config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: key}}})
+			}, Credentials: config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: key}}}})
 
 			test.sender.URL, test.sender.Token = "http://wx.example.com/weixin", token
 			request, err := test.sender.NewPost([]byte("<xml><MsgType>text</MsgType></xml>"))

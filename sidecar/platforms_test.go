@@ -80,12 +80,11 @@ func accounts() map[string]account {
 func newAccountStage(t *testing.T, a account) (*stage, *caller.Sender) {
 	t.Helper()
 	s := newStage(t, a.edit)
-	s.writeFile(t, config.CredentialsFile, config.Credentials{
-		Generation: "g-2", GatewayKey: []byte(strings.Repeat("k", 32)),
-		Pairs: []config.Pair{{Generation: 2, Token: token, EncodingAESKey: aesKey}, {Generation: 1, Token: token, EncodingAESKey: olderKey}},
-	})
 	s.config.Generation = "g-2"
-	s.writeFile(t, config.File, s.config)
+	s.writeDocument(t, s.config, config.Credentials{
+		GatewayKey: []byte(strings.Repeat("k", 32)),
+		Pairs:      []config.Pair{{Generation: 2, Token: token, EncodingAESKey: aesKey}, {Generation: 1, Token: token, EncodingAESKey: olderKey}},
+	})
 	eventually(t, "the encoding key is served", func() bool { code, body := s.get(t, "/readyz"); return code == 200 && strings.Contains(body, "g-2") })
 	sender := a.sender
 	sender.URL, sender.Token = s.url+sender.URL, token

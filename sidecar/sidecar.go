@@ -34,7 +34,7 @@ import (
 
 // Options of a Sidecar.
 type Options struct {
-	// ConfigDir holds config.json and credentials.json.
+	// ConfigDir holds the endpoint's document.
 	ConfigDir string
 	// DrainDelay is how long new callbacks are still accepted after the end was announced: routers need that long to
 	// stop sending them here. Zero accepts none.
@@ -51,7 +51,7 @@ type Options struct {
 type Sidecar struct {
 	shared
 	options   Options
-	files     *reload.Files
+	file      *reload.File
 	endpoints table
 	public    atomic.Pointer[door.Listener] // once it serves
 	metrics   *metrics.Process
@@ -73,7 +73,7 @@ type shared struct {
 	clock func(arrived time.Time) time.Time
 }
 
-// New returns a Sidecar that has read its files once. Files that cannot be served yet are no error: the sidecar is not
+// New returns a Sidecar that has read its document once. One that cannot be served yet is no error: the sidecar is not
 // ready, says why on /status, and looks again.
 func New(o Options) *Sidecar {
 	b := boundsFor(o.Memory)
@@ -91,15 +91,15 @@ func New(o Options) *Sidecar {
 	}}
 	s.metrics = metrics.NewProcess(func() float64 { return float64(s.backend.Pending()) }, s.staleConfig)
 	s.endpoints = table{newEndpoint(&s.shared, s.metrics)}
-	s.files = reload.New(o.ConfigDir, s.take, o.Log)
-	s.files.Load()
+	s.file = reload.New(o.ConfigDir, s.take, o.Log)
+	s.file.Load()
 	return s
 }
 
 // take gives the endpoint what is to be served now.
-func (s *Sidecar) take(c config.Config, credentials config.Credentials) {
-	s.backend.Share(c.Apps())
-	s.endpoints[0].take(c, credentials)
+func (s *Sidecar) take(document config.Document) {
+	s.backend.Share(document.Apps())
+	s.endpoints[0].take(document)
 }
 
 // Serve serves callbacks on public and health, metrics and status on ops, until ctx is done and the callbacks under way
@@ -107,7 +107,7 @@ func (s *Sidecar) take(c config.Config, credentials config.Credentials) {
 func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	go s.files.Watch(background, reload.Interval)
+	go s.file.Watch(background, reload.Interval)
 
 	opsServer := newServer(s.opsHandler(), opsDoor)
 	opsServer.IdleTimeout = opsIdleTimeout

@@ -133,24 +133,23 @@ func listen(t *testing.T) net.Listener {
 	return listener
 }
 
-// write puts both files there with the configuration's generation.
+// write puts a document with one token there.
 func (s *stage) write(t *testing.T, c config.Config, token string) {
 	t.Helper()
-	s.writeFile(t, config.CredentialsFile, config.Credentials{Generation: c.Generation, Pairs: []config.Pair{{Generation: 1, Token: token}}})
-	s.writeFile(t, config.File, c)
+	s.writeDocument(t, c, config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token}}})
 }
 
-func (s *stage) writeFile(t *testing.T, name string, content any) {
+func (s *stage) writeDocument(t *testing.T, c config.Config, credentials config.Credentials) {
 	t.Helper()
-	text, err := json.Marshal(content)
+	text, err := json.Marshal(config.Document{Config: c, Credentials: credentials})
 	if err != nil {
 		t.Fatal(err)
 	}
-	temporary := filepath.Join(s.dir, name+".new")
+	temporary := filepath.Join(s.dir, config.File+".new")
 	if err := os.WriteFile(temporary, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(temporary, filepath.Join(s.dir, name)); err != nil {
+	if err := os.Rename(temporary, filepath.Join(s.dir, config.File)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -404,12 +403,12 @@ func (s *stage) awaitGeneration(t *testing.T, generation string) {
 	})
 }
 
-func TestReloadTakesMatchingFilesOnlyAndSaysSo(t *testing.T) {
+func TestReloadTakesWholeDocumentsOnlyAndSaysSo(t *testing.T) {
 	s := newStage(t, nil)
 	next := s.config
 	next.Generation = "g-2"
-	s.writeFile(t, config.File, next)
-	eventually(t, "the half of an update is told", func() bool {
+	s.writeDocument(t, next, config.Credentials{})
+	eventually(t, "a document without credentials is told", func() bool {
 		_, status := s.get(t, "/status")
 		_, metrics := s.get(t, "/metrics")
 		return strings.Contains(status, `"generation":"g-1","problem":"`) && strings.Contains(metrics, "wechat_sidecar_config_stale 1")
@@ -428,12 +427,12 @@ func TestReloadTakesMatchingFilesOnlyAndSaysSo(t *testing.T) {
 	if must(t, answer, err); answer.Status != http.StatusForbidden {
 		t.Errorf("the old token is answered with %d", answer.Status)
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, config.CredentialsFile), []byte(`{"pairs":[{"token":`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.dir, config.File), []byte(`{"credentials":{"pairs":[{"token":`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the broken file is told", func() bool {
 		_, status := s.get(t, "/status")
-		return strings.Contains(status, "credentials.json")
+		return strings.Contains(status, "not valid JSON")
 	})
 	if code, _ := s.get(t, "/readyz"); code != http.StatusOK {
 		t.Errorf("a broken file made the sidecar unready: %d", code)
@@ -448,7 +447,7 @@ func TestWithoutFilesItIsNotReadyAndSaysWhy(t *testing.T) {
 	defer stop()
 	go func() { _ = empty.Serve(ctx, public, ops) }()
 	s.ops, s.url = "http://"+ops.Addr().String(), "http://"+public.Addr().String()+"/weixin"
-	if code, body := s.get(t, "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "config.json") {
+	if code, body := s.get(t, "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "endpoint.json") {
 		t.Errorf("readiness %d %s", code, body)
 	}
 	answer, err := s.sender().URLCheck(t.Context())

@@ -7,26 +7,12 @@ import (
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/reload"
 )
 
-// Status is the answer of GET /status on the second port, which the operator asks.
-type Status struct {
-	reload.Status
-	// Version is the newest version of the configuration that this sidecar reads.
-	Version int `json:"version"`
-	// Ready says that callbacks are served and more may be sent here.
-	Ready bool `json:"ready"`
-	// Used says when WeChat was seen with each accepted generation of the credentials.
-	Used map[int64]Use `json:"used,omitempty"`
-	// WrongReceiver is nil where none came since the configuration changed.
-	WrongReceiver *WrongReceiver `json:"wrongReceiver,omitempty"`
-	// Serials are those of WeChat Pay's keys that notifications may be signed with now.
-	Serials []string `json:"serials,omitempty"`
-}
-
-func (s *Sidecar) status() Status {
-	status := Status{Status: s.files.Status(), Version: config.Understood}
+// status is what the sidecar says of itself.
+func (s *Sidecar) status() config.Status {
+	file := s.file.Status()
+	status := config.Status{Generation: file.Generation, Problem: file.Problem, Version: config.Understood}
 	endpoint := s.endpoints[0]
 	status.Used, status.WrongReceiver = endpoint.uses.all()
 	if account := endpoint.account.Load(); account != nil {
@@ -41,7 +27,7 @@ func (s *Sidecar) status() Status {
 const stuckAfter = awaitRetryPatience + 2*time.Second
 
 func (s *Sidecar) staleConfig() float64 {
-	if s.files.Status().Problem != "" {
+	if s.file.Status().Problem != "" {
 		return 1
 	}
 	return 0

@@ -97,7 +97,7 @@ func serveFrozen(t *testing.T, c config.Config, pairs []config.Pair, now time.Ti
 	if random != "" {
 		s.random = strings.NewReader(random)
 	}
-	s.take(c, config.Credentials{Generation: "g-1", Pairs: pairs})
+	s.take(config.Document{Config: c, Credentials: config.Credentials{Pairs: pairs}})
 	public, ops := listenOnLoopback(t), listenOnLoopback(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

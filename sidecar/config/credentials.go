@@ -27,8 +27,6 @@ const (
 // Validate says which field cannot be used and why, without quoting a value.
 func (c Credentials) Validate() error {
 	switch {
-	case c.Generation == "":
-		return errors.New("generation is empty: write the same one into both files")
 	case len(c.Pairs) == 0:
 		return errors.New("pairs is empty: nothing could be verified")
 	case len(c.Pairs) > MaxPairs:

@@ -92,19 +92,17 @@ func startPod(t *testing.T, edit func(*config.Config), app http.HandlerFunc) *po
 		edit(&c)
 	}
 	dir := t.TempDir()
-	for name, content := range map[string]any{
-		config.File: c,
-		config.CredentialsFile: config.Credentials{Generation: "g", GatewayKey: []byte(strings.Repeat("k", config.GatewayKeySize)), Pairs: []config.Pair{
+	text, err := json.Marshal(config.Document{
+		Config: c,
+		Credentials: config.Credentials{GatewayKey: []byte(strings.Repeat("k", config.GatewayKeySize)), Pairs: []config.Pair{
 			{Generation: 1, Token: token, EncodingAESKey: aesKey},
 		}},
-	} {
-		text, err := json.Marshal(content)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), text, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, config.File), text, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // Process holds the metrics of one sidecar, in a registry of its own.
 type Process struct{ registry *prometheus.Registry }
 
-// NewProcess returns what all endpoints have in common. StaleConfig is 1 while the files on disk are not the ones served.
+// NewProcess returns what all endpoints have in common. StaleConfig is 1 while the document on disk is not the one served.
 func NewProcess(inFlight, staleConfig func() float64) *Process {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(

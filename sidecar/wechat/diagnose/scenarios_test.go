@@ -62,14 +62,15 @@ func gateway(t *testing.T, c config.Config, pair config.Pair, a *app) string {
 	c.Generation, c.Endpoint, c.Backend = "g", "shop/demo", config.Backend{URL: backend.URL, Deadline: config.Duration(2 * time.Second)}
 	pair.Generation = 1
 	dir := t.TempDir()
-	for name, content := range map[string]any{config.File: c, config.CredentialsFile: config.Credentials{Generation: "g", Pairs: []config.Pair{pair}}} {
-		text, err := json.Marshal(content)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	text, err := json.Marshal(config.Document{
+		Config:      c,
+		Credentials: config.Credentials{Pairs: []config.Pair{pair}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, config.File), text, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	public, ops := listen(t), listen(t)
 	ctx, stop := context.WithCancel(context.Background())

@@ -304,11 +304,11 @@ func TestOpenOfOtherAccounts(t *testing.T) {
 // sidecarSecret is what the operator keeps for the sidecar.
 func sidecarSecret(t *testing.T, pairs ...config.Pair) *corev1.Secret {
 	t.Helper()
-	text, err := json.Marshal(config.Credentials{Generation: "g", Pairs: pairs})
+	text, err := json.Marshal(config.Document{Config: config.Config{Generation: "g"}, Credentials: config.Credentials{Pairs: pairs}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "demo-sidecar"}, Data: map[string][]byte{config.CredentialsFile: text}}
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "demo-sidecar"}, Data: map[string][]byte{config.File: text}}
 }
 
 func TestOpenTriesWhatTheSidecarAccepts(t *testing.T) {

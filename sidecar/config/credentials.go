@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -173,6 +174,31 @@ func ParsePlatformKey(text []byte) (*rsa.PublicKey, error) {
 		return nil, fmt.Errorf("an RSA key of %d bits, WeChat Pay's have %d", public.N.BitLen(), minRSABits)
 	}
 	return public, nil
+}
+
+// publicKeyIDPattern is the form of the id of WeChat Pay's public key.
+var publicKeyIDPattern = regexp.MustCompile(`^PUB_KEY_ID_[A-Za-z0-9]{1,64}$`)
+
+// ValidatePublicKey checks WeChat Pay's public key, in PEM.
+func ValidatePublicKey(text string) error {
+	if block, _ := pem.Decode([]byte(text)); block != nil && block.Type == "CERTIFICATE" {
+		return errors.New("holds a certificate: move it to the key certificates")
+	}
+	if _, err := ParsePlatformKey([]byte(text)); err != nil {
+		return fmt.Errorf("is %w", err)
+	}
+	return nil
+}
+
+// ValidatePublicKeyID checks the id under which the public key stands in the merchant platform.
+func ValidatePublicKeyID(id string) error {
+	switch {
+	case strings.TrimSpace(id) != id:
+		return errTrailingSpace
+	case !publicKeyIDPattern.MatchString(id):
+		return errors.New("is not like PUB_KEY_ID_ and digits: copy the id beside the public key in the merchant platform")
+	}
+	return nil
 }
 
 // ParseCertificates adds every certificate of a PEM text to the platform keys, by its serial. Its errors follow the name of the field.

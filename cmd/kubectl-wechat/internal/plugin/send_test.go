@@ -193,7 +193,7 @@ func TestSendPayWithCertificates(t *testing.T) {
 		})
 	}
 	t.Run("a public key that is none", func(t *testing.T) {
-		run(t, cluster(t, endpoint, paySecret("hello")), "", args...).check(t, StatusUsage, "with serial "+serial, "not one PEM block")
+		run(t, cluster(t, endpoint, paySecret("hello")), "", args...).check(t, StatusUsage, "the key publicKey of Secret shop/demo-token", "not one PEM block")
 	})
 	t.Run("no Secret", func(t *testing.T) {
 		run(t, cluster(t, endpoint), "", append(args, "--api-v3-key-file", file(t, apiV3Key))...).

@@ -1,8 +1,8 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gate decides about every callback. It is pure: it knows no server, no clock and no store, and everything that
-// a hostile request can do to the decision can be tried by calling Check.
+// Package gate decides about every callback. It knows no server, no clock and no store. Check is pure: everything that a hostile
+// request can do to the decision can be tried by calling it. Admit adds what the first use of a signature and an audit decide.
 package gate
 
 import (

@@ -106,7 +106,7 @@ func (s Subject) sender(address string) *caller.Sender {
 		URL: "http://" + host + caller.WithPathID(target, s.AppID), Address: address, Timeout: timeout,
 		Nonce: func() string { return config.ProbeNoncePrefix + rand.Text() },
 	}
-	sender.Play(caller.Account{
+	sender.PlayFor(caller.Account{
 		Platform: s.Platform, MessageMode: s.MessageMode, AppID: s.AppID, ReceiverIDs: s.ReceiverIDs, PathID: s.AppID, Pair: s.Pair,
 	})
 	return sender

@@ -26,8 +26,8 @@ type Account struct {
 	Pair      config.Pair
 }
 
-// Play makes the Sender play WeChat for the account. Where it calls, and when, stays as it is.
-func (s *Sender) Play(a Account) {
+// PlayFor makes the Sender play WeChat for the account. Where it calls, and when, stays as it is.
+func (s *Sender) PlayFor(a Account) {
 	if a.Platform == config.PlatformPay {
 		s.Pay = &PayAccount{APIv3Key: a.Pair.APIv3Key}
 		if serials := slices.Sorted(maps.Keys(a.Pair.PlatformKeys)); len(serials) > 0 {

@@ -35,7 +35,7 @@ func TestReceiver(t *testing.T) {
 	}
 }
 
-func TestPlay(t *testing.T) {
+func TestPlayFor(t *testing.T) {
 	pair := config.Pair{Token: "t", EncodingAESKey: "k", APIv3Key: "v", PlatformKeys: map[string]string{"B": "", "A": ""}}
 	for name, test := range map[string]struct {
 		account caller.Account
@@ -52,7 +52,7 @@ func TestPlay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			test.account.AppID, test.account.Pair = "wx1", pair
 			var got caller.Sender
-			got.Play(test.account)
+			got.PlayFor(test.account)
 			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(caller.PayAccount{}, "PrivateKey")); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

@@ -90,7 +90,7 @@ func (t *target) choosePath(o options) error {
 func (p Plugin) disguise(t *target, o options, pair config.Pair) error {
 	s, a := &t.sender, t.account
 	bot := a.platform == v1alpha1.PlatformWeCom && (o.scenario == scenarioBot || o.scenario == "" && a.bot())
-	s.Play(caller.Account{
+	s.PlayFor(caller.Account{
 		Platform: string(a.platform), MessageMode: string(a.mode), ReceiverIDs: a.accepted(o), PathID: o.pathID, Bot: bot, JSON: o.json, Pair: pair,
 	})
 	switch {

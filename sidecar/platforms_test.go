@@ -398,3 +398,36 @@ func TestInsecureAudit(t *testing.T) {
 		})
 	}
 }
+
+// TestAnAuditedMessageJoinsNoOther: whoever posts what WeChat will send must not be the one whose call the genuine message waits for.
+func TestAnAuditedMessageJoinsNoOther(t *testing.T) {
+	a := accounts()["an Official Account, plaintext"]
+	edit, until := a.edit, time.Now().Add(time.Hour)
+	a.edit = func(c *config.Config) { edit(c); c.Backend.Payload, c.AuditUntil = config.PayloadOriginal, &until }
+	s, sender := newAccountStage(t, a)
+	var both sync.WaitGroup
+	both.Add(2)
+	arrived := make(chan struct{})
+	go func() { both.Wait(); close(arrived) }()
+	s.app.answer = func(_ http.ResponseWriter, r *http.Request) {
+		both.Done()
+		select {
+		case <-arrived:
+		case <-r.Context().Done():
+		}
+	}
+	forger := *sender
+	forger.Token = "forged-token"
+	var group sync.WaitGroup
+	for _, one := range []*caller.Sender{&forger, sender} {
+		group.Go(func() {
+			if got := whole(one.Post(t.Context(), []byte(a.message))); got.Status != http.StatusOK {
+				t.Errorf("answered %d", got.Status)
+			}
+		})
+	}
+	group.Wait()
+	if s.app.count() != 2 {
+		t.Errorf("the app saw %d messages, want both", s.app.count())
+	}
+}

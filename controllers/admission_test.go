@@ -130,7 +130,7 @@ func TestPolicyRefusesEachDeviation(t *testing.T) {
 	pod, route := sidecarPod(child), childRoute(endpoint)
 	create(t, pod)
 	create(t, route)
-	create(t, &corev1.ConfigMap{ObjectMeta: foreign})
+	create(t, &corev1.Secret{ObjectMeta: foreign})
 	create(t, &corev1.ServiceAccount{ObjectMeta: foreign})
 	stranger := sidecarPod(foreign)
 	stranger.Labels["app.kubernetes.io/name"] = "another"
@@ -163,7 +163,7 @@ func TestPolicyRefusesEachDeviation(t *testing.T) {
 		"another one before a former image": {former, `{"op":"copy","from":"` + container + `","path":"` + podSpec + `/containers/0"},{"op":"replace","path":"` + podSpec + `/containers/0/name","value":"b"}`, "spec.containers"},
 		"a command in a former image":       {former, `{"op":"add","path":"` + container + `/command","value":["/bin/sh"]}`, "containers.0.command"},
 		"another container as alike":        {deployment, `{"op":"copy","from":"` + container + `","path":"` + podSpec + `/containers/1"},{"op":"replace","path":"` + podSpec + `/containers/1/name","value":"b"},{"op":"remove","path":"` + podSpec + `/containers/1/ports"}`, "spec.containers"},
-		"a program over the image's own":    {deployment, `{"op":"replace","path":"` + source + `/1/secret/items/0","value":{"key":"credentials.json","path":"sidecar","mode":365}},{"op":"replace","path":"` + container + `/volumeMounts/0","value":{"name":"config","mountPath":"/sidecar","subPath":"sidecar","readOnly":true}}`, "volumes"},
+		"a program over the image's own":    {deployment, `{"op":"replace","path":"` + source + `/0/secret/items/0","value":{"key":"endpoint.json","path":"sidecar","mode":365}},{"op":"replace","path":"` + container + `/volumeMounts/0","value":{"name":"config","mountPath":"/sidecar","subPath":"sidecar","readOnly":true}}`, "volumes"},
 		"the files at the image's place":    {deployment, `{"op":"replace","path":"` + container + `/volumeMounts/0/mountPath","value":"/"}`, "volumeMounts"},
 		"every node":                        {deployment, `{"op":"add","path":"` + podSpec + `/tolerations","value":[{"operator":"Exists"}]}`, "sidecar.tolerations of the endpoint"},
 		"before Kubernetes' own pods":       {deployment, `{"op":"add","path":"` + podSpec + `/priorityClassName","value":"system-node-critical"}`, "priorityClassName"},
@@ -174,16 +174,15 @@ func TestPolicyRefusesEachDeviation(t *testing.T) {
 		"a second owner":                    {deployment, `{"op":"add","path":"/metadata/ownerReferences/-","value":{"apiVersion":"v1","kind":"ConfigMap","name":"other-sidecar","uid":"1"}}`, "ownerReferences"},
 		"an owner that will not be missed":  {deployment, `{"op":"replace","path":"/metadata/ownerReferences/0/uid","value":"1"}`, "not this endpoint's"},
 
-		"a foreign ConfigMap":                  {&corev1.ConfigMap{ObjectMeta: foreign}, `{"op":"add","path":"/data","value":{"config.json":"{}"}}`, "its endpoints own"},
-		"a foreign ConfigMap is adopted":       {&corev1.ConfigMap{ObjectMeta: foreign}, `{"op":"add","path":"/metadata/labels","value":{"app.kubernetes.io/managed-by":"wechatendpoint","wechatendpoint.io/endpoint":"other"}},{"op":"add","path":"/metadata/ownerReferences","value":[{"apiVersion":"wechatendpoint.io/v1alpha1","kind":"WeChatEndpoint","name":"other","uid":"1","controller":true}]}`, "its endpoints own"},
-		"a foreign ServiceAccount":             {&corev1.ServiceAccount{ObjectMeta: foreign}, `{"op":"add","path":"/imagePullSecrets","value":[{"name":"a"}]}`, "its endpoints own"},
-		"the user's Secret":                    {&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-wechat"}}, `{"op":"replace","path":"/data/token","value":"e30="}`, "its endpoints own"},
-		"a configuration of another endpoint":  {&corev1.ConfigMap{ObjectMeta: child}, `{"op":"replace","path":"/data/config.json","value":"{\n  \"generation\": \"a-1\",\n  \"endpoint\": \"` + namespace + `/other\",\n"}`, "data.config.json"},
-		"a program as credentials":             {&corev1.Secret{ObjectMeta: child}, `{"op":"replace","path":"/data/credentials.json","value":"` + elf + `"}`, "credentials"},
-		"a program that begins as credentials": {&corev1.Secret{ObjectMeta: child}, `{"op":"replace","path":"/data/credentials.json","value":"eyJnZW5lcmF0aW9uIjoi` + elf[:100<<10] + `"}`, "no credentials of this platform"},
-		"a larger one":                         {&corev1.Secret{ObjectMeta: child}, `{"op":"replace","path":"/data/credentials.json","value":"eyJnZW5lcmF0aW9uIjoi` + elf[:500<<10] + `"}`, "credentials"},
-		"a Service for the second port":        {service, `{"op":"replace","path":"/spec/ports/0/targetPort","value":"ops"}`, "spec.ports"},
-		"a Service by another address":         {service, `{"op":"add","path":"/spec/externalIPs","value":["192.0.2.1"]}`, "spec.externalIPs"},
+		"a foreign Secret":                    {&corev1.Secret{ObjectMeta: foreign}, `{"op":"add","path":"/data","value":{"endpoint.json":"e30="}}`, "its endpoints own"},
+		"a foreign Secret is adopted":         {&corev1.Secret{ObjectMeta: foreign}, `{"op":"add","path":"/metadata/labels","value":{"app.kubernetes.io/managed-by":"wechatendpoint","wechatendpoint.io/endpoint":"other"}},{"op":"add","path":"/metadata/ownerReferences","value":[{"apiVersion":"wechatendpoint.io/v1alpha1","kind":"WeChatEndpoint","name":"other","uid":"1","controller":true}]}`, "its endpoints own"},
+		"a foreign ServiceAccount":            {&corev1.ServiceAccount{ObjectMeta: foreign}, `{"op":"add","path":"/imagePullSecrets","value":[{"name":"a"}]}`, "its endpoints own"},
+		"the user's Secret":                   {&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-wechat"}}, `{"op":"replace","path":"/data/token","value":"e30="}`, "its endpoints own"},
+		"a program as credentials":            {&corev1.Secret{ObjectMeta: child}, `{"op":"replace","path":"/data/endpoint.json","value":"` + elf + `"}`, "data.endpoint.json|no configuration and credentials of this endpoint"},
+		"a program that begins as a document": {&corev1.Secret{ObjectMeta: child}, `{"op":"replace","path":"/data/endpoint.json","value":"eyJnZW5lcmF0aW9uIjoi` + elf[:200<<10] + `"}`, "no configuration and credentials of this endpoint"},
+		"a larger one":                        {&corev1.Secret{ObjectMeta: child}, `{"op":"replace","path":"/data/endpoint.json","value":"eyJnZW5lcmF0aW9uIjoi` + elf[:500<<10] + `"}`, "no configuration and credentials of this endpoint"},
+		"a Service for the second port":       {service, `{"op":"replace","path":"/spec/ports/0/targetPort","value":"ops"}`, "spec.ports"},
+		"a Service by another address":        {service, `{"op":"add","path":"/spec/externalIPs","value":["192.0.2.1"]}`, "spec.externalIPs"},
 
 		"another host, and its certificate":        {ingress, `{"op":"replace","path":"/spec/rules/0/host","value":"victim.example.com"},{"op":"add","path":"/spec/tls","value":[{"hosts":["victim.example.com"],"secretName":"victim"}]}`, "url.host of the endpoint"},
 		"an annotation that was not asked for":     {ingress, `{"op":"add","path":"/metadata/annotations","value":{"cert-manager.io/issuer":"a"}}`, "url.ingress.annotations of the endpoint"},
@@ -370,8 +369,8 @@ func TestPolicyKeepsTheThiefOutOfKubeSystem(t *testing.T) {
 			refused string
 		}{
 			"a program": {"Secret", func(o *unstructured.Unstructured) {
-				setField(t, o, strings.Repeat("A", 1200<<10), "data", "credentials.json")
-			}, "data.credentials.json"},
+				setField(t, o, strings.Repeat("A", 1200<<10), "data", "endpoint.json")
+			}, "data.endpoint.json"},
 			"a second owner": {"Deployment", func(o *unstructured.Unstructured) {
 				o.SetOwnerReferences(append(o.GetOwnerReferences(), metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: "kube-root-ca.crt", UID: "2"}))
 			}, "ownerReferences"},
@@ -381,7 +380,7 @@ func TestPolicyKeepsTheThiefOutOfKubeSystem(t *testing.T) {
 			"every node": {"Deployment", func(o *unstructured.Unstructured) { setField(t, o, int64(2_000_000_000), "spec", "replicas") }, "spec.replicas"},
 			"the image's own place": {"Deployment", func(o *unstructured.Unstructured) {
 				setField(t, o, []any{map[string]any{"name": "config", "projected": map[string]any{"sources": []any{map[string]any{"secret": map[string]any{
-					"name": o.GetName(), "items": []any{map[string]any{"key": "credentials.json", "path": "sidecar", "mode": int64(0o555)}},
+					"name": o.GetName(), "items": []any{map[string]any{"key": "endpoint.json", "path": "sidecar", "mode": int64(0o555)}},
 				}}}}}}, "spec", "template", "spec", "volumes")
 				containers, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
 				containers[0].(map[string]any)["volumeMounts"] = []any{map[string]any{"name": "config", "mountPath": "/sidecar", "subPath": "sidecar", "readOnly": true}}

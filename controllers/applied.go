@@ -23,7 +23,7 @@ import (
 // A child differs from what is wanted if the fields that the operator has applied to it do, as its managed fields tell them. Of these the cache
 // keeps a digest.
 
-// maxCompared is more than the operator applies to an object, but for the data of a ConfigMap or a Secret. What is larger was not applied by it
+// maxCompared is more than the operator applies to an object, but for the data of a Secret. What is larger was not applied by it
 // alone, and differs from what is wanted. Bytes.
 const maxCompared = 128 << 10
 
@@ -91,8 +91,6 @@ func comparedSize(whole client.Object) int {
 	object.SetAnnotations(nil)
 	object.SetManagedFields(ours)
 	switch o := object.(type) {
-	case *corev1.ConfigMap:
-		o.Data, o.BinaryData = nil, nil
 	case *corev1.Secret:
 		o.Data = nil
 	case *gatewayapi.HTTPRoute:

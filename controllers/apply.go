@@ -48,7 +48,6 @@ type childKind struct {
 // childKinds are all kinds that the operator writes, by name.
 var childKinds = map[string]childKind{
 	"ServiceAccount":          kindOf(func() *corev1.ServiceAccount { return &corev1.ServiceAccount{} }, core.ExtractServiceAccount),
-	"ConfigMap":               kindOf(func() *corev1.ConfigMap { return &corev1.ConfigMap{} }, core.ExtractConfigMap),
 	"Secret":                  kindOf(func() *corev1.Secret { return &corev1.Secret{} }, core.ExtractSecret),
 	"Deployment":              kindOf(func() *appsv1.Deployment { return &appsv1.Deployment{} }, apps.ExtractDeployment),
 	"PodDisruptionBudget":     kindOf(func() *policyv1.PodDisruptionBudget { return &policyv1.PodDisruptionBudget{} }, policy.ExtractPodDisruptionBudget),

@@ -94,7 +94,7 @@ func TestAutoscalingFromTheStart(t *testing.T) {
 	}
 
 	scale(t, namespace, 6)
-	deployment := children(namespace)[3].(*appsv1.Deployment)
+	deployment := children(namespace)[2].(*appsv1.Deployment)
 	change(t, deployment, func(d *appsv1.Deployment) { d.Labels = nil }) // so that the operator's cache does not hold it
 	eventually(t, func() string {
 		awaitChild(t, deployment)
@@ -122,7 +122,7 @@ func TestAutoscaledPodsAreCountedAsTheyWereScaled(t *testing.T) {
 	wantMessage(t, awaitCondition(t, endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonProgressing), "1 of 3 pods")
 	scale(t, namespace, 1)
 	eventually(t, func() string {
-		deployment := children(namespace)[3].(*appsv1.Deployment)
+		deployment := children(namespace)[2].(*appsv1.Deployment)
 		awaitChild(t, deployment)
 		deployment.Status.ObservedGeneration = deployment.Generation
 		if err := cluster.client.Status().Update(t.Context(), deployment); err != nil {
@@ -140,7 +140,7 @@ func autoscaler(namespace string) *autoscalingv2.HorizontalPodAutoscaler {
 // scale does what an autoscaler does.
 func scale(t *testing.T, namespace string, replicas int32) {
 	t.Helper()
-	deployment := children(namespace)[3]
+	deployment := children(namespace)[2]
 	body := &autoscalingv1.Scale{Spec: autoscalingv1.ScaleSpec{Replicas: replicas}}
 	if err := cluster.client.SubResource("scale").Update(t.Context(), deployment, client.WithSubResourceBody(body)); err != nil {
 		t.Fatal(err)
@@ -150,7 +150,7 @@ func scale(t *testing.T, namespace string, replicas int32) {
 // awaitOwned waits until the operator owns the number of pods, or no longer does.
 func awaitOwned(t *testing.T, namespace string, want bool) {
 	t.Helper()
-	deployment := children(namespace)[3].(*appsv1.Deployment)
+	deployment := children(namespace)[2].(*appsv1.Deployment)
 	eventually(t, func() string {
 		if err := cluster.client.Get(t.Context(), client.ObjectKeyFromObject(deployment), deployment); err != nil {
 			return err.Error()

@@ -31,7 +31,7 @@ func TestABackendElsewhereNeedsAGrant(t *testing.T) {
 		t.Helper()
 		condition := awaitCondition(t, endpoint, v1alpha1.ConditionBackendResolved, metav1.ConditionFalse, v1alpha1.ReasonReferenceNotGranted)
 		wantMessage(t, condition, "ask its team for a ReferenceGrant from WeChatEndpoints of namespace "+mine+" to Services")
-		if err := cluster.client.Get(t.Context(), client.ObjectKey{Namespace: mine, Name: "shop-sidecar"}, &corev1.ConfigMap{}); client.IgnoreNotFound(err) != nil {
+		if err := cluster.client.Get(t.Context(), client.ObjectKey{Namespace: mine, Name: "shop-sidecar"}, &corev1.Secret{}); client.IgnoreNotFound(err) != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -37,7 +37,6 @@ func CacheOptions(namespaces ...string) cache.Options {
 	}
 	return cache.Options{DefaultNamespaces: cachedNamespaces(namespaces), ByObject: map[client.Object]cache.ByObject{
 		&corev1.ServiceAccount{}:                 ours,
-		&corev1.ConfigMap{}:                      ours,
 		&corev1.Pod{}:                            ours,
 		&appsv1.Deployment{}:                     ours,
 		&appsv1.ReplicaSet{}:                     ours,

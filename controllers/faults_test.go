@@ -263,7 +263,7 @@ type scene struct {
 	pods      int32 // there must always be as many
 	moves     bool  // the URL is published, and moves from one kind of route to another: there must always be one
 	revoked   bool  // the first token may be refused
-	used      map[int64]probe.Use
+	used      map[int64]config.Use
 	operator  *controllers.Reconciler // that reconciles again and again; nil for a new one each time
 
 	mu     sync.Mutex
@@ -307,7 +307,7 @@ func (s *scene) revoke(t *testing.T) {
 // use lets the pod say that WeChat was seen with the newer token.
 func (s *scene) use() {
 	at := time.Now().Add(-time.Minute).Truncate(time.Second)
-	s.used = map[int64]probe.Use{2: {First: at, Last: at}}
+	s.used = map[int64]config.Use{2: {First: at, Last: at}}
 }
 
 func (s *scene) deleteService(t *testing.T) {
@@ -369,7 +369,7 @@ func (s *scene) settleOnce(t *testing.T) {
 func (s *scene) deleteChildren(t *testing.T) {
 	t.Helper()
 	s.deleted = true
-	for _, child := range []client.Object{&corev1.Service{}, &corev1.ConfigMap{}, &networkingv1.Ingress{}} {
+	for _, child := range []client.Object{&corev1.Service{}, &networkingv1.Ingress{}} {
 		child.SetNamespace(s.namespace)
 		child.SetName("shop-sidecar")
 		if err := s.client.Delete(t.Context(), child); err != nil {
@@ -488,7 +488,7 @@ func (s *scene) Ask(_ context.Context, addresses []string) []probe.Result {
 	defer s.mu.Unlock()
 	results := make([]probe.Result, len(addresses))
 	for i := range results {
-		results[i] = probe.Result{Status: probe.Status{Generation: s.loaded, Ready: true, Used: s.used}}
+		results[i] = probe.Result{Status: config.Status{Generation: s.loaded, Ready: true, Used: s.used}}
 	}
 	return results
 }
@@ -504,7 +504,7 @@ func (s *scene) load(t *testing.T) bool {
 	if err := s.client.List(t.Context(), &pods, client.InNamespace(s.namespace)); err != nil {
 		t.Fatal(err)
 	}
-	credentials, err := config.ParseCredentials(secret.Data[config.CredentialsFile])
+	document, err := config.Parse(secret.Data[config.File])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -513,8 +513,8 @@ func (s *scene) load(t *testing.T) bool {
 	before := s.loaded
 	for i := range pods.Items {
 		woken, _, _ := strings.Cut(pods.Items[i].Annotations[v1alpha1.AnnotationGeneration], " ")
-		if s.loaded == "" || woken == credentials.Generation {
-			s.loaded = credentials.Generation
+		if s.loaded == "" || woken == document.Generation {
+			s.loaded = document.Generation
 		}
 	}
 	return s.loaded != before
@@ -641,7 +641,7 @@ func (s *scene) wantHonest(t *testing.T) {
 	endpoint := s.endpoint(t)
 	var secret corev1.Secret
 	missing := s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &secret)
-	credentials, err := config.ParseCredentials(secret.Data[config.CredentialsFile])
+	credentials, err := config.ReadCredentials(secret.Data[config.File])
 	holds := func(pair config.Pair) bool { return pair.Token == "a-fine-token" }
 	if missing == nil && err == nil && !s.revoked && !slices.ContainsFunc(credentials.Pairs, holds) {
 		t.Errorf("the token that the console holds is lost: %d pairs", len(credentials.Pairs))
@@ -679,7 +679,7 @@ func (s *scene) objects(t *testing.T) []client.Object {
 	t.Helper()
 	var found []client.Object
 	for _, object := range []client.Object{
-		newEndpoint(s.namespace), &corev1.ServiceAccount{}, &corev1.ConfigMap{}, &corev1.Secret{}, &appsv1.Deployment{},
+		newEndpoint(s.namespace), &corev1.ServiceAccount{}, &corev1.Secret{}, &appsv1.Deployment{},
 		&policyv1.PodDisruptionBudget{}, &corev1.Service{}, &networkingv1.NetworkPolicy{}, &autoscalingv2.HorizontalPodAutoscaler{}, &networkingv1.Ingress{}, &gatewayv1.HTTPRoute{},
 	} {
 		if object.GetName() == "" {
@@ -719,7 +719,7 @@ func (s *scene) end(t *testing.T) []string {
 	var end []string
 	for _, object := range s.objects(t) {
 		if secret, ok := object.(*corev1.Secret); ok {
-			secret.StringData = map[string]string{config.CredentialsFile: string(secret.Data[config.CredentialsFile])}
+			secret.StringData = map[string]string{config.File: string(secret.Data[config.File])}
 			secret.Data = nil
 		}
 		if service, ok := object.(*corev1.Service); ok {

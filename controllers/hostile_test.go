@@ -227,7 +227,7 @@ func wantRefused(t *testing.T, endpoint *v1alpha1.WeChatEndpoint, err error, ref
 // childLists are lists of every kind that the operator may make.
 func childLists() []client.ObjectList {
 	return []client.ObjectList{
-		&corev1.ServiceAccountList{}, &corev1.ConfigMapList{}, &corev1.SecretList{}, &corev1.ServiceList{}, &appsv1.DeploymentList{},
+		&corev1.ServiceAccountList{}, &corev1.SecretList{}, &corev1.ServiceList{}, &appsv1.DeploymentList{},
 		&policyv1.PodDisruptionBudgetList{}, &networkingv1.IngressList{}, &networkingv1.NetworkPolicyList{},
 		&autoscalingv2.HorizontalPodAutoscalerList{}, &gatewayv1.HTTPRouteList{},
 	}
@@ -277,9 +277,6 @@ func TestForeignObjectsOfEveryKindAreNeverTouched(t *testing.T) {
 	backend := &networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "app", Port: networkingv1.ServiceBackendPort{Name: "web"}}}
 	for kind, foreign := range map[string]func(metav1.ObjectMeta) client.Object{
 		"ServiceAccount": func(meta metav1.ObjectMeta) client.Object { return &corev1.ServiceAccount{ObjectMeta: meta} },
-		"ConfigMap": func(meta metav1.ObjectMeta) client.Object {
-			return &corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"precious": "1"}}
-		},
 		"Secret": func(meta metav1.ObjectMeta) client.Object {
 			return &corev1.Secret{ObjectMeta: meta, Data: map[string][]byte{"precious": []byte("1")}}
 		},

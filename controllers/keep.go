@@ -33,7 +33,7 @@ import (
 const (
 	maxName    = 253      // bytes of a name, and of any other short text
 	maxQuoted  = 512      // bytes of what a message quotes
-	maxData    = 64 << 10 // bytes of a file of a sidecar's
+	maxData    = 64 << 10 // bytes of a sidecar's document
 	maxPorts   = 256      // of a Service
 	maxPaths   = 64       // of a child's route; the operator makes 18
 	maxLeadsTo = 256      // Services that somebody's route leads to
@@ -105,8 +105,6 @@ func keepChild(object client.Object) client.Object {
 	switch o := object.(type) {
 	case *corev1.Secret:
 		keepSecret(o, kept.(*corev1.Secret))
-	case *corev1.ConfigMap:
-		keepConfigMap(o, kept.(*corev1.ConfigMap))
 	case *corev1.Service:
 		keepService(o, kept.(*corev1.Service))
 	case *networkingv1.Ingress:
@@ -207,7 +205,7 @@ func keepPod(pod *corev1.Pod) *corev1.Pod {
 // keepSecret keeps what users write for us, and what we write.
 func keepSecret(secret, kept *corev1.Secret) {
 	if isChild(secret) {
-		for _, key := range []string{config.CredentialsFile, v1alpha1.GatewayKeyKey} {
+		for _, key := range []string{config.File, v1alpha1.GatewayKeyKey} {
 			if value, there := secret.Data[key]; there && len(value) > maxData {
 				addNote(kept, noteData, key)
 			} else if there {
@@ -218,17 +216,6 @@ func keepSecret(secret, kept *corev1.Secret) {
 		return
 	}
 	kept.Data = refs.Bounded(secret.Data)
-}
-
-func keepConfigMap(configMap, kept *corev1.ConfigMap) {
-	text, there := configMap.Data[config.File]
-	switch {
-	case !there || !isChild(configMap):
-	case len(text) > maxData:
-		addNote(kept, noteData, config.File)
-	default:
-		kept.Data = map[string]string{config.File: text}
-	}
 }
 
 // keepService keeps which ports may be named.

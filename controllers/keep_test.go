@@ -69,7 +69,7 @@ func TestKeep(t *testing.T) {
 			&v1alpha1.WeChatEndpoint{ObjectMeta: unlabelled, Spec: v1alpha1.WeChatEndpointSpec{AppID: "wx1"}, Status: v1alpha1.WeChatEndpointStatus{URL: "u"}},
 		},
 		"a user's Secret, with its values alone": {
-			&corev1.Secret{ObjectMeta: meta, Data: map[string][]byte{"token": []byte("t"), "credentials.json": []byte("{}"), "key": []byte("k"), "more": []byte("m")}},
+			&corev1.Secret{ObjectMeta: meta, Data: map[string][]byte{"token": []byte("t"), "endpoint.json": []byte("{}"), "key": []byte("k"), "more": []byte("m")}},
 			&corev1.Secret{ObjectMeta: bared, Data: map[string][]byte{"token": []byte("t")}},
 		},
 		"a value that is too long, which stays so": {
@@ -258,7 +258,7 @@ func growthsBelow(kind reflect.Type, path string, reach func(reflect.Value) refl
 			for i := range 2_000 {
 				v.SetMapIndex(reflect.ValueOf(strings.Repeat("k", 200)+fmt.Sprint(i)).Convert(kind.Key()), reflect.Zero(kind.Elem()))
 			}
-			known := []string{"token", "certificates", "config.json", "credentials.json", "key", v1alpha1.AnnotationGeneration, v1alpha1.AnnotationTemplate, v1alpha1.LabelEndpoint, networkingv1.AnnotationIsDefaultIngressClass}
+			known := []string{"token", "certificates", "endpoint.json", "key", v1alpha1.AnnotationGeneration, v1alpha1.AnnotationTemplate, v1alpha1.LabelEndpoint, networkingv1.AnnotationIsDefaultIngressClass}
 			for _, key := range known {
 				if kind.Elem().Kind() == reflect.String {
 					v.SetMapIndex(reflect.ValueOf(key).Convert(kind.Key()), reflect.ValueOf(strings.Repeat("a", many)).Convert(kind.Elem()))
@@ -370,9 +370,8 @@ func TestTheDigestIsOfWhatWasApplied(t *testing.T) {
 	}
 	whole := strings.Repeat("a", 1<<20)
 	for name, object := range map[string]client.Object{
-		"the configuration": &corev1.ConfigMap{ObjectMeta: meta("shop-sidecar", "v1", `{`+ofMeta+`,"f:data":{"f:config.json":{}}}`), Data: map[string]string{"config.json": whole, "more": "m"}},
-		"the credentials":   &corev1.Secret{ObjectMeta: meta("shop-sidecar", "v1", `{`+ofMeta+`,"f:data":{"f:credentials.json":{}},"f:type":{}}`), Type: "Opaque", Data: map[string][]byte{"credentials.json": []byte(whole), "more": []byte("m")}},
-		"the gateway key":   &corev1.Secret{ObjectMeta: meta("shop-gateway-key", "v1", `{`+ofMeta+`,"f:data":{"f:key":{}},"f:type":{}}`), Type: "Opaque", Data: map[string][]byte{"key": make([]byte, 32)}},
+		"the document":    &corev1.Secret{ObjectMeta: meta("shop-sidecar", "v1", `{`+ofMeta+`,"f:data":{"f:endpoint.json":{}},"f:type":{}}`), Type: "Opaque", Data: map[string][]byte{"endpoint.json": []byte(whole), "more": []byte("m")}},
+		"the gateway key": &corev1.Secret{ObjectMeta: meta("shop-gateway-key", "v1", `{`+ofMeta+`,"f:data":{"f:key":{}},"f:type":{}}`), Type: "Opaque", Data: map[string][]byte{"key": make([]byte, 32)}},
 		"the Deployment": &appsv1.Deployment{ObjectMeta: meta("shop-sidecar", "apps/v1", `{`+ofMeta+`,"f:spec":{"f:replicas":{},"f:template":{"f:spec":{"f:serviceAccountName":{}}}}}`), Spec: appsv1.DeploymentSpec{
 			Replicas: new(int32(2)), Paused: true, Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{ServiceAccountName: "a", NodeName: "n"}},
 		}},
@@ -452,9 +451,9 @@ func TestLabelsAloneMakeNoChild(t *testing.T) {
 		"a version that nobody collects":       owned("shop-sidecar", func(o *metav1.OwnerReference) { o.APIVersion = "wechatendpoint.io/v9" }),
 		"a group of which nobody has heard of": owned("shop-sidecar", func(o *metav1.OwnerReference) { o.APIVersion = "example.com/v1alpha1" }),
 	} {
-		configMap := &corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"config.json": "{}"}}
-		kept := keep(configMap).(*corev1.ConfigMap)
-		if _, noted := note(kept, noteApplied); isChild(configMap) || noted || kept.Data != nil {
+		secret := &corev1.Secret{ObjectMeta: meta, Data: map[string][]byte{"endpoint.json": []byte("{}")}}
+		kept := keep(secret).(*corev1.Secret)
+		if _, noted := note(kept, noteApplied); isChild(secret) || noted || len(kept.Data) > 0 {
 			t.Errorf("%s: kept like a child: %+v", name, kept)
 		}
 	}

@@ -53,7 +53,7 @@ func TestOperatorOfSomeNamespaces(t *testing.T) {
 		for _, condition := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionCredentialsResolved, v1alpha1.ConditionBackendResolved} {
 			n.await(t, endpoint, condition, metav1.ConditionTrue, condition)
 		}
-		for _, kind := range []string{"v1 ServiceAccount", "v1 ConfigMap", "v1 Secret", "v1 Service", "apps/v1 Deployment", "networking.k8s.io/v1 Ingress"} {
+		for _, kind := range []string{"v1 ServiceAccount", "v1 Secret", "v1 Service", "apps/v1 Deployment", "networking.k8s.io/v1 Ingress"} {
 			child := &unstructured.Unstructured{}
 			version, name, _ := strings.Cut(kind, " ")
 			child.SetAPIVersion(version)

@@ -25,6 +25,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 // How often pods are asked again that do not serve what they should, how often their kubelet is woken, how often is looked for
@@ -153,7 +154,7 @@ func (r *Reconciler) askPods(ctx context.Context, endpoint *v1alpha1.WeChatEndpo
 // warnOfReceiver names the account that a message was for which the pods refused last: the token and the key are right, so that
 // everything else is well. What pods with another configuration say is of the past.
 func warnOfReceiver(endpoint *v1alpha1.WeChatEndpoint, generation string, answers []probe.Result) {
-	var last *probe.WrongReceiver
+	var last *config.WrongReceiver
 	serves := false
 	for _, answer := range answers {
 		if answer.Err != nil || answer.Status.Generation != generation {

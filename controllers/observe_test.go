@@ -16,6 +16,7 @@ import (
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 func TestWhenAKubeletIsWoken(t *testing.T) {
@@ -40,7 +41,7 @@ func TestWhenAKubeletIsWoken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pod := &corev1.Pod{}
 			pod.Annotations = map[string]string{v1alpha1.AnnotationGeneration: test.annotation}
-			answer := probe.Result{Status: probe.Status{Generation: test.serves}, Err: test.silent}
+			answer := probe.Result{Status: config.Status{Generation: test.serves}, Err: test.silent}
 			if got := sleeps(pod, "abc-2", answer, now); got != test.want {
 				t.Errorf("woken: %v, want %v", got, test.want)
 			}
@@ -49,20 +50,20 @@ func TestWhenAKubeletIsWoken(t *testing.T) {
 }
 
 func TestTheLastWrongReceiverIsNamed(t *testing.T) {
-	at := func(second int, id string) probe.Status {
-		return probe.Status{Generation: "abc-2", WrongReceiver: &probe.WrongReceiver{ID: id, Last: time.Unix(int64(second), 0)}}
+	at := func(second int, id string) config.Status {
+		return config.Status{Generation: "abc-2", WrongReceiver: &config.WrongReceiver{ID: id, Last: time.Unix(int64(second), 0)}}
 	}
 	for name, test := range map[string]struct {
 		before  string // whom the condition names before, if it is there
 		answers []probe.Result
 		want    string
 	}{
-		"nobody was refused":                        {"", []probe.Result{{Status: probe.Status{Generation: "abc-2"}}}, ""},
+		"nobody was refused":                        {"", []probe.Result{{Status: config.Status{Generation: "abc-2"}}}, ""},
 		"somebody was":                              {"", []probe.Result{{Status: at(1, "wx1")}}, "wx1"},
 		"the last one of all pods is named":         {"", []probe.Result{{Status: at(1, "wx1")}, {Status: at(3, "wx3")}, {Status: at(2, "wx2")}}, "wx3"},
-		"a warning ends with its cause":             {"wx1", []probe.Result{{Status: probe.Status{Generation: "abc-2"}}}, ""},
+		"a warning ends with its cause":             {"wx1", []probe.Result{{Status: config.Status{Generation: "abc-2"}}}, ""},
 		"a silent pod ends no warning":              {"wx1", []probe.Result{{Err: errors.New("i/o timeout")}}, "wx1"},
-		"what another configuration refused is old": {"", []probe.Result{{Status: probe.Status{Generation: "abc-1", WrongReceiver: at(1, "wx1").WrongReceiver}}}, ""},
+		"what another configuration refused is old": {"", []probe.Result{{Status: config.Status{Generation: "abc-1", WrongReceiver: at(1, "wx1").WrongReceiver}}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			endpoint := &v1alpha1.WeChatEndpoint{}

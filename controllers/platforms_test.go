@@ -65,7 +65,7 @@ func TestGatewayKeyIsMadeOnceAndKept(t *testing.T) {
 	eventually(t, kept)
 	change(t, secret, func(s *corev1.Secret) { s.Data["key"] = []byte("of somebody else") })
 	eventually(t, kept)
-	sidecars := children(namespace)[2]
+	sidecars := children(namespace)[1]
 	if err := cluster.client.Delete(t.Context(), sidecars); err != nil {
 		t.Fatal(err)
 	}

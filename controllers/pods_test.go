@@ -82,7 +82,7 @@ func TestPodsAreNoLongerAskedToBeAnything(t *testing.T) {
 	}
 	create(t, endpoint)
 	awaitObserved(t, endpoint)
-	deployment := children(namespace)[3].(*appsv1.Deployment)
+	deployment := children(namespace)[2].(*appsv1.Deployment)
 	awaitChild(t, deployment)
 	if pod := deployment.Spec.Template.Spec; pod.NodeSelector["disk"] != "ssd" || len(pod.Tolerations) != 1 || pod.Affinity == nil ||
 		pod.ImagePullSecrets[0].Name != "regcred" || pod.PriorityClassName != "callbacks" {
@@ -118,7 +118,7 @@ func untouchedByPath(t *testing.T, namespace string) map[string]string {
 	policy := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar"}}
 	awaitChild(t, policy)
 	versions["NetworkPolicy"] = policy.ResourceVersion
-	for _, concerned := range []string{"*v1.ConfigMap", "*v1.Secret", "*v1alpha1.WeChatEndpoint"} {
+	for _, concerned := range []string{"*v1.Secret", "*v1alpha1.WeChatEndpoint"} {
 		delete(versions, concerned)
 	}
 	return versions
@@ -131,7 +131,7 @@ func TestServiceOfOneFamilyBecomesDualStackWhereItCan(t *testing.T) {
 	endpoint := newEndpoint(namespace)
 	create(t, endpoint)
 	awaitObserved(t, endpoint)
-	service := children(namespace)[5].(*corev1.Service)
+	service := children(namespace)[4].(*corev1.Service)
 	awaitChild(t, service)
 	if service.Spec.IPFamilyPolicy == nil || *service.Spec.IPFamilyPolicy != corev1.IPFamilyPolicyPreferDualStack || len(service.Spec.IPFamilies) != 1 {
 		t.Fatalf("the Service has the policy %v and the families %v", service.Spec.IPFamilyPolicy, service.Spec.IPFamilies)

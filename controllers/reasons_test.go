@@ -32,6 +32,7 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 // TestEveryReason lets the causes of each reason come about, one by one, and looks in the message for what to do, or, where there
@@ -159,7 +160,7 @@ func TestEveryReason(t *testing.T) {
 		},
 		"a foreign object with the name of one that is needed": {
 			func(t *testing.T, p *play) {
-				p.create(t, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "shop-sidecar"}})
+				p.create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "shop-sidecar"}})
 				p.ask(t, anything)
 			},
 			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonNameTaken, "delete or rename it, or choose another name for the endpoint",
@@ -535,7 +536,7 @@ func TestEveryReason(t *testing.T) {
 		},
 
 		"a message for another account": {
-			serving(func(t *testing.T, p *play) { p.stranger = &probe.WrongReceiver{ID: "wxfedcba9876543210"} }),
+			serving(func(t *testing.T, p *play) { p.stranger = &config.WrongReceiver{ID: "wxfedcba9876543210"} }),
 			v1alpha1.ConditionWrongReceiver, yes, v1alpha1.ReasonWrongReceiver, "it is for wxfedcba9876543210, which neither appID nor receiverIDs names: correct appID, or add the id to receiverIDs",
 		},
 
@@ -606,12 +607,12 @@ func nothing(*testing.T, *play) {}
 // before reconciles, as often as the play asks for it.
 type play struct {
 	*scene
-	silent, wrong, lost error                // of a pod that is asked what it serves, one that is called as WeChat does, and the address
-	stranger            *probe.WrongReceiver // of a message that the pods refused
-	behind              bool                 // the pods serve what was
-	broken              error                // of reading a Secret
-	bare                bool                 // the cluster has no Gateway API
-	refusing            bool                 // the API server takes no status that tells of credentials
+	silent, wrong, lost error                 // of a pod that is asked what it serves, one that is called as WeChat does, and the address
+	stranger            *config.WrongReceiver // of a message that the pods refused
+	behind              bool                  // the pods serve what was
+	broken              error                 // of reading a Secret
+	bare                bool                  // the cluster has no Gateway API
+	refusing            bool                  // the API server takes no status that tells of credentials
 	events              *events.FakeRecorder
 }
 

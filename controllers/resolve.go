@@ -88,41 +88,20 @@ func (r *Reconciler) forbiddenAnnotation(endpoint *v1alpha1.WeChatEndpoint) stri
 
 // served is what the sidecar was last given.
 type served struct {
-	generation string         // of both files; empty before the first
+	generation string         // of the document; empty before the first
 	config     *config.Config // nil where it cannot be read, or is of a newer operator
 	version    int            // of the configuration; zero where there is none
 	pairs      []config.Pair  // accepted, newest first
 	gatewayKey []byte
 }
 
-// readServed reads the two files that the operator made. What cannot be read, or is not ours, counts as none: it will be
+// readServed reads the document that the operator made. What of it cannot be read, or is not ours, counts as none: it will be
 // written again, or reported when it is applied.
 func (r *Reconciler) readServed(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) (served, error) {
 	var live served
-	configMap, err := r.ownedChild(ctx, endpoint, "ConfigMap")
-	if err != nil {
-		return live, err
-	}
-	if configMap != nil {
-		if _, leftOut := note(configMap, noteData); leftOut {
-			if err := r.Live.Get(ctx, client.ObjectKeyFromObject(configMap), configMap); err != nil {
-				return live, fmt.Errorf("reading ConfigMap %s: %w", configMap.GetName(), err)
-			}
-		}
-		text := []byte(configMap.(*corev1.ConfigMap).Data[config.File])
-		if live.version, err = config.ReadVersion(text); err != nil {
-			live.version = 0
-		}
-		if parsed, err := config.Parse(text); err == nil {
-			if err := r.closeExternal(ctx, &parsed); err != nil {
-				return live, err
-			}
-			live.config = &parsed
-		}
-	}
 	var secret corev1.Secret
 	key := client.ObjectKey{Namespace: endpoint.Namespace, Name: render.Name(endpoint)}
-	err = r.Get(ctx, key, &secret)
+	err := r.Get(ctx, key, &secret)
 	_, leftOut := note(&secret, noteData)
 	if leftOut || apierrors.IsNotFound(err) && endpoint.Status.Credentials.Generation > 0 {
 		// Somebody may have taken the label away by which the cache sees it, and the pairs in it are nowhere else.
@@ -131,11 +110,25 @@ func (r *Reconciler) readServed(ctx context.Context, endpoint *v1alpha1.WeChatEn
 	if client.IgnoreNotFound(err) != nil {
 		return live, fmt.Errorf("reading Secret %s: %w", key.Name, err)
 	}
-	parsed, err := config.ParseCredentials(secret.Data[config.CredentialsFile])
-	if err != nil || !metav1.IsControlledBy(&secret, endpoint) || !render.IsGeneration(parsed.Generation) {
+	if !metav1.IsControlledBy(&secret, endpoint) {
 		return live, nil
 	}
-	live.generation, live.pairs, live.gatewayKey = parsed.Generation, rotation.Genuine(parsed.Pairs), parsed.GatewayKey
+	document := secret.Data[config.File]
+	if live.version, err = config.ReadVersion(document); err != nil {
+		live.version = 0
+	}
+	if parsed, err := config.ParseConfig(document); err == nil {
+		if err := r.closeExternal(ctx, &parsed); err != nil {
+			return live, err
+		}
+		live.config = &parsed
+	}
+	generation, generationErr := config.ReadGeneration(document)
+	credentials, err := config.ReadCredentials(document)
+	if err != nil || generationErr != nil || !render.IsGeneration(generation) {
+		return live, nil
+	}
+	live.generation, live.pairs, live.gatewayKey = generation, rotation.Genuine(credentials.Pairs), credentials.GatewayKey
 	return live, nil
 }
 

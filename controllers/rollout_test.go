@@ -361,20 +361,21 @@ func (s *scene) forgePairs(t *testing.T, forge func(newest, older map[string]any
 	if err := s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, &secret); err != nil {
 		t.Fatal(err)
 	}
-	var file map[string]any
-	if err := json.Unmarshal(secret.Data[config.CredentialsFile], &file); err != nil {
+	var document map[string]any
+	if err := json.Unmarshal(secret.Data[config.File], &document); err != nil {
 		t.Fatal(err)
 	}
+	file := document["credentials"].(map[string]any)
 	newest := file["pairs"].([]any)[0].(map[string]any)
 	older := maps.Clone(newest)
 	older["token"] = "an-older-token"
 	forge(newest, older)
 	file["pairs"] = []any{newest, older}
-	text, err := json.Marshal(file)
+	text, err := json.Marshal(document)
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret.Data[config.CredentialsFile] = text
+	secret.Data[config.File] = text
 	if err := s.client.Update(t.Context(), &secret); err != nil {
 		t.Fatal(err)
 	}

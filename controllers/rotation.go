@@ -13,7 +13,6 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/api/decode"
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/rotation"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
@@ -66,7 +65,7 @@ func showCredentials(endpoint *v1alpha1.WeChatEndpoint, pairs []config.Pair) {
 
 // noteUses adds what a pod says about the use of the accepted generations. A status holds whole seconds. A pod may say anything: what is yet to
 // come was now, and what no status can hold was never.
-func noteUses(endpoint *v1alpha1.WeChatEndpoint, uses map[int64]probe.Use, now time.Time) {
+func noteUses(endpoint *v1alpha1.WeChatEndpoint, uses map[int64]config.Use, now time.Time) {
 	accepted := endpoint.Status.Credentials.Accepted
 	for i := range accepted {
 		use, used := uses[accepted[i].Generation]

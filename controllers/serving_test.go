@@ -74,8 +74,8 @@ func whatIsRefusedChangesNothing(t *testing.T, w *world) {
 			if diff := cmp.Diff(before, after, cmpopts.IgnoreFields(config.Config{}, "Generation")); diff != "" {
 				t.Errorf("the configuration of the pods changed (-before +after):\n%s", diff)
 			}
-			if len(credentials.Pairs) != 1 || credentials.Pairs[0].Token != "a-newer-token" || p.loaded != credentials.Generation {
-				t.Errorf("the pods serve %s, given are %d pairs of generation %s", p.loaded, len(credentials.Pairs), credentials.Generation)
+			if len(credentials.Pairs) != 1 || credentials.Pairs[0].Token != "a-newer-token" || p.loaded != after.Generation {
+				t.Errorf("the pods serve %s, given are %d pairs of generation %s", p.loaded, len(credentials.Pairs), after.Generation)
 			}
 			if told := p.endpoint(t).Status.Credentials.Generation; told != 2 {
 				t.Errorf("the status says generation %d of the credentials", told)
@@ -109,19 +109,14 @@ func (p *play) wantCondition(t *testing.T, condition string, status metav1.Condi
 	t.Fatalf("%s is not %s for the reason %s: %+v", condition, status, reason, p.endpoint(t).Status.Conditions)
 }
 
-// files are those that the pods are given.
+// files is what the pods are given.
 func (p *play) files(t *testing.T) (config.Config, config.Credentials) {
 	t.Helper()
-	meta := metav1.ObjectMeta{Namespace: p.namespace, Name: "shop-sidecar"}
-	configMap, secret := &corev1.ConfigMap{ObjectMeta: meta}, &corev1.Secret{ObjectMeta: meta}
-	p.get(t, configMap)
-	p.get(t, secret)
-	parsed, configErr := config.Parse([]byte(configMap.Data[config.File]))
-	credentials, credentialsErr := config.ParseCredentials(secret.Data[config.CredentialsFile])
-	if err := errors.Join(configErr, credentialsErr); err != nil {
+	document, err := config.Parse(p.secret(t).Data[config.File])
+	if err != nil {
 		t.Fatal(err)
 	}
-	return parsed, credentials
+	return document.Config, document.Credentials
 }
 
 // silentPodsAreWoken: their kubelets need no way from the operator to the pods.
@@ -131,9 +126,9 @@ func silentPodsAreWoken(t *testing.T, w *world) {
 	p.silent = errors.New("i/o timeout")
 	p.changeToken(t)
 	p.round(t)
-	_, credentials := p.files(t)
-	if woken := p.pod(t).Annotations[v1alpha1.AnnotationGeneration]; !strings.HasPrefix(woken, credentials.Generation+" ") {
-		t.Errorf("the pod was woken for %q, it is to serve %s", woken, credentials.Generation)
+	served, _ := p.files(t)
+	if woken := p.pod(t).Annotations[v1alpha1.AnnotationGeneration]; !strings.HasPrefix(woken, served.Generation+" ") {
+		t.Errorf("the pod was woken for %q, it is to serve %s", woken, served.Generation)
 	}
 	p.wantCondition(t, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonPodsUnreachable)
 }
@@ -184,9 +179,9 @@ func largeFilesGoOn(t *testing.T, w *world) {
 		}
 	})
 	before, _ := p.files(t)
-	version := p.configMap(t).ResourceVersion
+	version := p.secret(t).ResourceVersion
 	p.round(t)
-	if p.configMap(t).ResourceVersion != version {
+	if p.secret(t).ResourceVersion != version {
 		t.Error("the configuration is written again and again")
 	}
 	p.deleteService(t)
@@ -255,11 +250,12 @@ func externalServiceIsNotCalled(t *testing.T, w *world) {
 	}
 }
 
-func (p *play) configMap(t *testing.T) *corev1.ConfigMap {
+// secret has the document.
+func (p *play) secret(t *testing.T) *corev1.Secret {
 	t.Helper()
-	configMap := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "shop-sidecar"}}
-	p.get(t, configMap)
-	return configMap
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "shop-sidecar"}}
+	p.get(t, secret)
+	return secret
 }
 
 // rulesWhoseMainAppIsGone: that a rule has an app of its own must not keep the operator from saying so.

@@ -41,7 +41,7 @@ import (
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints,verbs=list;watch
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/status,verbs=patch
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/finalizers,verbs=update
-// +kubebuilder:rbac:groups="",resources=secrets;configmaps;serviceaccounts,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",resources=secrets;serviceaccounts,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups="",resources=services,verbs=list;watch;create;patch
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=list;watch
@@ -117,7 +117,6 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 	blueprint := ctrl.NewControllerManagedBy(manager).
 		For(&v1alpha1.WeChatEndpoint{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Owns(&corev1.ServiceAccount{}).
-		Owns(&corev1.ConfigMap{}).
 		Owns(&corev1.Secret{}).
 		Owns(&appsv1.Deployment{}).
 		Owns(&policyv1.PodDisruptionBudget{}).

@@ -35,6 +35,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 // everyRule is a NetworkPolicy with all that one may have.
@@ -129,11 +130,11 @@ func newClient(config *rest.Config) (client.WithWatch, error) {
 // which the test sets.
 type pods struct {
 	mu         sync.Mutex
-	generation map[string]string              // by address
-	version    map[string]int                 // of the configuration that they read, likewise
-	used       map[string]map[int64]probe.Use // likewise
-	broken     map[string]error               // likewise
-	reached    map[string]bool                // which addresses were called, and whether by HTTPS
+	generation map[string]string               // by address
+	version    map[string]int                  // of the configuration that they read, likewise
+	used       map[string]map[int64]config.Use // likewise
+	broken     map[string]error                // likewise
+	reached    map[string]bool                 // which addresses were called, and whether by HTTPS
 }
 
 func (p *pods) serve(address, generation string) {
@@ -160,9 +161,9 @@ func (p *pods) use(address string, generation int64, since time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.used == nil {
-		p.used = map[string]map[int64]probe.Use{}
+		p.used = map[string]map[int64]config.Use{}
 	}
-	p.used[address] = map[int64]probe.Use{generation: {First: since, Last: since}}
+	p.used[address] = map[int64]config.Use{generation: {First: since, Last: since}}
 }
 
 // Ask implements controllers.Prober.
@@ -171,7 +172,7 @@ func (p *pods) Ask(_ context.Context, addresses []string) []probe.Result {
 	defer p.mu.Unlock()
 	results := make([]probe.Result, len(addresses))
 	for i, address := range addresses {
-		results[i].Status = probe.Status{Generation: p.generation[address], Version: p.version[address], Ready: true, Used: p.used[address]}
+		results[i].Status = config.Status{Generation: p.generation[address], Version: p.version[address], Ready: true, Used: p.used[address]}
 	}
 	return results
 }

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 func TestUntilRotationTurns(t *testing.T) {
@@ -84,7 +84,7 @@ func TestAPodsWordIsBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			endpoint := &v1alpha1.WeChatEndpoint{}
 			endpoint.Status.Credentials.Accepted = []v1alpha1.AcceptedCredentials{{Generation: 2}}
-			noteUses(endpoint, map[int64]probe.Use{2: {First: at(test.first), Last: at(test.last)}, 1: {First: now, Last: now}, -1: {}}, now)
+			noteUses(endpoint, map[int64]config.Use{2: {First: at(test.first), Last: at(test.last)}, 1: {First: now, Last: now}, -1: {}}, now)
 			told := func(at *metav1.Time) string {
 				if at == nil {
 					return ""

@@ -110,8 +110,8 @@ func unreadableGoesOn(t *testing.T, w *world) {
 			if diff := cmp.Diff(before, after, cmpopts.IgnoreFields(config.Config{}, "Generation")); diff != "" {
 				t.Errorf("the configuration of the pods changed (-before +after):\n%s", diff)
 			}
-			if len(credentials.Pairs) != 1 || credentials.Pairs[0].Token != "a-newer-token" || p.loaded != credentials.Generation {
-				t.Errorf("the pods serve %s, given are %d pairs of generation %s", p.loaded, len(credentials.Pairs), credentials.Generation)
+			if len(credentials.Pairs) != 1 || credentials.Pairs[0].Token != "a-newer-token" || p.loaded != after.Generation {
+				t.Errorf("the pods serve %s, given are %d pairs of generation %s", p.loaded, len(credentials.Pairs), after.Generation)
 			}
 			if status := p.endpoint(t).Status; status.URL != url {
 				t.Errorf("the status tells of %q", status.URL)
@@ -161,7 +161,7 @@ func unreadableCredentials(t *testing.T, w *world) {
 			p.changeToken(t)
 			p.goOnUnreadable(t, true)
 			if _, after := p.files(t); !cmp.Equal(before, after) {
-				t.Errorf("the credentials changed: %s", after.Generation)
+				t.Errorf("the credentials changed: %d pairs", len(after.Pairs))
 			}
 		})
 	}

@@ -30,7 +30,7 @@ import (
 func children(namespace string) []client.Object {
 	meta := metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar"}
 	return []client.Object{
-		&corev1.ServiceAccount{ObjectMeta: meta}, &corev1.ConfigMap{ObjectMeta: meta}, &corev1.Secret{ObjectMeta: meta},
+		&corev1.ServiceAccount{ObjectMeta: meta}, &corev1.Secret{ObjectMeta: meta},
 		&appsv1.Deployment{ObjectMeta: meta}, &policyv1.PodDisruptionBudget{ObjectMeta: meta}, &corev1.Service{ObjectMeta: meta},
 	}
 }
@@ -51,12 +51,12 @@ func TestChildrenAreMadeAndOwned(t *testing.T) {
 	}
 }
 
-func TestBothFilesCarryOneGenerationAndReadBack(t *testing.T) {
+func TestTheDocumentReadsBack(t *testing.T) {
 	namespace := newNamespace(t)
 	create(t, newEndpoint(namespace))
-	served, credentials := awaitFiles(t, namespace, "a-fine-token")
-	if served.Generation != credentials.Generation || !strings.HasSuffix(served.Generation, "-1") {
-		t.Errorf("generations %q and %q", served.Generation, credentials.Generation)
+	served, _ := awaitFiles(t, namespace, "a-fine-token")
+	if !strings.HasSuffix(served.Generation, "-1") {
+		t.Errorf("generation %q", served.Generation)
 	}
 	if served.Backend.URL != "http://app."+namespace+".svc:8080" || served.Endpoint != namespace+"/shop" {
 		t.Errorf("configuration %+v", served)
@@ -247,13 +247,13 @@ func TestDriftIsRepaired(t *testing.T) {
 	}
 	awaitCondition(t, endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
 
-	service := children(namespace)[5].(*corev1.Service)
+	service := children(namespace)[4].(*corev1.Service)
 	if err := cluster.client.Delete(t.Context(), service); err != nil {
 		t.Fatal(err)
 	}
-	awaitChild(t, children(namespace)[5])
+	awaitChild(t, children(namespace)[4])
 
-	deployment := children(namespace)[3].(*appsv1.Deployment)
+	deployment := children(namespace)[2].(*appsv1.Deployment)
 	change(t, deployment, func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Image = "evil.example.com/sidecar" })
 	eventually(t, func() string {
 		if err := cluster.client.Get(t.Context(), client.ObjectKeyFromObject(deployment), deployment); err != nil {
@@ -359,26 +359,20 @@ func awaitChild(t *testing.T, child client.Object) {
 	})
 }
 
-// awaitFiles waits until both files hold the token's generation and returns them as the sidecar would read them.
+// awaitFiles waits until the document holds the token and returns it as the sidecar would read it.
 func awaitFiles(t *testing.T, namespace, token string) (served config.Config, credentials config.Credentials) {
 	t.Helper()
-	objects := children(namespace)
-	files, secret := objects[1].(*corev1.ConfigMap), objects[2].(*corev1.Secret)
+	secret := children(namespace)[1].(*corev1.Secret)
 	eventually(t, func() string {
-		for _, object := range []client.Object{files, secret} {
-			if err := cluster.client.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
-				return err.Error()
-			}
-		}
-		var err error
-		if served, err = config.Parse([]byte(files.Data[config.File])); err != nil {
+		if err := cluster.client.Get(t.Context(), client.ObjectKeyFromObject(secret), secret); err != nil {
 			return err.Error()
 		}
-		if credentials, err = config.ParseCredentials(secret.Data[config.CredentialsFile]); err != nil {
+		document, err := config.Parse(secret.Data[config.File])
+		if err != nil {
 			return err.Error()
 		}
-		if credentials.Pairs[0].Token != token || credentials.Generation != served.Generation {
-			return "the files are not of the new token yet"
+		if served, credentials = document.Config, document.Credentials; credentials.Pairs[0].Token != token {
+			return "the document is not of the new token yet"
 		}
 		return ""
 	})
@@ -388,7 +382,7 @@ func awaitFiles(t *testing.T, namespace, token string) (served config.Config, cr
 // playPod plays the Deployment's controller and a kubelet: there is one ready pod with that address.
 func playPod(t *testing.T, namespace, address string) {
 	t.Helper()
-	deployment := children(namespace)[3].(*appsv1.Deployment)
+	deployment := children(namespace)[2].(*appsv1.Deployment)
 	awaitChild(t, deployment)
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar-0", Labels: deployment.Spec.Template.Labels},

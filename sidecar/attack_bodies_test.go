@@ -21,6 +21,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -226,8 +227,8 @@ func TestMalformedVectorsAreRefusedAlike(t *testing.T) {
 				c.MessageMode, c.AppID = config.ModeEncrypted, vector.ReceiveID
 			}), kind: account{message: xmlText}}
 			v.serve(t, config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: vector.EncodingAESKey}}})
-			v.sender = &wechattest.Sender{URL: v.url, Token: token, EncodingAESKey: vector.EncodingAESKey, ReceiverID: vector.ReceiveID, Timeout: patience}
-			v.expect(t, refused, func(r *wechattest.Request) { encrypted(r, wechat.FormXML, vector.Encrypt) })
+			v.sender = &caller.Sender{URL: v.url, Token: token, EncodingAESKey: vector.EncodingAESKey, ReceiverID: vector.ReceiveID, Timeout: patience}
+			v.expect(t, refused, func(r *caller.Request) { encrypted(r, wechat.FormXML, vector.Encrypt) })
 		})
 	}
 	if played < 12 {
@@ -236,13 +237,13 @@ func TestMalformedVectorsAreRefusedAlike(t *testing.T) {
 }
 
 // rewrite is a change to the text of the body.
-func rewrite(change func(body string) string) func(*wechattest.Request) {
-	return func(r *wechattest.Request) { r.Body = []byte(change(string(r.Body))) }
+func rewrite(change func(body string) string) func(*caller.Request) {
+	return func(r *caller.Request) { r.Body = []byte(change(string(r.Body))) }
 }
 
 // before puts a text before the first occurrence of a mark, which must be there.
-func before(mark, text string) func(*wechattest.Request) {
-	return func(r *wechattest.Request) {
+func before(mark, text string) func(*caller.Request) {
+	return func(r *caller.Request) {
 		at := bytes.Index(r.Body, []byte(mark))
 		if at < 0 {
 			panic("no " + mark + " in the body")
@@ -255,29 +256,29 @@ func before(mark, text string) func(*wechattest.Request) {
 // user typed, and where Encrypt stands alone.
 type bodyRow struct {
 	beside, alone verdict
-	attack        func(*wechattest.Request)
+	attack        func(*caller.Request)
 }
 
-func prefix(text string) func(*wechattest.Request) {
+func prefix(text string) func(*caller.Request) {
 	return rewrite(func(body string) string { return text + body })
 }
 
-func suffix(text string) func(*wechattest.Request) {
+func suffix(text string) func(*caller.Request) {
 	return rewrite(func(body string) string { return body + text })
 }
 
 func TestHostileXML(t *testing.T) {
 	t.Parallel()
 	const declared = `<?xml version="1.0" encoding="utf-8"?>`
-	in := func(text string) func(*wechattest.Request) { return before("<ToUserName>", text) }
-	after := func(text string) func(*wechattest.Request) { return before("</xml>", text) }
-	within := func(text string) func(*wechattest.Request) { return before("]]></Encrypt>", "]]>"+text+"<![CDATA[") }
+	in := func(text string) func(*caller.Request) { return before("<ToUserName>", text) }
+	after := func(text string) func(*caller.Request) { return before("</xml>", text) }
+	within := func(text string) func(*caller.Request) { return before("]]></Encrypt>", "]]>"+text+"<![CDATA[") }
 	nested := func(depth int) string { return strings.Repeat("<a>", depth) + strings.Repeat("</a>", depth) }
 	laughs := `<!DOCTYPE xml [<!ENTITY a0 "ha">`
 	for i := range 9 {
 		laughs += fmt.Sprintf(`<!ENTITY a%d "%s">`, i+1, strings.Repeat(fmt.Sprintf("&a%d;", i), 10))
 	}
-	bomb := func(r *wechattest.Request) {
+	bomb := func(r *caller.Request) {
 		in("<a>&a9;</a>")(r)
 		prefix(laughs + "]>")(r)
 	}
@@ -285,8 +286,8 @@ func TestHostileXML(t *testing.T) {
 	for name, row := range map[string]bodyRow{
 		"a declaration is accepted":               {accepted, accepted, prefix(declared + "\n")},
 		"a byte order mark is accepted":           {accepted, accepted, prefix("\ufeff")},
-		"white space around is accepted":          {accepted, accepted, func(r *wechattest.Request) { prefix(" \r\n\t")(r); suffix("\r\n ")(r) }},
-		"comments around":                         {refused, refused, func(r *wechattest.Request) { prefix("<!-- a -->")(r); suffix("<!-- a -->")(r) }},
+		"white space around is accepted":          {accepted, accepted, func(r *caller.Request) { prefix(" \r\n\t")(r); suffix("\r\n ")(r) }},
+		"comments around":                         {refused, refused, func(r *caller.Request) { prefix("<!-- a -->")(r); suffix("<!-- a -->")(r) }},
 		"white space around Encrypt is accepted":  {accepted, accepted, pretty},
 		"Encrypt in two sections":                 {refused, refused, before("]]></Encrypt>", "]]><![CDATA[")},
 		"an include declares a namespace":         {accepted, refused, in(`<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="file:///etc/passwd" parse="text"/>`)},
@@ -303,11 +304,11 @@ func TestHostileXML(t *testing.T) {
 		"10000 levels around":                     {refused, refused, rewrite(func(b string) string { return strings.Repeat("<xml>", 10000) + b + strings.Repeat("</xml>", 10000) })},
 		"250 fields":                              {accepted, refused, in(strings.Repeat("<a/>", 250))},
 		"1000 fields":                             {accepted, refused, in(strings.Repeat("<a/>", 1000))},
-		"an external entity": {refused, refused, func(r *wechattest.Request) {
+		"an external entity": {refused, refused, func(r *caller.Request) {
 			in("<a>&x;</a>")(r)
 			prefix(`<!DOCTYPE xml [<!ENTITY x SYSTEM "file:///etc/passwd">]>`)(r)
 		}},
-		"an external entity in place of Encrypt": {refused, refused, func(r *wechattest.Request) {
+		"an external entity in place of Encrypt": {refused, refused, func(r *caller.Request) {
 			r.Body = []byte(`<!DOCTYPE xml [<!ENTITY x SYSTEM "http://127.0.0.1/x">]><xml><Encrypt>&x;</Encrypt></xml>`)
 		}},
 		"a parameter entity":                      {refused, refused, prefix(`<!DOCTYPE xml [<!ENTITY % x SYSTEM "http://127.0.0.1/x.dtd"> %x;]>`)},
@@ -367,15 +368,15 @@ func TestHostileXML(t *testing.T) {
 		"Encrypt with a child that has a text":   {refused, refused, within("<a>AAAA</a>")},
 		"Encrypt with a comment":                 {refused, refused, within("<!-- a -->")},
 		"Encrypt with a space inside":            {refused, refused, rewrite(func(b string) string { return strings.Replace(b, "<Encrypt><![CDATA[", "<Encrypt><![CDATA[AAAA ", 1) })},
-		"Encrypt that is empty":                  {refused, refused, func(r *wechattest.Request) { r.Body = []byte("<xml><Encrypt></Encrypt></xml>") }},
-		"no Encrypt":                             {refused, refused, func(r *wechattest.Request) { r.Body = []byte(xmlText) }},
-		"no fields":                              {refused, refused, func(r *wechattest.Request) { r.Body = []byte("<xml/>") }},
-		"no body":                                {refused, refused, func(r *wechattest.Request) { r.Body = nil }},
-		"white space only":                       {refused, refused, func(r *wechattest.Request) { r.Body = []byte(" \n") }},
+		"Encrypt that is empty":                  {refused, refused, func(r *caller.Request) { r.Body = []byte("<xml><Encrypt></Encrypt></xml>") }},
+		"no Encrypt":                             {refused, refused, func(r *caller.Request) { r.Body = []byte(xmlText) }},
+		"no fields":                              {refused, refused, func(r *caller.Request) { r.Body = []byte("<xml/>") }},
+		"no body":                                {refused, refused, func(r *caller.Request) { r.Body = nil }},
+		"white space only":                       {refused, refused, func(r *caller.Request) { r.Body = []byte(" \n") }},
 		"a form":                                 {refused, refused, rewrite(func(b string) string { return "Encrypt=" + b })},
-		"a body that is compressed":              {refused, refused, func(r *wechattest.Request) { r.Header.Set("Content-Encoding", "gzip"); r.Body = []byte("\x1f\x8b\x08") }},
-		"a body that only says it is compressed": {accepted, accepted, func(r *wechattest.Request) { r.Header.Set("Content-Encoding", "gzip") }},
-		"a body that is called something else":   {accepted, accepted, func(r *wechattest.Request) { r.Header.Set("Content-Type", "multipart/form-data; boundary=a") }},
+		"a body that is compressed":              {refused, refused, func(r *caller.Request) { r.Header.Set("Content-Encoding", "gzip"); r.Body = []byte("\x1f\x8b\x08") }},
+		"a body that only says it is compressed": {accepted, accepted, func(r *caller.Request) { r.Header.Set("Content-Encoding", "gzip") }},
+		"a body that is called something else":   {accepted, accepted, func(r *caller.Request) { r.Header.Set("Content-Type", "multipart/form-data; boundary=a") }},
 	} {
 		t.Run(name, func(t *testing.T) { beside.expect(t, row.beside, row.attack) })
 		t.Run(name+", alone", func(t *testing.T) { alone.expect(t, row.alone, row.attack) })
@@ -383,20 +384,20 @@ func TestHostileXML(t *testing.T) {
 }
 
 // pretty puts white space around the sections of Encrypt, as some programs print it.
-func pretty(r *wechattest.Request) {
+func pretty(r *caller.Request) {
 	r.Body = []byte(strings.NewReplacer("<Encrypt>", "<Encrypt>\n\t", "</Encrypt>", "\n</Encrypt>").Replace(string(r.Body)))
 }
 
 func TestHostileJSON(t *testing.T) {
 	t.Parallel()
-	in := func(member string) func(*wechattest.Request) {
+	in := func(member string) func(*caller.Request) {
 		return rewrite(func(body string) string { return "{" + member + "," + body[1:] })
 	}
-	after := func(member string) func(*wechattest.Request) {
+	after := func(member string) func(*caller.Request) {
 		return rewrite(func(body string) string { return body[:len(body)-1] + "," + member + "}" })
 	}
 	// value changes the genuine Encrypt, quotation marks included.
-	value := func(change func(quoted string) string) func(*wechattest.Request) {
+	value := func(change func(quoted string) string) func(*caller.Request) {
 		return rewrite(func(body string) string {
 			start := strings.Index(body, `"Encrypt":`) + len(`"Encrypt":`)
 			return body[:start] + change(body[start:len(body)-1]) + "}"
@@ -408,7 +409,7 @@ func TestHostileJSON(t *testing.T) {
 	beside, alone := newVictim(t, "a Mini Program, encrypted JSON", nil), newVictim(t, "a Shop", nil)
 	for name, row := range map[string]bodyRow{
 		"a byte order mark is accepted":               {accepted, accepted, prefix("\ufeff")},
-		"white space around is accepted":              {accepted, accepted, func(r *wechattest.Request) { prefix(" \r\n\t")(r); suffix("\r\n ")(r) }},
+		"white space around is accepted":              {accepted, accepted, func(r *caller.Request) { prefix(" \r\n\t")(r); suffix("\r\n ")(r) }},
 		"an escaped Encrypt is accepted":              {accepted, accepted, value(func(q string) string { return strings.ReplaceAll(q, "=", `\u003d`) })},
 		"a prototype is a member like others":         {accepted, refused, in(`"__proto__":{"a":"b"}`)},
 		"a member twice that is not Encrypt":          {accepted, accepted, in(`"a":1,"a":2`)},
@@ -457,9 +458,9 @@ func TestHostileJSON(t *testing.T) {
 		"bytes that are not UTF-8":                    {accepted, accepted, in("\"a\":\"\xff\"")},
 		"UTF-16":                                      {refused, refused, rewrite(func(b string) string { return "\xff\xfe" + strings.Join(strings.Split(b, ""), "\x00") + "\x00" })},
 		"not a number":                                {refused, refused, in(`"a":NaN`)},
-		"XML around the genuine text is another form": {accepted, accepted, func(r *wechattest.Request) { encrypted(r, wechat.FormXML, encryptOf(r)) }},
-		"no members":                                  {refused, refused, func(r *wechattest.Request) { r.Body = []byte("{}") }},
-		"cleartext only":                              {refused, refused, func(r *wechattest.Request) { r.Body = []byte(jsonText) }},
+		"XML around the genuine text is another form": {accepted, accepted, func(r *caller.Request) { encrypted(r, wechat.FormXML, encryptOf(r)) }},
+		"no members":                                  {refused, refused, func(r *caller.Request) { r.Body = []byte("{}") }},
+		"cleartext only":                              {refused, refused, func(r *caller.Request) { r.Body = []byte(jsonText) }},
 	} {
 		t.Run(name, func(t *testing.T) { beside.expect(t, row.beside, row.attack) })
 		t.Run(name+", alone", func(t *testing.T) { alone.expect(t, row.alone, row.attack) })
@@ -467,7 +468,7 @@ func TestHostileJSON(t *testing.T) {
 }
 
 // encryptOf is the Encrypt of a genuine request.
-func encryptOf(r *wechattest.Request) string {
+func encryptOf(r *caller.Request) string {
 	envelope, err := wechat.ParseEnvelope(r.Body, true)
 	if err != nil {
 		panic(err)
@@ -478,7 +479,7 @@ func encryptOf(r *wechattest.Request) string {
 // TestWhatStandsBesideEncryptReachesNobody: only Encrypt is signed. The app sees what was in it, and headers from it.
 func TestWhatStandsBesideEncryptReachesNobody(t *testing.T) {
 	t.Parallel()
-	replace := func(old, forged string) func(*wechattest.Request) {
+	replace := func(old, forged string) func(*caller.Request) {
 		return rewrite(func(b string) string {
 			if !strings.Contains(b, old) {
 				panic("no " + old + " in the body")
@@ -486,7 +487,7 @@ func TestWhatStandsBesideEncryptReachesNobody(t *testing.T) {
 			return strings.Replace(b, old, forged, 1)
 		})
 	}
-	for kind, rows := range map[string]map[string]func(*wechattest.Request){
+	for kind, rows := range map[string]map[string]func(*caller.Request){
 		"an Official Account, compatible": {
 			"the text":                 replace("private words", "forged words"),
 			"the sender":               replace(">oUser<", ">oForged<"),
@@ -494,7 +495,7 @@ func TestWhatStandsBesideEncryptReachesNobody(t *testing.T) {
 			"an event":                 before("<MsgType>", "<Event>subscribe</Event>"),
 			"an InfoType":              before("<MsgType>", "<InfoType>component_verify_ticket</InfoType>"),
 			"the type, twice":          before("<MsgType>", "<MsgType>event</MsgType>"),
-			"everything but Encrypt":   func(r *wechattest.Request) { r.Body = []byte("<xml><Encrypt>" + encryptOf(r) + "</Encrypt></xml>") },
+			"everything but Encrypt":   func(r *caller.Request) { r.Body = []byte("<xml><Encrypt>" + encryptOf(r) + "</Encrypt></xml>") },
 			"an attack on the app":     before("<MsgType>", "<a>' OR 1=1 --</a>"),
 			"the account, in capitals": replace("gh_1", "GH_1"),
 		},
@@ -618,7 +619,7 @@ func TestMessagesForAnotherAccount(t *testing.T) {
 // TestBodiesAreBounded: none over the bound is read to its end, however it is sent.
 func TestBodiesAreBounded(t *testing.T) {
 	t.Parallel()
-	padding := func(request *wechattest.Request, size int) {
+	padding := func(request *caller.Request, size int) {
 		request.Body = append(request.Body[:len(request.Body):len(request.Body)], bytes.Repeat([]byte(" "), size-len(request.Body))...)
 	}
 	for kind, bound := range map[string]int{

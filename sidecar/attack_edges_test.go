@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -149,11 +150,11 @@ func TestTheMethodDecides(t *testing.T) {
 			}
 			v.expectSeen(t, true, message)
 			v.check = true
-			v.expect(t, refused, func(r *wechattest.Request) {
+			v.expect(t, refused, func(r *caller.Request) {
 				r.Query = strings.Replace(r.Query, "echostr="+parameters(r.Query)["echostr"]+"&", "", 1)
 			})
-			v.expect(t, refused, func(r *wechattest.Request) { r.Method = http.MethodHead })
-			v.expect(t, refused, func(r *wechattest.Request) { r.Method, r.Body = http.MethodPost, nil })
+			v.expect(t, refused, func(r *caller.Request) { r.Method = http.MethodHead })
+			v.expect(t, refused, func(r *caller.Request) { r.Method, r.Body = http.MethodPost, nil })
 		})
 	}
 	t.Run("a platform without a URL check has none", func(t *testing.T) {
@@ -235,7 +236,7 @@ func TestTimestamps(t *testing.T) {
 }
 
 // expectAged sends a message and a URL check with another timestamp, and then a message of now.
-func (v *victim) expectAged(t *testing.T, check bool, want verdict, mutation wechattest.Mutation) {
+func (v *victim) expectAged(t *testing.T, check bool, want verdict, mutation caller.Mutation) {
 	t.Helper()
 	v.check = check
 	request, message := v.genuine(t, mutation)

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // forgeries are values that differ from every genuine one, by parameter.
@@ -89,7 +89,7 @@ func TestNoParameterCanBePolluted(t *testing.T) {
 			for _, name := range subject.names {
 				for what, attack := range parameterAttacks(name) {
 					t.Run(name+" "+what, func(t *testing.T) {
-						v.expect(t, refused, func(r *wechattest.Request) { r.Query = attack(r.Query) })
+						v.expect(t, refused, func(r *caller.Request) { r.Query = attack(r.Query) })
 					})
 				}
 			}
@@ -101,34 +101,34 @@ func TestNoParameterCanBePolluted(t *testing.T) {
 // parameters and so change nothing.
 func TestParametersThatAreNotThere(t *testing.T) {
 	t.Parallel()
-	without := func(name string) func(*wechattest.Request) {
-		return func(r *wechattest.Request) {
+	without := func(name string) func(*caller.Request) {
+		return func(r *caller.Request) {
 			r.Query = strings.TrimPrefix(strings.ReplaceAll("&"+r.Query, "&"+name+"="+parameters(r.Query)[name], ""), "&")
 		}
 	}
-	adds := func(text string) func(*wechattest.Request) {
-		return func(r *wechattest.Request) { r.Query += "&" + text }
+	adds := func(text string) func(*caller.Request) {
+		return func(r *caller.Request) { r.Query += "&" + text }
 	}
-	set := func(name, value string) func(*wechattest.Request) {
-		return func(r *wechattest.Request) { r.Query = replaced(r.Query, name, value) }
+	set := func(name, value string) func(*caller.Request) {
+		return func(r *caller.Request) { r.Query = replaced(r.Query, name, value) }
 	}
 	type row struct {
 		want   verdict
-		attack func(*wechattest.Request)
+		attack func(*caller.Request)
 	}
 	common := map[string]row{
-		"no query at all":                       {refused, func(r *wechattest.Request) { r.Query = "" }},
+		"no query at all":                       {refused, func(r *caller.Request) { r.Query = "" }},
 		"timestamp is missing":                  {refused, without("timestamp")},
 		"nonce is missing":                      {refused, without("nonce")},
-		"timestamp has a sign":                  {refused, func(r *wechattest.Request) { r.Query = strings.Replace(r.Query, "timestamp=", "timestamp=%2B", 1) }},
-		"timestamp is negative":                 {refused, func(r *wechattest.Request) { r.Query = strings.Replace(r.Query, "timestamp=", "timestamp=-", 1) }},
-		"timestamp is hexadecimal":              {refused, func(r *wechattest.Request) { r.Query = strings.Replace(r.Query, "timestamp=", "timestamp=0x", 1) }},
+		"timestamp has a sign":                  {refused, func(r *caller.Request) { r.Query = strings.Replace(r.Query, "timestamp=", "timestamp=%2B", 1) }},
+		"timestamp is negative":                 {refused, func(r *caller.Request) { r.Query = strings.Replace(r.Query, "timestamp=", "timestamp=-", 1) }},
+		"timestamp is hexadecimal":              {refused, func(r *caller.Request) { r.Query = strings.Replace(r.Query, "timestamp=", "timestamp=0x", 1) }},
 		"timestamp has Arabic digits":           {refused, set("timestamp", "%D9%A1%D9%A7%D9%A0%D9%A0")},
 		"timestamp and nonce are cut elsewhere": {refused, shiftTimestamp},
-		"the parameters are in the body":        {refused, func(r *wechattest.Request) { r.Body, r.Query = []byte(r.Query), "" }},
-		"the ampersands are escaped":            {refused, func(r *wechattest.Request) { r.Query = strings.ReplaceAll(r.Query, "&", "%26") }},
-		"the ampersands are HTML":               {refused, func(r *wechattest.Request) { r.Query = strings.ReplaceAll(r.Query, "&", "&amp;") }},
-		"a fragment follows":                    {refused, func(r *wechattest.Request) { r.Query += "#fragment" }},
+		"the parameters are in the body":        {refused, func(r *caller.Request) { r.Body, r.Query = []byte(r.Query), "" }},
+		"the ampersands are escaped":            {refused, func(r *caller.Request) { r.Query = strings.ReplaceAll(r.Query, "&", "%26") }},
+		"the ampersands are HTML":               {refused, func(r *caller.Request) { r.Query = strings.ReplaceAll(r.Query, "&", "&amp;") }},
+		"a fragment follows":                    {refused, func(r *caller.Request) { r.Query += "#fragment" }},
 		"an unknown parameter is accepted":      {accepted, adds("a=b")},
 		"an unknown one may stand twice":        {accepted, adds("a=b&a=c")},
 		"an unknown one may be broken":          {accepted, adds("a=%zz&b=%00")},
@@ -144,20 +144,20 @@ func TestParametersThatAreNotThere(t *testing.T) {
 	}
 	plain := map[string]row{
 		"signature is missing":      {refused, without("signature")},
-		"signature is in capitals":  {refused, func(r *wechattest.Request) { r.Query = replaced(r.Query, "signature", strings.ToUpper(r.Signature)) }},
+		"signature is in capitals":  {refused, func(r *caller.Request) { r.Query = replaced(r.Query, "signature", strings.ToUpper(r.Signature)) }},
 		"signature has another sum": {refused, set("signature", strings.Repeat("a", 40))},
-		"only msg_signature":        {refused, func(r *wechattest.Request) { r.Query = strings.Replace(r.Query, "signature=", "msg_signature=", 1) }},
+		"only msg_signature":        {refused, func(r *caller.Request) { r.Query = strings.Replace(r.Query, "signature=", "msg_signature=", 1) }},
 	}
 	sealed := map[string]row{
 		"msg_signature is missing": {refused, without("msg_signature")},
-		"msg_signature is in capitals": {refused, func(r *wechattest.Request) {
+		"msg_signature is in capitals": {refused, func(r *caller.Request) {
 			r.Query = replaced(r.Query, "msg_signature", strings.ToUpper(r.MsgSignature))
 		}},
-		"msg_signature is that of no body":     {refused, func(r *wechattest.Request) { r.Query = replaced(r.Query, "msg_signature", r.Signature) }},
+		"msg_signature is that of no body":     {refused, func(r *caller.Request) { r.Query = replaced(r.Query, "msg_signature", r.Signature) }},
 		"encrypt_type is missing":              {accepted, without("encrypt_type")},
 		"encrypt_type is raw":                  {accepted, set("encrypt_type", "raw")},
 		"encrypt_type is another":              {accepted, set("encrypt_type", "sm4")},
-		"signature only, as in plaintext":      {refused, func(r *wechattest.Request) { without("msg_signature")(r); without("encrypt_type")(r) }},
+		"signature only, as in plaintext":      {refused, func(r *caller.Request) { without("msg_signature")(r); without("encrypt_type")(r) }},
 		"signature is not what is verified":    {accepted, set("signature", strings.Repeat("a", 40))},
 		"signature need not be there":          {accepted, without("signature")},
 		"signature must look like one, though": {refused, set("signature", "a")},
@@ -165,7 +165,7 @@ func TestParametersThatAreNotThere(t *testing.T) {
 	weCom := map[string]row{
 		"msg_signature is missing":      {refused, without("msg_signature")},
 		"a signature changes nothing":   {accepted, adds("signature=" + strings.Repeat("0", 40))},
-		"signature is no msg_signature": {refused, func(r *wechattest.Request) { r.Query = strings.Replace(r.Query, "msg_signature=", "signature=", 1) }},
+		"signature is no msg_signature": {refused, func(r *caller.Request) { r.Query = strings.Replace(r.Query, "msg_signature=", "signature=", 1) }},
 	}
 	for _, subject := range []struct {
 		account string
@@ -195,7 +195,7 @@ func TestParametersThatAreNotThere(t *testing.T) {
 }
 
 // shiftTimestamp moves the timestamp's last digit to the nonce: the text that is hashed stays the same.
-func shiftTimestamp(r *wechattest.Request) {
+func shiftTimestamp(r *caller.Request) {
 	query := parameters(r.Query)
 	timestamp, nonce := query["timestamp"], query["nonce"]
 	end := len(timestamp) - 1
@@ -235,33 +235,33 @@ func TestTheAppIsToldNothingUnsigned(t *testing.T) {
 func TestACapturedQueryIsGoodForItsOwnUseOnly(t *testing.T) {
 	t.Parallel()
 	owner, victims := t, map[string]*victim{}
-	post := func(r *wechattest.Request) {
+	post := func(r *caller.Request) {
 		r.Method, r.Body = http.MethodPost, []byte("<xml><Content>forged</Content></xml>")
 	}
-	another := func(r *wechattest.Request) { r.Body = []byte("<xml><Content>forged</Content></xml>") }
+	another := func(r *caller.Request) { r.Body = []byte("<xml><Content>forged</Content></xml>") }
 	for name, row := range map[string]struct {
 		account string
 		check   bool
-		attack  func(*wechattest.Request)
+		attack  func(*caller.Request)
 	}{
 		"a plaintext message's, with another body":      {"an Official Account, plaintext", false, another},
-		"a plaintext message's, with a space after it":  {"an Official Account, plaintext", false, func(r *wechattest.Request) { r.Body = append(r.Body[:len(r.Body):len(r.Body)], ' ') }},
-		"a plaintext message's, with raw, another body": {"an Official Account, plaintext", false, func(r *wechattest.Request) { another(r); r.Query += "&encrypt_type=raw" }},
-		"a plaintext message's, with aes, another body": {"an Official Account, plaintext", false, func(r *wechattest.Request) { another(r); r.Query += "&encrypt_type=aes" }},
-		"a plaintext message's, on the other path":      {"an Official Account, plaintext", false, func(r *wechattest.Request) { another(r); r.Path += "/" }},
-		"a plaintext message's, as a URL check": {"an Official Account, plaintext", false, func(r *wechattest.Request) {
+		"a plaintext message's, with a space after it":  {"an Official Account, plaintext", false, func(r *caller.Request) { r.Body = append(r.Body[:len(r.Body):len(r.Body)], ' ') }},
+		"a plaintext message's, with raw, another body": {"an Official Account, plaintext", false, func(r *caller.Request) { another(r); r.Query += "&encrypt_type=raw" }},
+		"a plaintext message's, with aes, another body": {"an Official Account, plaintext", false, func(r *caller.Request) { another(r); r.Query += "&encrypt_type=aes" }},
+		"a plaintext message's, on the other path":      {"an Official Account, plaintext", false, func(r *caller.Request) { another(r); r.Path += "/" }},
+		"a plaintext message's, as a URL check": {"an Official Account, plaintext", false, func(r *caller.Request) {
 			r.Method, r.Body = http.MethodGet, nil
 			r.Query += "&echostr=forged"
 		}},
 		"a URL check's, for a message":                     {"an Official Account, plaintext", true, post},
 		"a URL check's, for a message to an encrypted one": {"an Official Account, encrypted", true, post},
-		"a URL check's, for a message that is called raw":  {"an Official Account, encrypted", true, func(r *wechattest.Request) { post(r); r.Query += "&encrypt_type=raw" }},
+		"a URL check's, for a message that is called raw":  {"an Official Account, encrypted", true, func(r *caller.Request) { post(r); r.Query += "&encrypt_type=raw" }},
 		"an encrypted message's, with another body":        {"an Official Account, encrypted", false, another},
-		"an encrypted message's, with another's Encrypt": {"an Official Account, encrypted", false, func(r *wechattest.Request) {
+		"an encrypted message's, with another's Encrypt": {"an Official Account, encrypted", false, func(r *caller.Request) {
 			r.Body = []byte(strings.Replace(string(r.Body), "<Encrypt><![CDATA[", "<Encrypt><![CDATA[AAAA", 1))
 		}},
 		"a message of WeCom's, with another body":             {"a WeCom app", false, another},
-		"a plaintext message's, with its body but without it": {"an Official Account, plaintext", false, func(r *wechattest.Request) { r.Body = nil }},
+		"a plaintext message's, with its body but without it": {"an Official Account, plaintext", false, func(r *caller.Request) { r.Body = nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := victims[row.account]

@@ -22,7 +22,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 const (
@@ -104,7 +104,7 @@ func newPayVictim(t *testing.T, pair config.Pair) *victim {
 	s := newStage(t, func(c *config.Config) {
 		c.Platform, c.MessageMode, c.AppID, c.Path, c.Freshness = config.PlatformPay, "", "1900000001", "/pay", 0
 	})
-	v := &victim{stage: s, sender: &wechattest.Sender{URL: strings.TrimSuffix(s.url, "/weixin") + "/pay", Token: token, Timeout: patience}}
+	v := &victim{stage: s, sender: &caller.Sender{URL: strings.TrimSuffix(s.url, "/weixin") + "/pay", Token: token, Timeout: patience}}
 	v.serve(t, config.Credentials{Pairs: []config.Pair{pair}})
 	return v
 }
@@ -116,14 +116,14 @@ func TestForgedPaymentsAreRefusedAlike(t *testing.T) {
 	pay, stranger := newPayer(t), newPayer(t)
 	v := newPayVictim(t, config.Pair{Generation: 1, APIv3Key: apiV3Key, PlatformKeys: map[string]string{serial: pay.public(t)}})
 
-	set := func(name string, values ...string) func(*wechattest.Request) {
-		return func(r *wechattest.Request) { r.Header[name] = values }
+	set := func(name string, values ...string) func(*caller.Request) {
+		return func(r *caller.Request) { r.Header[name] = values }
 	}
-	doubled := func(name, value string) func(*wechattest.Request) {
-		return func(r *wechattest.Request) { r.Header[name] = append(r.Header[name][:1:1], value) }
+	doubled := func(name, value string) func(*caller.Request) {
+		return func(r *caller.Request) { r.Header[name] = append(r.Header[name][:1:1], value) }
 	}
-	edited := func(name string, edit func(string) string) func(*wechattest.Request) {
-		return func(r *wechattest.Request) { r.Header[name] = []string{edit(r.Header[name][0])} }
+	edited := func(name string, edit func(string) string) func(*caller.Request) {
+		return func(r *caller.Request) { r.Header[name] = []string{edit(r.Header[name][0])} }
 	}
 	aged := func(age time.Duration) func(*notification) {
 		return func(n *notification) { n.timestamp = strconv.FormatInt(time.Now().Add(-age).Unix(), 10) }
@@ -144,15 +144,15 @@ func TestForgedPaymentsAreRefusedAlike(t *testing.T) {
 			return genuine[:inside] + " " + genuine[inside:]
 		}
 	}
-	unchanged := func(*wechattest.Request) {}
+	unchanged := func(*caller.Request) {}
 	for name, row := range map[string]struct {
 		want   verdict
 		signed func(*notification)
-		sent   func(*wechattest.Request)
+		sent   func(*caller.Request)
 	}{
 		"as Pay sends it":                       {accepted, nil, unchanged},
 		"without a type":                        {accepted, nil, set(wechat.PayTypeHeader)},
-		"a query is not signed and not read":    {accepted, nil, func(r *wechattest.Request) { r.Query = "signature=forged&a=%zz;" }},
+		"a query is not signed and not read":    {accepted, nil, func(r *caller.Request) { r.Query = "signature=forged&a=%zz;" }},
 		"4 minutes old":                         {accepted, aged(4 * time.Minute), unchanged},
 		"a timestamp between spaces, in a head": {accepted, nil, edited(wechat.PayTimestampHeader, func(v string) string { return " " + v + "\t" })},
 
@@ -161,7 +161,7 @@ func TestForgedPaymentsAreRefusedAlike(t *testing.T) {
 		"the body has another event":     {refused, nil, rewrite(func(b string) string { return strings.Replace(b, "SUCCESS", "success", 1) })},
 		"the body is written anew":       {refused, nil, rewrite(func(b string) string { return strings.ReplaceAll(b, `":`, `": `) })},
 		"the body has a byte order mark": {refused, nil, prefix("\ufeff")},
-		"no body":                        {refused, nil, func(r *wechattest.Request) { r.Body = nil }},
+		"no body":                        {refused, nil, func(r *caller.Request) { r.Body = nil }},
 		"no timestamp":                   {refused, nil, set(wechat.PayTimestampHeader)},
 		"no nonce":                       {refused, nil, set(wechat.PayNonceHeader)},
 		"no signature":                   {refused, nil, set(wechat.PaySignatureHeader)},
@@ -196,14 +196,14 @@ func TestForgedPaymentsAreRefusedAlike(t *testing.T) {
 		"a signature that is cut off":    {refused, nil, edited(wechat.PaySignatureHeader, func(v string) string { return v[:len(v)-4] })},
 		"a signature with a space":       {refused, nil, edited(wechat.PaySignatureHeader, func(v string) string { return v[:9] + " " + v[9:] })},
 		"a signature in hexadecimal":     {refused, nil, edited(wechat.PaySignatureHeader, func(v string) string { return fmt.Sprintf("%x", v) })},
-		"headers with underscores":       {refused, nil, func(r *wechattest.Request) { underscored(r.Header) }},
-		"message push, in place of Pay": {refused, nil, func(r *wechattest.Request) {
+		"headers with underscores":       {refused, nil, func(r *caller.Request) { underscored(r.Header) }},
+		"message push, in place of Pay": {refused, nil, func(r *caller.Request) {
 			clear(r.Header)
 			r.Query = "signature=" + strings.Repeat("0", 40) + "&timestamp=1&nonce=1"
 		}},
-		"PUT":                                  {refused, nil, func(r *wechattest.Request) { r.Method = "PUT" }},
-		"GET":                                  {refused, nil, func(r *wechattest.Request) { r.Method, r.Body = "GET", nil }},
-		"a URL check, which Pay does not know": {refused, nil, func(r *wechattest.Request) { r.Method, r.Body, r.Query = "GET", nil, "echostr=1" }},
+		"PUT":                                  {refused, nil, func(r *caller.Request) { r.Method = "PUT" }},
+		"GET":                                  {refused, nil, func(r *caller.Request) { r.Method, r.Body = "GET", nil }},
+		"a URL check, which Pay does not know": {refused, nil, func(r *caller.Request) { r.Method, r.Body, r.Query = "GET", nil, "echostr=1" }},
 
 		"5 minutes and a second old":             {refused, aged(5*time.Minute + time.Second), unchanged},
 		"a day old":                              {refused, aged(24 * time.Hour), unchanged},
@@ -247,8 +247,8 @@ func TestForgedPaymentsAreRefusedAlike(t *testing.T) {
 	})
 }
 
-func (v *victim) payRequest(header http.Header, body string) *wechattest.Request {
-	return &wechattest.Request{Method: http.MethodPost, Path: "/pay", Proto: "HTTP/1.1", Host: v.address(), Header: header, Body: []byte(body)}
+func (v *victim) payRequest(header http.Header, body string) *caller.Request {
+	return &caller.Request{Method: http.MethodPost, Path: "/pay", Proto: "HTTP/1.1", Host: v.address(), Header: header, Body: []byte(body)}
 }
 
 // underscored spells names as some servers hand them to programs.
@@ -260,7 +260,7 @@ func underscored(header http.Header) {
 }
 
 // expectPayment judges Pay's answers: 204 and nothing, or 403 and a JSON that is always the same.
-func (v *victim) expectPayment(t *testing.T, passes bool, request *wechattest.Request, payment string) {
+func (v *victim) expectPayment(t *testing.T, passes bool, request *caller.Request, payment string) {
 	t.Helper()
 	answer := whole(v.sender.Send(t.Context(), request))
 	status, body := http.StatusForbidden, `{"code":"FAIL","message":"not accepted"}`
@@ -274,7 +274,7 @@ func (v *victim) expectPayment(t *testing.T, passes bool, request *wechattest.Re
 }
 
 // expectControl sends the genuine notification, which the app may have seen.
-func (v *victim) expectControl(t *testing.T, request *wechattest.Request, payment string, again bool) {
+func (v *victim) expectControl(t *testing.T, request *caller.Request, payment string, again bool) {
 	t.Helper()
 	if answer := whole(v.sender.Send(t.Context(), request)); answer.Status != http.StatusNoContent {
 		t.Errorf("control: the genuine notification was answered with %d", answer.Status)

@@ -17,6 +17,8 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -48,7 +50,7 @@ func TestAFloodOfSignaturesIsRemembered(t *testing.T) {
 	t.Parallel()
 	const flood = 200
 	v := newVictim(t, "an Official Account, plaintext", nil)
-	send := func(mutations ...wechattest.Mutation) int {
+	send := func(mutations ...caller.Mutation) int {
 		request, _ := v.genuine(t, mutations...)
 		return whole(v.sender.Send(t.Context(), request)).Status
 	}
@@ -94,7 +96,7 @@ func TestAFloodOfMessagesForgetsTheOldest(t *testing.T) {
 	reply := "<xml/>" + strings.Repeat(" ", 60<<10) // kept as it is, and read fast
 	v.app.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, reply) }
 	const fit = sidecar.DefaultMemory / 16 / (64 << 10) // each reply is in a slice of that size
-	var oldest, newest *wechattest.Request
+	var oldest, newest *caller.Request
 	for i := range fit + 20 {
 		newest, _ = v.genuine(t)
 		if i == 0 {
@@ -204,7 +206,7 @@ func TestSlowClientsKeepNobodyWaiting(t *testing.T) {
 			for range 3 {
 				v.expectFresh(t)
 				answer, err := v.sender.URLCheck(t.Context())
-				if refusal := wechattest.Diagnose(answer, err); refusal != nil {
+				if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 					t.Error(refusal)
 				}
 			}
@@ -242,10 +244,10 @@ func TestNothingAuditedPassesForVerified(t *testing.T) {
 	t.Parallel()
 	until := time.Now().Add(time.Hour)
 	v := newVictim(t, "an Official Account, encrypted", func(c *config.Config) { c.Backend.Payload, c.AuditUntil = config.PayloadOriginal, &until })
-	for name, attack := range map[string]func(*wechattest.Request){
-		"a forged signature":  func(r *wechattest.Request) { r.Query = replaced(r.Query, "msg_signature", strings.Repeat("0", 40)) },
-		"a downgrade":         func(r *wechattest.Request) { r.Query = replaced(r.Query, "msg_signature", "") },
-		"a doubled parameter": func(r *wechattest.Request) { r.Query += "&nonce=1" },
+	for name, attack := range map[string]func(*caller.Request){
+		"a forged signature":  func(r *caller.Request) { r.Query = replaced(r.Query, "msg_signature", strings.Repeat("0", 40)) },
+		"a downgrade":         func(r *caller.Request) { r.Query = replaced(r.Query, "msg_signature", "") },
+		"a doubled parameter": func(r *caller.Request) { r.Query += "&nonce=1" },
 		"a DOCTYPE":           prefix("<!DOCTYPE xml>"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -266,10 +268,10 @@ func TestNothingAuditedPassesForVerified(t *testing.T) {
 			v.app.taken()
 		})
 	}
-	for name, attack := range map[string]func(*wechattest.Request){
-		"another path":   func(r *wechattest.Request) { r.Path = "/other" },
-		"another method": func(r *wechattest.Request) { r.Method = "PUT" },
-		"a long body":    func(r *wechattest.Request) { size := int64(1<<20 + 1); r.Announced = &size },
+	for name, attack := range map[string]func(*caller.Request){
+		"another path":   func(r *caller.Request) { r.Path = "/other" },
+		"another method": func(r *caller.Request) { r.Method = "PUT" },
+		"a long body":    func(r *caller.Request) { size := int64(1<<20 + 1); r.Announced = &size },
 	} {
 		t.Run(name+" is not audited", func(t *testing.T) {
 			request, _ := v.genuine(t)

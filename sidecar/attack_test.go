@@ -20,7 +20,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // The attack corpus plays what an outsider can send to the public listener of a running sidecar. A row is one change to a
@@ -44,7 +44,7 @@ const patience = 20 * time.Second
 // victim is a sidecar under attack, and WeChat beside the attacker.
 type victim struct {
 	*stage
-	sender  *wechattest.Sender
+	sender  *caller.Sender
 	kind    account
 	check   bool // the genuine request is the URL check
 	unique  int
@@ -75,9 +75,7 @@ func newVictim(t *testing.T, kind string, edit func(*config.Config)) *victim {
 func (v *victim) serve(t *testing.T, credentials config.Credentials) {
 	t.Helper()
 	v.config.Generation = "g-attacked"
-	credentials.Generation = v.config.Generation
-	v.writeFile(t, config.CredentialsFile, credentials)
-	v.writeFile(t, config.File, v.config)
+	v.writeDocument(t, v.config, credentials)
 	v.awaitGeneration(t, v.config.Generation)
 }
 
@@ -88,7 +86,7 @@ func (v *victim) message() string {
 }
 
 // genuine is a request that WeChat sends, and the message in it.
-func (v *victim) genuine(t *testing.T, mutations ...wechattest.Mutation) (request *wechattest.Request, message string) {
+func (v *victim) genuine(t *testing.T, mutations ...caller.Mutation) (request *caller.Request, message string) {
 	t.Helper()
 	var err error
 	if v.check {
@@ -104,7 +102,7 @@ func (v *victim) genuine(t *testing.T, mutations ...wechattest.Mutation) (reques
 }
 
 // expect sends a request that an attacker made of a genuine one, and then the genuine one.
-func (v *victim) expect(t *testing.T, want verdict, attack func(*wechattest.Request)) {
+func (v *victim) expect(t *testing.T, want verdict, attack func(*caller.Request)) {
 	t.Helper()
 	request, message := v.genuine(t)
 	attacked := *request
@@ -116,7 +114,7 @@ func (v *victim) expect(t *testing.T, want verdict, attack func(*wechattest.Requ
 }
 
 // expectAccepted is the control. A message that the app has already is answered like a new one, and not seen again.
-func (v *victim) expectAccepted(t *testing.T, request *wechattest.Request, message string, again bool) {
+func (v *victim) expectAccepted(t *testing.T, request *caller.Request, message string, again bool) {
 	t.Helper()
 	answer, err := v.sender.Send(t.Context(), request)
 	if must(t, answer, err); answer.Status != http.StatusOK {
@@ -128,7 +126,7 @@ func (v *victim) expectAccepted(t *testing.T, request *wechattest.Request, messa
 	v.expectSeen(t, !again && !v.check, message)
 }
 
-func (v *victim) judge(t *testing.T, want verdict, answer wechattest.Answer, err error, message string) {
+func (v *victim) judge(t *testing.T, want verdict, answer caller.Answer, err error, message string) {
 	t.Helper()
 	switch want {
 	case unreadable:
@@ -146,7 +144,7 @@ func (v *victim) judge(t *testing.T, want verdict, answer wechattest.Answer, err
 }
 
 // expectRefusal compares whole answers: a difference would tell which check failed.
-func (v *victim) expectRefusal(t *testing.T, want verdict, answer wechattest.Answer) {
+func (v *victim) expectRefusal(t *testing.T, want verdict, answer caller.Answer) {
 	t.Helper()
 	if status := map[verdict]int{refused: http.StatusForbidden, unknown: http.StatusNotFound}[want]; answer.Status != status || len(answer.Body) > 0 {
 		t.Errorf("answered %d %q, want %d and nothing", answer.Status, answer.Body, status)
@@ -196,13 +194,13 @@ func (a *app) last(t *testing.T) *http.Request {
 
 // encrypted is a body with an Encrypt of the attacker's choice, signed with the token: the attacker knows the token and
 // not the key, or a program of WeChat's is broken.
-func encrypted(request *wechattest.Request, form wechat.Form, encrypt string) {
+func encrypted(request *caller.Request, form wechat.Form, encrypt string) {
 	request.Body = wechat.RequestEnvelope(form, []wechat.Address{{Name: "ToUserName", Value: "gh_1"}}, encrypt)
 	resign(request, encrypt)
 }
 
 // resign replaces msg_signature by the right one for encrypt.
-func resign(request *wechattest.Request, encrypt string) {
+func resign(request *caller.Request, encrypt string) {
 	query := parameters(request.Query)
 	signature := wechat.Sign(token, query["timestamp"], query["nonce"], encrypt)
 	request.Query = strings.Replace(request.Query, request.MsgSignature, signature, 1)
@@ -227,7 +225,7 @@ type raw struct {
 }
 
 // rawOf is what the Sender would write, with an end of the connection after the answer.
-func rawOf(request *wechattest.Request) raw {
+func rawOf(request *caller.Request) raw {
 	r := raw{line: request.Method + " " + request.URI() + " " + request.Proto, body: string(request.Body)}
 	r.fields = append(r.fields, "Host: "+request.Host)
 	for _, name := range slices.Sorted(maps.Keys(request.Header)) {
@@ -272,7 +270,7 @@ func (s *stage) dial(t *testing.T) net.Conn {
 
 // exchange writes bytes on a connection of their own and returns every answer until the server closes it. It reads while
 // it writes: a server that refuses early may stop reading.
-func (s *stage) exchange(t *testing.T, text string, broken bool) []wechattest.Answer {
+func (s *stage) exchange(t *testing.T, text string, broken bool) []caller.Answer {
 	t.Helper()
 	connection := s.dial(t)
 	defer connection.Close()
@@ -285,7 +283,7 @@ func (s *stage) exchange(t *testing.T, text string, broken bool) []wechattest.An
 		}
 	}()
 	defer func() { connection.Close(); <-written }()
-	var answers []wechattest.Answer
+	var answers []caller.Answer
 	for reader := bufio.NewReader(connection); ; {
 		response, err := http.ReadResponse(reader, nil)
 		if err != nil {
@@ -299,7 +297,7 @@ func (s *stage) exchange(t *testing.T, text string, broken bool) []wechattest.An
 			continue
 		}
 		body, err := io.ReadAll(response.Body)
-		answers = append(answers, wechattest.Answer{Status: response.StatusCode, Header: response.Header, Body: body})
+		answers = append(answers, caller.Answer{Status: response.StatusCode, Header: response.Header, Body: body})
 		if err != nil {
 			return answers // reset behind the head, with more of the request unread
 		}

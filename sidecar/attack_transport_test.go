@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // TestHostileHTTP writes requests that no client library would. The whole connection is judged: one answer and no more,
@@ -167,14 +167,14 @@ func TestHostileHTTP(t *testing.T) {
 }
 
 // expectExchange judges a connection on which one request was sent.
-func (v *victim) expectExchange(t *testing.T, want verdict, answers []wechattest.Answer, message string) {
+func (v *victim) expectExchange(t *testing.T, want verdict, answers []caller.Answer, message string) {
 	t.Helper()
 	switch {
 	case len(answers) > 1, len(answers) == 0 && want != unreadable:
 		t.Errorf("%d answers", len(answers))
 		v.app.taken()
 	case len(answers) == 0:
-		v.judge(t, want, wechattest.Answer{}, io.EOF, message)
+		v.judge(t, want, caller.Answer{}, io.EOF, message)
 	default:
 		v.judge(t, want, answers[0], nil, message)
 	}
@@ -311,7 +311,7 @@ func TestPathsAndHosts(t *testing.T) {
 	}
 	for path, want := range paths {
 		t.Run("a message to "+path, func(t *testing.T) {
-			v.expect(t, want, func(r *wechattest.Request) { r.Path = path })
+			v.expect(t, want, func(r *caller.Request) { r.Path = path })
 		})
 	}
 	for host, want := range map[string]verdict{
@@ -320,22 +320,22 @@ func TestPathsAndHosts(t *testing.T) {
 		"evilwx.example.com": unknown, "127.0.0.1": unknown, "[::1]": unknown, ":80": unknown, "wx.example.com,other": unknown, "wx.example.com/a": unreadable,
 	} {
 		t.Run("a message to the host "+host, func(t *testing.T) {
-			v.expect(t, want, func(r *wechattest.Request) { r.Host = host })
+			v.expect(t, want, func(r *caller.Request) { r.Host = host })
 		})
 	}
 	t.Run("an absolute target names the host", func(t *testing.T) {
-		v.expect(t, unknown, func(r *wechattest.Request) { r.Path = "http://other.example.com/weixin" })
+		v.expect(t, unknown, func(r *caller.Request) { r.Path = "http://other.example.com/weixin" })
 	})
 	t.Run("HTTP/1.0 without a host", func(t *testing.T) {
-		v.expect(t, unknown, func(r *wechattest.Request) { r.Proto, r.Host = "HTTP/1.0", "" })
+		v.expect(t, unknown, func(r *caller.Request) { r.Proto, r.Host = "HTTP/1.0", "" })
 	})
 	for _, method := range []string{"PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "HEAD", "PROPFIND", "post", "GETS", "PRI"} {
 		t.Run("a message by "+method, func(t *testing.T) {
-			v.expect(t, refused, func(r *wechattest.Request) { r.Method = method })
+			v.expect(t, refused, func(r *caller.Request) { r.Method = method })
 		})
 	}
 	t.Run("CONNECT to a host", func(t *testing.T) {
-		v.expect(t, unknown, func(r *wechattest.Request) { r.Method, r.Path, r.Query = "CONNECT", "wx.example.com:80", "" })
+		v.expect(t, unknown, func(r *caller.Request) { r.Method, r.Path, r.Query = "CONNECT", "wx.example.com:80", "" })
 	})
 }
 
@@ -369,7 +369,7 @@ func TestDomainFilesCannotBeLeft(t *testing.T) {
 		"the folder":                   {"GET", "/", "wx.example.com", 404, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer := whole(v.sender.Send(t.Context(), &wechattest.Request{Method: row.method, Path: row.path, Host: row.host, Proto: "HTTP/1.1"}))
+			answer := whole(v.sender.Send(t.Context(), &caller.Request{Method: row.method, Path: row.path, Host: row.host, Proto: "HTTP/1.1"}))
 			if answer.Status != row.status || string(answer.Body) != row.body {
 				t.Errorf("answered %d %q", answer.Status, answer.Body)
 			}

@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,36 +18,42 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/policy"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // makeCall builds the app's request from verified values and the configuration. Nothing of the client's head goes into
-// it, so that no header of his can pass for one of the sidecar's.
-func (c *callback) makeCall(key memory.Key, message gate.Message, decision policy.Decision, deadline time.Time) backend.Call {
-	original := gate.Original{Body: message.Body}
-	if decision.Backend.Payload == config.PayloadOriginal {
-		original = c.served.gate.Original(message)
+// it, so that no header of his can pass for one of the sidecar's. An unverified message goes with the query that it came with, and
+// says why it would have been refused.
+func (e *errand) makeCall() backend.Call {
+	if e.decision.Unverified {
+		call := e.callTo(e.request.RawQuery)
+		call.Body, call.Header = e.message.Body, describeUnverified(e.account.config, e.message)
+		return call
 	}
-	call := c.callTo(decision.Backend, deadline, c.served.gate.URLQuery(message.PathID), original.Query)
-	call.MaxReply = c.maxReply(message.Form)
-	if decision.Replies {
-		call.Check = func(reply []byte) error { return wechat.CheckReply(reply, message.Form) }
+	original := gate.Original{Body: e.message.Body}
+	if e.decision.Backend.Payload == config.PayloadOriginal {
+		original = e.account.gate.Original(e.message)
 	}
-	call.Body, call.Header = original.Body, describe(c.served.config, key, message, deadline)
-	call.Header.Set("Content-Type", wechat.FormOf(original.Body).ContentType())
+	call := e.callTo(e.account.gate.URLQuery(e.message.PathID), original.Query)
+	call.Body, call.Header = original.Body, describe(e.account.config, e.key, e.message, e.deadline)
+	call.Header["Content-Type"] = []string{wechat.FormOf(original.Body).ContentType()}
 	for name, value := range original.Header {
-		call.Header.Set(name, value)
+		call.Header[name] = []string{value}
 	}
-	if key := c.served.gatewayKey; len(key) > 0 {
-		call.Header.Set("X-Wechat-Gateway-Signature", gatewaySignature(key, c.arrived, http.MethodPost, call.Target, call.Header, call.Body))
+	if key := e.account.gatewayKey; len(key) > 0 {
+		signature := gatewaySignature(key, e.request.Arrived, "POST", call.Target, call.Header, call.Body)
+		call.Header["X-Wechat-Gateway-Signature"] = []string{signature}
 	}
 	return call
 }
 
-// callTo is a call to an app, still without a message. Its target is the app's own path, or the request's, and the queries.
-func (c *callback) callTo(app config.Backend, deadline time.Time, queries ...string) backend.Call {
-	call := backend.Call{Origin: app.URL, Target: cmp.Or(app.Path, c.r.URL.EscapedPath()), Deadline: deadline}
+// callTo is a call to the app, still without the message. Its target is the app's own path, or the request's, and the queries.
+func (e *errand) callTo(queries ...string) backend.Call {
+	app, form := e.decision.Backend, e.message.Form
+	call := backend.Call{Origin: app.URL, Target: cmp.Or(app.Path, e.request.Path), Deadline: e.deadline, MaxReply: e.maxReply(form)}
+	if e.decision.Replies {
+		call.Check = func(reply []byte) error { return wechat.CheckReply(reply, form) }
+	}
 	separator := "?"
 	for _, query := range queries {
 		if query != "" {
@@ -68,12 +73,12 @@ func (c *callback) maxReply(message wechat.Form) int64 {
 }
 
 // describe tells the app about a message. A value from within a message is told only if it is a plain word.
-func describe(c config.Config, key memory.Key, message gate.Message, deadline time.Time) http.Header {
+func describe(c config.Config, key memory.Key, message gate.Message, deadline time.Time) map[string][]string {
 	appID := message.ReceiverID
 	if appID == "" {
 		appID = c.AppID
 	}
-	header := http.Header{
+	header := map[string][]string{
 		"User-Agent":           {"wechatendpoint"},
 		"X-Wechat-Verified":    {"true"},
 		"X-Wechat-Endpoint":    {c.Endpoint},
@@ -98,6 +103,18 @@ func describe(c config.Config, key memory.Key, message gate.Message, deadline ti
 	return header
 }
 
+// describeUnverified tells the app why the message would have been refused.
+func describeUnverified(c config.Config, message gate.Message) map[string][]string {
+	return map[string][]string{
+		"Content-Type":                 {message.Form.ContentType()},
+		"User-Agent":                   {"wechatendpoint"},
+		"X-Wechat-Verified":            {"false"},
+		"X-Wechat-Verification-Reason": {string(message.Unverified.Reason)},
+		"X-Wechat-Endpoint":            {c.Endpoint},
+		"X-Wechat-Platform":            {c.Platform},
+	}
+}
+
 // plainWord reports whether a value of a message may stand in a header: visible ASCII of moderate length.
 func plainWord(value string) bool {
 	return value != "" && len(value) <= 128 && !strings.ContainsFunc(value, func(r rune) bool { return r <= 0x20 || r > 0x7e })
@@ -107,7 +124,7 @@ func plainWord(value string) bool {
 // is t=SECONDS,v1=HEX, where HEX is the HMAC-SHA256 over these lines, each ended by a line feed: v1, the seconds, the
 // method, the target, then name:value of every X-WeChat header in lower case and sorted by name, and the hexadecimal
 // SHA-256 of the body.
-func gatewaySignature(key []byte, now time.Time, method, target string, header http.Header, body []byte) string {
+func gatewaySignature(key []byte, now time.Time, method, target string, header map[string][]string, body []byte) string {
 	seconds := strconv.FormatInt(now.Unix(), 10)
 	mac := hmac.New(sha256.New, key)
 	fmt.Fprintf(mac, "v1\n%s\n%s\n%s\n", seconds, method, target)

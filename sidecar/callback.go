@@ -4,111 +4,75 @@
 package sidecar
 
 import (
+	"context"
 	"errors"
-	"net/http"
-	"runtime/debug"
-	"strconv"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/policy"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
-// callback is one request on its way through the sidecar.
+// callback is one request on its way through an endpoint.
 type callback struct {
-	*Sidecar
-	w       http.ResponseWriter
-	r       *http.Request
-	served  *served
-	arrived time.Time // when its head was whole: deadlines count from then
+	*Endpoint
+	account *account
+	request gate.Request
+	parcel  parcel
 	now     time.Time // by the clock that timestamps are compared with
-}
-
-func (s *Sidecar) serveCallback(w http.ResponseWriter, r *http.Request) {
-	defer s.recovered()
-	if s.draining.Load() {
-		w.Header().Set("Connection", "close") // the router opens its next connection elsewhere
-	}
-	served := s.served.Load()
-	if served == nil {
-		answer(w, http.StatusServiceUnavailable, plainText, nil)
-		return
-	}
-	c := &callback{Sidecar: s, w: w, r: r, served: served, arrived: time.Now(), now: s.now()}
-	if !c.serveFile() {
-		c.serve()
-	}
-}
-
-// recovered logs a fault of the program's own and ends the connection. What net/http would log may quote what a user wrote.
-func (s *Sidecar) recovered() {
-	if fault := recover(); fault != nil {
-		s.options.Log.Error("a fault of the sidecar's own ended a callback; please report it", "stack", string(debug.Stack()))
-		panic(http.ErrAbortHandler)
-	}
+	told    string    // the outcome, to whoever plays WeChat
 }
 
 // serve obeys the gate: what it refuses is refused here, what it passes goes to the app.
-func (c *callback) serve() {
-	parcel := newParcel(c.r, maxBody(c.served.config), c.strangers, c.arrived.Add(bodyPatience))
-	message, err := c.served.gate.Check(gate.Request{
-		Method:   c.r.Method,
-		Host:     c.r.Host,
-		Path:     c.r.URL.EscapedPath(),
-		RawQuery: c.r.URL.RawQuery,
-		Header:   c.r.Header,
-		Body:     parcel.read,
-	}, c.now)
-	door.Received(c.r.Context())
-	if err == nil && message.Bind &&
-		!c.signatures.Bind(message.Query.Signature, c.r.Method, message.Body, c.now, message.StaleAt) {
-		err = wechat.Refuse(wechat.ReasonReplayed, "the signature was used before, with another body or method")
-	}
-	if err == nil && !parcel.move(c.bodies, message.Forms()) {
+func (c *callback) serve(ctx context.Context) Answer {
+	c.parcel = newParcel(c.request.Stream, c.request.Length, maxBody(c.account.config), c.strangers, c.request.Arrived.Add(bodyPatience))
+	defer c.parcel.free()
+	c.request.Body = c.parcel.read
+	message, err := c.account.gate.Admit(ctx, c.request, c, c.now)
+	door.Received(ctx)
+	if err == nil && !c.parcel.move(c.bodies, message.Forms()) {
 		err = errOverloaded
 	}
-	switch {
-	case err != nil && c.audits(err):
-		c.forwardUnverified(parcel, err)
-	case err != nil:
-		parcel.free()
-		c.refuse(err)
-	default:
-		door.Proven(c.r.Context())
-		c.serveVerified(message, parcel)
+	if err != nil {
+		return c.refuse(err)
 	}
+	c.note(ctx, message)
+	if answer, own := message.Answer(); own {
+		c.conclude(message, outcome.Report{Outcome: ownOutcome(message)})
+		return Answer{Status: statusTaken, ContentType: plainText, Body: answer}
+	}
+	return c.forward(ctx, message)
 }
 
-// serveVerified answers what the app need not see, and forwards the rest.
-func (c *callback) serveVerified(message gate.Message, parcel *parcel) {
-	switch {
-	case message.Probe():
-		parcel.free()
-		c.conclude(message, outcome.Report{Outcome: outcome.Probe})
-		c.answer(http.StatusOK, plainText, probeAnswer(message))
-	case message.URLCheck():
-		c.noteVerified(message)
-		c.conclude(message, outcome.Report{Outcome: outcome.URLCheck})
-		c.answer(http.StatusOK, plainText, message.Echo)
-	default:
-		c.noteVerified(message)
-		c.forward(message, parcel)
+// Use asks the memory about a signature, and where that fails the policy. It makes the callback the gate's memory.
+func (c *callback) Use(ctx context.Context, signature, method string, body []byte, now, until time.Time) (bool, error) {
+	ok, err := c.memory.Use(ctx, signature, method, body, now, until)
+	if err != nil && policy.WithoutUse(c.account.config) == policy.GoOn {
+		return true, nil
 	}
+	return ok, err
 }
 
-func probeAnswer(message gate.Message) []byte {
-	if message.URLCheck() {
-		return message.Echo
+// ownOutcome is that of a callback which reaches no app.
+func ownOutcome(message gate.Message) outcome.Outcome {
+	if message.Probe() {
+		return outcome.Probe
 	}
-	return []byte(wechat.Success)
+	return outcome.URLCheck
 }
 
-// noteVerified remembers that WeChat was here. What is played is no sign of that: it is signed with the token of the Secret, and
-// the earlier credentials would end before the console holds the new ones.
-func (c *callback) noteVerified(message gate.Message) {
+// note remembers who was here. What is played is no sign of WeChat: it is signed with the token of the Secret, and the earlier
+// credentials would end before the console holds the new ones.
+func (c *callback) note(ctx context.Context, message gate.Message) {
+	if message.Unverified != nil {
+		c.metrics.Refused.WithLabelValues(string(message.Unverified.Reason)).Inc()
+		c.metrics.Unverified.Inc()
+		return
+	}
+	door.Proven(ctx)
 	if message.Played() {
 		return
 	}
@@ -117,55 +81,39 @@ func (c *callback) noteVerified(message gate.Message) {
 }
 
 // refuse answers alike for every cause, so that nobody learns which check he failed; the cause is counted, and logged
-// within bounds. Where there are many connections, this one is closed: WeChat does not need it.
-func (c *callback) refuse(err error) {
+// within bounds.
+func (c *callback) refuse(err error) Answer {
 	var refusal *wechat.Refusal
 	if !errors.As(err, &refusal) {
+		c.complain(err)
 		c.metrics.Callbacks.WithLabelValues(string(outcome.Overloaded)).Inc()
-		c.fail(http.StatusServiceUnavailable)
-		return
+		return c.fail(statusAgain)
 	}
 	c.metrics.Refused.WithLabelValues(string(refusal.Reason)).Inc()
 	c.uses.noteStranger(refusal.Receiver, c.now)
 	if c.refusals.Allow() {
-		c.options.Log.Info("refused a callback", "reason", refusal.Reason, "detail", refusal.Detail)
+		c.log.Info("refused a callback", "reason", refusal.Reason, "detail", refusal.Detail)
 	}
-	if c.crowded() {
-		c.w.Header().Set("Connection", "close")
-	}
+	status := statusRefused
 	if refusal.Reason == wechat.ReasonUnknownURL {
-		c.fail(http.StatusNotFound)
-		return
+		status = statusUnknown
 	}
-	c.fail(http.StatusForbidden)
+	answer := c.fail(status)
+	answer.Refused = true
+	return answer
+}
+
+// complain logs, within bounds, that the memory failed. That it is full is an outcome, and counted.
+func (c *callback) complain(err error) {
+	if !errors.Is(err, errOverloaded) && c.complaints.Allow() {
+		c.log.Warn("the memory of callbacks failed", "error", err)
+	}
 }
 
 // fail answers with a status that makes WeChat try again, if it was WeChat. Pay wants to be told so in JSON too.
-func (c *callback) fail(status int) {
-	if c.served.config.Platform == config.PlatformPay {
-		c.answer(status, "application/json", []byte(`{"code":"FAIL","message":"not accepted"}`))
-		return
+func (c *callback) fail(status int) Answer {
+	if c.account.config.Platform == config.PlatformPay {
+		return Answer{Status: status, ContentType: "application/json", Body: []byte(`{"code":"FAIL","message":"not accepted"}`)}
 	}
-	c.answer(status, plainText, nil)
-}
-
-const plainText = "text/plain; charset=utf-8"
-
-func (c *callback) answer(status int, contentType string, body []byte) {
-	answer(c.w, status, contentType, body)
-}
-
-// answer writes the exact bytes, as a type that no browser runs: echostr is chosen by whoever holds a signature.
-func answer(w http.ResponseWriter, status int, contentType string, body []byte) {
-	writeHead(w, status, contentType, len(body))
-	_, _ = w.Write(body) // a client that hung up needs no answer
-}
-
-func writeHead(w http.ResponseWriter, status int, contentType string, length int) {
-	header := w.Header()
-	header.Set("Content-Type", contentType)
-	header.Set("Content-Length", strconv.Itoa(length))
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
+	return say(status, "")
 }

@@ -4,8 +4,8 @@
 package sidecar
 
 import (
+	"context"
 	"io"
-	"net/http"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
@@ -17,145 +17,203 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
-// forward does with a verified message what the policy says, and answers WeChat by the deadline. A delivery keeps its
-// bytes until the app has answered, also when WeChat was answered before.
-func (c *callback) forward(message gate.Message, parcel *parcel) {
+// errand is one message on its way to an app and back.
+type errand struct {
+	*callback
+	message  gate.Message
+	decision policy.Decision
+	deadline time.Time // of the answer to WeChat
+	key      memory.Key
+}
+
+// forward does with a message what the policy says, and answers WeChat by the deadline.
+func (c *callback) forward(ctx context.Context, message gate.Message) Answer {
+	decision := c.decide(message)
+	if decision.Discard {
+		c.conclude(message, outcome.Report{Outcome: outcome.Discarded})
+		return c.acknowledge(decision)
+	}
+	deadline := c.request.Arrived.Add(time.Duration(decision.Backend.Deadline))
+	if decision.Backend.OnDeadline == config.OnDeadlineAwaitRetry {
+		deadline = c.request.Arrived.Add(awaitRetryPatience)
+	}
+	if decision.Delivery != policy.Direct {
+		return c.fail(statusAgain)
+	}
+	return (&errand{callback: c, message: message, decision: decision, deadline: deadline}).callApp(ctx)
+}
+
+// decide asks the policy what becomes of a message.
+func (c *callback) decide(message gate.Message) policy.Decision {
+	if message.Unverified != nil {
+		return policy.Audit(c.account.config)
+	}
 	if message.Fields.Unreadable {
 		c.metrics.Unreadable.Inc()
 	}
-	decision := policy.Decide(c.served.config, message.Fields)
-	if decision.Discard {
-		parcel.free()
-		c.conclude(message, outcome.Report{Outcome: outcome.Discarded})
-		c.acknowledge(decision)
-		return
+	return policy.Decide(c.account.config, message.Fields)
+}
+
+// callApp calls the app while WeChat waits.
+func (e *errand) callApp(ctx context.Context) Answer {
+	delivery, err := e.deliver(ctx)
+	if err != nil {
+		return e.refuse(err)
 	}
-	deadline := c.arrived.Add(time.Duration(decision.Backend.Deadline))
-	if decision.Backend.OnDeadline == config.OnDeadlineAwaitRetry {
-		deadline = c.arrived.Add(awaitRetryPatience)
+	e.message.Forget()
+	answer, took := e.await(ctx, delivery)
+	e.conclude(e.message, outcome.Report{Outcome: answer.Outcome, Failure: answer.Failure, Took: took})
+	return e.reply(answer)
+}
+
+// deliver begins the delivery of a message, or joins the one that goes on for a repeat. A delivery keeps the parcel until the app has
+// answered, also when WeChat was answered before; a repeat needs none. What is not verified is no repeat, and has none.
+func (e *errand) deliver(ctx context.Context) (*backend.Delivery, error) {
+	defer e.parcel.free()
+	if e.decision.Unverified {
+		return e.start(), nil
 	}
-	key := message.Key(c.served.config.Endpoint)
-	delivery, repeated := c.repeats.Join(key, c.now, message.StaleAt, func() *backend.Delivery {
-		return c.start(key, c.makeCall(key, message, decision, deadline), parcel)
-	})
+	e.key = e.message.Key(e.account.config.Endpoint)
+	delivery, repeated, err := e.memory.Claim(ctx, e.key, e.now, e.message.StaleAt, e.start)
 	if repeated {
-		parcel.free()
-		c.metrics.Repeats.Inc()
+		e.metrics.Repeats.Inc()
 	}
-	message.Forget()
-	answer, took := c.await(delivery, message, decision, deadline)
-	c.metrics.Backend.Observe(took.Seconds())
-	c.conclude(message, outcome.Report{Outcome: answer.Outcome, Failure: answer.Failure, Took: took})
-	c.reply(message, decision, answer, deadline)
+	if err != nil && policy.WithoutClaim(e.account.config) == policy.GoOn {
+		e.complain(err)
+		return e.start(), nil
+	}
+	return delivery, err
+}
+
+// start begins a delivery.
+func (e *errand) start() *backend.Delivery {
+	return e.begin(e.key, e.makeCall(), e.parcel.hand())
+}
+
+// begin begins the delivery of a message with that key. It is not an errand's: it outlives the callback, and holds nothing else of it.
+func (e *Endpoint) begin(key memory.Key, call backend.Call, parcel *parcel) *backend.Delivery {
+	e.calls.Add(1)
+	return e.backend.Start(call, func(a backend.Answer, acknowledged bool) {
+		defer e.calls.Done()
+		defer parcel.free()
+		e.settle(key, a)
+		e.metrics.Retries.Add(float64(a.Retries))
+		if acknowledged && a.Outcome != outcome.Answered {
+			e.lament(a)
+		}
+	})
+}
+
+// settle remembers what became of a message: its repeats get the same answer, or begin anew. Of one that was not claimed nothing is
+// remembered.
+func (e *Endpoint) settle(key memory.Key, a backend.Answer) {
+	if a.Outcome == outcome.Answered {
+		e.memory.Keep(key, backend.Settled(a), cap(a.Reply), e.clock(time.Now()))
+	} else {
+		e.memory.Forget(key)
+	}
+}
+
+// lament tells of a message that may be lost: WeChat was told that it was taken, and the app did not take it.
+func (e *Endpoint) lament(a backend.Answer) {
+	e.metrics.LateFailures.Inc()
+	if e.complaints.Allow() {
+		cause, remedy := outcome.Report{Outcome: a.Outcome, Failure: a.Failure}.Explain()
+		e.log.Warn("the app failed after WeChat was answered in its place; the message may be lost", "cause", cause, "remedy", remedy)
+	}
 }
 
 // await returns the app's answer, or what is known of it at the deadline. Whoever plays WeChat waits for longer, to see how late
 // the app is, and gets the same.
-func (c *callback) await(delivery *backend.Delivery, message gate.Message, decision policy.Decision, deadline time.Time) (backend.Answer, time.Duration) {
-	acknowledge := decision.Backend.OnDeadline == config.OnDeadlineAcknowledge
-	patience := deadline
-	if message.Trial() {
-		patience = c.arrived.Add(awaitRetryPatience)
+func (e *errand) await(ctx context.Context, delivery *backend.Delivery) (answer backend.Answer, took time.Duration) {
+	acknowledge := e.decision.Backend.OnDeadline == config.OnDeadlineAcknowledge
+	patience := e.deadline
+	if e.message.Trial() {
+		patience = e.request.Arrived.Add(awaitRetryPatience)
 	}
 	started := time.Now()
-	answer := delivery.Wait(c.r.Context(), patience, acknowledge)
+	answer = delivery.Wait(ctx, patience, acknowledge)
 	ended := time.Now()
-	if answer.Outcome == outcome.Answered && ended.After(deadline) && patience != deadline {
+	if answer.Outcome == outcome.Answered && ended.After(e.deadline) && patience != e.deadline {
 		answer = backend.Answer{Outcome: outcome.TimedOut}
 		if acknowledge {
 			answer.Outcome = outcome.Acknowledged
 		}
 	}
-	return answer, ended.Sub(started)
+	took = ended.Sub(started)
+	e.metrics.Backend.Observe(took.Seconds())
+	return answer, took
 }
 
 // conclude counts what became of a verified callback, logs it within bounds if somebody has to do something about it, and tells
 // whoever plays WeChat.
 func (c *callback) conclude(message gate.Message, report outcome.Report) {
+	if message.Unverified != nil {
+		return
+	}
 	c.metrics.Callbacks.WithLabelValues(string(report.Outcome)).Inc()
 	if cause, remedy := report.Explain(); cause != "" && c.complaints.Allow() {
-		c.options.Log.Warn("WeChat did not get the app's reply", "outcome", report.Outcome, "took", report.Took.Round(time.Millisecond), "cause", cause, "remedy", remedy)
+		c.log.Warn("WeChat did not get the app's reply", "outcome", report.Outcome, "took", report.Took.Round(time.Millisecond), "cause", cause, "remedy", remedy)
 	}
 	if message.Played() {
-		c.w.Header().Set(outcome.Header, report.String())
+		c.told = report.String()
 	}
-}
-
-// start begins the delivery of a message that is no repeat.
-func (s *Sidecar) start(key memory.Key, call backend.Call, parcel *parcel) *backend.Delivery {
-	s.calls.Add(1)
-	return s.backend.Start(call, func(a backend.Answer, acknowledged bool) {
-		if a.Outcome == outcome.Answered {
-			s.repeats.Keep(key, backend.Settled(a), cap(a.Reply), s.now())
-		} else {
-			s.repeats.Forget(key)
-		}
-		s.metrics.Retries.Add(float64(a.Retries))
-		if acknowledged && a.Outcome != outcome.Answered {
-			s.metrics.LateFailures.Inc()
-		}
-		if acknowledged && a.Outcome != outcome.Answered && s.complaints.Allow() {
-			cause, remedy := outcome.Report{Outcome: a.Outcome, Failure: a.Failure}.Explain()
-			s.options.Log.Warn("the app failed after WeChat was answered in its place; the message may be lost", "cause", cause, "remedy", remedy)
-		}
-		parcel.free()
-		s.calls.Done()
-	})
 }
 
 // reply answers WeChat. A reply is sealed for this request, also when it was made for an earlier one.
-func (c *callback) reply(message gate.Message, decision policy.Decision, a backend.Answer, deadline time.Time) {
+func (e *errand) reply(a backend.Answer) Answer {
 	switch {
-	case a.Outcome == outcome.Acknowledged, a.Outcome == outcome.Answered && !decision.Replies:
-		c.acknowledge(decision)
+	case a.Outcome == outcome.Acknowledged, a.Outcome == outcome.Answered && !e.decision.Replies:
+		return e.acknowledge(e.decision)
 	case a.Outcome == outcome.Answered:
-		c.passOn(message, decision, a.Reply, deadline)
+		return e.passOn(a.Reply)
 	case a.Outcome == outcome.BadReply:
-		c.fail(http.StatusBadGateway)
-	default:
-		c.fail(http.StatusServiceUnavailable)
+		return e.fail(statusBadReply)
 	}
+	return e.fail(statusAgain)
 }
 
 // passOn gives WeChat the app's reply. It takes room for it: WeChat may be slow to read, and several repeats may get it at once.
-func (c *callback) passOn(message gate.Message, decision policy.Decision, reply []byte, deadline time.Time) {
+func (e *errand) passOn(reply []byte) Answer {
+	var room *parcel
 	if size := int64(len(reply)); size > freeBody {
-		if !c.bodies.Take(size, deadline) {
-			c.conclude(message, outcome.Report{Outcome: outcome.Overloaded})
-			c.fail(http.StatusServiceUnavailable)
-			return
+		room = &parcel{budget: e.bodies, deadline: e.deadline}
+		if !room.hold(size) {
+			e.conclude(e.message, outcome.Report{Outcome: outcome.Overloaded})
+			return e.fail(statusAgain)
 		}
-		defer c.bodies.Give(size)
 	}
+	answer := e.dress(reply)
+	answer.room = room
+	return answer
+}
+
+// dress makes of a reply what WeChat reads: nothing around a success, an envelope around what must be sealed.
+func (e *errand) dress(reply []byte) Answer {
+	asItIs := Answer{Status: statusTaken, ContentType: wechat.FormOf(reply).ContentType(), Body: reply}
 	switch {
 	case wechat.Acknowledges(reply):
-		c.answer(http.StatusOK, plainText, wechat.Acknowledgement(reply))
-		return
-	case decision.Backend.Payload == config.PayloadOriginal: // sealed by the app
-		c.answer(http.StatusOK, wechat.FormOf(reply).ContentType(), reply)
-		return
+		return Answer{Status: statusTaken, ContentType: plainText, Body: wechat.Acknowledgement(reply)}
+	case e.decision.Backend.Payload == config.PayloadOriginal: // sealed by the app
+		return asItIs
 	}
 	var random [wechat.RandomSize / 2]byte
-	_, _ = io.ReadFull(c.random, random[:]) // crypto/rand never fails
-	sealing, err := c.served.gate.Seal(message, reply, random, c.Sidecar.now())
+	_, _ = io.ReadFull(e.random, random[:]) // crypto/rand never fails
+	sealing, err := e.account.gate.Seal(e.message, reply, random, e.now)
 	switch {
 	case err != nil:
-		c.options.Log.Error("sealing a reply", "error", err)
-		c.fail(http.StatusBadGateway)
+		e.log.Error("sealing a reply", "error", err)
+		return e.fail(statusBadReply)
 	case sealing == nil:
-		c.answer(http.StatusOK, wechat.FormOf(reply).ContentType(), reply)
-	default:
-		writeHead(c.w, http.StatusOK, message.Form.ContentType(), sealing.Len())
-		_ = sealing.Write(c.w) // a client that hung up needs no answer
+		return asItIs
 	}
+	return Answer{Status: statusTaken, ContentType: e.message.Form.ContentType(), Sealing: sealing}
 }
 
 // acknowledge tells WeChat that the message was taken.
-func (c *callback) acknowledge(decision policy.Decision) {
-	if c.served.config.Platform == config.PlatformPay {
-		c.w.Header().Set("Cache-Control", "no-store")
-		c.w.WriteHeader(http.StatusNoContent)
-		return
+func (c *callback) acknowledge(decision policy.Decision) Answer {
+	if c.account.config.Platform == config.PlatformPay {
+		return Answer{Status: statusNothing}
 	}
-	c.answer(http.StatusOK, plainText, []byte(decision.Acknowledgement))
+	return say(statusTaken, decision.Acknowledgement)
 }

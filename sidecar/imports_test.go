@@ -5,12 +5,18 @@ package sidecar_test
 
 import (
 	"encoding/json"
+	"go/ast"
+	"go/parser"
+	gotoken "go/token"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const module = "github.com/wechatendpoint/wechatendpoint/"
@@ -78,6 +84,51 @@ func TestRooms(t *testing.T) {
 				t.Errorf("%s imports %s", own, path)
 			}
 		}
+	}
+}
+
+// TestNoProductAttacks: what breaks requests is for tests, and what plays WeChat has no place in the sidecar.
+func TestNoProductAttacks(t *testing.T) {
+	for program, strange := range map[string][]string{
+		"sidecar": {"caller", "diagnose", "wechattest"}, "operator": {"wechattest"}, "kubectl-wechat": {"wechattest"},
+	} {
+		linked := closure(t, "../cmd/"+program)
+		for _, name := range strange {
+			if slices.Contains(linked, module+"sidecar/wechat/"+name) {
+				t.Errorf("%s is linked with sidecar/wechat/%s", program, name)
+			}
+		}
+	}
+}
+
+// TestOneFileKnowsHTTP: a request is judged and answered by what knows no server. Beside the door there is the client that calls apps.
+func TestOneFileKnowsHTTP(t *testing.T) {
+	var got []string
+	for _, folder := range []string{".", "internal"} {
+		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case entry.IsDir() && folder == "." && path != ".":
+				return fs.SkipDir
+			case filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go"):
+				return nil
+			}
+			file, err := parser.ParseFile(gotoken.NewFileSet(), path, nil, parser.ImportsOnly)
+			if err != nil {
+				return err
+			}
+			if slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"net/http"` }) {
+				got = append(got, path)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"door.go", "internal/backend/exchange.go", "internal/door/door.go"}, got); diff != "" {
+		t.Errorf("these import net/http (-want +got):\n%s", diff)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // playedNonce makes nonces with a prefix.
@@ -68,10 +68,10 @@ func TestWhoPlaysWeChatIsTold(t *testing.T) {
 		})
 	}
 	v.sender.Nonce = playedNonce(config.TrialNoncePrefix)
-	for name, attack := range map[string]func(*wechattest.Request){
-		"a forged message": func(r *wechattest.Request) { r.Query = replaced(r.Query, "msg_signature", strings.Repeat("0", 40)) },
-		"another path":     func(r *wechattest.Request) { r.Path = "/other" },
-		"half a message":   func(r *wechattest.Request) { r.Body = r.Body[:40] },
+	for name, attack := range map[string]func(*caller.Request){
+		"a forged message": func(r *caller.Request) { r.Query = replaced(r.Query, "msg_signature", strings.Repeat("0", 40)) },
+		"another path":     func(r *caller.Request) { r.Path = "/other" },
+		"half a message":   func(r *caller.Request) { r.Body = r.Body[:40] },
 	} {
 		t.Run(name, func(t *testing.T) {
 			request, _ := v.genuine(t)

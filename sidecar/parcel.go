@@ -6,7 +6,6 @@ package sidecar
 import (
 	"errors"
 	"io"
-	"net/http"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
@@ -31,8 +30,8 @@ type parcel struct {
 	err   error
 }
 
-func newParcel(r *http.Request, limit int64, budget *memory.Budget, deadline time.Time) *parcel {
-	return &parcel{budget: budget, source: r.Body, length: r.ContentLength, limit: limit, deadline: deadline}
+func newParcel(stream io.Reader, length, limit int64, budget *memory.Budget, deadline time.Time) parcel {
+	return parcel{budget: budget, source: stream, length: length, limit: limit, deadline: deadline}
 }
 
 // read returns the body. It is read once, and what came of it stands: a body that broke off cannot be read to its end by asking
@@ -103,7 +102,14 @@ func (p *parcel) move(to *memory.Budget, times int64) bool {
 	return true
 }
 
-// free gives everything back.
+// hand passes what the parcel holds on to another owner. Nothing is left that its own could free.
+func (p *parcel) hand() *parcel {
+	next := &parcel{budget: p.budget, held: p.held}
+	p.held, p.body = 0, nil
+	return next
+}
+
+// free gives everything back that the parcel still holds. It may be called again.
 func (p *parcel) free() {
 	p.budget.Give(p.held)
 	p.held = 0

@@ -18,6 +18,8 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -33,7 +35,7 @@ const (
 // account is one kind of account with a sender that plays WeChat for it.
 type account struct {
 	edit     func(*config.Config)
-	sender   wechattest.Sender
+	sender   caller.Sender
 	message  string
 	reply    string // of the app; empty where the platform has none
 	answered string // in place of a sealed reply
@@ -47,43 +49,42 @@ func accounts() map[string]account {
 	xmlReply, jsonReply := "<xml><Content><![CDATA[a]]></Content></xml>", `{"Content":"a"}`
 	return map[string]account{
 		"an Official Account, plaintext":  {edit: mode("OfficialAccount", "Plaintext"), message: xmlText, reply: xmlReply},
-		"an Official Account, compatible": {edit: mode("OfficialAccount", "Compatible"), message: xmlText, reply: xmlReply, sender: wechattest.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1", Cleartext: true}},
-		"an Official Account, encrypted":  {edit: mode("OfficialAccount", "Encrypted"), message: xmlText, reply: xmlReply, sender: wechattest.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1"}},
-		"a Mini Program, compatible JSON": {edit: mode("MiniProgram", "Compatible"), message: jsonText, reply: jsonReply, sender: wechattest.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1", Form: wechat.FormJSON, Cleartext: true}},
-		"a Mini Program, encrypted JSON":  {edit: mode("MiniProgram", "Encrypted"), message: jsonText, reply: jsonReply, sender: wechattest.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1", Form: wechat.FormJSON}},
-		"a Mini Program, encrypted XML":   {edit: mode("MiniProgram", "Encrypted"), message: xmlText, reply: xmlReply, sender: wechattest.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1"}},
-		"a Shop":                          {edit: mode("Shop", ""), message: jsonText, reply: jsonReply, sender: wechattest.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1", Form: wechat.FormJSON}},
-		"a WeCom app":                     {edit: mode("WeCom", ""), message: xmlText, reply: xmlReply, sender: wechattest.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1", WeCom: true}},
+		"an Official Account, compatible": {edit: mode("OfficialAccount", "Compatible"), message: xmlText, reply: xmlReply, sender: caller.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1", Cleartext: true}},
+		"an Official Account, encrypted":  {edit: mode("OfficialAccount", "Encrypted"), message: xmlText, reply: xmlReply, sender: caller.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1"}},
+		"a Mini Program, compatible JSON": {edit: mode("MiniProgram", "Compatible"), message: jsonText, reply: jsonReply, sender: caller.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1", Form: wechat.FormJSON, Cleartext: true}},
+		"a Mini Program, encrypted JSON":  {edit: mode("MiniProgram", "Encrypted"), message: jsonText, reply: jsonReply, sender: caller.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1", Form: wechat.FormJSON}},
+		"a Mini Program, encrypted XML":   {edit: mode("MiniProgram", "Encrypted"), message: xmlText, reply: xmlReply, sender: caller.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1"}},
+		"a Shop":                          {edit: mode("Shop", ""), message: jsonText, reply: jsonReply, sender: caller.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1", Form: wechat.FormJSON}},
+		"a WeCom app":                     {edit: mode("WeCom", ""), message: xmlText, reply: xmlReply, sender: caller.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1", WeCom: true}},
 		"a WeCom bot": {
 			edit:    func(c *config.Config) { mode("WeCom", "")(c); c.ReceiverIDs = []string{""} },
-			message: botText, reply: `{"msgtype":"text"}`, sender: wechattest.Sender{EncodingAESKey: aesKey, Form: wechat.FormJSONLower, WeCom: true},
+			message: botText, reply: `{"msgtype":"text"}`, sender: caller.Sender{EncodingAESKey: aesKey, Form: wechat.FormJSONLower, WeCom: true},
 		},
 		"a suite's data": {
 			edit: func(c *config.Config) {
 				mode("WeCom", "")(c)
 				c.ReceiverIDs, c.Path = []string{"$CORPID$"}, "/weixin/$CORPID$"
 			},
-			message: xmlText, reply: xmlReply, sender: wechattest.Sender{URL: "/wwcorp", EncodingAESKey: aesKey, ReceiverID: "wwcorp", WeCom: true},
+			message: xmlText, reply: xmlReply, sender: caller.Sender{URL: "/wwcorp", EncodingAESKey: aesKey, ReceiverID: "wwcorp", WeCom: true},
 		},
-		"a suite's commands":               {edit: mode("WeCom", ""), message: ticketText, answered: "success", sender: wechattest.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1", WeCom: true}},
-		"a third-party platform's tickets": {edit: mode("OpenPlatform", ""), message: ticketText, answered: "success", noCheck: true, sender: wechattest.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1"}},
+		"a suite's commands":               {edit: mode("WeCom", ""), message: ticketText, answered: "success", sender: caller.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1", WeCom: true}},
+		"a third-party platform's tickets": {edit: mode("OpenPlatform", ""), message: ticketText, answered: "success", noCheck: true, sender: caller.Sender{EncodingAESKey: aesKey, ReceiverID: "wx1"}},
 		"a third-party platform's authorizer": {
 			edit:    func(c *config.Config) { mode("OpenPlatform", "")(c); c.Path = "/weixin/$APPID$/callback" },
-			message: xmlText, reply: xmlReply, noCheck: true, sender: wechattest.Sender{URL: "/wxother/callback", EncodingAESKey: aesKey, ReceiverID: "wx1"},
+			message: xmlText, reply: xmlReply, noCheck: true, sender: caller.Sender{URL: "/wxother/callback", EncodingAESKey: aesKey, ReceiverID: "wx1"},
 		},
 	}
 }
 
 // newAccountStage starts a sidecar for the account. The older key comes second, and is accepted too.
-func newAccountStage(t *testing.T, a account) (*stage, *wechattest.Sender) {
+func newAccountStage(t *testing.T, a account) (*stage, *caller.Sender) {
 	t.Helper()
 	s := newStage(t, a.edit)
-	s.writeFile(t, config.CredentialsFile, config.Credentials{
-		Generation: "g-2", GatewayKey: []byte(strings.Repeat("k", 32)),
-		Pairs: []config.Pair{{Generation: 2, Token: token, EncodingAESKey: aesKey}, {Generation: 1, Token: token, EncodingAESKey: olderKey}},
-	})
 	s.config.Generation = "g-2"
-	s.writeFile(t, config.File, s.config)
+	s.writeDocument(t, s.config, config.Credentials{
+		GatewayKey: []byte(strings.Repeat("k", 32)),
+		Pairs:      []config.Pair{{Generation: 2, Token: token, EncodingAESKey: aesKey}, {Generation: 1, Token: token, EncodingAESKey: olderKey}},
+	})
 	eventually(t, "the encoding key is served", func() bool { code, body := s.get(t, "/readyz"); return code == 200 && strings.Contains(body, "g-2") })
 	sender := a.sender
 	sender.URL, sender.Token = s.url+sender.URL, token
@@ -97,7 +98,7 @@ func TestEveryKindOfAccount(t *testing.T) {
 			s.app.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, a.reply) }
 
 			answer, err := sender.URLCheck(t.Context())
-			if refusal := wechattest.Diagnose(answer, err); (refusal == nil) == a.noCheck {
+			if refusal := diagnose.URLCheck(answer, err); (refusal == nil) == a.noCheck {
 				t.Errorf("the URL check: %v", refusal)
 			}
 
@@ -110,7 +111,7 @@ func TestEveryKindOfAccount(t *testing.T) {
 				t.Fatalf("the app saw %q", s.app.bodies)
 			}
 
-			for what, mutations := range map[string][]wechattest.Mutation{
+			for what, mutations := range map[string][]caller.Mutation{
 				"forged":       {wechattest.WithToken("forged-token")},
 				"stale":        {wechattest.WithTime(time.Now().Add(-26 * time.Hour))},
 				"doubled":      {wechattest.WithDuplicate("nonce", "1")},
@@ -132,13 +133,13 @@ func TestEveryKindOfAccount(t *testing.T) {
 }
 
 // expectDowngradesRefused tries to talk an encrypted endpoint into taking cleartext, or somebody else's message.
-func expectDowngradesRefused(t *testing.T, sender *wechattest.Sender, a account) {
+func expectDowngradesRefused(t *testing.T, sender *caller.Sender, a account) {
 	t.Helper()
 	plain, foreign, strange := *sender, *sender, *sender
 	plain.EncodingAESKey, plain.WeCom = "", false
 	foreign.ReceiverID = "wxforeign"
 	strange.EncodingAESKey = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-	for what, sender := range map[string]*wechattest.Sender{"plaintext": &plain, "for another account": &foreign, "with another key": &strange} {
+	for what, sender := range map[string]*caller.Sender{"plaintext": &plain, "for another account": &foreign, "with another key": &strange} {
 		answer, err := sender.Post(t.Context(), []byte(a.message))
 		if must(t, answer, err); answer.Status != http.StatusForbidden || len(answer.Body) > 0 {
 			t.Errorf("%s: answered %d %q", what, answer.Status, answer.Body)
@@ -150,7 +151,7 @@ func expectDowngradesRefused(t *testing.T, sender *wechattest.Sender, a account)
 	}
 }
 
-func expectReply(t *testing.T, a account, sender *wechattest.Sender, got wechattest.Answer) {
+func expectReply(t *testing.T, a account, sender *caller.Sender, got caller.Answer) {
 	t.Helper()
 	reply := got.Body
 	if a.reply != "" && sender.EncodingAESKey != "" {
@@ -166,7 +167,7 @@ func expectReply(t *testing.T, a account, sender *wechattest.Sender, got wechatt
 }
 
 // whole is an answer that came, or the end of the test.
-func whole(answer wechattest.Answer, err error) wechattest.Answer {
+func whole(answer caller.Answer, err error) caller.Answer {
 	if err != nil {
 		panic(err)
 	}
@@ -342,7 +343,7 @@ func TestOnlyPlainWordsBecomeHeaders(t *testing.T) {
 func TestASignatureOfAURLCheckIsGoodForNoMessage(t *testing.T) {
 	a := accounts()["an Official Account, plaintext"]
 	s, sender := newAccountStage(t, a)
-	same := []wechattest.Mutation{wechattest.WithTime(time.Now()), wechattest.WithNonce("7")}
+	same := []caller.Mutation{wechattest.WithTime(time.Now()), wechattest.WithNonce("7")}
 	if got := whole(sender.URLCheck(t.Context(), same...)); got.Status != http.StatusOK {
 		t.Errorf("the URL check: %d", got.Status)
 	}
@@ -356,9 +357,10 @@ func TestInsecureAudit(t *testing.T) {
 	for name, test := range map[string]struct {
 		until  time.Duration
 		status int
+		seen   int
 	}{
-		"before its end": {time.Hour, http.StatusOK},
-		"after its end":  {-time.Second, http.StatusForbidden},
+		"before its end": {time.Hour, http.StatusOK, 2},
+		"after its end":  {-time.Second, http.StatusForbidden, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := accounts()["an Official Account, encrypted"]
@@ -366,8 +368,20 @@ func TestInsecureAudit(t *testing.T) {
 			a.edit = func(c *config.Config) { edit(c); c.Backend.Payload, c.AuditUntil = config.PayloadOriginal, &until }
 			s, sender := newAccountStage(t, a)
 			sender.Token = "forged-token"
-			if got := whole(sender.Post(t.Context(), []byte(a.message))); got.Status != test.status {
-				t.Errorf("answered %d, want %d", got.Status, test.status)
+			request, err := sender.NewPost([]byte(a.message))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // nothing of it is remembered
+				if got := whole(sender.Send(t.Context(), request)); got.Status != test.status {
+					t.Errorf("answered %d, want %d", got.Status, test.status)
+				}
+			}
+			if s.app.count() != test.seen || s.metric(t, "wechat_sidecar_unverified_total") != float64(test.seen) {
+				t.Errorf("the app saw %d messages, want %d", s.app.count(), test.seen)
+			}
+			if at := s.metric(t, "wechat_sidecar_last_verified_timestamp_seconds"); at != 0 {
+				t.Errorf("WeChat was seen at %v", at)
 			}
 			for _, request := range s.app.seen {
 				if request.Header.Get("X-Wechat-Verified") != "false" || request.Header.Get("X-Wechat-Gateway-Signature") != "" || request.Header.Get("X-Wechat-Verification-Reason") != "bad_signature" {
@@ -382,5 +396,38 @@ func TestInsecureAudit(t *testing.T) {
 				t.Errorf("another path: %d, the app saw %d messages more", got.Status, s.app.count()-seen)
 			}
 		})
+	}
+}
+
+// TestAnAuditedMessageJoinsNoOther: whoever posts what WeChat will send must not be the one whose call the genuine message waits for.
+func TestAnAuditedMessageJoinsNoOther(t *testing.T) {
+	a := accounts()["an Official Account, plaintext"]
+	edit, until := a.edit, time.Now().Add(time.Hour)
+	a.edit = func(c *config.Config) { edit(c); c.Backend.Payload, c.AuditUntil = config.PayloadOriginal, &until }
+	s, sender := newAccountStage(t, a)
+	var both sync.WaitGroup
+	both.Add(2)
+	arrived := make(chan struct{})
+	go func() { both.Wait(); close(arrived) }()
+	s.app.answer = func(_ http.ResponseWriter, r *http.Request) {
+		both.Done()
+		select {
+		case <-arrived:
+		case <-r.Context().Done():
+		}
+	}
+	forger := *sender
+	forger.Token = "forged-token"
+	var group sync.WaitGroup
+	for _, one := range []*caller.Sender{&forger, sender} {
+		group.Go(func() {
+			if got := whole(one.Post(t.Context(), []byte(a.message))); got.Status != http.StatusOK {
+				t.Errorf("answered %d", got.Status)
+			}
+		})
+	}
+	group.Wait()
+	if s.app.count() != 2 {
+		t.Errorf("the app saw %d messages, want both", s.app.count())
 	}
 }

@@ -3,9 +3,11 @@
 
 // Package sidecar is the data plane: it takes WeChat's callbacks, verifies them and hands what is verified to the app.
 //
-// The way of a callback, assembled here: door (how many connections, how large a head) → gate (route, parameters, freshness,
-// signature, body) → memory (first use of the signature) → policy (which app, how long) → memory (a repeat?) → backend → answer.
-// Each room is a package under internal that knows nothing of the others.
+// The way of a callback, assembled here: door (how many connections, how large a head) → Endpoint (host and path) → gate (parameters,
+// freshness, signature, body, first use) → policy (which app, how long) → memory (a repeat?) → backend → answer. Each room is a package
+// under internal that knows nothing of the others.
+//
+// A Sidecar is a process: its ports, its budgets and its end. An Endpoint is an account. door.go alone knows net/http.
 package sidecar
 
 import (
@@ -14,10 +16,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,16 +27,14 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/metrics"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/reload"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // Options of a Sidecar.
 type Options struct {
-	// ConfigDir holds config.json and credentials.json.
+	// ConfigDir holds the endpoint's document.
 	ConfigDir string
 	// DrainDelay is how long new callbacks are still accepted after the end was announced: routers need that long to
 	// stop sending them here. Zero accepts none.
@@ -49,70 +47,59 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Sidecar serves one endpoint.
+// Sidecar is the process: its ports, its budgets, its end. What it serves is the endpoints'.
 type Sidecar struct {
-	options    Options
+	shared
+	options   Options
+	file      *reload.File
+	endpoints table
+	public    atomic.Pointer[door.Listener] // once it serves
+	metrics   *metrics.Process
+	draining  atomic.Bool
+}
+
+// shared is what all endpoints of a process have together.
+type shared struct {
 	bounds     bounds
-	files      *reload.Files
-	served     atomic.Pointer[served]
-	public     atomic.Pointer[door.Listener] // once it serves
-	signatures *memory.Uses
-	repeats    *memory.Repeats[*backend.Delivery]
+	log        *slog.Logger
 	backend    *backend.Client
-	metrics    *metrics.Metrics
-	uses       uses
 	strangers  *memory.Budget // of bodies that nobody has verified yet
 	bodies     *memory.Budget // of all others, and of replies
 	calls      sync.WaitGroup
-	draining   atomic.Bool
-	refusals   *rate.Limiter    // in the log
-	complaints *rate.Limiter    // likewise, about the app
-	now        func() time.Time // the clock that timestamps are compared with
-	random     io.Reader        // of the bytes before a sealed reply
+	refusals   *rate.Limiter // in the log
+	complaints *rate.Limiter // likewise, about the app
+	random     io.Reader     // of the bytes before a sealed reply
+	// clock is the time that the timestamps of a request are compared with which arrived then. In tests it stands still.
+	clock func(arrived time.Time) time.Time
 }
 
-// served is one generation of configuration, taken as a whole by each request.
-type served struct {
-	config     config.Config
-	gate       *gate.Gate
-	gatewayKey []byte
-}
-
-// New returns a Sidecar that has read its files once. Files that cannot be served yet are no error: the sidecar is not
+// New returns a Sidecar that has read its document once. One that cannot be served yet is no error: the sidecar is not
 // ready, says why on /status, and looks again.
 func New(o Options) *Sidecar {
 	b := boundsFor(o.Memory)
 	bodies := memory.NewBudget(b.bodies)
-	s := &Sidecar{
-		options:    o,
+	s := &Sidecar{options: o, shared: shared{
 		bounds:     b,
-		signatures: memory.NewUses(b.uses),
-		repeats:    memory.NewRepeats[*backend.Delivery](b.repeats),
+		log:        o.Log,
 		backend:    backend.New(b.calls, bodies),
-		now:        time.Now,
+		clock:      func(arrived time.Time) time.Time { return arrived },
 		random:     rand.Reader,
 		strangers:  memory.NewBudget(b.strangers),
 		bodies:     bodies,
 		refusals:   rate.NewLimiter(linesInLog, linesInLog),
 		complaints: rate.NewLimiter(linesInLog, linesInLog),
-	}
-	s.files = reload.New(o.ConfigDir, s.take, o.Log)
-	s.metrics = metrics.New(metrics.Gauges{
-		InFlight:        func() float64 { return float64(s.backend.Pending()) },
-		Bindings:        func() float64 { return float64(s.signatures.Len()) },
-		EvictedBindings: func() float64 { return float64(s.signatures.Evicted()) },
-		EvictedReplies:  func() float64 { return float64(s.repeats.Evicted()) },
-		StaleConfig:     s.staleConfig,
-		RefusalReasons:  wechat.Reasons,
-	})
-	s.files.Load()
+	}}
+	s.metrics = metrics.NewProcess(func() float64 { return float64(s.backend.Pending()) }, s.staleConfig)
+	s.endpoints = table{newEndpoint(&s.shared, s.metrics)}
+	s.file = reload.New(o.ConfigDir, s.take, o.Log)
+	s.file.Load()
 	return s
 }
 
-func (s *Sidecar) take(c config.Config, credentials config.Credentials) {
-	s.uses.keep(credentials.Pairs)
-	s.backend.Share(c.Apps())
-	s.served.Store(&served{config: c, gate: gate.New(c, credentials), gatewayKey: credentials.GatewayKey})
+// take gives the endpoint what is to be served now.
+func (s *Sidecar) take(document config.Document) {
+	s.backend.Share(document.Apps())
+	s.endpoints[0].take(document)
 }
 
 // Serve serves callbacks on public and health, metrics and status on ops, until ctx is done and the callbacks under way
@@ -120,11 +107,11 @@ func (s *Sidecar) take(c config.Config, credentials config.Credentials) {
 func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	go s.files.Watch(background, reload.Interval)
+	go s.file.Watch(background, reload.Interval)
 
 	opsServer := newServer(s.opsHandler(), opsDoor)
 	opsServer.IdleTimeout = opsIdleTimeout
-	publicServer := newServer(http.HandlerFunc(s.serveCallback), s.bounds.door())
+	publicServer := newServer(s.callbackHandler(), s.bounds.door())
 	publicDoor := door.Listen(public, s.bounds.door())
 	s.public.Store(publicDoor)
 	failed := make(chan error, 2)
@@ -137,22 +124,7 @@ func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 		publicServer.Close()
 		return fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
-		return s.drain(publicServer)
-	}
-}
-
-// newServer returns a server for one of the doors. What net/http would log is not: it quotes what clients sent.
-func newServer(handler http.Handler, bounds door.Bounds) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: bounds.HeadTime,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    bounds.HeadSize,
-		ErrorLog:          log.New(io.Discard, "", 0),
-		// net/http would answer OPTIONS * by itself.
-		DisableGeneralOptionsHandler: true,
+		return s.drain(publicServer.Shutdown)
 	}
 }
 
@@ -168,14 +140,14 @@ func (s *Sidecar) door() *door.Listener {
 func (s *Sidecar) crowded() bool { return s.door().Crowded() }
 
 // drain ends the public server without losing a callback.
-func (s *Sidecar) drain(public *http.Server) error {
+func (s *Sidecar) drain(shutdown func(context.Context) error) error {
 	s.options.Log.Info("draining", "delay", s.options.DrainDelay)
 	s.draining.Store(true)
 	time.Sleep(s.options.DrainDelay)
 
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.Grace)
 	defer cancel()
-	if err := public.Shutdown(ctx); err != nil {
+	if err := shutdown(ctx); err != nil {
 		return fmt.Errorf("finishing callbacks: %w", err)
 	}
 	finished := make(chan struct{})

@@ -24,6 +24,8 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -131,29 +133,28 @@ func listen(t *testing.T) net.Listener {
 	return listener
 }
 
-// write puts both files there with the configuration's generation.
+// write puts a document with one token there.
 func (s *stage) write(t *testing.T, c config.Config, token string) {
 	t.Helper()
-	s.writeFile(t, config.CredentialsFile, config.Credentials{Generation: c.Generation, Pairs: []config.Pair{{Generation: 1, Token: token}}})
-	s.writeFile(t, config.File, c)
+	s.writeDocument(t, c, config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token}}})
 }
 
-func (s *stage) writeFile(t *testing.T, name string, content any) {
+func (s *stage) writeDocument(t *testing.T, c config.Config, credentials config.Credentials) {
 	t.Helper()
-	text, err := json.Marshal(content)
+	text, err := json.Marshal(config.Document{Config: c, Credentials: credentials})
 	if err != nil {
 		t.Fatal(err)
 	}
-	temporary := filepath.Join(s.dir, name+".new")
+	temporary := filepath.Join(s.dir, config.File+".new")
 	if err := os.WriteFile(temporary, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(temporary, filepath.Join(s.dir, name)); err != nil {
+	if err := os.Rename(temporary, filepath.Join(s.dir, config.File)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (s *stage) sender() *wechattest.Sender { return &wechattest.Sender{URL: s.url, Token: token} }
+func (s *stage) sender() *caller.Sender { return &caller.Sender{URL: s.url, Token: token} }
 
 func (s *stage) get(t *testing.T, path string) (int, string) {
 	t.Helper()
@@ -183,7 +184,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Fatalf("waited in vain until %s", what)
 }
 
-func must(t *testing.T, answer wechattest.Answer, err error) wechattest.Answer {
+func must(t *testing.T, answer caller.Answer, err error) caller.Answer {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +195,7 @@ func must(t *testing.T, answer wechattest.Answer, err error) wechattest.Answer {
 func TestURLCheckIsAnsweredToTheByte(t *testing.T) {
 	s := newStage(t, nil)
 	answer, err := s.sender().URLCheck(t.Context(), wechattest.WithEchostr("<script>+/=5921731"))
-	if refusal := wechattest.Diagnose(answer, err); refusal != nil {
+	if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 		t.Fatal(refusal)
 	}
 	answer.Header.Del("Date")
@@ -249,8 +250,8 @@ func TestMessageReachesTheAppAsDocumented(t *testing.T) {
 // TestRefusalsAreAllAlike compares the whole answers: a difference would tell a forger which check he failed.
 func TestRefusalsAreAllAlike(t *testing.T) {
 	s := newStage(t, nil)
-	var first *wechattest.Answer
-	for name, mutations := range map[string][]wechattest.Mutation{
+	var first *caller.Answer
+	for name, mutations := range map[string][]caller.Mutation{
 		"a forged signature":   {wechattest.WithToken("forged-token")},
 		"a stale timestamp":    {wechattest.WithTime(time.Now().Add(-time.Hour))},
 		"a doubled parameter":  {wechattest.WithDuplicate("nonce", "1")},
@@ -289,7 +290,7 @@ func TestAQueryIsGoodForItsFirstBodyOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, step := range []struct {
-		request *wechattest.Request
+		request *caller.Request
 		status  int
 	}{
 		{request, http.StatusOK},
@@ -402,36 +403,36 @@ func (s *stage) awaitGeneration(t *testing.T, generation string) {
 	})
 }
 
-func TestReloadTakesMatchingFilesOnlyAndSaysSo(t *testing.T) {
+func TestReloadTakesWholeDocumentsOnlyAndSaysSo(t *testing.T) {
 	s := newStage(t, nil)
 	next := s.config
 	next.Generation = "g-2"
-	s.writeFile(t, config.File, next)
-	eventually(t, "the half of an update is told", func() bool {
+	s.writeDocument(t, next, config.Credentials{})
+	eventually(t, "a document without credentials is told", func() bool {
 		_, status := s.get(t, "/status")
 		_, metrics := s.get(t, "/metrics")
 		return strings.Contains(status, `"generation":"g-1","problem":"`) && strings.Contains(metrics, "wechat_sidecar_config_stale 1")
 	})
 	answer, err := s.sender().URLCheck(t.Context())
-	if refusal := wechattest.Diagnose(answer, err); refusal != nil {
+	if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 		t.Errorf("the last good configuration does not serve: %v", refusal)
 	}
 	s.write(t, next, "another-token")
 	s.awaitGeneration(t, "g-2")
 	answer, err = s.sender().URLCheck(t.Context(), wechattest.WithToken("another-token"))
-	if refusal := wechattest.Diagnose(answer, err); refusal != nil {
+	if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 		t.Errorf("the new token is refused: %v", refusal)
 	}
 	answer, err = s.sender().URLCheck(t.Context())
 	if must(t, answer, err); answer.Status != http.StatusForbidden {
 		t.Errorf("the old token is answered with %d", answer.Status)
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, config.CredentialsFile), []byte(`{"pairs":[{"token":`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.dir, config.File), []byte(`{"credentials":{"pairs":[{"token":`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the broken file is told", func() bool {
 		_, status := s.get(t, "/status")
-		return strings.Contains(status, "credentials.json")
+		return strings.Contains(status, "not valid JSON")
 	})
 	if code, _ := s.get(t, "/readyz"); code != http.StatusOK {
 		t.Errorf("a broken file made the sidecar unready: %d", code)
@@ -446,7 +447,7 @@ func TestWithoutFilesItIsNotReadyAndSaysWhy(t *testing.T) {
 	defer stop()
 	go func() { _ = empty.Serve(ctx, public, ops) }()
 	s.ops, s.url = "http://"+ops.Addr().String(), "http://"+public.Addr().String()+"/weixin"
-	if code, body := s.get(t, "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "config.json") {
+	if code, body := s.get(t, "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "endpoint.json") {
 		t.Errorf("readiness %d %s", code, body)
 	}
 	answer, err := s.sender().URLCheck(t.Context())
@@ -468,7 +469,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	results := make(chan error, 64)
-	send := func(request *wechattest.Request) {
+	send := func(request *caller.Request) {
 		answer, err := s.sender().Send(context.Background(), request)
 		if err == nil && (answer.Status != http.StatusOK || string(answer.Body) != "success") {
 			err = fmt.Errorf("answered %d %q", answer.Status, answer.Body)
@@ -503,7 +504,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 func TestOddClientsAreServedOrCut(t *testing.T) {
 	s := newStage(t, nil)
 	answer, err := s.sender().URLCheck(t.Context(), wechattest.WithHTTP10())
-	if refusal := wechattest.Diagnose(answer, err); refusal != nil {
+	if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 		t.Errorf("HTTP/1.0: %v", refusal)
 	}
 	answer, err = s.sender().Text(t.Context(), "oUser", "in chunks", wechattest.WithChunks())

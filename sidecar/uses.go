@@ -11,25 +11,11 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
-// Use says when WeChat was seen with one generation of the credentials: whoever signs with a new token has it from the
-// console's form.
-type Use struct {
-	First time.Time `json:"first"`
-	Last  time.Time `json:"last"`
-}
-
-// WrongReceiver is the last message that was signed with the token and encrypted with the key, and for an account that the
-// configuration does not name: its receiver, and when it came.
-type WrongReceiver struct {
-	ID   string    `json:"id"`
-	Last time.Time `json:"last"`
-}
-
 // uses remembers the use of the accepted generations, since this process began. The zero value is ready for use.
 type uses struct {
 	mu           sync.Mutex
-	byGeneration map[int64]Use
-	stranger     *WrongReceiver
+	byGeneration map[int64]config.Use
+	stranger     *config.WrongReceiver
 }
 
 // note records a verified callback. Generation 0, of one that several would have verified, tells nothing.
@@ -45,7 +31,7 @@ func (u *uses) note(generation int64, now time.Time) {
 	}
 	use.Last = now
 	if u.byGeneration == nil {
-		u.byGeneration = map[int64]Use{}
+		u.byGeneration = map[int64]config.Use{}
 	}
 	u.byGeneration[generation] = use
 }
@@ -57,7 +43,7 @@ func (u *uses) noteStranger(receiver string, now time.Time) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.stranger = &WrongReceiver{receiver, now}
+	u.stranger = &config.WrongReceiver{ID: receiver, Last: now}
 }
 
 // keep forgets what is not true of a new configuration: the generations that are no longer accepted, and the wrong receiver.
@@ -69,10 +55,10 @@ func (u *uses) keep(pairs []config.Pair) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.stranger = nil
-	maps.DeleteFunc(u.byGeneration, func(generation int64, _ Use) bool { return !accepted[generation] })
+	maps.DeleteFunc(u.byGeneration, func(generation int64, _ config.Use) bool { return !accepted[generation] })
 }
 
-func (u *uses) all() (map[int64]Use, *WrongReceiver) {
+func (u *uses) all() (map[int64]config.Use, *config.WrongReceiver) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return maps.Clone(u.byGeneration), u.stranger

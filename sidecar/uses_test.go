@@ -19,11 +19,11 @@ func TestUses(t *testing.T) {
 	u.note(1, noon.Add(time.Hour))
 	u.note(2, noon.Add(2*time.Hour))
 	u.note(0, noon.Add(3*time.Hour)) // it may have been either
-	want := map[int64]Use{1: {noon, noon.Add(time.Hour)}, 2: {noon.Add(2 * time.Hour), noon.Add(2 * time.Hour)}}
+	want := map[int64]config.Use{1: {First: noon, Last: noon.Add(time.Hour)}, 2: {First: noon.Add(2 * time.Hour), Last: noon.Add(2 * time.Hour)}}
 	u.noteStranger("", noon)
 	u.noteStranger("wx8", noon)
 	u.noteStranger("wx9", noon.Add(time.Hour))
-	if used, stranger := u.all(); cmp.Diff(want, used) != "" || *stranger != (WrongReceiver{"wx9", noon.Add(time.Hour)}) {
+	if used, stranger := u.all(); cmp.Diff(want, used) != "" || *stranger != (config.WrongReceiver{ID: "wx9", Last: noon.Add(time.Hour)}) {
 		t.Errorf("the wrong receiver is %v, the uses are (-want +got):\n%s", stranger, cmp.Diff(want, used))
 	}
 	u.keep([]config.Pair{{Generation: 3}, {Generation: 2}})

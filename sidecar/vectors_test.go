@@ -93,11 +93,11 @@ func serveFrozen(t *testing.T, c config.Config, pairs []config.Pair, now time.Ti
 	t.Helper()
 	c.Endpoint, c.Generation = "team-a/shop", "g-1"
 	s := New(Options{ConfigDir: t.TempDir(), Grace: time.Second, Log: slog.New(slog.DiscardHandler)})
-	s.now = func() time.Time { return now }
+	s.clock = func(time.Time) time.Time { return now }
 	if random != "" {
 		s.random = strings.NewReader(random)
 	}
-	s.take(c, config.Credentials{Generation: "g-1", Pairs: pairs})
+	s.take(config.Document{Config: c, Credentials: config.Credentials{Pairs: pairs}})
 	public, ops := listenOnLoopback(t), listenOnLoopback(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -150,8 +150,8 @@ func (s *vectorStage) expectRefused(t *testing.T, status int, answer string) {
 	}
 }
 
-// account is the configuration of each platform that a vector names, and the pairs that it needs.
-func account(t *testing.T, v *vectors.Vector) (configs []config.Config, pairs []config.Pair) {
+// accountsOf is the configuration of each platform that a vector names, and the pairs that it needs.
+func accountsOf(t *testing.T, v *vectors.Vector) (configs []config.Config, pairs []config.Pair) {
 	t.Helper()
 	mode := map[string]string{"": config.ModeEncrypted, "secure": config.ModeEncrypted, "compat": config.ModeCompatible}[v.Mode]
 	if v.Kind == "post-plain" {
@@ -200,7 +200,7 @@ func holds(expected *bool) bool { return expected == nil || *expected }
 
 func playURLCheck(t *testing.T, v *vectors.Vector) {
 	genuine := holds(v.Expect.SignatureOK) && holds(v.Expect.MsgSignatureOK)
-	configs, pairs := account(t, v)
+	configs, pairs := accountsOf(t, v)
 	for _, c := range configs {
 		s := newVectorStage(t, c, pairs, v.Query["timestamp"], "")
 		status, answer := s.call(t, http.MethodGet, s.url+"?"+query(v), nil, nil)
@@ -217,7 +217,7 @@ func playURLCheck(t *testing.T, v *vectors.Vector) {
 }
 
 func playMessage(t *testing.T, v *vectors.Vector) {
-	configs, pairs := account(t, v)
+	configs, pairs := accountsOf(t, v)
 	genuine := holds(v.Expect.SignatureOK) && holds(v.Expect.MsgSignatureOK) && holds(v.Expect.ReceiveIDOK)
 	for _, c := range configs {
 		s := newVectorStage(t, c, pairs, v.Query["timestamp"], "")
@@ -258,7 +258,7 @@ func messageBody(v *vectors.Vector) []byte {
 }
 
 func playMalformed(t *testing.T, v *vectors.Vector) {
-	configs, pairs := account(t, v)
+	configs, pairs := accountsOf(t, v)
 	for _, c := range configs {
 		s := newVectorStage(t, c, pairs, v.Query["timestamp"], "")
 		status, answer := s.call(t, http.MethodPost, s.url+"?"+query(v), nil, messageBody(v))
@@ -287,7 +287,7 @@ func playReply(t *testing.T, v *vectors.Vector) {
 		t.Fatal(err)
 	}
 	fromTheAccount := strings.HasPrefix(wechat.ReadFields([]byte(v.ReplyPlaintext)).FromUserName, "gh_")
-	configs, pairs := account(t, v)
+	configs, pairs := accountsOf(t, v)
 	for _, c := range configs {
 		s := newVectorStage(t, c, pairs, second, v.RandomASCII)
 		if repliable {
@@ -349,7 +349,7 @@ func expectSealed(t *testing.T, v *vectors.Vector, answer string) {
 
 // playSignature has no key for the text, so the sidecar must get past the signature and no further.
 func playSignature(t *testing.T, v *vectors.Vector) {
-	configs, pairs := account(t, v)
+	configs, pairs := accountsOf(t, v)
 	for _, c := range configs {
 		s := newVectorStage(t, c, pairs, v.Timestamp, "")
 		values := url.Values{"timestamp": {v.Timestamp}, "nonce": {v.Nonce}}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // typed are what users type, as WeChat writes it into its messages.
@@ -68,7 +68,7 @@ func TestWhatUsersTypeDecidesNothing(t *testing.T) {
 						{Match: config.Match{InfoType: "suite_ticket"}, Action: config.ActionDiscard},
 					}
 				})
-				send := func(t *testing.T, text string) (told http.Header, answer wechattest.Answer, body, message string) {
+				send := func(t *testing.T, text string) (told http.Header, answer caller.Answer, body, message string) {
 					t.Helper()
 					v.unique++
 					message = write(v.kind.message, fmt.Sprint(text, v.unique))

@@ -24,7 +24,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/docs/verify"
 	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 const (
@@ -215,7 +215,7 @@ func capture(t *testing.T, payload string) request {
 		seen <- got
 	}))
 	t.Cleanup(app.Close)
-	sender := &wechattest.Sender{URL: startSidecar(t, app.URL, payload), Token: token}
+	sender := &caller.Sender{URL: startSidecar(t, app.URL, payload), Token: token}
 	answer, err := sender.Text(t.Context(), "oUser", "private words")
 	if err != nil || answer.Status != http.StatusOK {
 		t.Fatalf("answered %d: %v", answer.Status, err)
@@ -232,21 +232,19 @@ func capture(t *testing.T, payload string) request {
 func startSidecar(t *testing.T, backend, payload string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for name, content := range map[string]any{
-		config.CredentialsFile: config.Credentials{Generation: "g-1", GatewayKey: key, Pairs: []config.Pair{{Generation: 1, Token: token}}},
-		config.File: config.Config{
+	text, err := json.Marshal(config.Document{
+		Config: config.Config{
 			Generation: "g-1", Endpoint: "team-a/shop", Platform: config.PlatformOfficialAccount, AppID: "wx1", MessageMode: config.ModePlaintext,
 			Path: "/weixin", Freshness: config.Duration(5 * time.Minute),
 			Backend: config.Backend{URL: backend, Payload: payload, Deadline: config.Duration(2 * time.Second)},
 		},
-	} {
-		text, err := json.Marshal(content)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		Credentials: config.Credentials{GatewayKey: key, Pairs: []config.Pair{{Generation: 1, Token: token}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, config.File), text, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	public, ops := listen(t), listen(t)
 	ctx, stop := context.WithCancel(t.Context())

@@ -1,11 +1,10 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package config is the contract between the operator, which writes a sidecar's configuration, and the sidecar, which
-// reads it: two JSON files, config.json from a ConfigMap and credentials.json from a Secret, projected into one volume.
+// Package config is the contract between the operator and the sidecar, both ways: an endpoint's Document, which the operator writes
+// into a Secret and the sidecar reads from a file, and the Status that the sidecar answers with.
 //
-// Both files carry the same generation. A pair of files whose generations differ is a half-written update and is never
-// loaded. The package imports nothing of the project, so that the sidecar stays free of Kubernetes.
+// A document is whole or absent. The package imports nothing of the project, so that the sidecar stays free of Kubernetes.
 package config
 
 import (
@@ -13,17 +12,20 @@ import (
 	"time"
 )
 
-// Names of the files in the volume, which are also the keys in the ConfigMap and the Secret.
-const (
-	File            = "config.json"
-	CredentialsFile = "credentials.json"
-)
+// File is the name of the document in the volume, which is also its key in the Secret.
+const File = "endpoint.json"
 
-// Config says what one sidecar serves. What is left out of the file has the default of its platform.
+// Document is all that a sidecar is told about an endpoint. Never log a value of this type.
+type Document struct {
+	Config
+	Credentials Credentials `json:"credentials"`
+}
+
+// Config says what one sidecar serves. What is left out has the default of its platform.
 type Config struct {
-	// Version is the lowest version of the contract that knows all that the two files say; zero is VersionFirst.
+	// Version is the lowest version of the contract that knows all that the document says; zero is VersionFirst.
 	Version int `json:"version,omitempty"`
-	// Generation names this configuration together with its credentials. The sidecar reports it on /status.
+	// Generation names the document. The sidecar reports it on /status.
 	Generation string `json:"generation"`
 	// Endpoint is namespace/name of the WeChatEndpoint; it is told to the app.
 	Endpoint string `json:"endpoint"`
@@ -112,8 +114,6 @@ type DomainFile struct {
 
 // Credentials are what callbacks are verified with. Never log a value of this type.
 type Credentials struct {
-	// Generation equals that of the Config that these credentials belong to.
-	Generation string `json:"generation"`
 	// Pairs are accepted, newest first.
 	Pairs []Pair `json:"pairs"`
 	// GatewayKey is 32 bytes that sign what goes to the app, which may hold them too. Nil signs nothing.

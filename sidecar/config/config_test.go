@@ -28,13 +28,47 @@ func good() Config {
 }
 
 func TestParseReadsWhatTheOperatorWrites(t *testing.T) {
-	text, err := json.MarshalIndent(good(), "", "  ")
+	want := Document{Config: good(), Credentials: Credentials{Pairs: []Pair{{Generation: 1, Token: "a-fine-token"}}}}
+	text, err := json.Marshal(want)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := Parse(text)
-	if diff := cmp.Diff(good(), got); diff != "" || err != nil {
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("error %v; read otherwise (-want +got):\n%s", err, diff)
+	}
+}
+
+// TestHalvesAreReadApart: what is wrong with one half of a live document keeps the operator from reading that half alone, and a sidecar
+// from taking any of it.
+func TestHalvesAreReadApart(t *testing.T) {
+	const config = `"generation":"g-1","endpoint":"a/b","platform":"OfficialAccount","appID":"wx1","messageMode":"Plaintext","path":"/weixin","backend":{"url":"http://app:80"}`
+	const credentials = `"credentials":{"pairs":[{"generation":1,"token":"a-fine-token"}]}`
+	for name, test := range map[string]struct {
+		text                         string
+		config, credentials, version bool
+	}{
+		"whole":                    {`{` + config + `,` + credentials + `}`, true, true, true},
+		"a field of a newer one":   {`{"colour":"red",` + config + `,` + credentials + `}`, false, true, true},
+		"of a newer version":       {`{"version":9,` + config + `,` + credentials + `}`, false, true, true},
+		"a configuration without":  {`{` + config + `}`, true, false, true},
+		"credentials that are odd": {`{` + config + `,"credentials":{"pairs":[]}}`, true, false, true},
+		"credentials of a newer":   {`{` + config + `,"credentials":{"pairs":[{"token":"a-fine-token","colour":"red"}]}}`, true, false, true},
+		"credentials alone":        {`{` + credentials + `}`, false, true, true},
+		"half a text":              {`{` + config + `,"creden`, false, false, false},
+		"nothing":                  {``, false, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, configErr := ParseConfig([]byte(test.text))
+			_, credentialsErr := ReadCredentials([]byte(test.text))
+			generation, generationErr := ReadGeneration([]byte(test.text))
+			if (configErr == nil) != test.config || (credentialsErr == nil) != test.credentials || (generationErr == nil) != test.version {
+				t.Errorf("configuration: %v; credentials: %v; generation %q: %v", configErr, credentialsErr, generation, generationErr)
+			}
+			if _, err := Parse([]byte(test.text)); (err == nil) != (test.config && test.credentials) {
+				t.Errorf("as a whole: %v", err)
+			}
+		})
 	}
 }
 
@@ -82,7 +116,7 @@ func TestOlderSidecarsSayWhatTheyNeed(t *testing.T) {
 		"a newer version with new words": {`{"version": 3, "colour": "red"}`, "of version 3"},
 		"new words of this version":      {`{"version": 2, "colour": "red"}`, "unknown field"},
 		"no version is the first":        {`{"colour": "red"}`, "unknown field"},
-		"a version that is no number":    {`{"version": "2"}`, "cannot unmarshal"},
+		"a version that is no number":    {`{"version": "2"}`, "field version cannot be a JSON string"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := Parse([]byte(test.file)); err == nil || !strings.Contains(err.Error(), test.refused) {
@@ -257,24 +291,28 @@ func TestParseRefusesWhatItDoesNotKnow(t *testing.T) {
 func TestParseCredentialsNeverQuotesThem(t *testing.T) {
 	const secret = "very-secret-token"
 	for name, text := range map[string]string{
-		"white space":      `{"generation":"g","pairs":[{"token":"` + secret + `\n"}]}`,
-		"too long":         `{"generation":"g","pairs":[{"token":"` + secret + strings.Repeat("x", 32) + `"}]}`,
-		"beyond ASCII":     `{"generation":"g","pairs":[{"token":"` + secret + `你"}]}`,
-		"cut off":          `{"generation":"g","pairs":[{"token":"` + secret,
-		"not quoted":       `{"generation":"g","pairs":[{"token":` + secret + `}]}`,
-		"of another type":  `{"generation":"g","pairs":"` + secret + `"}`,
-		"no generation":    `{"pairs":[{"token":"` + secret + `"}]}`,
-		"none":             `{"generation":"g","pairs":[]}`,
-		"too many":         `{"generation":"g","pairs":[` + strings.Repeat(`{"token":"`+secret+`"},`, MaxPairs) + `{"token":"` + secret + `"}]}`,
-		"an unknown field": `{"generation":"g","pairs":[{"token":"` + secret + `","aesKey":"x"}]}`,
-		"text behind them": `{"generation":"g","pairs":[{"token":"` + secret + `"}]}` + secret,
-		"an empty token":   `{"generation":"g","pairs":[{"token":""}]}`,
-		"no GatewayKey":    `{"generation":"g","gatewayKey":"` + secret + `","pairs":[{"token":"abc"}]}`,
-		"too few bytes":    `{"generation":"g","gatewayKey":"YWJj","pairs":[{"token":"` + secret + `"}]}`,
-		"two characters":   `{"generation":"g","pairs":[{"token":"ab"}]}`,
+		"white space":      `{"pairs":[{"token":"` + secret + `\n"}]}`,
+		"too long":         `{"pairs":[{"token":"` + secret + strings.Repeat("x", 32) + `"}]}`,
+		"beyond ASCII":     `{"pairs":[{"token":"` + secret + `你"}]}`,
+		"cut off":          `{"pairs":[{"token":"` + secret,
+		"not quoted":       `{"pairs":[{"token":` + secret + `}]}`,
+		"of another type":  `{"pairs":"` + secret + `"}`,
+		"none":             `{"pairs":[]}`,
+		"too many":         `{"pairs":[` + strings.Repeat(`{"token":"`+secret+`"},`, MaxPairs) + `{"token":"` + secret + `"}]}`,
+		"an unknown field": `{"pairs":[{"token":"` + secret + `","aesKey":"x"}]}`,
+		"text behind them": `{"pairs":[{"token":"` + secret + `"}]}` + secret,
+		"an empty token":   `{"pairs":[{"token":""}]}`,
+		"no GatewayKey":    `{"gatewayKey":"` + secret + `","pairs":[{"token":"abc"}]}`,
+		"too few bytes":    `{"gatewayKey":"YWJj","pairs":[{"token":"` + secret + `"}]}`,
+		"two characters":   `{"pairs":[{"token":"ab"}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := ParseCredentials([]byte(text))
+			text = `{"generation":"g","credentials":` + text + `}`
+			_, err := ReadCredentials([]byte(text))
+			if err == nil || strings.Contains(err.Error(), secret) {
+				t.Errorf("error %v; want one without the token", err)
+			}
+			_, err = Parse([]byte(text))
 			if err == nil || strings.Contains(err.Error(), secret) {
 				t.Errorf("error %v; want one without the token", err)
 			}
@@ -295,7 +333,7 @@ func TestValidateToken(t *testing.T) {
 
 // TestParseCredentialsNeverQuotesANumber: the decoder's own error does.
 func TestParseCredentialsNeverQuotesANumber(t *testing.T) {
-	_, err := ParseCredentials([]byte(`{"generation":"g","pairs":[{"generation":2024123.1}]}`))
+	_, err := ReadCredentials([]byte(`{"generation":"g","credentials":{"pairs":[{"generation":2024123.1}]}}`))
 	if err == nil || strings.Contains(err.Error(), "2024123") {
 		t.Errorf("error %v; want one without the number", err)
 	}

@@ -4,11 +4,13 @@
 package config
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -26,8 +28,6 @@ const (
 // Validate says which field cannot be used and why, without quoting a value.
 func (c Credentials) Validate() error {
 	switch {
-	case c.Generation == "":
-		return errors.New("generation is empty: write the same one into both files")
 	case len(c.Pairs) == 0:
 		return errors.New("pairs is empty: nothing could be verified")
 	case len(c.Pairs) > MaxPairs:
@@ -174,6 +174,61 @@ func ParsePlatformKey(text []byte) (*rsa.PublicKey, error) {
 		return nil, fmt.Errorf("an RSA key of %d bits, WeChat Pay's have %d", public.N.BitLen(), minRSABits)
 	}
 	return public, nil
+}
+
+// publicKeyIDPattern is the form of the id of WeChat Pay's public key.
+var publicKeyIDPattern = regexp.MustCompile(`^PUB_KEY_ID_[A-Za-z0-9]{1,64}$`)
+
+// ValidatePublicKey checks WeChat Pay's public key, in PEM.
+func ValidatePublicKey(text string) error {
+	if block, _ := pem.Decode([]byte(text)); block != nil && block.Type == "CERTIFICATE" {
+		return errors.New("holds a certificate: move it to the key certificates")
+	}
+	if _, err := ParsePlatformKey([]byte(text)); err != nil {
+		return fmt.Errorf("is %w", err)
+	}
+	return nil
+}
+
+// ValidatePublicKeyID checks the id under which the public key stands in the merchant platform.
+func ValidatePublicKeyID(id string) error {
+	switch {
+	case strings.TrimSpace(id) != id:
+		return errTrailingSpace
+	case !publicKeyIDPattern.MatchString(id):
+		return errors.New("is not like PUB_KEY_ID_ and digits: copy the id beside the public key in the merchant platform")
+	}
+	return nil
+}
+
+// ParseCertificates adds every certificate of a PEM text to the platform keys, by its serial. Its errors follow the name of the field.
+func ParseCertificates(text []byte, platformKeys map[string]string) error {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return errors.New("is empty: put WeChat Pay's certificates there, or remove the key")
+	}
+	for rest := text; len(bytes.TrimSpace(rest)) > 0; {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil {
+			return errors.New("holds something that is not PEM: keep only the blocks that begin with -----BEGIN CERTIFICATE-----")
+		}
+		if block.Type != "CERTIFICATE" {
+			return errors.New("holds a PEM block that is not a CERTIFICATE: keep only WeChat Pay's certificates; a public key belongs in the key publicKey, and the merchant's private key nowhere")
+		}
+		one := pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})
+		if _, err := ParsePlatformKey(one); err != nil {
+			return fmt.Errorf("holds a certificate that is %w", err)
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return errors.New("holds a certificate that cannot be read: download it again")
+		}
+		platformKeys[fmt.Sprintf("%X", certificate.SerialNumber.Bytes())] = string(one)
+	}
+	if len(platformKeys) > MaxPlatformKeys {
+		return fmt.Errorf("holds too many certificates: %d keys are accepted, that of publicKey among them; remove the oldest", MaxPlatformKeys)
+	}
+	return nil
 }
 
 var errTrailingSpace = errors.New("begins or ends with white space, such as the newline of echo: write it with printf %s, or kubectl create secret --from-literal")

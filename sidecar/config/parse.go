@@ -12,36 +12,83 @@ import (
 	"strings"
 )
 
-// MaxFileSize bounds each file: no ConfigMap or Secret holds more. Bytes.
+// MaxFileSize bounds a document: no Secret holds more. Bytes.
 const MaxFileSize = 1 << 20
 
-// Parse reads a config.json and validates it. An unknown field is an error: it is a typing mistake, or the file was
-// written for a newer sidecar whose checks this one does not have.
-func Parse(data []byte) (Config, error) {
-	var c Config
-	err := decode(data, &c)
+// halves is a document whose credentials are not read yet.
+type halves struct {
+	Config
+	Credentials json.RawMessage `json:"credentials"`
+}
+
+// Parse reads a document and validates it. An unknown field is an error: it is a typing mistake, or the document was
+// written for a newer sidecar whose checks this one does not have. Its errors quote no credentials.
+func Parse(data []byte) (Document, error) {
+	c, configErr := ParseConfig(data)
+	if version, err := ReadVersion(data); err == nil && version > Understood {
+		return Document{}, configErr // which says so
+	}
+	credentials, err := ReadCredentials(data)
+	if err := errors.Join(configErr, err); err != nil {
+		return Document{}, err
+	}
+	d := Document{Config: c, Credentials: credentials}
+	if err := d.Validate(); err != nil {
+		return Document{}, fmt.Errorf("%s: %w", File, err)
+	}
+	return d, nil
+}
+
+// ParseConfig reads a document's configuration and validates it, whatever its credentials are.
+func ParseConfig(data []byte) (Config, error) {
+	var d halves
+	err := decode(data, &d)
 	if version, versionErr := ReadVersion(data); versionErr == nil && version > Understood {
 		return Config{}, fmt.Errorf("%s is of version %d, and this sidecar reads none after %d: use a newer image", File, version, Understood)
 	}
 	if err != nil {
-		return Config{}, fmt.Errorf("reading %s: %w", File, err)
+		return Config{}, fmt.Errorf("reading %s: %w", File, redact(err))
+	}
+	if err := d.Validate(); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", File, err)
+	}
+	return d.Config, nil
+}
+
+// ReadCredentials reads a document's credentials and validates what can be without the rest, which may be of a newer operator.
+func ReadCredentials(data []byte) (Credentials, error) {
+	var d struct {
+		Credentials json.RawMessage `json:"credentials"`
+	}
+	var c Credentials
+	if len(data) > MaxFileSize {
+		return Credentials{}, fmt.Errorf("%s has %d bytes, at most %d are read", File, len(data), MaxFileSize)
+	}
+	err := json.Unmarshal(data, &d)
+	if err == nil && d.Credentials == nil {
+		return Credentials{}, fmt.Errorf("%s has no credentials: nothing could be verified", File)
+	}
+	if err == nil {
+		err = decode(d.Credentials, &c)
+	}
+	if err != nil {
+		return Credentials{}, fmt.Errorf("reading the credentials of %s: %w", File, redact(err))
 	}
 	if err := c.Validate(); err != nil {
-		return Config{}, fmt.Errorf("%s: %w", File, err)
+		return Credentials{}, fmt.Errorf("%s: credentials.%w", File, err)
 	}
 	return c, nil
 }
 
-// ParseCredentials reads a credentials.json and validates what can be without the Config. Its errors never quote a value.
-func ParseCredentials(data []byte) (Credentials, error) {
-	var c Credentials
-	if err := decode(data, &c); err != nil {
-		return Credentials{}, fmt.Errorf("reading %s: %w", CredentialsFile, redact(err))
+// ReadGeneration returns the name of a document, without judging the rest.
+func ReadGeneration(data []byte) (string, error) {
+	var d struct {
+		Generation string `json:"generation"`
 	}
-	if err := c.Validate(); err != nil {
-		return Credentials{}, fmt.Errorf("%s: %w", CredentialsFile, err)
+	if err := json.Unmarshal(data, &d); err != nil {
+		return "", fmt.Errorf("reading the generation of %s: %w", File, redact(err))
 	}
-	return c, nil
+	return d.Generation, nil
 }
 
 // decode reads exactly one JSON value of known fields.
@@ -69,7 +116,7 @@ func redact(err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("not valid JSON at byte %d", syntax.Offset)
 	case errors.As(err, &mistyped):
-		return fmt.Errorf("field %s cannot be a JSON %s", mistyped.Field, strings.Fields(mistyped.Value)[0])
+		return fmt.Errorf("field %s cannot be a JSON %s", strings.TrimPrefix(mistyped.Field, "Config."), strings.Fields(mistyped.Value)[0])
 	case strings.Contains(err.Error(), "illegal base64"):
 		return errors.New("gatewayKey is not base64")
 	}

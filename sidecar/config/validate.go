@@ -43,6 +43,20 @@ var (
 	reservedFiles = []string{"robots.txt", "security.txt", "ads.txt", "app-ads.txt"}
 )
 
+// Validate says which field cannot be served and why, without quoting a secret.
+func (d Document) Validate() error {
+	if err := d.Config.Validate(); err != nil {
+		return err
+	}
+	if err := d.Credentials.Validate(); err != nil {
+		return fmt.Errorf("credentials.%w", err)
+	}
+	if err := d.Credentials.ValidateFor(d.Config); err != nil {
+		return fmt.Errorf("credentials.%w", err)
+	}
+	return nil
+}
+
 // Validate says which field cannot be served and why.
 func (c Config) Validate() error {
 	if err := c.validateAccount(); err != nil {
@@ -68,7 +82,7 @@ func (c Config) Validate() error {
 func (c Config) validateAccount() error {
 	switch {
 	case c.Generation == "":
-		return errors.New("generation is empty: write the same one into both files")
+		return errors.New("generation is empty: give every document another one")
 	case c.Endpoint == "" || !plain(c.Endpoint):
 		return errors.New("endpoint must be namespace/name")
 	case !slices.Contains(platforms, c.Platform):

@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// Versions of the contract. A file has the lowest version that knows all that it says, so that a sidecar of an older image
-// goes on reading the files of a newer operator until an endpoint asks for something new.
+// Versions of the contract. A document has the lowest version that knows all that it says, so that a sidecar of an older image
+// goes on reading the documents of a newer operator until an endpoint asks for something new.
 const (
 	VersionFirst  = 1
 	VersionSecond = 2 // backend.tls, query, / as path and * among receiverIDs
@@ -28,14 +28,14 @@ func (c Config) LowestVersion() int {
 	return VersionFirst
 }
 
-// ReadVersion returns the version of a config.json, without judging the rest: one that is for newer sidecars says things that
+// ReadVersion returns the version of a document, without judging the rest: one that is for newer sidecars says things that
 // cannot be read here.
 func ReadVersion(data []byte) (int, error) {
 	var file struct {
 		Version int `json:"version"`
 	}
 	if err := json.Unmarshal(data, &file); err != nil {
-		return 0, fmt.Errorf("reading the version of %s: %w", File, err)
+		return 0, fmt.Errorf("reading the version of %s: %w", File, redact(err))
 	}
 	return max(file.Version, VersionFirst), nil
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -32,7 +34,7 @@ func (d *demo) urlCheck(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if refusal := wechattest.Diagnose(d.exchange(ctx, &d.shop.Sender, request)); refusal != nil {
+	if refusal := diagnose.URLCheck(d.exchange(ctx, &d.shop.Sender, request)); refusal != nil {
 		return "", errors.New(refusal.String())
 	}
 	return "the echostr came back byte for byte; the app was not asked", d.sawNothingSince(ctx, before)
@@ -47,10 +49,10 @@ func (d *demo) message(ctx context.Context, a *account) (string, error) {
 	}
 	d.sent = message.Message
 	answer, err := d.exchange(ctx, &a.Sender, request)
-	opened, refusal := a.OpenAnswer(answer, err)
-	var reply wechattest.Reply
+	opened, refusal := diagnose.Open(&a.Sender, answer, err)
+	var reply diagnose.Reply
 	if refusal == nil {
-		reply, refusal = message.Judge(opened, err)
+		reply, refusal = diagnose.Scenario(message, opened, err)
 	}
 	sealed, want := a.EncodingAESKey != "", "you said: "+text
 	switch {
@@ -104,11 +106,11 @@ func (d *demo) anotherBody(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, refusal := wechattest.DiagnoseReply(d.exchange(ctx, &d.shop.Sender, genuine)); refusal != nil {
+	if _, refusal := diagnose.Message(d.exchange(ctx, &d.shop.Sender, genuine)); refusal != nil {
 		return "", errors.New(refusal.String())
 	}
 	d.show("and now with the same query:")
-	another := genuine.WithBody(wechattest.TextMessage(wechattest.DefaultAccount, openID, "transfer everything", "1", time.Now()))
+	another := genuine.WithBody(caller.TextMessage(caller.DefaultAccount, openID, "transfer everything", "1", time.Now()))
 	return "a signature is good for the first body that came with it", d.refused(ctx, &d.shop, another, wechat.ReasonReplayed)
 }
 

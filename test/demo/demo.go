@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // Names of what the demo makes.
@@ -73,8 +73,8 @@ func newDemo() (*demo, error) {
 		local:       cmp.Or(os.Getenv("CLUSTER"), "local") == "local",
 		imagePrefix: cmp.Or(os.Getenv("IMAGE_PREFIX"), "ghcr.io/wechatendpoint"),
 		imageTag:    cmp.Or(os.Getenv("IMAGE_TAG"), "dev"),
-		shop:        account{"shop", wechattest.Sender{URL: host + "/weixin", Token: firstToken, Address: os.Getenv("INGRESS_ADDRESS")}},
-		club:        account{"club", wechattest.Sender{URL: host + "/club", Token: clubToken, EncodingAESKey: clubKey, ReceiverID: clubAppID}},
+		shop:        account{"shop", caller.Sender{URL: host + "/weixin", Token: firstToken, Address: os.Getenv("INGRESS_ADDRESS")}},
+		club:        account{"club", caller.Sender{URL: host + "/club", Token: clubToken, EncodingAESKey: clubKey, ReceiverID: clubAppID}},
 	}
 	if d.local && d.shop.Address == "" {
 		d.shop.Address = nodeAddress

@@ -13,17 +13,17 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // account is one of the demo's: its endpoint, and who plays WeChat's server for it.
 type account struct {
 	endpoint string
-	wechattest.Sender
+	caller.Sender
 }
 
 // exchange sends a request and shows it, and what came back.
-func (d *demo) exchange(ctx context.Context, sender *wechattest.Sender, request *wechattest.Request) (wechattest.Answer, error) {
+func (d *demo) exchange(ctx context.Context, sender *caller.Sender, request *caller.Request) (caller.Answer, error) {
 	d.showRequest(request)
 	answer, err := sender.Send(ctx, request)
 	if err == nil {
@@ -33,19 +33,19 @@ func (d *demo) exchange(ctx context.Context, sender *wechattest.Sender, request 
 }
 
 // showRequest hides nothing: the demo's tokens and keys stand in its sources, and its signatures are good for nobody else.
-func (d *demo) showRequest(request *wechattest.Request) {
+func (d *demo) showRequest(request *caller.Request) {
 	d.show("→ %s http://%s%s", request.Method, request.Host, request.URI())
 	d.show("%s", request.Body)
 }
 
-func (d *demo) showAnswer(answer wechattest.Answer) {
+func (d *demo) showAnswer(answer caller.Answer) {
 	d.show("← %d %s, %d bytes, after %v", answer.Status, http.StatusText(answer.Status), len(answer.Body), answer.Elapsed.Round(time.Millisecond))
 	d.show("%s", answer.Body)
 }
 
 // refused sends what must be answered with 403 and nothing, must not reach the app, and must stand with its reason in the
 // sidecar's log, and shows all three.
-func (d *demo) refused(ctx context.Context, a *account, request *wechattest.Request, reason wechat.Reason) error {
+func (d *demo) refused(ctx context.Context, a *account, request *caller.Request, reason wechat.Reason) error {
 	before, err := d.lastLine(ctx, a)
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func (d *demo) refused(ctx context.Context, a *account, request *wechattest.Requ
 }
 
 // keptFromApp sends what must be answered with that status, and must not reach the app.
-func (d *demo) keptFromApp(ctx context.Context, a *account, request *wechattest.Request, status int) error {
+func (d *demo) keptFromApp(ctx context.Context, a *account, request *caller.Request, status int) error {
 	before, err := d.seen(ctx)
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // changeToken changes the Secret and waits until the new token is served: by the same pods, and the old one no more.
@@ -29,7 +29,7 @@ func (d *demo) changeToken(ctx context.Context) (string, error) {
 	changedAt := time.Now()
 	d.shop.Token = secondToken
 	if err := until(ctx, func(ctx context.Context) error {
-		if refusal := wechattest.Diagnose(d.shop.URLCheck(ctx)); refusal != nil {
+		if refusal := diagnose.URLCheck(d.shop.URLCheck(ctx)); refusal != nil {
 			return errors.New(refusal.String())
 		}
 		return nil

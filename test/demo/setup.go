@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // begin makes the namespace, which also says that the operator was installed by the demo. A namespace of another build
@@ -197,7 +197,7 @@ func (d *demo) awaitPublished(ctx context.Context, a *account) (tries int, err e
 			return err
 		}
 		answer, err := a.Send(ctx, request)
-		if refusal := wechattest.Diagnose(answer, err); refusal != nil {
+		if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 			return errors.New(refusal.String())
 		}
 		d.showRequest(request)

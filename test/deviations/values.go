@@ -173,7 +173,7 @@ var words = map[string][]any{
 	"pathType": {"Prefix", "Exact"}, "scheme": {"HTTPS"}, "type": {"Other", "Pods"}, "selectPolicy": {"Min"},
 	"fieldPath": {"metadata.name"}, "resource": {"limits.cpu"}, "resourceName": {"cpu"}, "restartPolicy": {"Never", "NotRequired"},
 	"diskURI": {"https://other.blob.core.windows.net/other/other.vhd"}, "cidr": {"10.7.0.0/16", "10.8.0.0/16"}, "except[]": {"10.7.1.0/24"},
-	"data.key": {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}, "data.credentials.json": {"eyJnZW5lcmF0aW9uIjoiMCJ9"},
+	"data.key": {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}, "data.endpoint.json": {"eyJnZW5lcmF0aW9uIjoiMCJ9"},
 	"clusterIP": {"10.0.77.77"}, "clusterIPs[]": {"10.0.77.77"}, "request": {"5s", "other"}, "backendRequest": {"1s"}, "allowOrigins[]": {"https://other.example.com"},
 }
 

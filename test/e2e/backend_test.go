@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // TestAppDown stops the app: the sidecar tries until the deadline and says 503, so that WeChat sends the message again.
@@ -48,7 +48,7 @@ func TestAppDown(t *testing.T) {
 		}
 		return nil
 	})
-	if refusal := wechattest.Diagnose(s.sender().URLCheck(t.Context())); refusal != nil {
+	if refusal := diagnose.URLCheck(s.sender().URLCheck(t.Context())); refusal != nil {
 		t.Errorf("the URL check needs no app: %v", refusal)
 	}
 
@@ -57,7 +57,7 @@ func TestAppDown(t *testing.T) {
 	eventually(t, patience, "the same message to be delivered", func(ctx context.Context) error {
 		attempts := s.sender().Deliver(ctx, request)
 		last := attempts[len(attempts)-1]
-		if _, refusal := wechattest.DiagnoseReply(last.Answer, last.Err); refusal != nil {
+		if _, refusal := diagnose.Message(last.Answer, last.Err); refusal != nil {
 			return fmt.Errorf("after %d tries: %v", len(attempts), refusal)
 		}
 		return nil
@@ -118,7 +118,7 @@ func TestBadReplies(t *testing.T) {
 	}
 	s.behave(t, map[string]string{"reply": wechat.Success})
 	answer, err := s.sender().Send(t.Context(), s.text(t, "nothing to say"))
-	if reply, refusal := wechattest.DiagnoseReply(answer, err); refusal != nil || reply.Kind != wechattest.ReplySuccess {
+	if reply, refusal := diagnose.Message(answer, err); refusal != nil || reply.Kind != diagnose.ReplySuccess {
 		t.Errorf("an app that says success: %+v, %v", reply, refusal)
 	}
 }

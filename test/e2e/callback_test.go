@@ -15,6 +15,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -27,7 +29,7 @@ func TestCallback(t *testing.T) {
 	t.Run("the URL check is answered without the app", func(t *testing.T) {
 		before := s.seen(t).Count
 		answer, err := s.sender().URLCheck(t.Context())
-		if refusal := wechattest.Diagnose(answer, err); refusal != nil {
+		if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 			t.Error(refusal)
 		}
 		if got := answer.Header.Get("Content-Length"); got != strconv.Itoa(len(answer.Echostr)) {
@@ -36,7 +38,7 @@ func TestCallback(t *testing.T) {
 		s.sawNothingSince(t, before)
 	})
 	t.Run("so is that of the URL with a trailing slash", func(t *testing.T) {
-		if refusal := wechattest.Diagnose(s.sender().URLCheck(t.Context(), wechattest.WithPath("/weixin/"))); refusal != nil {
+		if refusal := diagnose.URLCheck(s.sender().URLCheck(t.Context(), wechattest.WithPath("/weixin/"))); refusal != nil {
 			t.Error(refusal)
 		}
 	})
@@ -100,7 +102,7 @@ func TestCallback(t *testing.T) {
 	t.Run("another body with a used query is refused", func(t *testing.T) {
 		genuine := s.text(t, "genuine")
 		s.replies(t, genuine, "genuine")
-		s.refused(t, genuine.WithBody(wechattest.TextMessage(wechattest.DefaultAccount, openID, "another", "1", time.Now())), http.StatusForbidden)
+		s.refused(t, genuine.WithBody(caller.TextMessage(caller.DefaultAccount, openID, "another", "1", time.Now())), http.StatusForbidden)
 		s.replies(t, genuine, "genuine")
 	})
 	t.Run("the query of a URL check is good for no message", func(t *testing.T) {
@@ -108,7 +110,7 @@ func TestCallback(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if refusal := wechattest.Diagnose(s.sender().Send(t.Context(), check)); refusal != nil {
+		if refusal := diagnose.URLCheck(s.sender().Send(t.Context(), check)); refusal != nil {
 			t.Fatal(refusal)
 		}
 		message := s.text(t, "with the query of a URL check")
@@ -155,7 +157,7 @@ func TestCallback(t *testing.T) {
 }
 
 // text makes a signed message.
-func (s *stage) text(t *testing.T, content string, mutations ...wechattest.Mutation) *wechattest.Request {
+func (s *stage) text(t *testing.T, content string, mutations ...caller.Mutation) *caller.Request {
 	t.Helper()
 	request, err := s.sender().NewText(openID, content, mutations...)
 	if err != nil {
@@ -165,9 +167,9 @@ func (s *stage) text(t *testing.T, content string, mutations ...wechattest.Mutat
 }
 
 // replies sends a message once, and wants the app's reply to it.
-func (s *stage) replies(t *testing.T, request *wechattest.Request, content string) {
+func (s *stage) replies(t *testing.T, request *caller.Request, content string) {
 	t.Helper()
-	reply, refusal := wechattest.DiagnoseReply(s.sender().Send(t.Context(), request))
+	reply, refusal := diagnose.Message(s.sender().Send(t.Context(), request))
 	if refusal != nil {
 		t.Errorf("%q: %v", content, refusal)
 	} else if want := "you said: " + content; reply.Content != want || reply.To != openID {
@@ -176,7 +178,7 @@ func (s *stage) replies(t *testing.T, request *wechattest.Request, content strin
 }
 
 // refused sends a request, and wants this status, an empty body where the sidecar answers, and nothing at the app.
-func (s *stage) refused(t *testing.T, request *wechattest.Request, status int) {
+func (s *stage) refused(t *testing.T, request *caller.Request, status int) {
 	t.Helper()
 	before := s.seen(t).Count
 	answer, err := s.sender().Send(t.Context(), request)

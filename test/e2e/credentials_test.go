@@ -21,7 +21,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // TestRotationLosesNothing changes the Secret while messages come: signed, and encrypted, with the old values until Save is pressed
@@ -29,16 +30,16 @@ import (
 func TestRotationLosesNothing(t *testing.T) {
 	t.Parallel()
 	const newToken, newKey = "EndToEndToken2", "ZYXWVUTSRQPONMLKJIHGFEDCBAzyxwvutsrqponmlkj"
-	encrypted := wechattest.Sender{Token: "EndToEndToken1", EncodingAESKey: sampleKey, ReceiverID: "wx5823bf96d3bd56c7"}
+	encrypted := caller.Sender{Token: "EndToEndToken1", EncodingAESKey: sampleKey, ReceiverID: "wx5823bf96d3bd56c7"}
 	renewed := encrypted
 	renewed.Token, renewed.EncodingAESKey = newToken, newKey
 	for name, test := range map[string]struct {
 		mode          v1alpha1.MessageMode
-		before, after wechattest.Sender
+		before, after caller.Sender
 		edits         []map[string]string // of the Secret, one after the other
 	}{
 		"plaintext": {
-			v1alpha1.MessageModePlaintext, wechattest.Sender{Token: "EndToEndToken1"}, wechattest.Sender{Token: newToken},
+			v1alpha1.MessageModePlaintext, caller.Sender{Token: "EndToEndToken1"}, caller.Sender{Token: newToken},
 			[]map[string]string{{v1alpha1.KeyToken: newToken}},
 		},
 		"apart": { // token and key
@@ -51,7 +52,7 @@ func TestRotationLosesNothing(t *testing.T) {
 			s := newStage(t, "rotation-"+name)
 			var turn atomic.Int64
 			var saved, done atomic.Bool
-			s.plays = func() wechattest.Sender {
+			s.plays = func() caller.Sender {
 				if done.Load() || saved.Load() && turn.Add(1)%2 == 0 {
 					return test.after
 				}
@@ -78,7 +79,7 @@ func TestRotationLosesNothing(t *testing.T) {
 			s.await(t, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationPending)
 			saved.Store(true) // at once: what the condition says must hold of every pod
 			console := *s.senderOf(test.after)
-			if refusal := wechattest.Diagnose(console.URLCheck(t.Context())); refusal != nil {
+			if refusal := diagnose.URLCheck(console.URLCheck(t.Context())); refusal != nil {
 				t.Fatalf("on Save: %v", refusal)
 			}
 			s.await(t, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationEnding)
@@ -91,7 +92,7 @@ func TestRotationLosesNothing(t *testing.T) {
 			}
 
 			late := s.senderOf(test.before)
-			want := func(sender *wechattest.Sender, content string, status int) {
+			want := func(sender *caller.Sender, content string, status int) {
 				t.Helper()
 				if answer, err := sender.Text(t.Context(), openID, content); err != nil || answer.Status != status {
 					t.Errorf("%q is answered with %d, %v; want %d", content, answer.Status, err, status)

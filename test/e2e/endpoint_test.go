@@ -24,7 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // TestDeletedServiceComesBack deletes a child by hand.
@@ -71,7 +71,7 @@ func TestDeletedEndpointLeavesNothing(t *testing.T) {
 	s.create(t, s.endpoint())
 	s.awaitReady(t)
 	s.awaitPublished(t)
-	for _, kind := range []string{"Deployment", "Service", "ServiceAccount", "ConfigMap", "Secret", "Ingress", "PodDisruptionBudget", "NetworkPolicy"} {
+	for _, kind := range []string{"Deployment", "Service", "ServiceAccount", "Secret", "Ingress", "PodDisruptionBudget", "NetworkPolicy"} {
 		if name := kind + " " + s.namespace + "/" + childName; !slices.Contains(s.inventory(t), name) {
 			t.Errorf("there is no %s", name)
 		}
@@ -115,14 +115,14 @@ func (s *stage) inventory(t *testing.T) []string {
 func TestForeignObjectIsNotTouched(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "foreign-object")
-	foreign := &corev1.ConfigMap{ObjectMeta: s.object(childName), Data: map[string]string{"mine": "keep it"}}
+	foreign := &corev1.Secret{ObjectMeta: s.object(childName), Data: map[string][]byte{"mine": []byte("keep it")}}
 	s.create(t, foreign, s.secret(), s.endpoint())
 	message := s.await(t, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonNameTaken)
-	if !strings.Contains(message, "ConfigMap") || !strings.Contains(message, childName) {
+	if !strings.Contains(message, "Secret") || !strings.Contains(message, childName) {
 		t.Errorf("the message does not name the object: %s", message)
 	}
 	s.await(t, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonNameTaken)
-	var now corev1.ConfigMap
+	var now corev1.Secret
 	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(foreign), &now); err != nil || now.ResourceVersion != foreign.ResourceVersion {
 		t.Fatalf("the object was changed: %+v, %v", now, err)
 	}
@@ -209,8 +209,8 @@ func TestPaused(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "paused")
 	s.serve(t)
-	config := &corev1.ConfigMap{}
-	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: childName}, config); err != nil {
+	document := &corev1.Secret{}
+	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: childName}, document); err != nil {
 		t.Fatal(err)
 	}
 	s.change(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.Paused = true })
@@ -228,8 +228,8 @@ func TestPaused(t *testing.T) {
 	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(budget), budget); !apierrors.IsNotFound(err) {
 		t.Errorf("the PodDisruptionBudget is back, although the endpoint is paused (%v)", err)
 	}
-	now := &corev1.ConfigMap{}
-	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(config), now); err != nil || now.ResourceVersion != config.ResourceVersion {
+	now := &corev1.Secret{}
+	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(document), now); err != nil || now.ResourceVersion != document.ResourceVersion {
 		t.Errorf("the configuration was changed, although the endpoint is paused (%v)", err)
 	}
 	s.replies(t, s.text(t, "served while paused"), "served while paused")
@@ -239,7 +239,7 @@ func TestPaused(t *testing.T) {
 	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(budget), budget); err != nil {
 		t.Errorf("the PodDisruptionBudget is not back: %v", err)
 	}
-	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(config), now); err != nil || now.ResourceVersion == config.ResourceVersion {
+	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(document), now); err != nil || now.ResourceVersion == document.ResourceVersion {
 		t.Errorf("the configuration was not changed after the pause (%v)", err)
 	}
 }
@@ -269,7 +269,7 @@ func TestScaledToZero(t *testing.T) {
 	s.change(t, func(spec *v1alpha1.WeChatEndpointSpec) { *spec.Sidecar.Replicas = 0 })
 	s.await(t, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonScaledToZero)
 	eventually(t, patience, "the URL to answer no more", func(ctx context.Context) error {
-		if wechattest.Diagnose(s.sender().URLCheck(ctx)) == nil {
+		if diagnose.URLCheck(s.sender().URLCheck(ctx)) == nil {
 			return errors.New("it answers")
 		}
 		return nil

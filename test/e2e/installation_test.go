@@ -22,7 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // ofRelease selects the chart's objects.
@@ -79,7 +79,7 @@ func TestInstallation(t *testing.T) {
 		}
 		rolesBack()
 		s.await(t, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationPending)
-		s.takes(t, wechattest.Sender{Token: changed}, wechattest.Sender{Token: s.token})
+		s.takes(t, caller.Sender{Token: changed}, caller.Sender{Token: s.token})
 		time.Sleep(settled)
 		stop()
 		endpoint, err := s.current(t.Context())

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // settled is how long messages flow after each step of a migration.
@@ -22,9 +22,9 @@ const settled = time.Second
 func TestMigrationToEncryptedLosesNothing(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "migration")
-	var console atomic.Pointer[wechattest.Sender]
-	s.plays = func() wechattest.Sender { return *console.Load() }
-	console.Store(&wechattest.Sender{})
+	var console atomic.Pointer[caller.Sender]
+	s.plays = func() caller.Sender { return *console.Load() }
+	console.Store(&caller.Sender{})
 	secret := s.secret()
 	secret.Data[v1alpha1.KeyEncodingAESKey] = []byte(sampleKey)
 	s.create(t, secret, s.endpoint(withReplicas(2)))
@@ -32,11 +32,11 @@ func TestMigrationToEncryptedLosesNothing(t *testing.T) {
 	s.awaitPublished(t)
 
 	stop := s.load(t)
-	encrypted := wechattest.Sender{EncodingAESKey: sampleKey, ReceiverID: "wx5823bf96d3bd56c7"}
+	encrypted := caller.Sender{EncodingAESKey: sampleKey, ReceiverID: "wx5823bf96d3bd56c7"}
 	compatible := encrypted
 	compatible.Cleartext = true
 	for _, step := range []struct {
-		console *wechattest.Sender
+		console *caller.Sender
 		mode    v1alpha1.MessageMode
 	}{
 		{console: &compatible},

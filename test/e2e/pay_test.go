@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -36,14 +37,14 @@ func (s *stage) playsPay(t *testing.T) {
 	}
 	own, secret, endpoint := s.sample(t, "pay", "pay")
 	secret.StringData[v1alpha1.KeyPublicKey] = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))
-	account := wechattest.PayAccount{
+	account := caller.PayAccount{
 		PrivateKey: key, Serial: secret.StringData[v1alpha1.KeyPublicKeyID], APIv3Key: secret.StringData[v1alpha1.KeyAPIv3Key],
 	}
-	sender := &wechattest.Sender{URL: "http://" + s.host + "/pay", Address: kube.ingressAddress, Pay: &account}
+	sender := &caller.Sender{URL: "http://" + s.host + "/pay", Address: kube.ingressAddress, Pay: &account}
 	s.create(t, secret, endpoint)
 	own.awaitReady(t)
 	eventually(t, patience, "a probe of WeChat Pay's to be refused", func(ctx context.Context) error {
-		probe, err := sender.NewNotification("TRANSACTION.SUCCESS", []byte("{}"), wechattest.WithProbeSignature())
+		probe, err := sender.NewNotification("TRANSACTION.SUCCESS", []byte("{}"), caller.WithProbeSignature())
 		if err != nil {
 			return err
 		}
@@ -71,7 +72,7 @@ func (s *stage) playsPay(t *testing.T) {
 	own.refusesForgedPayments(t, sender, notification)
 }
 
-func (s *stage) refusesForgedPayments(t *testing.T, sender *wechattest.Sender, genuine *wechattest.Request) {
+func (s *stage) refusesForgedPayments(t *testing.T, sender *caller.Sender, genuine *caller.Request) {
 	t.Helper()
 	before := len(s.mine(t))
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -90,7 +91,7 @@ func (s *stage) refusesForgedPayments(t *testing.T, sender *wechattest.Sender, g
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, request := range map[string]*wechattest.Request{
+	for what, request := range map[string]*caller.Request{
 		"a forged one": forged, "a stale one": late,
 		"an altered one": genuine.WithBody(bytes.Replace(genuine.Body, []byte("TRANSACTION.SUCCESS"), []byte("TRANSACTION.PARTIAL"), 1)),
 	} {
@@ -104,7 +105,7 @@ func (s *stage) refusesForgedPayments(t *testing.T, sender *wechattest.Sender, g
 }
 
 // payRefused wants an answer upon which WeChat Pay tries again: an error with its own JSON.
-func payRefused(answer wechattest.Answer, err error) error {
+func payRefused(answer caller.Answer, err error) error {
 	var body struct{ Code string }
 	if err == nil && (answer.Status != http.StatusForbidden || json.Unmarshal(answer.Body, &body) != nil || body.Code != "FAIL") {
 		err = fmt.Errorf("answered %d %q, not refused", answer.Status, answer.Body)

@@ -27,6 +27,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -37,7 +38,7 @@ type kind struct {
 	below   string // of the path, with a placeholder
 	host    string // its own one, below that of the stage, of which it has all paths
 	query   string // that the app is called with
-	plays   wechattest.Sender
+	plays   caller.Sender
 	message func(content string) []byte
 	reply   string // what the app's reply holds before the content; empty where the platform has none
 	answer  string // where the platform has none
@@ -58,19 +59,19 @@ func kinds() map[string]kind {
 	receivers := func(ids ...string) func(*v1alpha1.WeChatEndpointSpec) {
 		return func(spec *v1alpha1.WeChatEndpointSpec) { spec.ReceiverIDs, spec.DomainFiles = ids, nil }
 	}
-	at := func(url string, sender wechattest.Sender) wechattest.Sender {
+	at := func(url string, sender caller.Sender) caller.Sender {
 		sender.URL = url
 		return sender
 	}
 	const appID, corpID, suiteID, said = "wx5823bf96d3bd56c7", "wwddddccc7775555aaa", "ww4asffe9xxx4c0f4c", "you said: "
-	official := wechattest.Sender{EncodingAESKey: sampleKey, ReceiverID: appID}
-	inJSON := wechattest.Sender{EncodingAESKey: sampleKey, ReceiverID: appID, Form: wechat.FormJSON}
+	official := caller.Sender{EncodingAESKey: sampleKey, ReceiverID: appID}
+	inJSON := caller.Sender{EncodingAESKey: sampleKey, ReceiverID: appID, Form: wechat.FormJSON}
 	compatible, compatibleJSON := official, inJSON
 	compatible.Cleartext, compatibleJSON.Cleartext = true, true
-	weCom := func(receiver, path string) wechattest.Sender {
-		return wechattest.Sender{URL: path, EncodingAESKey: sampleKey, ReceiverID: receiver, WeCom: true}
+	weCom := func(receiver, path string) caller.Sender {
+		return caller.Sender{URL: path, EncodingAESKey: sampleKey, ReceiverID: receiver, WeCom: true}
 	}
-	bot := wechattest.Sender{EncodingAESKey: sampleKey, Form: wechat.FormJSONLower, WeCom: true}
+	bot := caller.Sender{EncodingAESKey: sampleKey, Form: wechat.FormJSONLower, WeCom: true}
 	return map[string]kind{
 		"official-plaintext":   {sample: "officialaccount", message: textMessage, reply: said},
 		"official-compatible":  {sample: "officialaccount", change: mode("Compatible"), plays: compatible, message: textMessage, reply: said},
@@ -87,19 +88,19 @@ func kinds() map[string]kind {
 			sample: "wecom", change: receivers("$CORPID$"), below: "/$CORPID$", plays: weCom("wwauthorizer", "/wwauthorizer"),
 			message: textMessage, reply: said,
 		},
-		"official-root": {sample: "officialaccount", host: "root", change: whole("/"), plays: at("/", wechattest.Sender{}), message: textMessage, reply: said},
+		"official-root": {sample: "officialaccount", host: "root", change: whole("/"), plays: at("/", caller.Sender{}), message: textMessage, reply: said},
 		"open-first-segment": {
 			sample: "openplatform", host: "first", change: whole("/$APPID$/callback"), message: textMessage, reply: said, noCheck: true,
 			plays: at("/wxauthorizer/callback", official),
 		},
 		"official-query": {
-			sample: "officialaccount", host: "query", change: whole("/api.php?id=5&appid=/$APPID$"), plays: at("/api.php?id=5&appid=/wx1&encrypt_type=AES", wechattest.Sender{}),
+			sample: "officialaccount", host: "query", change: whole("/api.php?id=5&appid=/$APPID$"), plays: at("/api.php?id=5&appid=/wx1&encrypt_type=AES", caller.Sender{}),
 			message: textMessage, reply: said, query: "id=5&appid=/wx1",
 		},
 		"open-tickets": {sample: "openplatform", plays: official, message: componentTicket, answer: wechat.Success, noCheck: true},
 		"open-authorizer": {
 			sample: "openplatform", below: "/$APPID$/callback", message: textMessage, reply: said, noCheck: true,
-			plays: wechattest.Sender{URL: "/wxauthorizer/callback", EncodingAESKey: sampleKey, ReceiverID: appID},
+			plays: caller.Sender{URL: "/wxauthorizer/callback", EncodingAESKey: sampleKey, ReceiverID: appID},
 		},
 	}
 }
@@ -108,23 +109,23 @@ func kinds() map[string]kind {
 const sampleKey = "Replace0With0Your0EncodingAESKey0abcdefghij"
 
 func textMessage(content string) []byte {
-	return wechattest.TextMessage(wechattest.DefaultAccount, openID, content, "6054768590064713728", time.Now())
+	return caller.TextMessage(caller.DefaultAccount, openID, content, "6054768590064713728", time.Now())
 }
 
 func jsonMessage(content string) []byte {
-	return wechattest.JSONTextMessage(wechattest.DefaultAccount, openID, content, 7_205_476_859_006_471_372, time.Now())
+	return caller.JSONTextMessage(caller.DefaultAccount, openID, content, 7_205_476_859_006_471_372, time.Now())
 }
 
 func botMessage(content string) []byte {
-	return wechattest.BotTextMessage("bot", openID, content, "CAIQ16")
+	return caller.BotTextMessage("bot", openID, content, "CAIQ16")
 }
 
 func componentTicket(content string) []byte {
-	return wechattest.ComponentTicket("wx5823bf96d3bd56c7", content, time.Now())
+	return caller.ComponentTicket("wx5823bf96d3bd56c7", content, time.Now())
 }
 
 func suiteTicket(content string) []byte {
-	return wechattest.SuiteTicket("ww4asffe9xxx4c0f4c", content, time.Now())
+	return caller.SuiteTicket("ww4asffe9xxx4c0f4c", content, time.Now())
 }
 
 // TestEveryKindOfAccount applies the samples, and what they become in other modes, and plays WeChat for each of them. They
@@ -178,7 +179,7 @@ func (s *stage) apply(t *testing.T, name string, k kind, replicas int32) *stage 
 		endpoint.Spec.URL.Host = own.host
 	}
 	s.create(t, secret, endpoint)
-	own.plays = func() wechattest.Sender {
+	own.plays = func() caller.Sender {
 		sender := k.plays
 		sender.URL = prefix + sender.URL
 		return sender
@@ -309,22 +310,22 @@ func (s *stage) opened(t *testing.T, reply []byte) string {
 func (s *stage) refusesForgeries(t *testing.T, k kind) {
 	t.Helper()
 	before := len(s.mine(t))
-	forged := map[string][]wechattest.Mutation{
+	forged := map[string][]caller.Mutation{
 		"a forged message":   {wechattest.WithToken("GuessedToken")},
 		"a doubled nonce":    {wechattest.WithDuplicate("nonce", "1")},
 		"a stale message":    {wechattest.WithTime(time.Now().Add(-26 * time.Hour))},
 		"an unsigned one":    {wechattest.WithoutParameter("msg_signature"), wechattest.WithoutParameter("signature")},
 		"one from to-morrow": {wechattest.WithTime(time.Now().Add(24 * time.Hour))},
 	}
-	senders := map[string]*wechattest.Sender{}
+	senders := map[string]*caller.Sender{}
 	if k.plays.EncodingAESKey != "" {
-		forged["without msg_signature"] = []wechattest.Mutation{wechattest.WithoutParameter("msg_signature")}
+		forged["without msg_signature"] = []caller.Mutation{wechattest.WithoutParameter("msg_signature")}
 		downgraded, foreign := *s.sender(), *s.sender()
 		downgraded.EncodingAESKey, downgraded.WeCom = "", false
 		foreign.ReceiverID = "wxforeign"
 		senders["a downgraded message"], senders["one for another account"] = &downgraded, &foreign
 	}
-	check := func(what string, answer wechattest.Answer, err error) {
+	check := func(what string, answer caller.Answer, err error) {
 		if err != nil || answer.Status != http.StatusForbidden || len(answer.Body) > 0 {
 			t.Errorf("%s was answered %d %q: %v", what, answer.Status, answer.Body, err)
 		}

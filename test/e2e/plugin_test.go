@@ -21,7 +21,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // plugin is the program that kubectl wechat runs.
@@ -33,13 +34,13 @@ func TestPluginRotates(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "plugin")
 	var turn atomic.Int64
-	var signers atomic.Pointer[[]wechattest.Sender]
-	signWith := func(senders ...wechattest.Sender) { signers.Store(&senders) } // in turn
-	s.plays = func() wechattest.Sender {
+	var signers atomic.Pointer[[]caller.Sender]
+	signWith := func(senders ...caller.Sender) { signers.Store(&senders) } // in turn
+	s.plays = func() caller.Sender {
 		senders := *signers.Load()
 		return senders[turn.Add(1)%int64(len(senders))]
 	}
-	before := []wechattest.Sender{{Token: s.token, EncodingAESKey: sampleKey, ReceiverID: "wx5823bf96d3bd56c7"}} // the newest first
+	before := []caller.Sender{{Token: s.token, EncodingAESKey: sampleKey, ReceiverID: "wx5823bf96d3bd56c7"}} // the newest first
 	signWith(before...)
 	secret := s.secret()
 	secret.Data[v1alpha1.KeyEncodingAESKey] = []byte(sampleKey)
@@ -61,7 +62,7 @@ func TestPluginRotates(t *testing.T) {
 		r := s.rotate(t, test.flags...)
 		after := r.entered(t, before[0])
 		signWith(after, before[0]) // the console was saved, and not all of WeChat's servers know
-		all := append([]wechattest.Sender{after}, before...)
+		all := append([]caller.Sender{after}, before...)
 		s.takes(t, all...)
 		time.Sleep(settled)
 		signWith(after)
@@ -122,7 +123,7 @@ func (s *stage) rotate(t *testing.T, flags ...string) *rotation {
 var toEnter = regexp.MustCompile(`(?m)^enter +(Token|EncodingAESKey): (what this prints: )?(.+)$`)
 
 // entered is who has in the console what the plugin says, which is either the values or the commands that print them.
-func (r *rotation) entered(t *testing.T, before wechattest.Sender) wechattest.Sender {
+func (r *rotation) entered(t *testing.T, before caller.Sender) caller.Sender {
 	t.Helper()
 	after := before
 	fields := map[string]*string{"Token": &after.Token, "EncodingAESKey": &after.EncodingAESKey}
@@ -158,11 +159,11 @@ func (r *rotation) end(t *testing.T, answer string) string {
 const tries = 20
 
 // takes does the URL check of the console with the values of each sender. Their messages are a load's.
-func (s *stage) takes(t *testing.T, senders ...wechattest.Sender) {
+func (s *stage) takes(t *testing.T, senders ...caller.Sender) {
 	t.Helper()
 	for range tries {
 		for i, sender := range senders {
-			if refusal := wechattest.Diagnose(s.senderOf(sender).URLCheck(t.Context())); refusal != nil {
+			if refusal := diagnose.URLCheck(s.senderOf(sender).URLCheck(t.Context())); refusal != nil {
 				t.Errorf("the URL check with the values of %d changes ago: %v", i, refusal)
 			}
 		}
@@ -170,7 +171,7 @@ func (s *stage) takes(t *testing.T, senders ...wechattest.Sender) {
 }
 
 // refuses does so too, and sends messages, in vain.
-func (s *stage) refuses(t *testing.T, senders ...wechattest.Sender) {
+func (s *stage) refuses(t *testing.T, senders ...caller.Sender) {
 	t.Helper()
 	for range tries {
 		for _, sender := range senders {

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // TestRollingUpdate replaces every pod of a sidecar while messages come: each is answered on the first try.
@@ -82,7 +82,7 @@ func (s *stage) load(t *testing.T) (stop func()) {
 		if opened, sealed := sender.OpenReply(answer.Body); sealed == nil {
 			answer.Body = opened
 		}
-		reply, refusal := wechattest.DiagnoseReply(answer, err)
+		reply, refusal := diagnose.Message(answer, err)
 		if refusal == nil && reply.Content == "you said: "+content {
 			answered.Add(1)
 			return

@@ -26,7 +26,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // Names of what a stage has.
@@ -45,9 +46,9 @@ const patience = 2 * time.Minute
 // stage is a test's own namespace, with the example app, and a host name that no other test has.
 type stage struct {
 	namespace, host, token string
-	name, path             string                   // of the endpoint, and of its URL
-	plays                  func() wechattest.Sender // whom sender plays; nil for an Official Account in plaintext mode
-	roots                  *x509.CertPool           // that sender trusts, which calls by HTTPS then; nil is plain HTTP
+	name, path             string               // of the endpoint, and of its URL
+	plays                  func() caller.Sender // whom sender plays; nil for an Official Account in plaintext mode
+	roots                  *x509.CertPool       // that sender trusts, which calls by HTTPS then; nil is plain HTTP
 }
 
 // newStage makes the namespace and the app. Pods of the namespace are held to the restricted standard.
@@ -191,7 +192,7 @@ func (s *stage) awaitReady(t *testing.T) {
 func (s *stage) awaitPublished(t *testing.T) {
 	t.Helper()
 	eventually(t, patience, "the URL check to pass", func(ctx context.Context) error {
-		if refusal := wechattest.Diagnose(s.sender().URLCheck(ctx)); refusal != nil {
+		if refusal := diagnose.URLCheck(s.sender().URLCheck(ctx)); refusal != nil {
 			return errors.New(refusal.String())
 		}
 		return nil
@@ -254,15 +255,15 @@ func (s *stage) patchSecret(t *testing.T, mutate func(*corev1.Secret)) {
 }
 
 // sender plays WeChat against the endpoint, through the ingress controller.
-func (s *stage) sender() *wechattest.Sender {
+func (s *stage) sender() *caller.Sender {
 	if s.plays == nil {
-		return s.senderOf(wechattest.Sender{})
+		return s.senderOf(caller.Sender{})
 	}
 	return s.senderOf(s.plays())
 }
 
 // senderOf plays the sender against the endpoint.
-func (s *stage) senderOf(sender wechattest.Sender) *wechattest.Sender {
+func (s *stage) senderOf(sender caller.Sender) *caller.Sender {
 	if sender.URL == "" { // below the placeholder of a path it is the sender that knows
 		sender.URL = s.path
 	}

@@ -59,8 +59,8 @@ func TestStolenToken(t *testing.T) {
 	ingress := &networkingv1.Ingress{ObjectMeta: s.object("theirs"), Spec: networkingv1.IngressSpec{DefaultBackend: &networkingv1.IngressBackend{
 		Service: &networkingv1.IngressServiceBackend{Name: appName, Port: networkingv1.ServiceBackendPort{Number: 8080}},
 	}}}
-	config := &corev1.ConfigMap{ObjectMeta: s.object("theirs-sidecar"), Data: map[string]string{"config.json": "theirs"}} // named like a child
-	s.create(t, ingress, config)
+	theirs := &corev1.Secret{ObjectMeta: s.object("theirs-sidecar"), Data: map[string][]byte{"endpoint.json": []byte("theirs")}} // named like a child
+	s.create(t, ingress, theirs)
 	s.serve(t)
 	pods, err := s.pods(t.Context(), client.MatchingLabels{"app": appName})
 	if err != nil || len(pods) == 0 {
@@ -98,7 +98,7 @@ func TestStolenToken(t *testing.T) {
 	}{
 		"a pod with the node's disk and processes": {made(asChild(ofNode(evil))), byPolicy},
 		"the sidecar itself among Kubernetes' own": {made(s.sidecarOf(t, evil.Namespace, func(*appsv1.Deployment) {})), byPolicy},
-		"his program as its credentials":           {made(asChild(&corev1.Secret{ObjectMeta: evil, Type: corev1.SecretTypeOpaque, Data: map[string][]byte{"credentials.json": program}})), byPolicy},
+		"his program as its credentials":           {made(asChild(&corev1.Secret{ObjectMeta: evil, Type: corev1.SecretTypeOpaque, Data: map[string][]byte{"endpoint.json": program}})), byPolicy},
 		"his program in its place, on every node, before all others, for ever": {made(s.sidecarOf(t, evil.Namespace, func(d *appsv1.Deployment) {
 			d.OwnerReferences = append(d.OwnerReferences, metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: dns.Name, UID: "2"})
 			d.Spec.Replicas = new(int32(1000))
@@ -106,14 +106,14 @@ func TestStolenToken(t *testing.T) {
 			pod.PriorityClassName, pod.Tolerations = "system-node-critical", []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
 			pod.Volumes[0].Projected.Sources = []corev1.VolumeProjection{{Secret: &corev1.SecretProjection{
 				LocalObjectReference: corev1.LocalObjectReference{Name: evil.Name},
-				Items:                []corev1.KeyToPath{{Key: "credentials.json", Path: "sidecar", Mode: new(int32(0o555))}},
+				Items:                []corev1.KeyToPath{{Key: "endpoint.json", Path: "sidecar", Mode: new(int32(0o555))}},
 			}}}
 			pod.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "config", MountPath: "/sidecar", SubPath: "sidecar", ReadOnly: true}}
 		})), byPolicy},
 		"his program in the sidecar's place": {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(
-			`{"volumes":[{"name":"config","projected":{"sources":[{"secret":{"name":"`+childName+`","items":[{"key":"credentials.json","path":"sidecar","mode":365}]}}]}}],`+
+			`{"volumes":[{"name":"config","projected":{"sources":[{"secret":{"name":"`+childName+`","items":[{"key":"endpoint.json","path":"sidecar","mode":365}]}}]}}],`+
 				`"containers":[{"name":"sidecar","volumeMounts":[{"mountPath":"/sidecar","name":"config","subPath":"sidecar"}]}]}`)), byPolicy},
-		"his program as the endpoint's credentials": {patched(&corev1.Secret{ObjectMeta: s.object(childName)}, `{"data":{"credentials.json":"`+base64.StdEncoding.EncodeToString(program)+`"}}`), byPolicy},
+		"his program as the endpoint's credentials": {patched(&corev1.Secret{ObjectMeta: s.object(childName)}, `{"data":{"endpoint.json":"`+base64.StdEncoding.EncodeToString(program)+`"}}`), byPolicy},
 		"another image in the sidecar":              {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"containers":[{"name":"sidecar","image":"`+kube.imagePrefix+`/example-app:`+kube.imageTag+`"}]}`)), byPolicy},
 		"the node's disk in the sidecar":            {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"volumes":[{"name":"disk","hostPath":{"path":"/nothing","type":"Directory"}}]}`)), byPolicy},
 		"the user's Secret in the sidecar":          {patched(&appsv1.Deployment{ObjectMeta: s.object(childName)}, template(`{"volumes":[{"name":"more","secret":{"secretName":"`+secretName+`"}}]}`)), byPolicy},
@@ -125,9 +125,9 @@ func TestStolenToken(t *testing.T) {
 			Type:       corev1.SecretTypeServiceAccountToken,
 		})), byPolicy},
 		"the user's Secret":                           {patched(&corev1.Secret{ObjectMeta: s.object(secretName)}, `{"stringData":{"token":"Forged"}}`), byPolicy},
-		"another's ConfigMap, named like a child":     {patched(config, `{"data":{"config.json":"evil"}}`), byPolicy},
-		"another's ConfigMap is adopted":              {patched(config, `{"metadata":{"labels":{"app.kubernetes.io/managed-by":"wechatendpoint","wechatendpoint.io/endpoint":"theirs"},"ownerReferences":[{"apiVersion":"wechatendpoint.io/v1alpha1","kind":"WeChatEndpoint","name":"theirs","uid":"1","controller":true}]}}`), byRoles},
-		"the cluster's DNS":                           {patched(&corev1.ConfigMap{ObjectMeta: dns}, `{"data":{"Corefile":""}}`), byPolicy},
+		"another's Secret, named like a child":        {patched(theirs, `{"stringData":{"endpoint.json":"evil"}}`), byPolicy},
+		"another's Secret is adopted":                 {patched(theirs, `{"metadata":{"labels":{"app.kubernetes.io/managed-by":"wechatendpoint","wechatendpoint.io/endpoint":"theirs"},"ownerReferences":[{"apiVersion":"wechatendpoint.io/v1alpha1","kind":"WeChatEndpoint","name":"theirs","uid":"1","controller":true}]}}`), byRoles},
+		"the cluster's DNS":                           {patched(&corev1.ConfigMap{ObjectMeta: dns}, `{"data":{"Corefile":""}}`), byRoles},
 		"another's Service":                           {patched(&corev1.Service{ObjectMeta: s.object(appName)}, `{"spec":{"selector":{"app":"evil"}}}`), byPolicy},
 		"the sidecar's Service, to another's pods":    {patched(&corev1.Service{ObjectMeta: s.object(childName)}, `{"spec":{"selector":{"app":"`+appName+`"}}}`), byPolicy},
 		"the sidecar's Ingress, to another's Service": {patched(&networkingv1.Ingress{ObjectMeta: s.object(childName)}, `{"spec":{"defaultBackend":{"service":{"name":"`+appName+`","port":{"number":8080}}}}}`), byPolicy},

@@ -59,16 +59,15 @@ func start(t *testing.T, a account, appURL, payload string, pair config.Pair) *r
 	}
 	pair.Generation = 1
 	dir := t.TempDir()
-	for name, content := range map[string]any{
-		config.File: c, config.CredentialsFile: config.Credentials{Generation: generation, Pairs: []config.Pair{pair}},
-	} {
-		text, err := json.Marshal(content)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	text, err := json.Marshal(config.Document{
+		Config:      c,
+		Credentials: config.Credentials{Pairs: []config.Pair{pair}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, config.File), text, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	address := spawn(t, dir, generation)
 	return &running{url: "http://" + address + a.calledFor(a.receiver()), checkURL: "http://" + address + a.calledFor(a.checkReceiver())}

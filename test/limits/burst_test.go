@@ -21,7 +21,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // burstMessages is how many distinct messages come before everything else: enough to fill what is remembered. With
@@ -42,7 +42,7 @@ func burstMessages(t *testing.T, usual int64) int64 {
 // burst is one kind of account at its worst.
 type burst struct {
 	edit   func(*config.Config)
-	sender wechattest.Sender
+	sender caller.Sender
 	body   int // the largest of a message
 	reply  string
 	usual  int64 // messages
@@ -61,17 +61,17 @@ func TestBursts(t *testing.T) {
 	original := func(edit func(*config.Config)) func(*config.Config) {
 		return func(c *config.Config) { edit(c); c.Backend.Payload = config.PayloadOriginal }
 	}
-	sealed := wechattest.Sender{EncodingAESKey: aesKey, ReceiverID: reception}
-	in := func(change func(*wechattest.Sender)) wechattest.Sender { s := sealed; change(&s); return s }
+	sealed := caller.Sender{EncodingAESKey: aesKey, ReceiverID: reception}
+	in := func(change func(*caller.Sender)) caller.Sender { s := sealed; change(&s); return s }
 	for name, b := range map[string]burst{
-		"an Official Account in plaintext":      {mode(config.PlatformOfficialAccount, config.ModePlaintext), wechattest.Sender{}, verified, text, 60_000, true},
-		"an Official Account, compatible":       {mode(config.PlatformOfficialAccount, config.ModeCompatible), in(func(s *wechattest.Sender) { s.Cleartext = true }), unverified / 3, text, 15_000, false},
+		"an Official Account in plaintext":      {mode(config.PlatformOfficialAccount, config.ModePlaintext), caller.Sender{}, verified, text, 60_000, true},
+		"an Official Account, compatible":       {mode(config.PlatformOfficialAccount, config.ModeCompatible), in(func(s *caller.Sender) { s.Cleartext = true }), unverified / 3, text, 15_000, false},
 		"an Official Account, encrypted":        {mode(config.PlatformOfficialAccount, config.ModeEncrypted), sealed, unverified * 3 / 4, text, 15_000, false},
 		"one whose app opens it by itself":      {original(mode(config.PlatformOfficialAccount, config.ModeEncrypted)), sealed, unverified * 3 / 4, text, 15_000, true},
-		"a Mini Program in plaintext JSON":      {mode(config.PlatformMiniProgram, config.ModePlaintext), wechattest.Sender{Form: wechat.FormJSON}, verified, object, 15_000, false},
-		"a Mini Program, encrypted JSON":        {mode(config.PlatformMiniProgram, config.ModeEncrypted), in(func(s *wechattest.Sender) { s.Form = wechat.FormJSON }), unverified * 3 / 4, object, 15_000, true},
-		"a Shop":                                {mode(config.PlatformShop, ""), in(func(s *wechattest.Sender) { s.Form = wechat.FormJSON }), unverified * 3 / 4, object, 15_000, false},
-		"WeCom":                                 {mode(config.PlatformWeCom, ""), in(func(s *wechattest.Sender) { s.WeCom = true }), unverified * 3 / 4, text, 15_000, false},
+		"a Mini Program in plaintext JSON":      {mode(config.PlatformMiniProgram, config.ModePlaintext), caller.Sender{Form: wechat.FormJSON}, verified, object, 15_000, false},
+		"a Mini Program, encrypted JSON":        {mode(config.PlatformMiniProgram, config.ModeEncrypted), in(func(s *caller.Sender) { s.Form = wechat.FormJSON }), unverified * 3 / 4, object, 15_000, true},
+		"a Shop":                                {mode(config.PlatformShop, ""), in(func(s *caller.Sender) { s.Form = wechat.FormJSON }), unverified * 3 / 4, object, 15_000, false},
+		"WeCom":                                 {mode(config.PlatformWeCom, ""), in(func(s *caller.Sender) { s.WeCom = true }), unverified * 3 / 4, text, 15_000, false},
 		"an authorizer of a third-party system": {mode(config.PlatformOpenPlatform, ""), sealed, unverified * 3 / 4, text, 15_000, false},
 	} {
 		if b.worst || long {
@@ -123,13 +123,13 @@ func playBurst(t *testing.T, b burst) {
 type crowd struct {
 	sync.WaitGroup
 	pod                       *pod
-	sender                    *wechattest.Sender
+	sender                    *caller.Sender
 	number                    *atomic.Int64
 	over                      func() bool
 	answered, refused, failed atomic.Int64
 }
 
-func newCrowd(p *pod, sender *wechattest.Sender, number *atomic.Int64, over func() bool) *crowd {
+func newCrowd(p *pod, sender *caller.Sender, number *atomic.Int64, over func() bool) *crowd {
 	return &crowd{pod: p, sender: sender, number: number, over: func() bool { return over() || p.ended.Load() }}
 }
 

@@ -27,7 +27,7 @@ import (
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/test/cgroup"
 )
 
@@ -92,19 +92,17 @@ func startPod(t *testing.T, edit func(*config.Config), app http.HandlerFunc) *po
 		edit(&c)
 	}
 	dir := t.TempDir()
-	for name, content := range map[string]any{
-		config.File: c,
-		config.CredentialsFile: config.Credentials{Generation: "g", GatewayKey: []byte(strings.Repeat("k", config.GatewayKeySize)), Pairs: []config.Pair{
+	text, err := json.Marshal(config.Document{
+		Config: c,
+		Credentials: config.Credentials{GatewayKey: []byte(strings.Repeat("k", config.GatewayKeySize)), Pairs: []config.Pair{
 			{Generation: 1, Token: token, EncodingAESKey: aesKey},
 		}},
-	} {
-		text, err := json.Marshal(content)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), text, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, config.File), text, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
@@ -160,8 +158,8 @@ func (p *pod) ready() bool {
 	return response.StatusCode == http.StatusOK
 }
 
-func (p *pod) sender() *wechattest.Sender {
-	return &wechattest.Sender{URL: p.url, Token: token, EncodingAESKey: aesKey, ReceiverID: reception}
+func (p *pod) sender() *caller.Sender {
+	return &caller.Sender{URL: p.url, Token: token, EncodingAESKey: aesKey, ReceiverID: reception}
 }
 
 // cpu is the time that the process has had so far.
@@ -188,7 +186,7 @@ type traffic struct {
 }
 
 // flow sends messages until ctx is done, and waits for the last answer.
-func (f *traffic) flow(ctx context.Context, sender *wechattest.Sender, every time.Duration) {
+func (f *traffic) flow(ctx context.Context, sender *caller.Sender, every time.Duration) {
 	var group sync.WaitGroup
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -202,7 +200,7 @@ func (f *traffic) flow(ctx context.Context, sender *wechattest.Sender, every tim
 	group.Wait()
 }
 
-func (f *traffic) one(sender *wechattest.Sender, content string) {
+func (f *traffic) one(sender *caller.Sender, content string) {
 	request, err := sender.NewText("oUser", content)
 	if err != nil {
 		panic(err)

@@ -13,10 +13,10 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // Subject is the account that WeChat is played for, as its sidecars are configured, with the newest credentials.
@@ -49,21 +49,21 @@ func (s Subject) play(ctx context.Context, address string) error {
 	return s.playWith(ctx, sender)
 }
 
-func (s Subject) playWith(ctx context.Context, sender *wechattest.Sender) error {
+func (s Subject) playWith(ctx context.Context, sender *caller.Sender) error {
 	switch s.Platform {
 	case config.PlatformPay:
 		return s.playPay(ctx, sender)
 	case config.PlatformOpenPlatform:
 		message := fmt.Appendf(nil, "<xml><InfoType>%s</InfoType></xml>", config.ProbeInfoType)
-		_, refusal := wechattest.DiagnoseSuccess(sender.Post(ctx, message))
+		_, refusal := diagnose.Success(sender.Post(ctx, message))
 		return asError(refusal)
 	}
-	return asError(wechattest.Diagnose(sender.URLCheck(ctx)))
+	return asError(diagnose.URLCheck(sender.URLCheck(ctx)))
 }
 
 // playPay sends a forgery: nobody but WeChat Pay can sign what must be taken.
-func (s Subject) playPay(ctx context.Context, sender *wechattest.Sender) error {
-	request, err := sender.NewNotification("TRANSACTION.SUCCESS", []byte("{}"), wechattest.WithProbeSignature())
+func (s Subject) playPay(ctx context.Context, sender *caller.Sender) error {
+	request, err := sender.NewNotification("TRANSACTION.SUCCESS", []byte("{}"), caller.WithProbeSignature())
 	if err != nil {
 		return fmt.Errorf("making a notification: %w", err)
 	}
@@ -93,35 +93,26 @@ func (p *Prober) compareSerials(ctx context.Context, address string, s Subject) 
 }
 
 // sender plays WeChat for the subject against one address. In place of a placeholder stands the AppID.
-func (s Subject) sender(address string) *wechattest.Sender {
+func (s Subject) sender(address string) *caller.Sender {
 	host := s.Host
 	if host == "" {
 		host = "probe.invalid"
-	}
-	receiver := s.AppID
-	if len(s.ReceiverIDs) > 0 && s.ReceiverIDs[0] != config.PlaceholderCorpID && s.ReceiverIDs[0] != config.AnyReceiver {
-		receiver = s.ReceiverIDs[0]
 	}
 	target := s.Path
 	if s.Query != "" {
 		target += "?" + s.Query
 	}
-	target = strings.NewReplacer(config.PlaceholderCorpID, s.AppID, config.PlaceholderAppID, s.AppID).Replace(target)
-	sender := &wechattest.Sender{
-		URL: "http://" + host + target, Address: address, Timeout: timeout, Token: s.Pair.Token, ReceiverID: receiver,
-		WeCom: s.Platform == config.PlatformWeCom, Nonce: func() string { return config.ProbeNoncePrefix + rand.Text() },
+	sender := &caller.Sender{
+		URL: "http://" + host + caller.WithPathID(target, s.AppID), Address: address, Timeout: timeout,
+		Nonce: func() string { return config.ProbeNoncePrefix + rand.Text() },
 	}
-	if config.Encrypted(s.Platform, s.MessageMode) {
-		sender.EncodingAESKey = s.Pair.EncodingAESKey
-	}
-	if s.Platform == config.PlatformPay {
-		serials := slices.Sorted(maps.Keys(s.Pair.PlatformKeys))
-		sender.Pay = &wechattest.PayAccount{Serial: append(serials, "")[0], APIv3Key: s.Pair.APIv3Key}
-	}
+	sender.PlayFor(caller.Account{
+		Platform: s.Platform, MessageMode: s.MessageMode, AppID: s.AppID, ReceiverIDs: s.ReceiverIDs, PathID: s.AppID, Pair: s.Pair,
+	})
 	return sender
 }
 
-func asError(refusal *wechattest.Refusal) error {
+func asError(refusal *diagnose.Refusal) error {
 	if refusal == nil {
 		return nil
 	}

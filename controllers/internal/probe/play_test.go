@@ -46,20 +46,18 @@ func run(t *testing.T, s Subject) played {
 	pair := s.Pair
 	pair.Generation = 1
 	dir := t.TempDir()
-	for name, content := range map[string]any{
-		config.File: config.Config{
+	text, err := json.Marshal(config.Document{
+		Config: config.Config{
 			Generation: "g", Endpoint: "team-a/shop", Platform: s.Platform, AppID: s.AppID, ReceiverIDs: s.ReceiverIDs, MessageMode: s.MessageMode,
 			Host: s.Host, Path: s.Path, Backend: config.Backend{URL: app.URL},
 		},
-		config.CredentialsFile: config.Credentials{Generation: "g", Pairs: []config.Pair{pair}},
-	} {
-		text, err := json.Marshal(content)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		Credentials: config.Credentials{Pairs: []config.Pair{pair}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, config.File), text, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	listen := func() net.Listener {
 		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

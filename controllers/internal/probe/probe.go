@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 // Bounds of a question, and of all questions of a reconcile together. A pod answers in a millisecond; what does not answer in
@@ -36,37 +38,9 @@ const (
 // idPattern is that of the ids which a sidecar tells: it stands in a status then.
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// Status is what a sidecar says of itself on /status.
-type Status struct {
-	Generation string `json:"generation"`
-	// Version is the newest version of the configuration that the sidecar reads; zero is config.VersionFirst, of sidecars that
-	// did not say.
-	Version int  `json:"version"`
-	Ready   bool `json:"ready"`
-	// Used says when WeChat was seen with each accepted generation of the credentials.
-	Used map[int64]Use `json:"used"`
-	// WrongReceiver is of the last message that was refused since this configuration is served, because it was encrypted for an account
-	// that the configuration does not name; nil if there was none.
-	WrongReceiver *WrongReceiver `json:"wrongReceiver"`
-	// Serials are those of WeChat Pay's keys that notifications may be signed with.
-	Serials []string `json:"serials"`
-}
-
-// Use is of one generation, since the pod began.
-type Use struct {
-	First time.Time `json:"first"`
-	Last  time.Time `json:"last"`
-}
-
-// WrongReceiver is the id of an account, and when a message for it came.
-type WrongReceiver struct {
-	ID   string    `json:"id"`
-	Last time.Time `json:"last"`
-}
-
 // Result is the answer of one pod, or why there was none.
 type Result struct {
-	Status Status
+	Status config.Status
 	Err    error
 }
 
@@ -141,29 +115,29 @@ func each(ctx context.Context, addresses []string, do func(ctx context.Context, 
 	_ = group.Wait() // none fails
 }
 
-func (p *Prober) ask(ctx context.Context, address string) (Status, error) {
+func (p *Prober) ask(ctx context.Context, address string) (config.Status, error) {
 	url := "http://" + net.JoinHostPort(address, strconv.Itoa(p.port)) + "/status"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return Status{}, fmt.Errorf("making the question: %w", err)
+		return config.Status{}, fmt.Errorf("making the question: %w", err)
 	}
 	response, err := p.client.Do(request)
 	if err != nil {
-		return Status{}, fmt.Errorf("asking: %w", err)
+		return config.Status{}, fmt.Errorf("asking: %w", err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return Status{}, fmt.Errorf("asking: status %d", response.StatusCode)
+		return config.Status{}, fmt.Errorf("asking: status %d", response.StatusCode)
 	}
-	var status Status
+	var status config.Status
 	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&status); err != nil {
-		return Status{}, fmt.Errorf("reading the answer: %w", err)
+		return config.Status{}, fmt.Errorf("reading the answer: %w", err)
 	}
 	if len(status.Used) > maxUses || len(status.Serials) > maxSerials {
-		return Status{}, errors.New("reading the answer: it holds more than a sidecar has to say")
+		return config.Status{}, errors.New("reading the answer: it holds more than a sidecar has to say")
 	}
 	if status.WrongReceiver != nil && !idPattern.MatchString(status.WrongReceiver.ID) {
-		return Status{}, errors.New("reading the answer: the wrong receiver is no id")
+		return config.Status{}, errors.New("reading the answer: the wrong receiver is no id")
 	}
 	return status, nil
 }

@@ -16,12 +16,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 func TestAsk(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer http.HandlerFunc
-		want   Status
+		want   config.Status
 		err    string
 	}{
 		"a pod that serves": {
@@ -30,13 +32,13 @@ func TestAsk(t *testing.T) {
 					_, _ = w.Write([]byte(`{"generation":"abc-1","ready":true}`))
 				}
 			},
-			want: Status{Generation: "abc-1", Ready: true},
+			want: config.Status{Generation: "abc-1", Ready: true},
 		},
 		"a pod that refused a message for another account": {
 			answer: func(w http.ResponseWriter, _ *http.Request) {
 				_, _ = w.Write([]byte(`{"generation":"abc-1","wrongReceiver":{"id":"wx1","last":"2026-11-26T12:00:00Z"}}`))
 			},
-			want: Status{Generation: "abc-1", WrongReceiver: &WrongReceiver{ID: "wx1", Last: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)}},
+			want: config.Status{Generation: "abc-1", WrongReceiver: &config.WrongReceiver{ID: "wx1", Last: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)}},
 		},
 		"an account that no sidecar tells is refused": {
 			answer: func(w http.ResponseWriter, _ *http.Request) {

@@ -5,12 +5,7 @@ package refs
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,9 +14,6 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
-
-// publicKeyIDPattern is the form of the id of WeChat Pay's public key.
-var publicKeyIDPattern = regexp.MustCompile(`^PUB_KEY_ID_[A-Za-z0-9]{1,64}$`)
 
 // maxSizes are the keys of the user's Secret that are read, and the most bytes that a value may have: several times what belongs
 // there, with the words that openssl writes between certificates.
@@ -134,11 +126,11 @@ func payPair(secret *corev1.Secret) (config.Pair, error) {
 			secret.Name, v1alpha1.KeyPublicKey, v1alpha1.KeyPublicKeyID, v1alpha1.KeyCertificates)
 	}
 	if hasKey || hasID {
-		text, err := value(secret, v1alpha1.KeyPublicKey, "WeChat Pay's public key (pub_key.pem) that belongs to "+v1alpha1.KeyPublicKeyID, validatePublicKey)
+		text, err := value(secret, v1alpha1.KeyPublicKey, "WeChat Pay's public key (pub_key.pem) that belongs to "+v1alpha1.KeyPublicKeyID, config.ValidatePublicKey)
 		if err != nil {
 			return config.Pair{}, err
 		}
-		id, err := value(secret, v1alpha1.KeyPublicKeyID, "the id of the public key (PUB_KEY_ID_…)", validatePublicKeyID)
+		id, err := value(secret, v1alpha1.KeyPublicKeyID, "the id of the public key (PUB_KEY_ID_…)", config.ValidatePublicKeyID)
 		if err != nil {
 			return config.Pair{}, err
 		}
@@ -152,55 +144,10 @@ func payPair(secret *corev1.Secret) (config.Pair, error) {
 	return pair, nil
 }
 
-func validatePublicKey(text string) error {
-	if block, _ := pem.Decode([]byte(text)); block != nil && block.Type == "CERTIFICATE" {
-		return fmt.Errorf("holds a certificate: move it to the key %s", v1alpha1.KeyCertificates)
-	}
-	if _, err := config.ParsePlatformKey([]byte(text)); err != nil {
-		return fmt.Errorf("is %w", err)
-	}
-	return nil
-}
-
-func validatePublicKeyID(id string) error {
-	switch {
-	case strings.TrimSpace(id) != id:
-		return errors.New("begins or ends with white space, such as the newline of echo: write it with printf %s, or kubectl create secret --from-literal")
-	case !publicKeyIDPattern.MatchString(id):
-		return errors.New("is not like PUB_KEY_ID_ and digits: copy the id beside the public key in the merchant platform")
-	}
-	return nil
-}
-
 // readCertificates adds every certificate of a PEM text by its serial. Its errors follow the name of the key.
 func readCertificates(text []byte, into map[string]string) error {
 	if err := checkSize(v1alpha1.KeyCertificates, text); err != nil {
 		return err
 	}
-	if len(strings.TrimSpace(string(text))) == 0 {
-		return errors.New("is empty: put WeChat Pay's certificates there, or remove the key")
-	}
-	for rest := text; len(strings.TrimSpace(string(rest))) > 0; {
-		var block *pem.Block
-		block, rest = pem.Decode(rest)
-		if block == nil {
-			return errors.New("holds something that is not PEM: keep only the blocks that begin with -----BEGIN CERTIFICATE-----")
-		}
-		if block.Type != "CERTIFICATE" {
-			return fmt.Errorf("holds a PEM block that is not a CERTIFICATE: keep only WeChat Pay's certificates; a public key belongs in the key %s, and the merchant's private key nowhere", v1alpha1.KeyPublicKey)
-		}
-		one := pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})
-		if _, err := config.ParsePlatformKey(one); err != nil {
-			return fmt.Errorf("holds a certificate that is %w", err)
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return errors.New("holds a certificate that cannot be read: download it again")
-		}
-		into[fmt.Sprintf("%X", certificate.SerialNumber.Bytes())] = string(one)
-	}
-	if len(into) > config.MaxPlatformKeys {
-		return fmt.Errorf("holds too many certificates: %d keys are accepted, that of %s among them; remove the oldest", config.MaxPlatformKeys, v1alpha1.KeyPublicKey)
-	}
-	return nil
+	return config.ParseCertificates(text, into)
 }

@@ -132,15 +132,13 @@ func probe(path string) *core.ProbeApplyConfiguration {
 		WithHTTPGet(core.HTTPGetAction().WithPath(path).WithPort(intstr.FromString(portOps)))
 }
 
-// makeVolume projects both files into one folder, which the kubelet swaps as a whole.
+// makeVolume projects the document into a folder, which the kubelet swaps as a whole.
 func makeVolume(endpoint *v1alpha1.WeChatEndpoint) *core.VolumeApplyConfiguration {
 	return core.Volume().WithName("config").WithProjected(core.ProjectedVolumeSource().
 		WithDefaultMode(0o440).
 		WithSources(
-			core.VolumeProjection().WithConfigMap(core.ConfigMapProjection().WithName(Name(endpoint)).
-				WithItems(core.KeyToPath().WithKey(config.File).WithPath(config.File))),
 			core.VolumeProjection().WithSecret(core.SecretProjection().WithName(Name(endpoint)).
-				WithItems(core.KeyToPath().WithKey(config.CredentialsFile).WithPath(config.CredentialsFile)))))
+				WithItems(core.KeyToPath().WithKey(config.File).WithPath(config.File)))))
 }
 
 // makeResources takes the given resources as they are, or our own: a sidecar that serves 128 connections holds less

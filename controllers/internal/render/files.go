@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 
@@ -20,12 +19,6 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
-// files are the two files of a sidecar.
-type files struct {
-	generation          string
-	config, credentials []byte
-}
-
 // UnservableError is what no sidecar would load of an endpoint's spec. The CustomResourceDefinition takes no such spec, but another one may have
 // taken it before.
 type UnservableError struct{ err error }
@@ -33,10 +26,10 @@ type UnservableError struct{ err error }
 func (e *UnservableError) Error() string { return e.err.Error() }
 func (e *UnservableError) Unwrap() error { return e.err }
 
-// makeFiles renders both files with one generation: a digest of the configuration and of which credentials are accepted
-// until when, and the counter of the newest. So a change of either file changes it, and no byte of it is derived from a
+// makeDocument renders what the sidecar is told, and names it by a generation: a digest of the configuration and of which credentials
+// are accepted until when, and the counter of the newest. So a change of either changes it, and no byte of it is derived from a
 // secret.
-func makeFiles(in Input) (files, error) {
+func makeDocument(in Input) (generation string, text []byte, err error) {
 	c := makeConfig(in)
 	if version := c.LowestVersion(); version > config.VersionFirst {
 		c.Version = version
@@ -45,44 +38,35 @@ func makeFiles(in Input) (files, error) {
 		c = *in.Served
 		c.Generation = ""
 	}
-	text, err := json.Marshal(c)
-	if err != nil {
-		return files{}, err
+	if text, err = json.Marshal(c); err != nil {
+		return "", nil, err
 	}
 	digest := sha256.Sum256(append(text, lifetimes(in.Pairs)...))
 	c.Generation = fmt.Sprintf("%s-%d", hex.EncodeToString(digest[:5]), in.Pairs[0].Generation)
-	credentials := config.Credentials{
-		Generation: c.Generation,
-		Pairs:      in.Pairs,
-		GatewayKey: in.GatewayKey,
-	}
 	if err := c.Validate(); err != nil {
-		return files{}, &UnservableError{err}
+		return "", nil, &UnservableError{err}
 	}
-	if err := errors.Join(credentials.Validate(), credentials.ValidateFor(c)); err != nil {
-		return files{}, err
+	document := config.Document{Config: c, Credentials: config.Credentials{Pairs: in.Pairs, GatewayKey: in.GatewayKey}}
+	if err := document.Validate(); err != nil {
+		return "", nil, err
 	}
-	out := files{generation: c.Generation}
-	if out.config, err = json.MarshalIndent(c, "", "  "); err != nil {
-		return files{}, err
-	}
-	out.credentials, err = json.Marshal(credentials)
-	return out, err
+	text, err = json.Marshal(document)
+	return c.Generation, text, err
 }
 
-// MakeFiles renders the ConfigMap and the Secret with the two files of the sidecar, and names their generation.
+// MakeFiles renders the Secret with the sidecar's document, and names its generation.
 func MakeFiles(in Input) (generation string, children []runtime.ApplyConfiguration, err error) {
-	files, err := makeFiles(in)
+	generation, document, err := makeDocument(in)
 	if err != nil {
 		return "", nil, fmt.Errorf("rendering the configuration: %w", err)
 	}
-	return files.generation, []runtime.ApplyConfiguration{makeConfigMap(in.Endpoint, files), makeSecret(in.Endpoint, files)}, nil
+	return generation, []runtime.ApplyConfiguration{makeSecret(in.Endpoint, document)}, nil
 }
 
 // generationPattern is the form of the name of a generation, which is written into an annotation of pods.
 var generationPattern = regexp.MustCompile(`^[0-9a-f]{10}-[0-9]{1,19}$`)
 
-// IsGeneration reports whether the text may name a generation that makeFiles rendered.
+// IsGeneration reports whether the text may name a generation that makeDocument rendered.
 func IsGeneration(text string) bool { return generationPattern.MatchString(text) }
 
 // Version is the lowest version of the sidecar's configuration that knows all that the endpoint asks for.
@@ -168,19 +152,13 @@ func duration(given *v1.Duration) config.Duration {
 	return config.Duration(given.Duration)
 }
 
-func makeConfigMap(endpoint *v1alpha1.WeChatEndpoint, f files) *applycorev1.ConfigMapApplyConfiguration {
-	return applycorev1.ConfigMap(Name(endpoint), endpoint.Namespace).
-		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint)).
-		WithData(map[string]string{config.File: string(f.config)})
-}
-
-func makeSecret(endpoint *v1alpha1.WeChatEndpoint, f files) *applycorev1.SecretApplyConfiguration {
+func makeSecret(endpoint *v1alpha1.WeChatEndpoint, document []byte) *applycorev1.SecretApplyConfiguration {
 	return applycorev1.Secret(Name(endpoint), endpoint.Namespace).
 		WithLabels(Labels(endpoint)).
 		WithLabels(map[string]string{v1alpha1.LabelCredentials: v1alpha1.CredentialsGenerated}).
 		WithOwnerReferences(owner(endpoint)).
 		WithType(corev1.SecretTypeOpaque).
-		WithData(map[string][]byte{config.CredentialsFile: f.credentials})
+		WithData(map[string][]byte{config.File: document})
 }
 
 // makeGatewayKey renders the key that signs what goes to the app in a Secret of its own, so that the app can mount it

@@ -22,7 +22,7 @@ type Input struct {
 	Endpoint *v1alpha1.WeChatEndpoint
 	// Served, where the endpoint's spec cannot be served, is the configuration that goes on instead; otherwise nil.
 	Served *config.Config
-	// Serving says that pods have files already.
+	// Serving says that pods have a document already.
 	Serving bool
 	// BackendURL is http://host:port of the app, or https://.
 	BackendURL string
@@ -42,10 +42,10 @@ type Input struct {
 }
 
 // Objects are the children of an endpoint, in the order in which they are applied. At first what a pod needs comes before it,
-// and the route comes last. Where pods serve already, their files come last, and before them the pods: the API server, a quota
+// and the route comes last. Where pods serve already, their document comes last, and before it the pods: the API server, a quota
 // or a webhook may refuse any other object, and then nothing must have changed for what serves.
 type Objects struct {
-	// Generation names the configuration together with the credentials; both files carry it.
+	// Generation names the configuration together with the credentials.
 	Generation string
 	// Children are apply configurations.
 	Children []runtime.ApplyConfiguration
@@ -53,16 +53,15 @@ type Objects struct {
 
 // Make renders all children of an endpoint.
 func Make(in Input) (Objects, error) {
-	files, err := makeFiles(in)
+	generation, written, err := MakeFiles(in)
 	if err != nil {
-		return Objects{}, fmt.Errorf("rendering the configuration: %w", err)
+		return Objects{}, err
 	}
 	deployment, err := makeDeployment(in)
 	if err != nil {
 		return Objects{}, fmt.Errorf("rendering the Deployment: %w", err)
 	}
 	type children = []runtime.ApplyConfiguration
-	written := children{makeConfigMap(in.Endpoint, files), makeSecret(in.Endpoint, files)}
 	around := children{makeServiceAccount(in.Endpoint), makeGatewayKey(in)} // before the credentials, which repeat the key: what is random must be kept first
 	if in.NetworkPolicy.Enabled {
 		around = append(around, makeNetworkPolicy(in)) // before the pods: there is no moment without it
@@ -76,7 +75,7 @@ func Make(in Input) (Objects, error) {
 	if in.Serving {
 		order = []children{around, access, pods, written}
 	}
-	return Objects{Generation: files.generation, Children: slices.Concat(order...)}, nil
+	return Objects{Generation: generation, Children: slices.Concat(order...)}, nil
 }
 
 // makeRoute renders what publishes the URL, if anything does.

@@ -5,6 +5,7 @@ package render
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
@@ -159,6 +160,7 @@ func TestGolden(t *testing.T) {
 			}
 			compareGolden(t, filepath.Join("testdata", "inputs", name+".yaml"), input) // the tests of the admission policy begin there
 			compareGolden(t, filepath.Join("testdata", name+".yaml"), renderYAML(t, in))
+			compareGolden(t, filepath.Join("testdata", "documents", name+".json"), renderDocument(t, in)) // which is base64 in the Secret
 		})
 	}
 }
@@ -194,6 +196,21 @@ func renderYAML(t *testing.T, in Input) []byte {
 		out.WriteString("---\n")
 		out.Write(text)
 	}
+	return out.Bytes()
+}
+
+// renderDocument is the sidecar's document, for people.
+func renderDocument(t *testing.T, in Input) []byte {
+	t.Helper()
+	_, text, err := makeDocument(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, text, "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	out.WriteByte('\n')
 	return out.Bytes()
 }
 
@@ -276,19 +293,6 @@ func TestWhatTheSidecarWouldRefuseIsNotRendered(t *testing.T) {
 	in.Pairs[0].Token = "white space at the end\n"
 	if _, err := Make(in); err == nil || strings.Contains(err.Error(), "white space at the end\n") {
 		t.Errorf("error %v; want one that does not quote the token", err)
-	}
-}
-
-func TestNoSecretStandsInTheConfigMap(t *testing.T) {
-	in := example()
-	in.Endpoint.Spec.MessageMode = v1alpha1.MessageModeEncrypted
-	in.Pairs[0].EncodingAESKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
-	files, err := makeFiles(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text := string(files.config); strings.Contains(text, in.Pairs[0].EncodingAESKey) || strings.Contains(text, in.Pairs[0].Token) {
-		t.Errorf("a value of the Secret stands in the configuration:\n%s", text)
 	}
 }
 

@@ -6,7 +6,6 @@ package backend
 
 import (
 	"context"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -42,8 +41,9 @@ type Call struct {
 	Identity Identity // by which an app that is called by HTTPS is known
 	// Target is the path and query of the request line. It is written as it is, so that it must not hold white space or
 	// control characters.
-	Target   string
-	Header   http.Header // without those that say where the body ends
+	Target string
+	// Header is without those that say where the body ends, and its names are canonical.
+	Header   map[string][]string
 	Body     []byte
 	Deadline time.Time
 	// MaxReply bounds a reply. Bytes.

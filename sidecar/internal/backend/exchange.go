@@ -57,7 +57,7 @@ func makeHead(call Call) []byte {
 	var head bytes.Buffer
 	_, host, _ := strings.Cut(call.Origin, "://")
 	head.WriteString("POST " + call.Target + " HTTP/1.1\r\nHost: " + host + "\r\n")
-	_ = call.Header.Write(&head) // into memory
+	_ = http.Header(call.Header).Write(&head) // into memory
 	head.WriteString("Content-Length: " + strconv.Itoa(len(call.Body)) + "\r\n\r\n")
 	return head.Bytes()
 }

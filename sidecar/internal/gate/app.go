@@ -25,8 +25,8 @@ type Original struct {
 // one gets a new envelope around its Encrypt, because the fields beside it are not authentic. Signature is computed anew
 // for the SDKs that look at it: in encrypted modes it was not verified, and the token is known here.
 func (g *Gate) Original(m Message) Original {
-	if m.original != nil {
-		return Original{Header: m.pay.Map(), Body: m.original}
+	if m.payment != nil {
+		return Original{Header: m.payment.header.Map(), Body: m.payment.original}
 	}
 	query := []string{}
 	add := func(name, value string) {

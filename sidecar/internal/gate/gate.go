@@ -1,15 +1,15 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gate decides about every callback. It is pure: it knows no server, no clock and no store, and everything that
-// a hostile request can do to the decision can be tried by calling Check.
+// Package gate decides about every callback. It knows no server, no clock and no store. Check is pure: everything that a hostile
+// request can do to the decision can be tried by calling it. Admit adds what the first use of a signature and an audit decide.
 package gate
 
 import (
 	"cmp"
 	"crypto/rsa"
 	"crypto/sha256"
-	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -60,13 +60,18 @@ type Request struct {
 	RawQuery string // as sent, without the question mark
 	// Header is asked by the canonical names of Pay's headers only.
 	Header map[string][]string
+	// Stream is the body as it comes, and Length what was announced of it, -1 for nothing. Both are for who makes Body of them.
+	Stream io.Reader
+	Length int64
 	// Body returns the whole body. It is called as late as the protocol allows: in plaintext mode, once the query is
 	// verified; where the signature covers the body, once everything else is well-formed. Its error is returned by Check
 	// as it is.
 	Body func() ([]byte, error)
+	// Arrived is when the head was whole. It is the one reading of the clock for a request: deadlines count from it too.
+	Arrived time.Time
 }
 
-// Message is a verified callback.
+// Message is a verified callback, or an Unverified one.
 type Message struct {
 	// Query is what was verified.
 	Query wechat.Query
@@ -89,16 +94,23 @@ type Message struct {
 	// StaleAt is when the timestamp will be too old to be accepted again.
 	StaleAt time.Time
 
-	// Bind says that the use of Query.Signature must be bound to its first one, which only a store of used ones can see: it does
-	// not cover the body.
+	// Bind says that the use of Query.Signature must be bound to its first one, which Admit does: it does not cover the body.
 	Bind bool
+	// Unverified is why a message would have been refused that goes on in an audit; nil for every other. All that is known of it then
+	// is its Body.
+	Unverified *wechat.Refusal
 
-	pair         *pair
-	sealed       bool   // it came encrypted, and so goes its reply
-	encrypt      []byte // the verified Encrypt, a part of the body
-	original     []byte // Pay's body as it was sent
-	pay          wechat.PayHeader
+	pair    *pair
+	sealed  bool     // it came encrypted, and so goes its reply
+	encrypt []byte   // the verified Encrypt, a part of the body
+	payment *payment // of Pay alone
+}
+
+// payment is what a notification of Pay has beside its resource.
+type payment struct {
+	header       wechat.PayHeader
 	notification wechat.PayNotification
+	original     []byte // the body as it was sent
 }
 
 // URLCheck reports whether the callback is the GET that WeChat sends when the form of the console is submitted.
@@ -106,8 +118,8 @@ func (m Message) URLCheck() bool { return m.Echo != nil }
 
 // Nonce is the signed nonce.
 func (m Message) Nonce() string {
-	if m.pay.Nonce != "" {
-		return m.pay.Nonce
+	if m.payment != nil {
+		return m.payment.header.Nonce
 	}
 	return m.Query.Nonce
 }
@@ -121,12 +133,29 @@ func (m Message) Forms() int64 {
 }
 
 // Forget drops what only Original needs.
-func (m *Message) Forget() { m.encrypt, m.original = nil, nil }
+func (m *Message) Forget() {
+	m.encrypt = nil
+	if m.payment != nil {
+		m.payment.original = nil
+	}
+}
 
 // Probe reports whether a verified callback is the operator's own: its nonce says so, and a message its InfoType too. Only who
 // holds the token can sign one, and WeChat uses no such nonce: what a user writes makes no probe.
 func (m Message) Probe() bool {
 	return strings.HasPrefix(m.Nonce(), config.ProbeNoncePrefix) && (m.URLCheck() || m.Fields.InfoType == config.ProbeInfoType)
+}
+
+// Answer returns what a callback is answered that reaches no app: the echostr of a URL check, or success to a probe. It reports false
+// for a message to the app.
+func (m Message) Answer() (answer []byte, own bool) {
+	switch {
+	case m.URLCheck():
+		return m.Echo, true
+	case m.Probe():
+		return []byte(wechat.Success), true
+	}
+	return nil, false
 }
 
 // Played reports whether the nonce of a verified callback says that it is not WeChat's.
@@ -141,10 +170,17 @@ func (m Message) Trial() bool { return strings.HasPrefix(m.Nonce(), config.Trial
 // all that was verified and that WeChat does not change when it repeats a message. What it may change, or is not known to keep,
 // is the timestamp, the nonce, the signatures and how the message is encrypted.
 func (m Message) Key(endpoint string) [sha256.Size]byte {
-	hash := sha256.New()
-	for _, part := range []string{endpoint, m.ReceiverID, m.PathID, m.notification.ID, m.notification.EventType, m.notification.OriginalType()} {
-		fmt.Fprintf(hash, "%d:%s\n", len(part), part)
+	var notification wechat.PayNotification
+	if m.payment != nil {
+		notification = m.payment.notification
 	}
+	hash := sha256.New()
+	text := make([]byte, 0, 128)
+	for _, part := range [...]string{endpoint, m.ReceiverID, m.PathID, notification.ID, notification.EventType, notification.OriginalType()} {
+		text = strconv.AppendInt(text, int64(len(part)), 10)
+		text = append(append(append(text, ':'), part...), '\n')
+	}
+	hash.Write(text)
 	hash.Write(m.Body)
 	return [sha256.Size]byte(hash.Sum(nil))
 }
@@ -246,6 +282,12 @@ func (g *Gate) URLQuery(id string) string {
 		return g.config.Query
 	}
 	return before + id + after
+}
+
+// ServesURL reports whether a host and a path are the configured ones, so that Check is to judge the rest.
+func (g *Gate) ServesURL(host, path string) bool {
+	_, ok := servesPath(g.config.Path, path)
+	return ok && g.ServesHost(host)
 }
 
 // ServesHost reports whether a Host header, perhaps with a port, names the configured host.

@@ -68,8 +68,10 @@ func (k keyed) message(t *testing.T) Message {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.notification, err = wechat.ParsePayNotification(text); err != nil {
+	notification, err := wechat.ParsePayNotification(text)
+	if err != nil {
 		t.Skip("no notification: ", err)
 	}
+	m.payment = &payment{notification: notification}
 	return m
 }

@@ -78,7 +78,7 @@ func (g *Gate) openNotification(header wechat.PayHeader, body []byte, now time.T
 		return Message{
 			Generation: p.Generation, Body: opened, Form: wechat.FormJSON,
 			Fields: wechat.Fields{Event: notification.EventType}, // it stands on the notification, not in its resource
-			pair:   p, original: body, pay: header, notification: notification,
+			pair:   p, payment: &payment{header: header, notification: notification, original: body},
 		}, nil
 	}
 	return Message{}, err

@@ -116,7 +116,7 @@ func TestPay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			message, err := gate.Check(payer.request(t, test.breakIt), now)
 			if test.refused == "" {
-				if err != nil || string(message.Body) != resource || message.Fields.Event != "TRANSACTION.SUCCESS" || message.notification.ID != "n-1" {
+				if err != nil || string(message.Body) != resource || message.Fields.Event != "TRANSACTION.SUCCESS" || message.payment.notification.ID != "n-1" {
 					t.Errorf("got %+v, %v", message, err)
 				}
 				return

@@ -399,12 +399,18 @@ func TestKeysTellMessagesApart(t *testing.T) {
 		"another id in the path":         changed(func(m *Message) { m.PathID = "wx9" }),
 		"the same ids, cut otherwise":    changed(func(m *Message) { m.ReceiverID, m.PathID = "wx1wx2", "" }),
 		"an id that goes on in the body": changed(func(m *Message) { m.PathID, m.Body = "", []byte("wx2<xml/>") }),
-		"a notification":                 changed(func(m *Message) { m.notification = notification(pay) }),
-		"another notification":           changed(func(m *Message) { m.notification = notification(strings.Replace(pay, `"1"`, `"2"`, 1)) }),
-		"another kind of notification":   changed(func(m *Message) { m.notification = notification(strings.Replace(pay, "CREATE", "STATE_CHANGE", 1)) }),
-		"another kind of resource":       changed(func(m *Message) { m.notification = notification(strings.Replace(pay, `"complaint"`, `"refund"`, 1)) }),
-		"no id in the path":              changed(func(m *Message) { m.PathID = "" }),
-		"the message itself":             base(),
+		"a notification":                 changed(func(m *Message) { m.payment = &payment{notification: notification(pay)} }),
+		"another notification": changed(func(m *Message) {
+			m.payment = &payment{notification: notification(strings.Replace(pay, `"1"`, `"2"`, 1))}
+		}),
+		"another kind of notification": changed(func(m *Message) {
+			m.payment = &payment{notification: notification(strings.Replace(pay, "CREATE", "STATE_CHANGE", 1))}
+		}),
+		"another kind of resource": changed(func(m *Message) {
+			m.payment = &payment{notification: notification(strings.Replace(pay, `"complaint"`, `"refund"`, 1))}
+		}),
+		"no id in the path":  changed(func(m *Message) { m.PathID = "" }),
+		"the message itself": base(),
 	} {
 		key := m.Key("team-a/shop")
 		if other, known := seen[key]; known {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 const (
@@ -25,16 +25,16 @@ func TestPairsEndByThemselves(t *testing.T) {
 	plaintext.MessageMode = config.ModePlaintext
 	for name, test := range map[string]struct {
 		config  config.Config
-		sender  wechattest.Sender
+		sender  caller.Sender
 		ends    time.Duration // of the older pair, from now
 		refused wechat.Reason
 	}{
-		"an older token before its end":         {plaintext, wechattest.Sender{Token: older}, time.Second, ""},
-		"an older token at its end":             {plaintext, wechattest.Sender{Token: older}, 0, wechat.ReasonBadSignature},
-		"an older pair before its end":          {encrypted, wechattest.Sender{Token: older, EncodingAESKey: oldKey, ReceiverID: "wx1"}, time.Second, ""},
-		"an older pair at its end":              {encrypted, wechattest.Sender{Token: older, EncodingAESKey: oldKey, ReceiverID: "wx1"}, 0, wechat.ReasonBadSignature},
-		"the newer pair after the older's end":  {encrypted, wechattest.Sender{Token: token, EncodingAESKey: newKey, ReceiverID: "wx1"}, 0, ""},
-		"the newer token after the older's end": {plaintext, wechattest.Sender{Token: token}, 0, ""},
+		"an older token before its end":         {plaintext, caller.Sender{Token: older}, time.Second, ""},
+		"an older token at its end":             {plaintext, caller.Sender{Token: older}, 0, wechat.ReasonBadSignature},
+		"an older pair before its end":          {encrypted, caller.Sender{Token: older, EncodingAESKey: oldKey, ReceiverID: "wx1"}, time.Second, ""},
+		"an older pair at its end":              {encrypted, caller.Sender{Token: older, EncodingAESKey: oldKey, ReceiverID: "wx1"}, 0, wechat.ReasonBadSignature},
+		"the newer pair after the older's end":  {encrypted, caller.Sender{Token: token, EncodingAESKey: newKey, ReceiverID: "wx1"}, 0, ""},
+		"the newer token after the older's end": {plaintext, caller.Sender{Token: token}, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			end := now.Add(test.ends)
@@ -71,7 +71,7 @@ func TestSignatureOfTwoPairsTellsNoGeneration(t *testing.T) {
 		config.Credentials{Pairs: []config.Pair{
 			{Generation: 2, Token: token, EncodingAESKey: newKey}, {Generation: 1, Token: token, EncodingAESKey: oldKey},
 		}})
-	sender := wechattest.Sender{URL: "http://a/weixin", Token: token, Now: func() time.Time { return now }}
+	sender := caller.Sender{URL: "http://a/weixin", Token: token, Now: func() time.Time { return now }}
 	check, err := sender.NewURLCheck()
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestSignatureOfTwoPairsTellsNoGeneration(t *testing.T) {
 		t.Errorf("the URL check is of generation %d, %v", message.Generation, err)
 	}
 	for key, want := range map[string]int64{newKey: 2, oldKey: 1} {
-		message, err := gate.Check(play(t, wechattest.Sender{Token: token, EncodingAESKey: key, ReceiverID: "wx1"}), now)
+		message, err := gate.Check(play(t, caller.Sender{Token: token, EncodingAESKey: key, ReceiverID: "wx1"}), now)
 		if err != nil || message.Generation != want {
 			t.Errorf("a message is of generation %d, want %d, %v", message.Generation, want, err)
 		}
@@ -89,7 +89,7 @@ func TestSignatureOfTwoPairsTellsNoGeneration(t *testing.T) {
 }
 
 // play is a message as the sender would send it now.
-func play(t *testing.T, sender wechattest.Sender) Request {
+func play(t *testing.T, sender caller.Sender) Request {
 	t.Helper()
 	sender.URL, sender.Now = "http://a/weixin", func() time.Time { return now }
 	request, err := sender.NewText("oUser", "hi")
@@ -99,6 +99,6 @@ func play(t *testing.T, sender wechattest.Sender) Request {
 	return asked(request)
 }
 
-func asked(r *wechattest.Request) Request {
+func asked(r *caller.Request) Request {
 	return Request{Method: r.Method, Host: r.Host, Path: r.Path, RawQuery: r.Query, Body: func() ([]byte, error) { return r.Body, nil }}
 }

@@ -4,6 +4,7 @@
 package memory
 
 import (
+	"context"
 	"crypto/sha256"
 	"sync"
 	"time"
@@ -34,20 +35,21 @@ func NewRepeats[T any](limit int) *Repeats[T] {
 	return &Repeats[T]{going: map[Key]going[T]{}, settled: newAged[Key, T](limit)}
 }
 
-// Join returns the delivery of a message, and whether it is a repeat's. For a first one it calls start, which must return
-// at once; until then, nobody else gets in. The delivery is kept until the given time, if it is settled as kept.
-func (r *Repeats[T]) Join(key Key, now, until time.Time, start func() T) (value T, repeated bool) {
+// Claim returns the delivery of a message, and whether it is a repeat's. For a first one it calls start, which must return
+// at once; until then, nobody else gets in. The delivery is kept until the given time, if it is settled as kept. This memory never
+// fails.
+func (r *Repeats[T]) Claim(_ context.Context, key Key, now, until time.Time, start func() T) (value T, repeated bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if first, ok := r.going[key]; ok {
-		return first.value, true
+		return first.value, true, nil
 	}
 	if value, known := r.settled.get(key, now); known {
-		return value, true
+		return value, true, nil
 	}
 	value = start()
 	r.going[key] = going[T]{value, until}
-	return value, false
+	return value, false, nil
 }
 
 // Keep says that a delivery has ended well: repeats get the value, with which size bytes are kept.

@@ -4,6 +4,7 @@
 package memory
 
 import (
+	"context"
 	"encoding/binary"
 	"testing"
 	"time"
@@ -11,6 +12,15 @@ import (
 
 // start returns a delivery that is told from others by its number.
 func start(n int) func() int { return func() int { return n } }
+
+// claimed is the answer of a memory that never fails.
+func claimed[T any](r *Repeats[T], key Key, now, until time.Time, start func() T) (value T, repeated bool) {
+	value, repeated, err := r.Claim(context.Background(), key, now, until, start)
+	if err != nil {
+		panic(err)
+	}
+	return value, repeated
+}
 
 // roomFor is a bound for so many deliveries with replies of 100 bytes.
 func roomFor(deliveries int) int { return deliveries * (repeatCost + 100) }
@@ -30,12 +40,12 @@ func TestARepeatGetsTheDeliveryOfTheFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := NewRepeats[int](roomFor(16))
-			if value, repeated := r.Join(Key{1}, now, now.Add(time.Minute), start(1)); value != 1 || repeated {
+			if value, repeated := claimed(r, Key{1}, now, now.Add(time.Minute), start(1)); value != 1 || repeated {
 				t.Fatalf("the first got %d %v", value, repeated)
 			}
 			test.settle(r)
 			later := now.Add(test.later)
-			if value, repeated := r.Join(Key{1}, later, later, start(2)); value != test.want || repeated != (value != 2) {
+			if value, repeated := claimed(r, Key{1}, later, later, start(2)); value != test.want || repeated != (value != 2) {
 				t.Errorf("the second got %d %v", value, repeated)
 			}
 		})
@@ -46,11 +56,11 @@ func TestTheOldestReplyIsForgottenFirst(t *testing.T) {
 	const room = 10
 	r := NewRepeats[int](roomFor(room))
 	for n := range byte(room + 1) {
-		r.Join(Key{n}, now, now.Add(time.Minute), start(int(n)))
+		claimed(r, Key{n}, now, now.Add(time.Minute), start(int(n)))
 		r.Keep(Key{n}, int(n), 100, now)
 	}
 	for n, want := range map[byte]bool{1: true, room: true, 0: false} {
-		if _, repeated := r.Join(Key{n}, now, now, start(9)); repeated != want {
+		if _, repeated := claimed(r, Key{n}, now, now, start(9)); repeated != want {
 			t.Errorf("message %d is known: %v", n, repeated)
 		}
 	}
@@ -63,11 +73,11 @@ func TestTheOldestReplyIsForgottenFirst(t *testing.T) {
 func TestOneReplyThatIsTooLargeIsForgottenAlone(t *testing.T) {
 	r := NewRepeats[int](roomFor(16))
 	for n, size := range []int{100, roomFor(16)/largest - repeatCost + 1, roomFor(16)/largest - repeatCost} {
-		r.Join(Key{byte(n)}, now, now.Add(time.Minute), start(n))
+		claimed(r, Key{byte(n)}, now, now.Add(time.Minute), start(n))
 		r.Keep(Key{byte(n)}, n, size, now)
 	}
 	for n, want := range map[byte]bool{0: true, 1: false, 2: true} {
-		if _, repeated := r.Join(Key{n}, now, now, start(9)); repeated != want {
+		if _, repeated := claimed(r, Key{n}, now, now, start(9)); repeated != want {
 			t.Errorf("message %d is known: %v", n, repeated)
 		}
 	}
@@ -81,7 +91,7 @@ func TestWhatIsStaleIsNotCountedAsForgotten(t *testing.T) {
 	const room = 10
 	r := NewRepeats[int](roomFor(room))
 	keep := func(n byte, size int, now time.Time, fresh time.Duration) {
-		r.Join(Key{n}, now, now.Add(fresh), start(int(n)))
+		claimed(r, Key{n}, now, now.Add(fresh), start(int(n)))
 		r.Keep(Key{n}, int(n), size, now)
 	}
 	keep(0, 100, now, time.Hour)
@@ -105,7 +115,7 @@ func TestARepeatCountsForWhatItTakes(t *testing.T) {
 		for i := range n {
 			var key Key
 			binary.BigEndian.PutUint64(key[:], uint64(i)*0x9e3779b97f4a7c15)
-			r.Join(key, now, now.Add(time.Minute), func() *delivery { return nil })
+			claimed(r, key, now, now.Add(time.Minute), func() *delivery { return nil })
 			r.Keep(key, new(delivery), 0, now)
 		}
 	})

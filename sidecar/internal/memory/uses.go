@@ -4,6 +4,7 @@
 package memory
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -41,22 +42,22 @@ func NewUses(limit int) *Uses {
 	return u
 }
 
-// Bind reports whether a signature may be used with this method and body: it is the first use, or the same use as the first.
+// Use reports whether a signature may be used with this method and body: it is the first use, or the same use as the first.
 // The caller has verified the signature, 40 hexadecimal digits; an unverified one must not take up memory. The use is remembered
-// until the given time, when the request would be refused as stale.
-func (u *Uses) Bind(of, method string, body []byte, now, until time.Time) bool {
+// until the given time, when the request would be refused as stale. This memory never fails.
+func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until time.Time) (bool, error) {
 	var key signature
 	if _, err := hex.Decode(key[:], []byte(of)); err != nil {
-		return false
+		return false, nil //nolint:nilerr // no signature was ever used that is none
 	}
 	wanted := u.digest(method, body)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if first, known := u.uses.get(key, now); known {
-		return first == wanted
+		return first == wanted, nil
 	}
 	u.uses.add(key, wanted, useCost, now, until)
-	return true
+	return true, nil
 }
 
 // Len returns the number of remembered uses.

@@ -4,6 +4,7 @@
 package memory
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -16,6 +17,12 @@ import (
 var now = time.Unix(1_700_000_000, 0)
 
 func signatureOf(n int) string { return fmt.Sprintf("%040x", n) }
+
+// used is the answer of a memory that never fails.
+func used(u *Uses, of, method string, body []byte, now, until time.Time) bool {
+	ok, err := u.Use(context.Background(), of, method, body, now, until)
+	return ok && err == nil
+}
 
 func TestBind(t *testing.T) {
 	type use struct {
@@ -32,7 +39,7 @@ func TestBind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := NewUses(16 * useCost)
 			for i, use := range uses {
-				if got := b.Bind(signatureOf(1), use.method, []byte(use.body), now, now.Add(time.Minute)); got != use.want {
+				if got := used(b, signatureOf(1), use.method, []byte(use.body), now, now.Add(time.Minute)); got != use.want {
 					t.Errorf("use %d, %s %q: %v", i, use.method, use.body, got)
 				}
 			}
@@ -42,11 +49,11 @@ func TestBind(t *testing.T) {
 
 func TestBindingsEndWhenTheRequestIsStale(t *testing.T) {
 	b := NewUses(16 * useCost)
-	b.Bind(signatureOf(1), "POST", []byte("a"), now, now.Add(time.Minute))
-	if b.Bind(signatureOf(1), "POST", []byte("b"), now.Add(time.Minute), now.Add(time.Minute)) {
+	used(b, signatureOf(1), "POST", []byte("a"), now, now.Add(time.Minute))
+	if used(b, signatureOf(1), "POST", []byte("b"), now.Add(time.Minute), now.Add(time.Minute)) {
 		t.Error("forgotten while the request is still fresh")
 	}
-	b.Bind(signatureOf(2), "POST", []byte("a"), now.Add(time.Minute+time.Second), now.Add(2*time.Minute))
+	used(b, signatureOf(2), "POST", []byte("a"), now.Add(time.Minute+time.Second), now.Add(2*time.Minute))
 	if b.Len() != 1 || b.Evicted() != 0 {
 		t.Errorf("%d entries, %d evicted; want the stale one gone and none evicted", b.Len(), b.Evicted())
 	}
@@ -56,13 +63,13 @@ func TestMemoryIsBoundedAndEvictionCounted(t *testing.T) {
 	const room = 10
 	b := NewUses(room * useCost)
 	for n := range room + 3 {
-		b.Bind(signatureOf(n), "POST", []byte("a"), now, now.Add(time.Minute))
+		used(b, signatureOf(n), "POST", []byte("a"), now, now.Add(time.Minute))
 	}
 	if b.Len() != room || b.Evicted() != 3 {
 		t.Errorf("%d entries, %d evicted; want %d and 3", b.Len(), b.Evicted(), room)
 	}
 	for n := range room {
-		if b.Bind(signatureOf(3+n), "POST", []byte("b"), now, now.Add(time.Minute)) {
+		if used(b, signatureOf(3+n), "POST", []byte("b"), now, now.Add(time.Minute)) {
 			t.Errorf("use %d was forgotten", 3+n)
 		}
 	}
@@ -74,7 +81,7 @@ func TestOnlyOneOfManyBodiesWins(t *testing.T) {
 	var wait sync.WaitGroup
 	for n := range 32 {
 		wait.Go(func() {
-			if b.Bind(signatureOf(1), "POST", []byte(strconv.Itoa(n)), now, now.Add(time.Minute)) {
+			if used(b, signatureOf(1), "POST", []byte(strconv.Itoa(n)), now, now.Add(time.Minute)) {
 				passed.Add(1)
 			}
 		})
@@ -91,7 +98,7 @@ func TestAUseCountsForWhatItTakes(t *testing.T) {
 	u := NewUses(2 * n * useCost)
 	taken := measure(func() {
 		for i := range n {
-			u.Bind(signatureOf(i), "POST", nil, now, now.Add(time.Minute))
+			used(u, signatureOf(i), "POST", nil, now, now.Add(time.Minute))
 		}
 	})
 	t.Logf("%d bytes each, counted are %d", taken/n, useCost)
@@ -113,7 +120,7 @@ func measure(do func()) uint64 {
 
 func TestASignatureThatIsNoneIsNotBound(t *testing.T) {
 	u := NewUses(16 * useCost)
-	if u.Bind("not hexadecimal", "POST", nil, now, now) || u.Len() != 0 {
+	if used(u, "not hexadecimal", "POST", nil, now, now) || u.Len() != 0 {
 		t.Error("it was bound")
 	}
 }

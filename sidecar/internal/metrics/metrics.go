@@ -5,20 +5,33 @@
 package metrics
 
 import (
-	"net/http"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
-// Metrics of one sidecar, in a registry of its own.
-type Metrics struct {
-	registry *prometheus.Registry
+// Process holds the metrics of one sidecar, in a registry of its own.
+type Process struct{ registry *prometheus.Registry }
 
+// NewProcess returns what all endpoints have in common. StaleConfig is 1 while the document on disk is not the one served.
+func NewProcess(inFlight, staleConfig func() float64) *Process {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		gauge("wechat_sidecar_in_flight", "Calls to the app that go on.", inFlight),
+		gauge("wechat_sidecar_config_stale", "1 while the files on disk cannot be served and the last good ones go on.", staleConfig),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return &Process{registry}
+}
+
+// Gatherer is where the metrics are read.
+func (p *Process) Gatherer() prometheus.Gatherer { return p.registry }
+
+// Endpoint holds the metrics of one endpoint. As long as a process serves one only, they bear no label of it.
+type Endpoint struct {
 	Callbacks    *prometheus.CounterVec // by outcome
 	Refused      *prometheus.CounterVec // by reason
 	Retries      prometheus.Counter
@@ -32,18 +45,15 @@ type Metrics struct {
 
 // Gauges are read when the metrics are scraped.
 type Gauges struct {
-	InFlight        func() float64
 	Bindings        func() float64
 	EvictedBindings func() float64
 	EvictedReplies  func() float64
-	StaleConfig     func() float64 // 1 while the files on disk are not the ones served
 	RefusalReasons  []wechat.Reason
 }
 
-// New returns Metrics whose every series is there from the start, at zero, so that an alert on a rate sees the first event.
-func New(g Gauges) *Metrics {
-	m := &Metrics{
-		registry: prometheus.NewRegistry(),
+// NewEndpoint returns metrics whose every series is there from the start, at zero, so that an alert on a rate sees the first event.
+func (p *Process) NewEndpoint(g Gauges) *Endpoint {
+	m := &Endpoint{
 		Callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "wechat_sidecar_callbacks_total",
 			Help: "Verified callbacks, by what became of them.",
@@ -82,8 +92,7 @@ func New(g Gauges) *Metrics {
 			Help: "Verified messages whose kind cannot be read to the end: no rule for an event or an InfoType matches them, and WeChat is told that they were taken only if the app takes them.",
 		}),
 	}
-	m.registry.MustRegister(m.Callbacks, m.Refused, m.Retries, m.Repeats, m.Unverified, m.Backend, m.LastVerified, m.LateFailures, m.Unreadable,
-		gauge("wechat_sidecar_in_flight", "Calls to the app that go on.", g.InFlight),
+	p.registry.MustRegister(m.Callbacks, m.Refused, m.Retries, m.Repeats, m.Unverified, m.Backend, m.LastVerified, m.LateFailures, m.Unreadable,
 		gauge("wechat_sidecar_bindings", "Signatures that are remembered with their first use.", g.Bindings),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "wechat_sidecar_bindings_evicted_total",
@@ -93,9 +102,6 @@ func New(g Gauges) *Metrics {
 			Name: "wechat_sidecar_replies_evicted_total",
 			Help: "Replies that were forgotten before a repeat of their message would be stale, because memory is bounded.",
 		}, g.EvictedReplies),
-		gauge("wechat_sidecar_config_stale", "1 while the files on disk cannot be served and the last good ones go on.", g.StaleConfig),
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	for _, o := range outcome.All {
 		m.Callbacks.WithLabelValues(string(o))
@@ -104,11 +110,6 @@ func New(g Gauges) *Metrics {
 		m.Refused.WithLabelValues(string(reason))
 	}
 	return m
-}
-
-// Handler serves the metrics in the text format.
-func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, DisableCompression: true})
 }
 
 func gauge(name, help string, read func() float64) prometheus.Collector {

@@ -19,10 +19,52 @@ type Decision struct {
 	Discard bool
 	// Backend is the app, with no field left to a default but Path.
 	Backend config.Backend
+	// Delivery is how the message gets to it.
+	Delivery Delivery
 	// Acknowledgement is the body that tells WeChat that the message was taken.
 	Acknowledgement string
 	// Replies says that the app's reply goes to WeChat; without, its status is all that counts.
 	Replies bool
+	// Unverified says that the message is told to be so. It is neither signed for the app nor remembered, so that nothing of it can
+	// pass for a verified one, now or later.
+	Unverified bool
+}
+
+// Delivery is how a message gets to an app.
+type Delivery int
+
+// Direct calls the app while WeChat waits. It is the only one.
+const Direct Delivery = iota
+
+// Fallback is what becomes of a callback when the memory cannot be asked about it.
+type Fallback int
+
+const (
+	// TryAgain tells WeChat to send it again.
+	TryAgain Fallback = iota
+	// GoOn takes it for one that was never seen.
+	GoOn
+)
+
+// WithoutUse is for a signature that may have been used before. Where it does not cover the body, nothing else tells a forged body
+// from the genuine one.
+func WithoutUse(c config.Config) Fallback {
+	if c.MessageMode == config.ModePlaintext {
+		return TryAgain
+	}
+	return GoOn
+}
+
+// WithoutClaim is for a message that may be a repeat. In every mode apps get some messages twice, and know them by their delivery id;
+// none may be lost.
+func WithoutClaim(config.Config) Fallback { return GoOn }
+
+// Audit returns the decision on a message that failed a check and goes on all the same. What it says decides nothing, and WeChat is
+// not told in the app's place that it was taken.
+func Audit(c config.Config) Decision {
+	d := Decide(config.Config{Platform: c.Platform, Backend: c.Backend}, wechat.Fields{})
+	d.Backend.OnDeadline, d.Unverified = config.OnDeadlineFail, true
+	return d
 }
 
 // Decide returns the decision on a message with these fields.

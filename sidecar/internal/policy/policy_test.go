@@ -78,3 +78,38 @@ func TestAPaymentIsNeverAcknowledgedForTheApp(t *testing.T) {
 		t.Errorf("at the deadline WeChat is told %s", d.Backend.OnDeadline)
 	}
 }
+
+// TestAudit: what is not verified goes to the app itself, whatever it says, and nothing is said in the app's place.
+func TestAudit(t *testing.T) {
+	c := config.Config{
+		Platform: config.PlatformOfficialAccount, Backend: config.Backend{URL: "http://default", Payload: config.PayloadOriginal, OnDeadline: config.OnDeadlineAcknowledge},
+		Rules: []config.Rule{{Match: config.Match{MsgType: "text"}, Action: config.ActionDiscard}},
+	}
+	want := Decision{
+		Backend:         config.Backend{URL: "http://default", Payload: config.PayloadOriginal, OnDeadline: config.OnDeadlineFail, Deadline: config.Duration(4500 * time.Millisecond)},
+		Acknowledgement: wechat.Success, Replies: true, Unverified: true,
+	}
+	if diff := cmp.Diff(want, Audit(c)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestWithoutMemory: only what the signature covers goes on.
+func TestWithoutMemory(t *testing.T) {
+	for name, test := range map[string]struct {
+		config     config.Config
+		use, claim Fallback
+	}{
+		"plaintext":  {config.Config{Platform: config.PlatformOfficialAccount, MessageMode: config.ModePlaintext}, TryAgain, GoOn},
+		"compatible": {config.Config{Platform: config.PlatformMiniProgram, MessageMode: config.ModeCompatible}, GoOn, GoOn},
+		"encrypted":  {config.Config{Platform: config.PlatformOfficialAccount, MessageMode: config.ModeEncrypted}, GoOn, GoOn},
+		"WeCom":      {config.Config{Platform: config.PlatformWeCom}, GoOn, GoOn},
+		"Pay":        {config.Config{Platform: config.PlatformPay}, GoOn, GoOn},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if use, claim := WithoutUse(test.config), WithoutClaim(test.config); use != test.use || claim != test.claim {
+				t.Errorf("without use %v, without claim %v", use, claim)
+			}
+		})
+	}
+}

@@ -11,7 +11,8 @@ import (
 	"testing"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 func TestSaysBackWhatItIsTold(t *testing.T) {
@@ -19,13 +20,13 @@ func TestSaysBackWhatItIsTold(t *testing.T) {
 	defer server.Close()
 	for _, path := range []string{"/weixin", "/weixin/"} {
 		for _, content := range []string{"你好", "]]>", "<xml>&amp;</xml>", "]]]]>>"} {
-			sender := wechattest.Sender{URL: server.URL + path, Token: "unused"}
+			sender := caller.Sender{URL: server.URL + path, Token: "unused"}
 			answer, err := sender.Text(t.Context(), "oUser", content)
-			reply, refusal := wechattest.DiagnoseReply(answer, err)
+			reply, refusal := diagnose.Message(answer, err)
 			if refusal != nil {
 				t.Fatalf("%s to %s: %v", content, path, refusal)
 			}
-			if want := "you said: " + content; reply.Content != want || reply.From != wechattest.DefaultAccount {
+			if want := "you said: " + content; reply.Content != want || reply.From != caller.DefaultAccount {
 				t.Errorf("%s answered %+v, want %q from the account", path, reply, want)
 			}
 			if err := wechat.CheckReply(answer.Body, wechat.FormXML); err != nil {
@@ -47,7 +48,7 @@ func TestAnswersInTheFormOfTheMessage(t *testing.T) {
 		`{"mchid":"1900000109","trade_state":"SUCCESS"}`:                                                      "",
 		`<xml><InfoType>component_verify_ticket</InfoType></xml>`:                                             "",
 	} {
-		sender := wechattest.Sender{URL: server.URL + "/weixin", Token: "unused"}
+		sender := caller.Sender{URL: server.URL + "/weixin", Token: "unused"}
 		answer, err := sender.Post(t.Context(), []byte(message))
 		if err != nil || answer.Status != 200 || !strings.HasPrefix(string(answer.Body), want) || want == "" && len(answer.Body) > 0 {
 			t.Errorf("%s was answered %d %q, %v", message, answer.Status, answer.Body, err)
@@ -65,9 +66,9 @@ func TestAnswersInTheFormOfTheMessage(t *testing.T) {
 func TestSaysNothingToAnEvent(t *testing.T) {
 	server := httptest.NewServer(newApp())
 	defer server.Close()
-	sender := wechattest.Sender{URL: server.URL + "/weixin", Token: "unused"}
+	sender := caller.Sender{URL: server.URL + "/weixin", Token: "unused"}
 	answer, err := sender.Post(t.Context(), []byte(`<xml><ToUserName>a</ToUserName><FromUserName>b</FromUserName><MsgType>event</MsgType></xml>`))
-	if reply, refusal := wechattest.DiagnoseReply(answer, err); refusal != nil || reply.Kind != wechattest.ReplyEmpty {
+	if reply, refusal := diagnose.Message(answer, err); refusal != nil || reply.Kind != diagnose.ReplyEmpty {
 		t.Errorf("reply %+v, refusal %v", reply, refusal)
 	}
 }
@@ -75,7 +76,7 @@ func TestSaysNothingToAnEvent(t *testing.T) {
 func TestBehavesAsTold(t *testing.T) {
 	server := httptest.NewServer(newApp())
 	defer server.Close()
-	sender := wechattest.Sender{URL: server.URL + "/weixin", Token: "unused"}
+	sender := caller.Sender{URL: server.URL + "/weixin", Token: "unused"}
 	for query, want := range map[string]int{"status=500": 500, "status=302&delay=1ms": 302, "reply=success": 200, "": 200} {
 		response, err := http.Post(server.URL+"/behave?"+query, "", nil)
 		if err != nil || response.StatusCode != 200 {

@@ -209,7 +209,7 @@ func (b *bench) rotateOne(ctx context.Context, i int, token string, took *time.D
 
 // serves reports whether the sidecar is given the token as the newest.
 func serves(secret *corev1.Secret, token string) bool {
-	credentials, err := config.ParseCredentials(secret.Data[config.CredentialsFile])
+	credentials, err := config.ReadCredentials(secret.Data[config.File])
 	return err == nil && len(credentials.Pairs) > 0 && credentials.Pairs[0].Token == token
 }
 

@@ -159,12 +159,12 @@ func (p *player) status(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	credentials, err := config.ParseCredentials(secret.Data[config.CredentialsFile])
+	generation, err := config.ReadGeneration(secret.Data[config.File])
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	_, _ = fmt.Fprintf(w, `{"generation":%q,"ready":true}`, credentials.Generation)
+	_, _ = fmt.Fprintf(w, `{"generation":%q,"ready":true}`, generation)
 }
 
 // echo answers a URL check. Whether it is signed is the sidecar's business, and no part of this measurement.

@@ -31,7 +31,7 @@ var ours = client.MatchingLabels{"app.kubernetes.io/managed-by": "wechatendpoint
 
 // kinds are those of the children. The Ingress is the last one that the operator applies.
 var kinds = []schema.GroupVersionKind{
-	{Version: "v1", Kind: "ServiceAccount"}, {Version: "v1", Kind: "ConfigMap"}, {Version: "v1", Kind: "Secret"},
+	{Version: "v1", Kind: "ServiceAccount"}, {Version: "v1", Kind: "Secret"},
 	{Group: "apps", Version: "v1", Kind: "Deployment"}, {Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"},
 	{Version: "v1", Kind: "Service"}, {Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy"},
 	{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"},

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -59,21 +58,12 @@ func accountOf(o options, endpoint *v1alpha1.WeChatEndpoint) account {
 
 func (a account) encrypted() bool { return config.Encrypted(string(a.platform), string(a.mode)) }
 
-// receiver is whom a message is encrypted for: what --receiver-id says, or the first that is accepted and no placeholder.
-// A placeholder stands for the id in the path.
-func (a account) receiver(o options) string {
+// accepted are the receivers, or the one that --receiver-id says.
+func (a account) accepted(o options) []string {
 	if o.receiverID != "" {
-		return o.receiverID
+		return []string{o.receiverID}
 	}
-	for _, id := range a.receivers {
-		switch {
-		case !strings.Contains(id, "$") && id != config.AnyReceiver:
-			return id
-		case o.pathID != "":
-			return o.pathID
-		}
-	}
-	return ""
+	return a.receivers
 }
 
 // bot reports whether only messages without a receiver are accepted.

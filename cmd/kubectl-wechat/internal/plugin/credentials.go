@@ -4,10 +4,7 @@
 package plugin
 
 import (
-	"bytes"
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -106,23 +103,22 @@ func (v *vault) platformKeys(ctx context.Context) (map[string]string, error) {
 		return nil, fmt.Errorf("reading WeChat Pay's public keys from Secret %s: %w", v.secretKey(), err)
 	}
 	keys := map[string]string{}
-	if id := v.secret.Data[v1alpha1.KeyPublicKeyID]; len(id) > 0 {
-		keys[string(id)] = string(v.secret.Data[v1alpha1.KeyPublicKey])
+	wrong := func(key string, err error) error {
+		return fmt.Errorf("the key %s of Secret %s %w", key, v.secretKey(), err)
 	}
-	for rest := v.secret.Data[v1alpha1.KeyCertificates]; len(bytes.TrimSpace(rest)) > 0; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return nil, fmt.Errorf("the key %s of Secret %s holds something that is not PEM", v1alpha1.KeyCertificates, v.secretKey())
+	id, publicKey := string(v.secret.Data[v1alpha1.KeyPublicKeyID]), string(v.secret.Data[v1alpha1.KeyPublicKey])
+	if id+publicKey != "" {
+		if err := config.ValidatePublicKeyID(id); err != nil {
+			return nil, wrong(v1alpha1.KeyPublicKeyID, err)
 		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("the key %s of Secret %s holds something that is no certificate", v1alpha1.KeyCertificates, v.secretKey())
+		if err := config.ValidatePublicKey(publicKey); err != nil {
+			return nil, wrong(v1alpha1.KeyPublicKey, err)
 		}
-		keys[fmt.Sprintf("%X", certificate.SerialNumber.Bytes())] = string(pem.EncodeToMemory(block))
+		keys[id] = publicKey
 	}
-	for serial, text := range keys {
-		if _, err := config.ParsePlatformKey([]byte(text)); err != nil {
-			return nil, fmt.Errorf("the key of WeChat Pay with serial %s in Secret %s is %w", serial, v.secretKey(), err)
+	if certificates := v.secret.Data[v1alpha1.KeyCertificates]; len(certificates) > 0 {
+		if err := config.ParseCertificates(certificates, keys); err != nil {
+			return nil, wrong(v1alpha1.KeyCertificates, err)
 		}
 	}
 	return keys, nil

@@ -39,20 +39,18 @@ func gateway(t *testing.T, endpoint *v1alpha1.WeChatEndpoint, pair config.Pair, 
 	pair.Generation = 1
 	spec := endpoint.Spec
 	dir := t.TempDir()
-	for name, content := range map[string]any{
-		config.File: config.Config{
+	text, err := json.Marshal(config.Document{
+		Config: config.Config{
 			Generation: "g", Endpoint: "shop/demo", Platform: string(spec.Platform), AppID: spec.AppID, ReceiverIDs: spec.ReceiverIDs,
 			MessageMode: string(spec.MessageMode), Host: spec.URL.Host, Path: spec.URL.Path,
 			Backend: config.Backend{URL: backend.URL, Deadline: config.Duration(2 * time.Second)},
 		},
-		config.CredentialsFile: config.Credentials{Generation: "g", Pairs: []config.Pair{pair}},
-	} {
-		text, err := json.Marshal(content)
-		if err != nil {
-			t.Fatal(err)
-		}
-		writeFile(t, filepath.Join(dir, name), text)
+		Credentials: config.Credentials{Pairs: []config.Pair{pair}},
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	writeFile(t, filepath.Join(dir, config.File), text)
 	public, ops := listen(t), listen(t)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

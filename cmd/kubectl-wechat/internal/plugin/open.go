@@ -95,7 +95,7 @@ func accepted(ctx context.Context, reader client.Reader, endpoint *v1alpha1.WeCh
 	if err := reader.Get(ctx, key, &secret); err != nil {
 		return nil
 	}
-	credentials, err := config.ParseCredentials(secret.Data[config.CredentialsFile])
+	credentials, err := config.ReadCredentials(secret.Data[config.File])
 	if err != nil {
 		return nil
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
@@ -26,12 +27,12 @@ const (
 	olderKey = "kWxPEV2UEDyxWpmPdKC3F4dgPDmOvfKX1HGnEUDS1aR"
 )
 
-func sealedSender() wechattest.Sender {
-	return wechattest.Sender{URL: wxURL, Token: token, EncodingAESKey: aesKey, ReceiverID: "wx1"}
+func sealedSender() caller.Sender {
+	return caller.Sender{URL: wxURL, Token: token, EncodingAESKey: aesKey, ReceiverID: "wx1"}
 }
 
 // capturePost is what a dump holds of a message.
-func capturePost(t *testing.T, s wechattest.Sender, mutations ...wechattest.Mutation) *wechattest.Request {
+func capturePost(t *testing.T, s caller.Sender, mutations ...caller.Mutation) *caller.Request {
 	t.Helper()
 	request, err := s.NewPost([]byte(captured), mutations...)
 	if err != nil {
@@ -40,7 +41,7 @@ func capturePost(t *testing.T, s wechattest.Sender, mutations ...wechattest.Muta
 	return request
 }
 
-func dump(r *wechattest.Request) string {
+func dump(r *caller.Request) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", r.Method, r.URI())
 	_ = r.Header.Write(&b)
@@ -66,7 +67,7 @@ func TestOpenExplainsEachStep(t *testing.T) {
 	envelope := string(genuine.Body)
 	encrypt := envelope[strings.LastIndex(envelope, "<Encrypt><![CDATA[")+18 : strings.LastIndex(envelope, "]]></Encrypt>")]
 	// signed puts a text into the envelope and signs it, as a WeChat would that encrypts wrongly.
-	signed := func(text string) *wechattest.Request {
+	signed := func(text string) *caller.Request {
 		r := *genuine
 		r.Body = []byte(strings.Replace(envelope, encrypt, text, 1))
 		q, err := wechat.ParseQuery(r.Query)
@@ -76,7 +77,7 @@ func TestOpenExplainsEachStep(t *testing.T) {
 		r.Query = strings.Replace(r.Query, q.MsgSignature, wechat.Sign(token, q.Timestamp, q.Nonce, text), 1)
 		return &r
 	}
-	sealFor := func(receiver string) *wechattest.Request {
+	sealFor := func(receiver string) *caller.Request {
 		s := sealedSender()
 		s.ReceiverID = receiver
 		return capturePost(t, s)
@@ -87,7 +88,7 @@ func TestOpenExplainsEachStep(t *testing.T) {
 	}
 	// byAnotherKey is encrypted with the older key, so that with the newer one it gets as far as the stage: most do not end
 	// like a padding, one of some 250 does.
-	byAnotherKey := func(stage int) *wechattest.Request {
+	byAnotherKey := func(stage int) *caller.Request {
 		for n := range 1 << 16 {
 			text, err := older.Seal([wechat.RandomSize]byte{byte(n), byte(n >> 8)}, []byte(captured), "wx1")
 			if err != nil {
@@ -106,7 +107,7 @@ func TestOpenExplainsEachStep(t *testing.T) {
 	}
 	const before, tail = "query ok, age ok, body ok, envelope ok, ", "padding not tried, length not tried, receiver not tried"
 	for name, test := range map[string]struct {
-		request *wechattest.Request
+		request *caller.Request
 		marks   string
 		words   []string
 		opened  bool
@@ -255,12 +256,12 @@ func TestOpenReadsACaptureInEveryForm(t *testing.T) {
 }
 
 func TestOpenOfOtherAccounts(t *testing.T) {
-	plain := wechattest.Sender{URL: wxURL, Token: token}
+	plain := caller.Sender{URL: wxURL, Token: token}
 	suite := sealedSender()
 	suite.WeCom, suite.ReceiverID, suite.URL = true, "wwcorp", "http://wx.example.com/weixin/wwcorp"
 	weCom := sealedSender()
 	weCom.WeCom = true
-	check := func(s wechattest.Sender) *wechattest.Request {
+	check := func(s caller.Sender) *caller.Request {
 		r, err := s.NewURLCheck(wechattest.WithNonce("1"))
 		if err != nil {
 			t.Fatal(err)
@@ -273,7 +274,7 @@ func TestOpenOfOtherAccounts(t *testing.T) {
 	})
 	for name, test := range map[string]struct {
 		endpoint *v1alpha1.WeChatEndpoint
-		request  *wechattest.Request
+		request  *caller.Request
 		status   int
 		out      string
 		words    string
@@ -285,10 +286,10 @@ func TestOpenOfOtherAccounts(t *testing.T) {
 		"a URL check":                  {demo(), plainCheck, StatusOK, plainCheck.Echostr, "to be answered as they are"},
 		"a URL check of WeCom":         {demo(encrypted(v1alpha1.PlatformWeCom, "")), weComCheck, StatusOK, weComCheck.Echostr, "characters, encrypted"},
 		"the data of a suite":          {data, capturePost(t, suite), StatusOK, captured, `encrypted for "wwcorp", as the URL says`},
-		"the data of another corp":     {data, capturePost(t, func() wechattest.Sender { s := suite; s.ReceiverID = "wwother"; return s }()), StatusRefused, captured, `encrypted for "wwother", and accepted is ["$CORPID$"]`},
-		"a compatible one, JSON":       {demo(encrypted(v1alpha1.PlatformMiniProgram, "Compatible")), capturePost(t, func() wechattest.Sender { s := sealedSender(); s.Cleartext = true; return s }()), StatusOK, captured, "with a cleartext beside it"},
-		"a body that is cut":           {demo(), &wechattest.Request{Method: "POST", Path: "/weixin", Query: plainCheck.Query, Header: http.Header{"Content-Length": {"100"}}, Body: []byte("<xml>")}, StatusRefused, "", "its Content-Length says 100"},
-		"a body that was not captured": {demo(), &wechattest.Request{Method: "POST", Path: "/weixin", Query: capturePost(t, plain).Query, Header: http.Header{}}, StatusRefused, "", "an access log holds only the query"},
+		"the data of another corp":     {data, capturePost(t, func() caller.Sender { s := suite; s.ReceiverID = "wwother"; return s }()), StatusRefused, captured, `encrypted for "wwother", and accepted is ["$CORPID$"]`},
+		"a compatible one, JSON":       {demo(encrypted(v1alpha1.PlatformMiniProgram, "Compatible")), capturePost(t, func() caller.Sender { s := sealedSender(); s.Cleartext = true; return s }()), StatusOK, captured, "with a cleartext beside it"},
+		"a body that is cut":           {demo(), &caller.Request{Method: "POST", Path: "/weixin", Query: plainCheck.Query, Header: http.Header{"Content-Length": {"100"}}, Body: []byte("<xml>")}, StatusRefused, "", "its Content-Length says 100"},
+		"a body that was not captured": {demo(), &caller.Request{Method: "POST", Path: "/weixin", Query: capturePost(t, plain).Query, Header: http.Header{}}, StatusRefused, "", "an access log holds only the query"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			result := run(t, cluster(t, test.endpoint, encryptedSecret()), "", "open", "demo", "--request", file(t, dump(test.request)))
@@ -303,11 +304,11 @@ func TestOpenOfOtherAccounts(t *testing.T) {
 // sidecarSecret is what the operator keeps for the sidecar.
 func sidecarSecret(t *testing.T, pairs ...config.Pair) *corev1.Secret {
 	t.Helper()
-	text, err := json.Marshal(config.Credentials{Generation: "g", Pairs: pairs})
+	text, err := json.Marshal(config.Document{Config: config.Config{Generation: "g"}, Credentials: config.Credentials{Pairs: pairs}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "demo-sidecar"}, Data: map[string][]byte{config.CredentialsFile: text}}
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "demo-sidecar"}, Data: map[string][]byte{config.File: text}}
 }
 
 func TestOpenTriesWhatTheSidecarAccepts(t *testing.T) {
@@ -354,9 +355,9 @@ func TestOpenWithoutACluster(t *testing.T) {
 
 func TestOpenPay(t *testing.T) {
 	key, _, public := payKey(t)
-	sender := wechattest.Sender{URL: wxURL, Pay: &wechattest.PayAccount{PrivateKey: key, Serial: serial, APIv3Key: apiV3Key}}
+	sender := caller.Sender{URL: wxURL, Pay: &caller.PayAccount{PrivateKey: key, Serial: serial, APIv3Key: apiV3Key}}
 	const resource = `{"out_trade_no":"1"}`
-	notify := func(s wechattest.Sender, mutations ...wechattest.Mutation) *wechattest.Request {
+	notify := func(s caller.Sender, mutations ...caller.Mutation) *caller.Request {
 		request, err := s.NewNotification("TRANSACTION.SUCCESS", []byte(resource), mutations...)
 		if err != nil {
 			t.Fatal(err)
@@ -365,9 +366,9 @@ func TestOpenPay(t *testing.T) {
 	}
 	genuine := notify(sender)
 	otherKey := sender
-	otherKey.Pay = &wechattest.PayAccount{PrivateKey: key, Serial: serial, APIv3Key: strings.Repeat("k", 32)}
+	otherKey.Pay = &caller.PayAccount{PrivateKey: key, Serial: serial, APIv3Key: strings.Repeat("k", 32)}
 	for name, test := range map[string]struct {
-		request *wechattest.Request
+		request *caller.Request
 		marks   string
 		words   []string
 	}{
@@ -375,7 +376,7 @@ func TestOpenPay(t *testing.T) {
 			[]string{"serial " + serial, "over this very body", "event_type TRANSACTION.SUCCESS", "with the APIv3 key of Secret shop/demo-token"}},
 		"one that is a day old": {notify(sender, wechattest.WithTime(time.Now().Add(-24*time.Hour))), "headers ok, age ok, serial ok, body ok, signature ok, notification ok, resource ok",
 			[]string{"24h0m", "would refuse it by now, after 5m0s"}},
-		"WeChat Pay's own test": {notify(sender, wechattest.WithProbeSignature()), "headers ok, age ok, serial ok, body ok, signature FAILED, notification not tried, resource not tried",
+		"WeChat Pay's own test": {notify(sender, caller.WithProbeSignature()), "headers ok, age ok, serial ok, body ok, signature FAILED, notification not tried, resource not tried",
 			[]string{"SIGNTEST", "do: nothing"}},
 		"another body": {genuine.WithBody(append(genuine.Body, ' ')), "headers ok, age ok, serial ok, body ok, signature FAILED, notification not tried, resource not tried",
 			[]string{"not made over this body", "byte for byte"}},

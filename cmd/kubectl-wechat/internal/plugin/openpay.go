@@ -14,7 +14,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // payOpening is a captured notification of Pay. Each step adds to it what the next needs.
@@ -96,7 +96,7 @@ func (p *payOpening) verify() finding {
 	switch {
 	case !tried:
 		return skipped("no public key of WeChat Pay is known")
-	case strings.HasPrefix(p.header.Signature, wechattest.SignTestPrefix):
+	case strings.HasPrefix(p.header.Signature, caller.SignTestPrefix):
 		return failed("this is one of WeChat Pay's own tests of whether anybody looks (SIGNTEST)",
 			"nothing: it is to be refused, and the same notification comes again with a right signature")
 	}

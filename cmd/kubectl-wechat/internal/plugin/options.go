@@ -12,7 +12,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 const (
@@ -105,7 +105,7 @@ func (o *options) flags() *flag.FlagSet {
 	text(&o.url, "url")
 	text(&o.address, "address")
 	text(&o.pathID, "path-id")
-	flags.DurationVar(&o.timeout, "timeout", wechattest.Timeout, "")
+	flags.DurationVar(&o.timeout, "timeout", caller.Timeout, "")
 	if o.command == commandSend {
 		o.timeout = sendTimeout
 		text(&o.scenario, "scenario")

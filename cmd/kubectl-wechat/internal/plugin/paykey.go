@@ -4,6 +4,7 @@
 package plugin
 
 import (
+	"cmp"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
@@ -14,46 +15,41 @@ import (
 	"strings"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // onlyAtWeChat is why no command signs for an endpoint that serves.
 const onlyAtWeChat = "WeChat Pay's own private key is nowhere but at WeChat Pay, and an endpoint that serves holds its public half only"
 
-// payAccount is what signs a notification. A private key is the user's own, whose public half stands in the Secret of an
-// endpoint for tests; the test signature of WeChat Pay needs none.
-func (p Plugin) payAccount(o options, pair config.Pair) (*wechattest.PayAccount, error) {
-	pay := &wechattest.PayAccount{APIv3Key: pair.APIv3Key, Serial: o.serial}
-	serials := slices.Sorted(maps.Keys(pair.PlatformKeys))
+// sign gives WeChat Pay a key to sign with, and its serial. A private key is the user's own, whose public half stands in the Secret of
+// an endpoint for tests; the test signature of WeChat Pay needs none.
+func (p Plugin) sign(pay *caller.PayAccount, o options, pair config.Pair) (err error) {
+	first := pay.Serial
+	pay.Serial = o.serial
 	if o.payPrivateKey == "" {
-		switch {
-		case o.scenario != scenarioSignTest:
-			return nil, errors.New("a notification is signed with a private key: " + onlyAtWeChat +
+		if o.scenario != scenarioSignTest {
+			return errors.New("a notification is signed with a private key: " + onlyAtWeChat +
 				"; pass a key of your own with --pay-private-key FILE, whose public half is in the Secret of an endpoint for tests, or play --scenario signtest, which needs none")
-		case pay.Serial == "" && len(serials) > 0:
-			pay.Serial = serials[0]
-		case pay.Serial == "":
-			pay.Serial = "PUB_KEY_ID_0"
 		}
-		return pay, nil
+		pay.Serial = cmp.Or(o.serial, first, "PUB_KEY_ID_0")
+		return nil
 	}
-	key, err := p.privateKey(o.payPrivateKey)
-	if err != nil {
-		return nil, err
+	if pay.PrivateKey, err = p.privateKey(o.payPrivateKey); err != nil {
+		return err
 	}
-	pay.PrivateKey = key
 	if o.name == "" {
 		if o.serial == "" {
-			return nil, errors.New("without an endpoint, --serial says under which serial the server holds the public half of the private key")
+			return errors.New("without an endpoint, --serial says under which serial the server holds the public half of the private key")
 		}
-		return pay, nil
+		return nil
 	}
-	pay.Serial, err = serialOf(key, pair.PlatformKeys, serials)
-	return pay, err
+	pay.Serial, err = serialOf(pay.PrivateKey, pair.PlatformKeys)
+	return err
 }
 
 // serialOf is the serial in the Secret under which the public half of the key stands.
-func serialOf(key *rsa.PrivateKey, platformKeys map[string]string, serials []string) (string, error) {
+func serialOf(key *rsa.PrivateKey, platformKeys map[string]string) (string, error) {
+	serials := slices.Sorted(maps.Keys(platformKeys))
 	for _, serial := range serials {
 		if public, err := config.ParsePlatformKey([]byte(platformKeys[serial])); err == nil && public.Equal(&key.PublicKey) {
 			return serial, nil

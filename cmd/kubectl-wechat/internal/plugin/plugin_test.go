@@ -30,7 +30,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 const (
@@ -446,11 +446,11 @@ func TestSendSaysWhatTheUserWouldSee(t *testing.T) {
 		"an image":      {answer(xmlReply("image", "")), StatusOK, []string{"reply     <xml><ToUserName>"}},
 		"an escape":     {answer(xmlReply("text", "\u009b2J\u202egnp")), StatusOK, []string{`reply     \u009b2J\u202egnp`}},
 		"a long text":   {answer(xmlReply("text", strings.Repeat("x", 3000))), StatusOK, []string{strings.Repeat("x", 2048) + "… (cut)\n"}},
-		"JSON":          {answer(`{"ok":true}`), StatusRefused, []string{`reply     {"ok":true}`, wechattest.FaultNotice, "do: answer with nothing"}},
-		"an error":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, StatusRefused, []string{wechattest.FaultNotice, "500"}},
+		"JSON":          {answer(`{"ok":true}`), StatusRefused, []string{`reply     {"ok":true}`, diagnose.FaultNotice, "do: answer with nothing"}},
+		"an error":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, StatusRefused, []string{diagnose.FaultNotice, "500"}},
 		"a leak":        {leak, StatusRefused, []string{"reply     … signature=…&timestamp="}},
 		"a leak in XML": {answer(xmlReply("text", "my token is "+token)), StatusOK, []string{"reply     my token is …\n"}},
-		"silence":       {func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body); <-r.Context().Done() }, StatusRefused, []string{wechattest.FaultNotice}},
+		"silence":       {func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body); <-r.Context().Done() }, StatusRefused, []string{diagnose.FaultNotice}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, noCluster(t), token+"\n", "send", "--url", wxURL, "--token-file", "-", "--address", serve(t, test.handler), "--timeout", "300ms").

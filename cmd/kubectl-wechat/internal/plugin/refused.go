@@ -11,12 +11,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // refused says what is wrong, and what leads to the end of it in one step.
-func (r report) refused(consequence string, refusal *wechattest.Refusal) int {
-	if refusal.Code == wechattest.CodeNotFound && r.about != nil && r.called == "" && unpublished(r.about) != nil {
+func (r report) refused(consequence string, refusal *diagnose.Refusal) int {
+	if refusal.Code == diagnose.CodeNotFound && r.about != nil && r.called == "" && unpublished(r.about) != nil {
 		refusal = unpublished(r.about)
 	}
 	fmt.Fprintf(r.out, "refused: %s%s\ndo: %s\n", consequence, refusal.Cause, r.remedy(refusal))
@@ -24,20 +24,20 @@ func (r report) refused(consequence string, refusal *wechattest.Refusal) int {
 }
 
 // remedy says more than the answer alone tells, by what is known of the endpoint.
-func (r report) remedy(refusal *wechattest.Refusal) string {
+func (r report) remedy(refusal *diagnose.Refusal) string {
 	switch {
-	case refusal.Code == wechattest.CodeDNS, refusal.Code == wechattest.CodePort: // whose remedy is to dial an address
+	case refusal.Code == diagnose.CodeDNS, refusal.Code == diagnose.CodePort: // whose remedy is to dial an address
 		return refusal.Remedy + " with --address HOST:PORT"
 	case r.about == nil:
 		return refusal.Remedy
 	}
 	log := fmt.Sprintf("kubectl -n %s logs -l %s=%s --since 1m", r.about.Namespace, v1alpha1.LabelEndpoint, r.about.Name)
 	switch refusal.Code {
-	case wechattest.CodeForbidden:
+	case diagnose.CodeForbidden:
 		return "see the reason in the sidecar's log: " + log + "; without the right to read it, " + refusal.Remedy
-	case wechattest.CodeNotFound, wechattest.CodeTLSName, wechattest.CodeTLSAuthority, wechattest.CodeTLSNotSpoken:
+	case diagnose.CodeNotFound, diagnose.CodeTLSName, diagnose.CodeTLSAuthority, diagnose.CodeTLSNotSpoken:
 		return r.elsewhere(refusal)
-	case wechattest.CodeServerError:
+	case diagnose.CodeServerError:
 		return refusal.Remedy + "; the sidecar's log: " + log
 	default:
 		return refusal.Remedy
@@ -45,12 +45,12 @@ func (r report) remedy(refusal *wechattest.Refusal) string {
 }
 
 // elsewhere is the remedy where nobody serves this URL, or none with its certificate.
-func (r report) elsewhere(refusal *wechattest.Refusal) string {
+func (r report) elsewhere(refusal *diagnose.Refusal) string {
 	ingress, own := r.about.Spec.URL.Ingress, endpointURL(r.about)
 	switch {
 	case r.called != "" && own != "":
 		return "enter the endpoint's own URL in the console: " + own
-	case refusal.Code == wechattest.CodeTLSName && ingress != nil && ingress.TLSSecretName != "":
+	case refusal.Code == diagnose.CodeTLSName && ingress != nil && ingress.TLSSecretName != "":
 		return fmt.Sprintf("see whether Secret %s/%s is there and holds a certificate for %s: the ingress controller serves its own for want of it",
 			r.about.Namespace, ingress.TLSSecretName, r.about.Spec.URL.Host)
 	case meta.FindStatusCondition(r.about.Status.Conditions, v1alpha1.ConditionReady) == nil:
@@ -65,10 +65,10 @@ const findOperator = "see whether the operator runs, and whether its chart's val
 	"kubectl get deployments -A -l app.kubernetes.io/name=wechatendpoint-operator"
 
 // codeUnpublished says that the endpoint does not have its URL.
-const codeUnpublished wechattest.Code = "unpublished"
+const codeUnpublished diagnose.Code = "unpublished"
 
 // unpublished says why the endpoint does not have its URL, by the word of the operator; nil if it has, or if nothing is known.
-func unpublished(endpoint *v1alpha1.WeChatEndpoint) *wechattest.Refusal {
+func unpublished(endpoint *v1alpha1.WeChatEndpoint) *diagnose.Refusal {
 	find := func(name string) metav1.Condition {
 		return *cmp.Or(meta.FindStatusCondition(endpoint.Status.Conditions, name), &metav1.Condition{})
 	}
@@ -82,7 +82,7 @@ func unpublished(endpoint *v1alpha1.WeChatEndpoint) *wechattest.Refusal {
 	if why.Status != metav1.ConditionFalse || why.Reason == v1alpha1.ReasonNotPublished || why.Reason == v1alpha1.ReasonPaused {
 		return nil
 	}
-	return &wechattest.Refusal{
+	return &diagnose.Refusal{
 		Code:   codeUnpublished,
 		Cause:  "the endpoint does not have this URL: " + why.Reason + ": " + printable(why.Message),
 		Remedy: fmt.Sprintf("see kubectl -n %s describe wechatendpoint %s; until it is published, another server answers this URL, or none", endpoint.Namespace, endpoint.Name),

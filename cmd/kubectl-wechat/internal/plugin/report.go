@@ -19,7 +19,8 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // maxShown bounds what is printed of a reply. A text that WeChat takes has at most 2048 bytes. Characters.
@@ -69,7 +70,7 @@ func (r report) endpoint(t target) {
 }
 
 // exchange says what was sent where and what came back. Neither the signature nor the token is shown.
-func (r report) exchange(t target, request *wechattest.Request, answer wechattest.Answer) {
+func (r report) exchange(t target, request *caller.Request, answer caller.Answer) {
 	r.line("sent", "%s %s", request.Method, shownURL(t.sender.URL, request, answer))
 	if answer.Remote != "" {
 		r.line("to", "%s", answer.Remote)
@@ -120,7 +121,7 @@ func appLine(report outcome.Report) string {
 	return strings.ReplaceAll(string(report.Outcome), "_", " ")
 }
 
-func shownURL(raw string, request *wechattest.Request, answer wechattest.Answer) string {
+func shownURL(raw string, request *caller.Request, answer caller.Answer) string {
 	scheme := "http"
 	if target, err := url.Parse(raw); err == nil {
 		scheme = target.Scheme
@@ -132,7 +133,7 @@ func shownURL(raw string, request *wechattest.Request, answer wechattest.Answer)
 	return printable(shown)
 }
 
-func head(answer wechattest.Answer) string {
+func head(answer caller.Answer) string {
 	kind := answer.Header.Get("Content-Type")
 	if kind == "" {
 		kind = "no Content-Type"
@@ -154,11 +155,11 @@ func private(remote string) bool {
 }
 
 // reply shows what the user would see, or else the body as it is.
-func (r report) reply(answer wechattest.Answer, reply wechattest.Reply) {
+func (r report) reply(answer caller.Answer, reply diagnose.Reply) {
 	switch {
-	case reply.Kind == wechattest.ReplyEmpty:
+	case reply.Kind == diagnose.ReplyEmpty:
 		r.line("reply", "empty, the user is shown nothing")
-	case reply.Kind == wechattest.ReplySuccess:
+	case reply.Kind == diagnose.ReplySuccess:
 		r.line("reply", "success, the user is shown nothing")
 	case (reply.Type == "text" || reply.Type == "stream") && reply.Content != "":
 		r.line("reply", "%s", printable(answer.Redact(reply.Content)))

@@ -13,11 +13,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // notSaved is what is left to do when the console has not taken the new values.
-var notSaved = &wechattest.Refusal{
+var notSaved = &diagnose.Refusal{
 	Cause: "the console was not said to hold the new ones", Remedy: "press Save, then set spec.credentials.revokeBefore to status.credentials.generation",
 }
 
@@ -55,9 +55,9 @@ func (p Plugin) revoke(ctx context.Context, cluster client.Client, o options, en
 
 // notRevoked says what is left to do when an endpoint was told to refuse the earlier values, and is not known to. The ones
 // after it may be no better.
-func notRevoked(endpoints []v1alpha1.WeChatEndpoint, at int, why error) *wechattest.Refusal {
+func notRevoked(endpoints []v1alpha1.WeChatEndpoint, at int, why error) *diagnose.Refusal {
 	left := strings.ReplaceAll(names(endpoints[at:]), ",", "")
-	return &wechattest.Refusal{
+	return &diagnose.Refusal{
 		Cause: fmt.Sprintf("not every sidecar of %s is known to refuse it (%v)", endpoints[at].Name, why),
 		Remedy: fmt.Sprintf("mend that; credentials.revokeBefore is set, and the operator then needs nothing more. What leaked is of no use once kubectl -n %s get wxe %s -o yaml "+
 			"shows no generation below revokeBefore in status.credentials.accepted, the newest generation in status.observedGeneration, and SidecarAvailable True", endpoints[at].Namespace, left),

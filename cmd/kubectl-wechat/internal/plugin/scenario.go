@@ -9,7 +9,8 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // Names of what send can play.
@@ -31,21 +32,21 @@ var scenarios = map[v1alpha1.Platform][]string{
 	v1alpha1.PlatformShop:            {scenarioOrder},
 	v1alpha1.PlatformWeCom:           {scenarioText, scenarioBot, scenarioSuiteTicket},
 	v1alpha1.PlatformOpenPlatform: {
-		scenarioTicket, wechattest.Authorized, wechattest.UpdateAuthorized, wechattest.Unauthorized, scenarioText, scenarioReleaseCheck,
+		scenarioTicket, caller.Authorized, caller.UpdateAuthorized, caller.Unauthorized, scenarioText, scenarioReleaseCheck,
 	},
 	v1alpha1.PlatformPay: {scenarioPayment, scenarioSignTest},
 }
 
 // play is one message with what is said about its answer.
 type play struct {
-	wechattest.Scenario
+	caller.Scenario
 	text string // what the user writes, empty where nobody does
 	// consequence goes before the cause of a refusal.
 	consequence, ok string
 }
 
 // after is the consequence of an answer: who is told success in the app's place is shown nothing.
-func (p play) after(answer wechattest.Answer) string {
+func (p play) after(answer caller.Answer) string {
 	if report, ok := answer.Report(); ok && report.Outcome == outcome.Acknowledged && p.text != "" {
 		return "WeChat would show the user nothing: "
 	}
@@ -79,7 +80,7 @@ func (t target) plays(o options) ([]play, error) {
 	case scenarioSignTest:
 		one.Scenario, one.ok = s.ProbeScenario(t.merchant(o), o.from), "the wrong signature was refused, as WeChat Pay wants"
 	default: // a kind of authorization
-		one.Scenario = s.AuthorizationScenario(o.scenario, wechattest.ReleaseAccounts[0].AppID)
+		one.Scenario = s.AuthorizationScenario(o.scenario, caller.ReleaseAccounts[0].AppID)
 	}
 	return []play{one}, nil
 }
@@ -88,7 +89,7 @@ func (t target) plays(o options) ([]play, error) {
 func (t target) message(o options) play {
 	p := play{Scenario: t.sender.TextScenario(o.from, o.text), text: o.text, ok: "WeChat would take this reply"}
 	if t.account.platform != v1alpha1.PlatformWeCom {
-		p.consequence = fmt.Sprintf("WeChat would show the user %q: ", wechattest.FaultNotice)
+		p.consequence = fmt.Sprintf("WeChat would show the user %q: ", diagnose.FaultNotice)
 	}
 	return p
 }
@@ -97,7 +98,7 @@ func (t target) message(o options) play {
 func (t target) releaseCheck(o options) []play {
 	seen := map[bool]bool{}
 	var all []play
-	for _, account := range wechattest.ReleaseAccounts {
+	for _, account := range caller.ReleaseAccounts {
 		if seen[account.MiniProgram] {
 			continue
 		}
@@ -110,7 +111,7 @@ func (t target) releaseCheck(o options) []play {
 }
 
 func (t target) merchant(o options) string {
-	if id := t.account.receiver(o); id != "" {
+	if id := (caller.Account{ReceiverIDs: t.account.accepted(o), PathID: o.pathID}).Receiver(); id != "" {
 		return id
 	}
 	return "1900000001"

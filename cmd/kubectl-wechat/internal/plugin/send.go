@@ -6,7 +6,8 @@ package plugin
 import (
 	"context"
 
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // send plays a scenario, message by message. A URL that the console would not take is called all the same.
@@ -19,7 +20,7 @@ func (p Plugin) send(ctx context.Context, o options) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	requests := make([]*wechattest.Request, len(plays))
+	requests := make([]*caller.Request, len(plays))
 	for i, one := range plays {
 		if requests[i], err = t.sender.NewScenario(one.Scenario); err != nil {
 			return 0, err
@@ -27,7 +28,7 @@ func (p Plugin) send(ctx context.Context, o options) (int, error) {
 	}
 	r := newReport(p.Stdout, t, o)
 	r.endpoint(t)
-	if refusal := t.sender.DiagnoseURL(); refusal != nil {
+	if refusal := diagnose.URL(&t.sender); refusal != nil {
 		r.line("note", "%s", refusal.Cause)
 	}
 	worst := StatusOK
@@ -46,7 +47,7 @@ func (p Plugin) send(ctx context.Context, o options) (int, error) {
 }
 
 // play sends one message and says what WeChat would make of the answer.
-func (r report) play(ctx context.Context, t target, p play, request *wechattest.Request) (int, error) {
+func (r report) play(ctx context.Context, t target, p play, request *caller.Request) (int, error) {
 	r.line("message", "%s", p.Name)
 	answer, err := t.sender.Send(ctx, request)
 	if ctx.Err() != nil {
@@ -56,14 +57,14 @@ func (r report) play(ctx context.Context, t target, p play, request *wechattest.
 	if p.text != "" {
 		r.line("text", "%s", printable(answer.Redact(p.text)))
 	}
-	answer, refusal := t.sender.OpenAnswer(answer, err)
+	answer, refusal := diagnose.Open(&t.sender, answer, err)
 	if refusal != nil {
 		return r.refused(p.consequence, refusal), nil
 	}
 	if answer.Sealed {
 		r.line("sealed", "yes, and opened with the EncodingAESKey")
 	}
-	reply, refusal := p.Judge(answer, err)
+	reply, refusal := diagnose.Scenario(p.Scenario, answer, err)
 	r.reply(answer, reply)
 	if refusal != nil {
 		return r.refused(p.after(answer), refusal), nil

@@ -21,7 +21,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // echoing is an app that says back what a user says, in the user's notation, and passes the release check.
@@ -185,7 +185,7 @@ func TestSendPayWithCertificates(t *testing.T) {
 		"the second of two":     {certificate(t, older, 1) + newest, StatusOK, "ok: WeChat Pay would take this answer"},
 		"only another":          {certificate(t, older, 1), StatusUsage, "none of the keys in the Secret (01)"},
 		"something beside them": {newest + "hello", StatusUsage, "holds something that is not PEM"},
-		"a broken one":          {"-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n", StatusUsage, "holds something that is no certificate"},
+		"a broken one":          {"-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n", StatusUsage, "holds a certificate that is"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			credentials := paySecret("")
@@ -194,7 +194,7 @@ func TestSendPayWithCertificates(t *testing.T) {
 		})
 	}
 	t.Run("a public key that is none", func(t *testing.T) {
-		run(t, cluster(t, endpoint, paySecret("hello")), "", args...).check(t, StatusUsage, "with serial "+serial, "not one PEM block")
+		run(t, cluster(t, endpoint, paySecret("hello")), "", args...).check(t, StatusUsage, "the key publicKey of Secret shop/demo-token", "not one PEM block")
 	})
 	t.Run("no Secret", func(t *testing.T) {
 		run(t, cluster(t, endpoint), "", append(args, "--api-v3-key-file", file(t, apiV3Key))...).
@@ -205,7 +205,7 @@ func TestSendPayWithCertificates(t *testing.T) {
 func TestSendRefusesAReplyThatWeChatCannotOpen(t *testing.T) {
 	endpoint := demo(encrypted(v1alpha1.PlatformOfficialAccount, "Encrypted"))
 	run(t, cluster(t, endpoint, encryptedSecret()), "", "send", "demo", "--address", serve(t, answer("<xml><MsgType>text</MsgType></xml>"))).
-		check(t, StatusRefused, wechattest.FaultNotice, "the reply cannot be opened", "let the sidecar seal it")
+		check(t, StatusRefused, diagnose.FaultNotice, "the reply cannot be opened", "let the sidecar seal it")
 }
 
 func TestWrongArgumentsOfSend(t *testing.T) {

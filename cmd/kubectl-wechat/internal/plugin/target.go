@@ -16,13 +16,12 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // target is what is called, and with which token or key.
 type target struct {
-	sender  wechattest.Sender
+	sender  caller.Sender
 	account account
 	// endpoint is nil when only a URL was named.
 	endpoint *v1alpha1.WeChatEndpoint
@@ -31,7 +30,7 @@ type target struct {
 // target finds the URL, the token and the keys. The cluster is asked only when an endpoint is named, and for the Secret
 // only where no file takes its place.
 func (p Plugin) target(ctx context.Context, o options) (target, error) {
-	t := target{sender: wechattest.Sender{URL: o.url, Address: o.address, Timeout: o.timeout, Nonce: o.nonce}}
+	t := target{sender: caller.Sender{URL: o.url, Address: o.address, Timeout: o.timeout, Nonce: o.nonce}}
 	var reader client.Reader
 	if o.name != "" {
 		var err error
@@ -74,7 +73,7 @@ func (o options) nonce() string {
 // choosePath puts an id in place of the URL's placeholder. The release check chooses its own.
 func (t *target) choosePath(o options) error {
 	if o.pathID != "" {
-		t.sender.URL = strings.NewReplacer(config.PlaceholderAppID, o.pathID, config.PlaceholderCorpID, o.pathID).Replace(t.sender.URL)
+		t.sender.URL = caller.WithPathID(t.sender.URL, o.pathID)
 	}
 	holds := strings.Contains(t.sender.URL, config.PlaceholderAppID) || strings.Contains(t.sender.URL, config.PlaceholderCorpID)
 	if !holds && o.scenario == scenarioReleaseCheck {
@@ -90,31 +89,15 @@ func (t *target) choosePath(o options) error {
 // disguise makes the sender play WeChat for the kind of account.
 func (p Plugin) disguise(t *target, o options, pair config.Pair) error {
 	s, a := &t.sender, t.account
-	if a.platform == v1alpha1.PlatformPay {
-		var err error
-		s.Pay, err = p.payAccount(o, pair)
-		return err
-	}
-	s.Token, s.EncodingAESKey = pair.Token, pair.EncodingAESKey
-	s.Cleartext = a.mode == v1alpha1.MessageModeCompatible
-	s.WeCom = a.platform == v1alpha1.PlatformWeCom
-	if a.platform == v1alpha1.PlatformShop || a.platform == v1alpha1.PlatformMiniProgram && o.json {
-		s.Form = wechat.FormJSON
-	}
-	if !a.encrypted() {
-		return nil
-	}
-	bot := s.WeCom && (o.scenario == scenarioBot || o.scenario == "" && a.bot())
-	if bot {
-		s.Form = wechat.FormJSONLower
-		return nil
-	}
-	s.ReceiverID = a.receiver(o)
-	if s.ReceiverID == "" && !a.bot() {
+	bot := a.platform == v1alpha1.PlatformWeCom && (o.scenario == scenarioBot || o.scenario == "" && a.bot())
+	s.PlayFor(caller.Account{
+		Platform: string(a.platform), MessageMode: string(a.mode), ReceiverIDs: a.accepted(o), PathID: o.pathID, Bot: bot, JSON: o.json, Pair: pair,
+	})
+	switch {
+	case a.platform == v1alpha1.PlatformPay:
+		return p.sign(s.Pay, o, pair)
+	case a.encrypted() && !bot && s.ReceiverID == "" && !a.bot():
 		return errors.New("a message is encrypted for somebody: pass the AppID, CorpID or suite's id with --receiver-id")
-	}
-	if s.WeCom {
-		s.Account = s.ReceiverID
 	}
 	return nil
 }

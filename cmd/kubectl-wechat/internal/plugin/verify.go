@@ -7,7 +7,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
 // verify does the URL check. A URL that the console would not take is refused before anything is sent.
@@ -18,7 +18,7 @@ func (p Plugin) verify(ctx context.Context, o options) (int, error) {
 	}
 	r := newReport(p.Stdout, t, o)
 	r.endpoint(t)
-	if refusal := t.sender.DiagnoseURL(); refusal != nil {
+	if refusal := diagnose.URL(&t.sender); refusal != nil {
 		return r.refused("", refusal), nil
 	}
 	if t.endpoint != nil && o.url == "" {
@@ -35,7 +35,7 @@ func (p Plugin) verify(ctx context.Context, o options) (int, error) {
 		return 0, errInterrupted
 	}
 	r.exchange(t, request, answer)
-	if refusal := wechattest.Diagnose(answer, err); refusal != nil {
+	if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 		return r.refused("", refusal), nil
 	}
 	return r.ok("WeChat would accept this URL, if the console holds " + t.secrets(o)), nil

@@ -1,0 +1,146 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sidecar_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+)
+
+// BenchmarkCallbacks measures whole callbacks, from the first byte of the request on a kept connection to the last of the answer,
+// with an app in the same process that answers success.
+func BenchmarkCallbacks(b *testing.B) {
+	sender := &caller.Sender{URL: "http://wx.example.com/weixin", Token: token, EncodingAESKey: aesKey, ReceiverID: "wx1"}
+	message := func(n int) (*caller.Request, error) {
+		return sender.NewPost(fmt.Appendf(nil, "<xml><FromUserName>oUser</FromUserName><MsgType>text</MsgType><Content>%d</Content></xml>", n))
+	}
+	for name, newRequest := range map[string]func(n int) (*caller.Request, error){
+		"a URL check": func(int) (*caller.Request, error) { return sender.NewURLCheck() },
+		"a forgery": func(n int) (*caller.Request, error) {
+			return sender.NewPost(fmt.Appendf(nil, "<xml>%d</xml>", n), wechattest.WithToken("forged-token"))
+		},
+		"a message": message,
+		"a repeat":  func(int) (*caller.Request, error) { return message(0) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			requests := make([]string, b.N)
+			for n := range requests {
+				request, err := newRequest(n)
+				if err != nil {
+					b.Fatal(err)
+				}
+				requests[n] = rawOf(request).sized().String()
+			}
+			connection, err := new(net.Dialer).DialContext(b.Context(), "tcp", serveForBenchmark(b))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer connection.Close()
+			reader := bufio.NewReader(connection)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for _, request := range requests {
+				_, _ = io.WriteString(connection, request) // the read tells
+				if err := skipOne(reader); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// serveForBenchmark starts a sidecar and an app, and returns the address of the public port.
+func serveForBenchmark(b *testing.B) string {
+	b.Helper()
+	c := config.Config{
+		Generation: "g-1", Endpoint: "team-a/shop", Platform: config.PlatformOfficialAccount, AppID: "wx1", MessageMode: config.ModeEncrypted,
+		Path: "/weixin", Backend: config.Backend{URL: "http://" + serveSuccess(b)},
+	}
+	dir := b.TempDir()
+	text, err := json.Marshal(config.Document{Config: c, Credentials: config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: aesKey}}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, config.File), text, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	public, ops := listenOnAnyPort(b), listenOnAnyPort(b)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	gateway := sidecar.New(sidecar.Options{ConfigDir: dir, Grace: time.Second, Log: slog.New(slog.DiscardHandler)})
+	go func() { ended <- gateway.Serve(ctx, public, ops) }()
+	b.Cleanup(func() {
+		stop()
+		<-ended
+	})
+	return public.Addr().String()
+}
+
+// serveSuccess is an app that takes as little of the measured time as it can.
+func serveSuccess(b *testing.B) string {
+	b.Helper()
+	listener := listenOnAnyPort(b)
+	b.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer connection.Close()
+				for reader := bufio.NewReader(connection); skipOne(reader) == nil; {
+					_, _ = io.WriteString(connection, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsuccess") // the next read tells
+				}
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+func listenOnAnyPort(b *testing.B) net.Listener {
+	b.Helper()
+	listener, err := new(net.ListenConfig).Listen(b.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return listener
+}
+
+// skipOne reads a request or an answer with a Content-Length to its end, and looks at nothing else of it.
+func skipOne(reader *bufio.Reader) error {
+	length := 0
+	for {
+		line, err := reader.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if len(line) == 2 {
+			_, err := reader.Discard(length)
+			return err
+		}
+		if name := "Content-Length"; len(line) > len(name) && strings.EqualFold(string(line[:len(name)]), name) {
+			for _, digit := range line[len(name):] {
+				if digit >= '0' && digit <= '9' {
+					length = 10*length + int(digit-'0')
+				}
+			}
+		}
+	}
+}

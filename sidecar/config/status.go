@@ -1,0 +1,38 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import "time"
+
+// Status is the answer of a sidecar's GET /status on its second port, which the operator asks.
+type Status struct {
+	// Generation is the one that is served, empty before the first.
+	Generation string `json:"generation"`
+	// Problem says why a newer document is not served, empty if there is nothing to say.
+	Problem string `json:"problem,omitempty"`
+	// Version is the newest version of the contract that the sidecar reads; zero is VersionFirst, of sidecars that did not say.
+	Version int `json:"version"`
+	// Ready says that callbacks are served and more may be sent there.
+	Ready bool `json:"ready"`
+	// Used says when WeChat was seen with each accepted generation of the credentials.
+	Used map[int64]Use `json:"used,omitempty"`
+	// WrongReceiver is nil where none came since this configuration is served.
+	WrongReceiver *WrongReceiver `json:"wrongReceiver,omitempty"`
+	// Serials are those of WeChat Pay's keys that notifications may be signed with now.
+	Serials []string `json:"serials,omitempty"`
+}
+
+// Use says when WeChat was seen with one generation of the credentials since the process began: whoever signs with a new token has it
+// from the console's form.
+type Use struct {
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+}
+
+// WrongReceiver is the last message that was signed with the token and encrypted with the key, and for an account that the
+// configuration does not name: its receiver, and when it came.
+type WrongReceiver struct {
+	ID   string    `json:"id"`
+	Last time.Time `json:"last"`
+}

@@ -1,0 +1,110 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sidecar
+
+import (
+	"encoding/json"
+	"io"
+	"log"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
+)
+
+// This is the one file that knows net/http. What comes in becomes a gate.Request, and an Answer becomes what goes out.
+
+// newServer returns a server for one of the doors. What net/http would log is not: it quotes what clients sent.
+func newServer(handler http.Handler, bounds door.Bounds) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: bounds.HeadTime,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    bounds.HeadSize,
+		ErrorLog:          log.New(io.Discard, "", 0),
+		// net/http would answer OPTIONS * by itself.
+		DisableGeneralOptionsHandler: true,
+	}
+}
+
+// callbackHandler serves callbacks, and nothing else.
+func (s *Sidecar) callbackHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.recovered()
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close") // the router opens its next connection elsewhere
+		}
+		path := r.URL.EscapedPath()
+		answer := s.endpoints.find(r.Host, path).Serve(r.Context(), gate.Request{
+			Method:   r.Method,
+			Host:     r.Host,
+			Path:     path,
+			RawQuery: r.URL.RawQuery,
+			Header:   r.Header,
+			Stream:   r.Body,
+			Length:   r.ContentLength,
+			Arrived:  time.Now(),
+		})
+		defer answer.Free()
+		if answer.Refused && s.crowded() {
+			w.Header().Set("Connection", "close")
+		}
+		write(w, answer)
+	})
+}
+
+// recovered logs a fault of the program's own and ends the connection. What net/http would log may quote what a user wrote.
+func (s *Sidecar) recovered() {
+	if fault := recover(); fault != nil {
+		s.options.Log.Error("a fault of the sidecar's own ended a callback; please report it", "stack", string(debug.Stack()))
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// write writes an answer, byte for byte.
+func write(w http.ResponseWriter, answer Answer) {
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	if answer.ContentType != "" {
+		header.Set("Content-Type", answer.ContentType)
+		header.Set("Content-Length", strconv.Itoa(answer.Len()))
+		header.Set("X-Content-Type-Options", "nosniff")
+	}
+	if answer.Outcome != "" {
+		header.Set(outcome.Header, answer.Outcome)
+	}
+	w.WriteHeader(answer.Status)
+	_ = answer.Write(w) // a client that hung up needs no answer
+}
+
+// opsHandler serves what the route never reaches: health, readiness, status and metrics.
+func (s *Sidecar) opsHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		status := s.status()
+		writeStatus(w, map[bool]int{true: http.StatusOK, false: http.StatusServiceUnavailable}[status.Ready], status)
+	})
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { writeStatus(w, http.StatusOK, s.status()) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Gatherer(), promhttp.HandlerOpts{MaxRequestsInFlight: 4, DisableCompression: true}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		door.Received(r.Context())
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func writeStatus(w http.ResponseWriter, code int, status config.Status) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(status) // a client that hung up needs no answer
+}

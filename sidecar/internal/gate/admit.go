@@ -1,0 +1,63 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+)
+
+// Uses remembers the first use of each signature.
+type Uses interface {
+	// Use reports whether a verified signature may be used with this method and body: it is the first use, or the same as the
+	// first one. It remembers the use until the given time. Admit returns its error as it is.
+	Use(ctx context.Context, signature, method string, body []byte, now, until time.Time) (bool, error)
+}
+
+// Admit is Check with the two decisions that need more than the request: whether the signature was used before, and whether a message
+// that failed a check goes on all the same.
+func (g *Gate) Admit(ctx context.Context, r Request, uses Uses, now time.Time) (Message, error) {
+	message, err := g.Check(r, now)
+	if err == nil && message.Bind {
+		err = bind(ctx, r, message, uses, now)
+	}
+	if refusal, ok := g.audits(r, err, now); ok {
+		return unverified(r, refusal)
+	}
+	return message, err
+}
+
+// bind ties the use of a signature to its first one.
+func bind(ctx context.Context, r Request, m Message, uses Uses, now time.Time) error {
+	ok, err := uses.Use(ctx, m.Query.Signature, r.Method, m.Body, now, m.StaleAt)
+	if err == nil && !ok {
+		err = wechat.Refuse(wechat.ReasonReplayed, "the signature was used before, with another body or method")
+	}
+	return err
+}
+
+// audits reports whether a refused message goes on all the same, marked as unverified. It is for the days of a move from
+// an app that verifies for itself, and ends by itself. URL checks are never let through, nor what has no place here: a
+// wrong URL or method, or a body over the bound.
+func (g *Gate) audits(r Request, err error, now time.Time) (refusal *wechat.Refusal, ok bool) {
+	until := g.config.AuditUntil
+	if until == nil || !now.Before(*until) || g.config.Platform == config.PlatformPay ||
+		r.Method != "POST" || !errors.As(err, &refusal) {
+		return nil, false
+	}
+	return refusal, refusal.Reason != wechat.ReasonUnknownURL && refusal.Reason != wechat.ReasonTooLarge
+}
+
+// unverified is a message of which nothing is known but that it failed a check.
+func unverified(r Request, refusal *wechat.Refusal) (Message, error) {
+	body, err := r.Body()
+	if err != nil {
+		return Message{}, err
+	}
+	return Message{Body: body, Form: wechat.FormOf(body), Unverified: refusal}, nil
+}

@@ -273,3 +273,18 @@ func TestAStatusOfBeforeIsReadByItsConditions(t *testing.T) {
 func setReason(e *endpoint, condition string, status metav1.ConditionStatus, reason string) {
 	apimeta.SetStatusCondition(&e.Status.Conditions, metav1.Condition{Type: condition, Status: status, Reason: reason, ObservedGeneration: e.Generation})
 }
+
+// TestHalfOfAURLIsNotPublished: the path and its twin with a slash, and every domain file, or nothing.
+func TestHalfOfAURLIsNotPublished(t *testing.T) {
+	e := asking("team-b/mine", "/weixin", 0, "a.txt")
+	whole := With(nil, e, "Ingress")
+	for i := range whole[0].Paths {
+		half := []v1alpha1.PublishedRoute{{By: "Ingress", Host: host, Paths: slices.Delete(slices.Clone(whole[0].Paths), i, i+1)}}
+		if Covers(half, e, "Ingress") {
+			t.Errorf("without %s the URL counts as published", whole[0].Paths[i])
+		}
+	}
+	if !Covers(whole, e, "Ingress") {
+		t.Errorf("all of it does not: %v", whole)
+	}
+}

@@ -51,3 +51,24 @@ func TestHostsAreValidated(t *testing.T) {
 		})
 	}
 }
+
+func TestAllowance(t *testing.T) {
+	hosts := Hosts{"wx.example.com": {"team-a"}, "*.example.com": {EveryNamespace}, "b.example.com": {"team-b", EveryNamespace}}
+	for name, test := range map[string]struct {
+		hosts           Hosts
+		namespace, host string
+		want            Allowance
+	}{
+		"there is no map":                     {nil, "team-a", "wx.example.com", FirstCome},
+		"the map names the namespace":         {hosts, "team-a", "wx.example.com", Named},
+		"the map gives the host to another":   {hosts, "team-b", "wx.example.com", Forbidden},
+		"the map gives the host to everybody": {hosts, "team-b", "a.example.com", FirstCome},
+		"to everybody, and by name":           {hosts, "team-b", "b.example.com", Named},
+		"the map does not name the host":      {hosts, "team-a", "example.org", Forbidden},
+		"no host at all":                      {hosts, "team-a", "", Forbidden},
+	} {
+		if got := test.hosts.Allowance(test.namespace, test.host); got != test.want {
+			t.Errorf("%s: got %v, want %v", name, got, test.want)
+		}
+	}
+}

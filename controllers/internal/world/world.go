@@ -352,7 +352,11 @@ func (l *look) readSecret(ctx context.Context) error {
 
 // readServices reads the Services that the spec names, and those that the live configuration calls.
 func (l *look) readServices(ctx context.Context) error {
-	for _, name := range append(backends.Services(l.s.Endpoint), backends.Called(l.s.Live.Config)...) {
+	names := backends.Called(l.s.Live.Config)
+	if l.s.Endpoint.Spec.Readable() {
+		names = append(names, backends.Services(l.s.Endpoint)...)
+	}
+	for _, name := range names {
 		if _, known := l.s.Services[name]; known || !l.sees(name.Namespace) {
 			continue
 		}

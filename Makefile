@@ -88,7 +88,7 @@ interop: ## Try the sidecar against other people's WeChat code, on both sides
 
 FUZZTIME ?= 20s
 fuzz: ## Look for inputs that break a property, FUZZTIME for each
-	@grep -rl --include='*_test.go' '^func Fuzz' api sidecar | while read -r file; do \
+	@grep -rl --include='*_test.go' '^func Fuzz' api controllers sidecar | while read -r file; do \
 	  for name in $$(grep -ho '^func Fuzz[A-Za-z]*' "$$file" | cut -c6-); do \
 	    echo "$$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; \
 	  done; \

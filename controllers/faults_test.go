@@ -583,6 +583,7 @@ func (s *scene) run(t *testing.T) bool {
 	}
 	behind := deployment.Status.ObservedGeneration != deployment.Generation
 	if behind {
+		deployment.Annotations[revision] = "1" // there is one ReplicaSet, whatever its template
 		deployment.Status = appsv1.DeploymentStatus{ObservedGeneration: deployment.Generation, Replicas: 1, UpdatedReplicas: 1, ReadyReplicas: 1, AvailableReplicas: 1}
 		if err := s.client.Status().Update(t.Context(), &deployment); err != nil {
 			t.Fatal(err)

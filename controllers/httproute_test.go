@@ -178,12 +178,6 @@ func withTLS(e *v1alpha1.WeChatEndpoint) {
 	e.Spec.URL.Exposure, e.Spec.URL.Ingress = v1alpha1.ExposureIngress, &v1alpha1.IngressExposure{TLSSecretName: "wx-example-com"}
 }
 
-func withHTTPRoute(e *v1alpha1.WeChatEndpoint, parents ...v1alpha1.ParentReference) *v1alpha1.WeChatEndpoint {
-	e.Spec.URL.Exposure, e.Spec.URL.Ingress = v1alpha1.ExposureHTTPRoute, nil
-	e.Spec.URL.HTTPRoute = &v1alpha1.HTTPRouteExposure{ParentRefs: parents}
-	return e
-}
-
 // installGatewayAPI installs the definitions of the Gateway API, unless they are there.
 func installGatewayAPI(t *testing.T) {
 	t.Helper()

@@ -586,14 +586,24 @@ func TestEveryReason(t *testing.T) {
 				p.wantEvent(t, test.reason, test.message)
 				return
 			}
-			found := p.endpoint(t)
-			got := apimeta.FindStatusCondition(found.Status.Conditions, test.condition)
-			if got == nil || got.Status != test.status || got.Reason != test.reason || got.ObservedGeneration != found.Generation {
-				t.Fatalf("%s is not %s/%s but %+v (error %v)", test.condition, test.status, test.reason, got, err)
+			got, told := p.told(t, test.condition, test.status, test.reason, test.message)
+			if !told { // what is written is judged by the next look, which the write wakes
+				err = p.reconcile(t)
+				got, told = p.told(t, test.condition, test.status, test.reason, test.message)
 			}
-			wantMessage(t, *got, test.message)
+			if !told {
+				t.Errorf("%s is not %s/%s with %q in it but %+v (error %v)", test.condition, test.status, test.reason, test.message, got, err)
+			}
 		})
 	}
+}
+
+// told returns a condition, and reports whether it says so of the newest spec.
+func (p *play) told(t *testing.T, condition string, status metav1.ConditionStatus, reason, message string) (*metav1.Condition, bool) {
+	t.Helper()
+	found := p.endpoint(t)
+	got := apimeta.FindStatusCondition(found.Status.Conditions, condition)
+	return got, got != nil && got.Status == status && got.Reason == reason && got.ObservedGeneration == found.Generation && strings.Contains(got.Message, message)
 }
 
 // anEvent stands for a condition in a row whose reason only events have.

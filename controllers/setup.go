@@ -6,30 +6,21 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"maps"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
-	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/controllers/internal/claims"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/kept"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
@@ -61,17 +52,27 @@ import (
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
-// Indexes of the cache, by the field whose value they look up.
-const (
-	indexHost    = "spec.url.host" // and those that are published
-	indexSecret  = "spec.credentials.secretName"
-	indexService = "spec.backend.service"
-	indexGateway = "spec.url.httpRoute.parentRefs"
-)
-
 // reconcileTimeout ends a reconcile whose request to the API server hangs, so that the endpoint is tried again. Applying all
 // children takes some hundred milliseconds.
 const reconcileTimeout = 30 * time.Second
+
+// Options are the choices of an installation.
+type Options = installation.Options
+
+// Hosts are those of its choices that say which namespaces may use which hosts.
+type Hosts = installation.Hosts
+
+// Rollout are those that say how changes reach the endpoints.
+type Rollout = installation.Rollout
+
+// ReadOptions reads the options from a file.
+func ReadOptions(file string) (Options, error) { return installation.ReadOptions(file) }
+
+// ParseNamespaces reads a list of namespaces, separated by commas. An empty text is nil: the whole cluster.
+func ParseNamespaces(text string) ([]string, error) { return installation.ParseNamespaces(text) }
+
+// CacheOptions keep the cache small. Namespaces limit it to these; without any it is for the whole cluster.
+func CacheOptions(namespaces ...string) cache.Options { return kept.CacheOptions(namespaces...) }
 
 // Scheme knows every kind that the operator reads or writes.
 func Scheme() (*runtime.Scheme, error) {
@@ -103,84 +104,21 @@ func Setup(ctx context.Context, manager ctrl.Manager, options Options) error {
 
 // SetupWithManager adds the indexes and watches.
 func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager) error {
-	for field, values := range map[string]func(*v1alpha1.WeChatEndpoint) []string{
-		indexHost:    claims.Hosts,
-		indexSecret:  func(e *v1alpha1.WeChatEndpoint) []string { return []string{e.Spec.Credentials.SecretName} },
-		indexService: serviceKeys,
-		indexGateway: parentGateways,
-	} {
-		index := func(o client.Object) []string { return values(o.(*v1alpha1.WeChatEndpoint)) }
-		if err := manager.GetFieldIndexer().IndexField(ctx, &v1alpha1.WeChatEndpoint{}, field, index); err != nil {
-			return fmt.Errorf("indexing %s: %w", field, err)
-		}
+	if err := r.index(ctx, manager); err != nil {
+		return err
 	}
 	blueprint := ctrl.NewControllerManagedBy(manager).
 		For(&v1alpha1.WeChatEndpoint{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Owns(&corev1.ServiceAccount{}).
-		Owns(&corev1.Secret{}).
-		Owns(&appsv1.Deployment{}).
-		Owns(&policyv1.PodDisruptionBudget{}).
-		Owns(&corev1.Service{}).
-		Owns(&networkingv1.NetworkPolicy{}).
-		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(appliedChanged)).
-		Owns(&networkingv1.Ingress{}).
-		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.sharingHost), builder.WithPredicates(claimMoved)).
-		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.nextInTurn), builder.WithPredicates(turnMoved)).
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referring(indexSecret))).
-		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.usingService)).
-		Watches(&networkingv1.Ingress{}, handler.EnqueueRequestsFromMapFunc(r.besideIngress), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(endpointOfPod), builder.WithPredicates(podChanged)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: max(1, r.Options.Concurrency),
 			ReconciliationTimeout:   reconcileTimeout,
 			UsePriorityQueue:        new(true), // changes before what is looked at again, and before the list at the start
 		})
-	if r.seesCluster() {
-		blueprint = blueprint.Watches(&networkingv1.IngressClass{}, handler.EnqueueRequestsFromMapFunc(r.all))
-	}
+	r.watch(blueprint)
 	built, err := blueprint.Build(r)
 	if err != nil {
 		return fmt.Errorf("building the controller: %w", err)
 	}
-	r.gateway.watch = func() error { return r.watchGatewayAPI(built, manager.GetCache()) }
+	r.gateway.Watch = func() error { return r.watchGatewayAPI(built, manager.GetCache()) }
 	return nil
-}
-
-// referring maps an object to the endpoints of its namespace that name it.
-func (r *Reconciler) referring(index string) handler.MapFunc {
-	return func(ctx context.Context, object client.Object) []reconcile.Request {
-		return r.requests(ctx, client.InNamespace(object.GetNamespace()), client.MatchingFields{index: object.GetName()})
-	}
-}
-
-// all maps to every endpoint: classes seldom change, and each change may concern any of them.
-func (r *Reconciler) all(ctx context.Context, _ client.Object) []reconcile.Request {
-	return r.requests(ctx)
-}
-
-func (r *Reconciler) requests(ctx context.Context, options ...client.ListOption) []reconcile.Request {
-	var endpoints v1alpha1.WeChatEndpointList
-	if err := r.List(ctx, &endpoints, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "listing the endpoints to wake")
-		return nil
-	}
-	requests := make([]reconcile.Request, 0, len(endpoints.Items))
-	for i := range endpoints.Items {
-		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&endpoints.Items[i])})
-	}
-	return requests
-}
-
-// belongsElsewhere reports whether an object was made another endpoint's, or nobody's.
-func belongsElsewhere(before, after client.Object) bool {
-	return !maps.Equal(before.GetLabels(), after.GetLabels()) || !equality.Semantic.DeepEqual(before.GetOwnerReferences(), after.GetOwnerReferences())
-}
-
-// endpointOfPod maps a sidecar pod to its endpoint, by the label that the Deployment gave it.
-func endpointOfPod(_ context.Context, object client.Object) []reconcile.Request {
-	name := object.GetLabels()[v1alpha1.LabelEndpoint]
-	if name == "" {
-		return nil
-	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: name}}}
 }

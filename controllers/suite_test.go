@@ -20,7 +20,6 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -236,21 +235,6 @@ func tokenSecret(namespace, token string) *corev1.Secret {
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-wechat", Labels: map[string]string{v1alpha1.LabelCredentials: "true"}},
 		Data:       map[string][]byte{"token": []byte(token)},
-	}
-}
-
-// newEndpoint is an endpoint that needs nothing outside of its namespace: its URL is not published.
-func newEndpoint(namespace string) *v1alpha1.WeChatEndpoint {
-	return &v1alpha1.WeChatEndpoint{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop"},
-		Spec: v1alpha1.WeChatEndpointSpec{
-			Platform:    v1alpha1.PlatformOfficialAccount,
-			AppID:       "wx5823bf96d3bd56c7",
-			MessageMode: v1alpha1.MessageModePlaintext,
-			Credentials: v1alpha1.CredentialsReference{SecretName: "shop-wechat"},
-			URL:         v1alpha1.CallbackURL{Host: namespace + ".example.com", Path: "/weixin", Exposure: v1alpha1.ExposureNone},
-			Backend:     v1alpha1.Backend{Service: v1alpha1.ServiceReference{Name: "app", Port: intstr.FromInt32(8080)}},
-		},
 	}
 }
 

@@ -1,14 +1,9 @@
-//go:build integration
-
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
 package controllers_test
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,19 +14,22 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
 
-// TestValidation asks the API server about one change of a good endpoint. A row without a refusal is the other side of the
-// boundary.
-func TestValidation(t *testing.T) {
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "validation-"}}
-	create(t, namespace)
+// validationRow is one change of a good endpoint, and the CRD's answer: part of the refusal; nothing, or keeps(…), where there is none.
+type validationRow struct {
+	edit   func(*v1alpha1.WeChatEndpoint)
+	answer string
+}
+
+// accepts reports whether the CRD accepts what the row makes.
+func (r validationRow) accepts() bool { return r.answer == "" || strings.HasPrefix(r.answer, keeping) }
+
+// validationRows are changes of a good endpoint, by what they are. One without a refusal is the other side of a boundary.
+func validationRows() map[string]validationRow {
 	type endpoint = v1alpha1.WeChatEndpoint
 	ingress := func(e *endpoint, tuning v1alpha1.IngressExposure) {
 		e.Spec.URL.Exposure, e.Spec.URL.Ingress = v1alpha1.ExposureIngress, &tuning
@@ -115,40 +113,7 @@ func TestValidation(t *testing.T) {
 	image := func(version string) func(*endpoint) {
 		return func(e *endpoint) { e.Spec.Sidecar.ImageVersion = version }
 	}
-	schema := endpointSchema(t)
-	refusals, kept := "", map[string]bool{}
-	// judge compares the API server's answer with that of the row, and notes which rules refuse it and which it keeps.
-	judge := func(t *testing.T, object client.Object, answer string) {
-		t.Helper()
-		err := cluster.client.Create(t.Context(), object, client.DryRunAll)
-		rules, good := strings.CutPrefix(answer, keeping)
-		switch {
-		case answer == "" || good:
-			if err != nil {
-				t.Fatalf("refused: %v", err)
-			}
-		case err == nil || !strings.Contains(err.Error(), answer):
-			t.Errorf("error %v, want one with %q", err, answer)
-		default:
-			refusals += err.Error() + "\n"
-		}
-		if !good {
-			return
-		}
-		for rule := range strings.SplitSeq(rules, "\n") {
-			looked := slices.DeleteFunc(rulesFor(schema, asMap(t, object)), func(message string) bool { return !strings.Contains(message, rule) })
-			slices.Sort(looked)
-			if looked = slices.Compact(looked); len(looked) != 1 {
-				t.Errorf("%d rules of the CRD look at this and say %q, want one", len(looked), rule)
-				continue
-			}
-			kept[looked[0]] = true
-		}
-	}
-	for name, test := range map[string]struct {
-		edit   func(*endpoint)
-		answer string // part of the refusal; nothing, or keeps(…), where there is none
-	}{
+	return map[string]validationRow{
 		"a good endpoint":                   {func(*endpoint) {}, ""},
 		"a name of one letter":              {func(e *endpoint) { e.Name = "a" }, keeps("metadata.name must be")},
 		"a name of 40 characters":           {func(e *endpoint) { e.Name = strings.Repeat("a", 40) }, keeps("metadata.name must be")},
@@ -456,11 +421,46 @@ func TestValidation(t *testing.T) {
 		}, keeps("never let through unverified")},
 		"an audit of decrypted messages": {audit(func(e *endpoint) { e.Spec.Backend.Payload = "" }), "needs backend.payload Original"},
 		"an audit of payments":           {audit(platform(v1alpha1.PlatformPay, "")), "never let through unverified"},
-	} {
+	}
+}
+
+// TestValidation asks the CRD about each row.
+func TestValidation(t *testing.T) {
+	crd := newDefinition(t)
+	refusals, kept := "", map[string]bool{}
+	// judge compares the CRD's answer with that of the row, and notes which rules refuse it and which it keeps.
+	judge := func(t *testing.T, object *unstructured.Unstructured, answer string) {
+		t.Helper()
+		_, err := crd.accept(object.Object, nil)
+		rules, good := strings.CutPrefix(answer, keeping)
+		switch {
+		case answer == "" || good:
+			if err != nil {
+				t.Fatalf("refused: %v", err)
+			}
+		case err == nil || !strings.Contains(err.Error(), answer):
+			t.Errorf("error %v, want one with %q", err, answer)
+		default:
+			refusals += err.Error() + "\n"
+		}
+		if !good {
+			return
+		}
+		for rule := range strings.SplitSeq(rules, "\n") {
+			looked := slices.DeleteFunc(rulesFor(crd.schema, object.Object), func(message string) bool { return !strings.Contains(message, rule) })
+			slices.Sort(looked)
+			if looked = slices.Compact(looked); len(looked) != 1 {
+				t.Errorf("%d rules of the CRD look at this and say %q, want one", len(looked), rule)
+				continue
+			}
+			kept[looked[0]] = true
+		}
+	}
+	for name, test := range validationRows() {
 		t.Run(name, func(t *testing.T) {
-			e := newEndpoint(namespace.Name)
+			e := newEndpoint("team-a")
 			test.edit(e)
-			judge(t, e, test.answer)
+			judge(t, &unstructured.Unstructured{Object: asMap(t, e)}, test.answer)
 		})
 	}
 	for name, test := range map[string]struct {
@@ -483,7 +483,7 @@ func TestValidation(t *testing.T) {
 		"a rule that matches nothing":  {"spec.rules", []any{map[string]any{"match": map[string]any{}, "action": "Forward"}}, "match must name at least one"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			object := &unstructured.Unstructured{Object: asMap(t, newEndpoint(namespace.Name))}
+			object := &unstructured.Unstructured{Object: asMap(t, newEndpoint("team-a"))}
 			object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("WeChatEndpoint"))
 			if err := unstructured.SetNestedField(object.Object, test.value, strings.Split(test.field, ".")...); err != nil {
 				t.Fatal(err)
@@ -533,32 +533,24 @@ func rulesFor(schema apiextensionsv1.JSONSchemaProps, value any) []string {
 	return messages
 }
 
-func asMap(t *testing.T, object client.Object) map[string]any {
-	t.Helper()
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
-}
-
 // platformIsFixed is the one rule that only an update can break.
 const platformIsFixed = "platform cannot be changed"
 
 func TestPlatformIsFixed(t *testing.T) {
-	endpoint := newEndpoint(newNamespace(t))
-	create(t, endpoint)
-	change(t, endpoint, func(e *v1alpha1.WeChatEndpoint) { e.Spec.AppID = "wx0000000000000000" })
-	eventually(t, func() string {
-		if err := cluster.client.Get(t.Context(), client.ObjectKeyFromObject(endpoint), endpoint); err != nil {
-			return err.Error()
+	crd, before := newDefinition(t), asMap(t, newEndpoint("team-a"))
+	for name, test := range map[string]struct {
+		edit   func(*v1alpha1.WeChatEndpoint)
+		answer string
+	}{
+		"another account":  {func(e *v1alpha1.WeChatEndpoint) { e.Spec.AppID = "wx0000000000000000" }, ""},
+		"another platform": {func(e *v1alpha1.WeChatEndpoint) { e.Spec.Platform = v1alpha1.PlatformMiniProgram }, platformIsFixed},
+	} {
+		after := newEndpoint("team-a")
+		test.edit(after)
+		if _, err := crd.accept(asMap(t, after), before); (err == nil) != (test.answer == "") || err != nil && !strings.Contains(err.Error(), test.answer) {
+			t.Errorf("%s: error %v, want one with %q", name, err, test.answer)
 		}
-		endpoint.Spec.Platform = v1alpha1.PlatformMiniProgram
-		if err := cluster.client.Update(t.Context(), endpoint); err == nil || !strings.Contains(err.Error(), platformIsFixed) {
-			return fmt.Sprintf("error %v, want one with %q", err, platformIsFixed)
-		}
-		return ""
-	})
+	}
 }
 
 // ruleMessages are those of all the rules that the CRD holds.
@@ -591,71 +583,17 @@ func ruleMessages(t *testing.T) []string {
 	return slices.Compact(messages)
 }
 
-// endpointSchema is the CRD's schema of an endpoint.
-func endpointSchema(t *testing.T) apiextensionsv1.JSONSchemaProps {
-	t.Helper()
-	var definition apiextensionsv1.CustomResourceDefinition
-	readDefinition(t, &definition)
-	return *definition.Spec.Versions[0].Schema.OpenAPIV3Schema
-}
-
-func readDefinition(t *testing.T, into any) {
-	t.Helper()
-	text, err := os.ReadFile("../config/crd/bases/wechatendpoint.io_wechatendpoints.yaml")
+func TestDefaultsAreStored(t *testing.T) {
+	stored, err := newDefinition(t).accept(asMap(t, newEndpoint("team-a")), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := yaml.Unmarshal(text, into); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestDefaultsAreStored(t *testing.T) {
-	namespace := newNamespace(t)
-	endpoint := newEndpoint(namespace)
-	create(t, endpoint)
-	spec := endpoint.Spec
+	spec := stored.Spec
 	if spec.Backend.Payload != v1alpha1.PayloadDecrypted || spec.Verification.Enforcement != v1alpha1.EnforcementEnforce ||
 		*spec.Sidecar.Replicas != 2 {
 		t.Errorf("stored %+v, want the documented defaults", spec)
 	}
 	if spec.Backend.Deadline != nil || spec.Backend.OnDeadline != "" || spec.Verification.Freshness != nil {
 		t.Errorf("stored %+v, want nothing for what has its default in the sidecar", spec)
-	}
-}
-
-// many returns as many different ids.
-func many(count int) []string {
-	ids := make([]string, count)
-	for i := range ids {
-		ids[i] = fmt.Sprintf("id%d", i)
-	}
-	return ids
-}
-
-// TestSamplesAreAccepted gives every document of config/samples to the API server.
-func TestSamplesAreAccepted(t *testing.T) {
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "samples-"}}
-	create(t, namespace)
-	files, err := filepath.Glob("../config/samples/[^k]*.yaml")
-	if err != nil || len(files) < 6 {
-		t.Fatalf("found %v, %v; want one for each platform", files, err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, document := range strings.Split(string(text), "\n---\n") {
-			var object unstructured.Unstructured
-			if err := yaml.UnmarshalStrict([]byte(document), &object.Object); err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			object.SetNamespace(namespace.Name)
-			strict := client.WithFieldValidation(cluster.client, metav1.FieldValidationStrict)
-			if err := strict.Create(t.Context(), &object, client.DryRunAll); err != nil {
-				t.Errorf("%s: %v", file, err)
-			}
-		}
 	}
 }

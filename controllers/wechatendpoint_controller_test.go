@@ -401,7 +401,7 @@ func playPod(t *testing.T, namespace, address string) {
 	}
 	eventually(t, func() string {
 		awaitChild(t, deployment)
-		deployment.Status.ObservedGeneration = deployment.Generation
+		deployment.Annotations[revision], deployment.Status.ObservedGeneration = "1", deployment.Generation
 		deployment.Status.Replicas, deployment.Status.UpdatedReplicas = 1, 1
 		deployment.Status.ReadyReplicas, deployment.Status.AvailableReplicas = 1, 1
 		if err := cluster.client.Status().Update(t.Context(), deployment); err != nil {
@@ -411,11 +411,14 @@ func playPod(t *testing.T, namespace, address string) {
 	})
 }
 
+// revision is by what the controller of Deployments says which template is whose.
+const revision = "deployment.kubernetes.io/revision"
+
 // replicaSetOf is what the controller of Deployments would make.
 func replicaSetOf(deployment *appsv1.Deployment) *appsv1.ReplicaSet {
 	return &appsv1.ReplicaSet{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: deployment.Namespace, Name: deployment.Name + "-1", Labels: deployment.Spec.Template.Labels,
+			Namespace: deployment.Namespace, Name: deployment.Name + "-1", Labels: deployment.Spec.Template.Labels, Annotations: map[string]string{revision: "1"},
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(deployment, appsv1.SchemeGroupVersion.WithKind("Deployment"))},
 		},
 		Spec: appsv1.ReplicaSetSpec{Selector: deployment.Spec.Selector, Template: deployment.Spec.Template},

@@ -25,3 +25,8 @@ func (s *WeChatEndpointStatus) UnmarshalJSON(data []byte) error {
 	}
 	return nil
 }
+
+// Readable reports whether the spec could be read as a whole. Of one that could not, fields with zero values say nothing.
+func (s *WeChatEndpointSpec) Readable() bool {
+	return len(s.Unreadable) == 0 && s.Platform != ""
+}

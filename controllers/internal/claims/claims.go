@@ -14,46 +14,50 @@ import (
 	"slices"
 	"strings"
 
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/status"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/verdict"
 )
 
 // Contender is an endpoint that asks for a URL of a host, or has published one.
 type Contender struct {
 	*v1alpha1.WeChatEndpoint
 	// Allowed is what the installation's map of hosts says of its namespace.
-	Allowed Allowance
+	Allowed installation.Allowance
 }
 
-// Allowance is the word of the installation's map of hosts about one namespace.
-type Allowance int
-
-// The allowances. FirstCome is that of an installation without a map, and of one that lets every namespace use the host.
-const (
-	FirstCome Allowance = iota
-	Named
-	Forbidden
-)
+// Check judges the claim of an endpoint beside its rivals on the host.
+func Check(hosts installation.Hosts, endpoint *v1alpha1.WeChatEndpoint, rivals []*v1alpha1.WeChatEndpoint) *verdict.Problem {
+	if endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone {
+		return nil
+	}
+	contender := func(e *v1alpha1.WeChatEndpoint) Contender {
+		return Contender{WeChatEndpoint: e, Allowed: hosts.Allowance(e.Namespace, endpoint.Spec.URL.Host)}
+	}
+	contenders := make([]Contender, 0, len(rivals))
+	for _, rival := range rivals {
+		contenders = append(contenders, contender(rival))
+	}
+	return Judge(contender(endpoint), contenders)
+}
 
 // Judge says why the endpoint may not publish the URL that it asks for, beside the other contenders of the host; nil where it may.
-func Judge(mine Contender, rivals []Contender) error {
+func Judge(mine Contender, rivals []Contender) *verdict.Problem {
 	host := mine.Spec.URL.Host
 	switch mine.Allowed {
-	case Forbidden:
-		return refs.Waitf(v1alpha1.ReasonHostNotAllowed,
+	case installation.Forbidden:
+		return verdict.Problemf(v1alpha1.ReasonHostNotAllowed,
 			"url.host %s is not given to namespace %s in this cluster: choose a host that is, or ask the platform team to add it to hosts",
 			shown(host), mine.Namespace)
-	case FirstCome:
+	case installation.FirstCome:
 		if first(mine, rivals).Namespace != mine.Namespace {
-			return refs.Waitf(v1alpha1.ReasonHostNotAllowed,
+			return verdict.Problemf(v1alpha1.ReasonHostNotAllowed,
 				"url.host %s belongs to another namespace, which published it first: choose another host, or ask the platform team to give it to namespace %s",
 				shown(host), mine.Namespace)
 		}
-	case Named:
+	case installation.Named:
 	}
 	for _, rival := range rivals {
 		if lost := lostRoute(mine, rival); lost != nil {
@@ -98,10 +102,10 @@ func lostRoute(mine, rival Contender) *render.Route {
 
 // contests reports whether a rival may ever publish what it asks for: an endpoint of another namespace may only where the map names both.
 func contests(rival, mine Contender) bool {
-	return rival.Namespace == mine.Namespace || mine.Allowed == Named && rival.Allowed == Named
+	return rival.Namespace == mine.Namespace || mine.Allowed == installation.Named && rival.Allowed == installation.Named
 }
 
-func conflict(mine, holder Contender, lost render.Route) error {
+func conflict(mine, holder Contender, lost render.Route) *verdict.Problem {
 	name, what := "an endpoint in another namespace", ""
 	if holder.Namespace == mine.Namespace {
 		name = "WeChatEndpoint " + holder.Name
@@ -113,7 +117,7 @@ func conflict(mine, holder Contender, lost render.Route) error {
 	if mine.Spec.URL.Path == holder.Spec.URL.Path && mine.Spec.URL.Query != holder.Spec.URL.Query {
 		remedy = "two endpoints of one path are not told apart by url.query: " + remedy
 	}
-	return refs.Waitf(v1alpha1.ReasonURLConflict, "%s%s%s is held by %s: %s", what, mine.Spec.URL.Host, lost.Path, name, remedy)
+	return verdict.Problemf(v1alpha1.ReasonURLConflict, "%s%s%s is held by %s: %s", what, mine.Spec.URL.Host, lost.Path, name, remedy)
 }
 
 // older reports whether a was made before b; of two that were made in the same second, the name decides.
@@ -137,7 +141,7 @@ func Hosts(endpoint *v1alpha1.WeChatEndpoint) []string {
 	if asks(endpoint) {
 		hosts = append(hosts, endpoint.Spec.URL.Host)
 	}
-	for _, route := range Published(endpoint) {
+	for _, route := range status.Published(endpoint) {
 		if !slices.Contains(hosts, route.Host) {
 			hosts = append(hosts, route.Host)
 		}
@@ -158,9 +162,9 @@ func Overlap(endpoint, other *v1alpha1.WeChatEndpoint, host string) bool {
 
 // Released reports whether the endpoint has given up what it had published, which others may wait for.
 func Released(before, after *v1alpha1.WeChatEndpoint) bool {
-	for _, route := range Published(before) {
+	for _, route := range status.Published(before) {
 		left := published(after, route.Host)
-		if slices.ContainsFunc(routesOf(route), func(r render.Route) bool { return !slices.Contains(left, r) }) {
+		if slices.ContainsFunc(status.RoutesOf(route), func(r render.Route) bool { return !slices.Contains(left, r) }) {
 			return true
 		}
 	}
@@ -185,71 +189,29 @@ func asked(endpoint *v1alpha1.WeChatEndpoint, host string) []render.Route {
 // published are the routes of the host that the endpoint has published.
 func published(endpoint *v1alpha1.WeChatEndpoint, host string) []render.Route {
 	var routes []render.Route
-	for _, route := range Published(endpoint) {
+	for _, route := range status.Published(endpoint) {
 		if route.Host == host {
-			routes = append(routes, routesOf(route)...)
+			routes = append(routes, status.RoutesOf(route)...)
 		}
 	}
 	return routes
-}
-
-// below ends a published path that stands for all paths below it. No path of an endpoint holds the character.
-const below = "/*"
-
-func routesOf(published v1alpha1.PublishedRoute) []render.Route {
-	routes := make([]render.Route, 0, len(published.Paths))
-	for _, path := range published.Paths {
-		path, prefix := strings.CutSuffix(path, below)
-		routes = append(routes, render.Route{Path: path, Prefix: prefix})
-	}
-	return routes
-}
-
-// With is what an endpoint has published once an object of the kind publishes what its spec asks for.
-func With(endpoint *v1alpha1.WeChatEndpoint, kind v1alpha1.Exposure) []v1alpha1.PublishedRoute {
-	route := v1alpha1.PublishedRoute{By: kind, Host: endpoint.Spec.URL.Host}
-	for _, asked := range render.Routes(endpoint) {
-		path := asked.Path
-		if asked.Prefix {
-			path += below
-		}
-		route.Paths = append(route.Paths, path)
-	}
-	return append([]v1alpha1.PublishedRoute{route}, Without(endpoint, kind)...)
-}
-
-// Without is what an endpoint has published once its object of the kind is gone.
-func Without(endpoint *v1alpha1.WeChatEndpoint, kind v1alpha1.Exposure) []v1alpha1.PublishedRoute {
-	return slices.DeleteFunc(slices.Clone(endpoint.Status.Published), func(r v1alpha1.PublishedRoute) bool { return r.By == kind })
 }
 
 // Covers reports whether all that the spec asks for is published by an object of the kind.
-func Covers(endpoint *v1alpha1.WeChatEndpoint, kind v1alpha1.Exposure) bool {
-	return slices.ContainsFunc(Published(endpoint), func(route v1alpha1.PublishedRoute) bool {
-		there := routesOf(route)
+func Covers(published []v1alpha1.PublishedRoute, endpoint *v1alpha1.WeChatEndpoint, kind v1alpha1.Exposure) bool {
+	return slices.ContainsFunc(published, func(route v1alpha1.PublishedRoute) bool {
+		there := status.RoutesOf(route)
 		return route.By == kind && route.Host == endpoint.Spec.URL.Host &&
 			!slices.ContainsFunc(render.Routes(endpoint), func(asked render.Route) bool { return !slices.Contains(there, asked) })
 	})
 }
 
-// Published is what the operator has published for the endpoint. A status of before that was written down is read by its conditions: the URL that
-// it speaks of was published, and the domain files too, if it speaks of this very spec.
-func Published(endpoint *v1alpha1.WeChatEndpoint) []v1alpha1.PublishedRoute {
-	status := endpoint.Status
-	programmed := apimeta.FindStatusCondition(status.Conditions, v1alpha1.ConditionRouteProgrammed)
-	_, url, _ := strings.Cut(status.URL, "://")
-	if status.Published != nil || programmed == nil || programmed.Status != metav1.ConditionTrue || programmed.Reason != v1alpha1.ReasonRouteProgrammed ||
-		url != endpoint.Spec.URL.Shown() {
-		return status.Published
-	}
-	before := endpoint.DeepCopy()
-	accepted := apimeta.FindStatusCondition(status.Conditions, v1alpha1.ConditionAccepted)
-	if accepted == nil || accepted.Reason != v1alpha1.ReasonAccepted || accepted.ObservedGeneration != endpoint.Generation || status.ObservedGeneration != endpoint.Generation {
-		before.Spec.DomainFiles = nil
-	}
-	kind := endpoint.Spec.URL.Exposure
-	if kind == v1alpha1.ExposureNone {
-		kind = v1alpha1.ExposureIngress // it may have been either
-	}
-	return With(before, kind)
+// With is what is published once an object of the kind publishes what the spec asks for.
+func With(published []v1alpha1.PublishedRoute, endpoint *v1alpha1.WeChatEndpoint, kind v1alpha1.Exposure) []v1alpha1.PublishedRoute {
+	return append([]v1alpha1.PublishedRoute{status.RouteOf(endpoint, kind)}, Without(published, kind)...)
+}
+
+// Without is what is published once the object of the kind is gone.
+func Without(published []v1alpha1.PublishedRoute, kind v1alpha1.Exposure) []v1alpha1.PublishedRoute {
+	return slices.DeleteFunc(slices.Clone(published), func(r v1alpha1.PublishedRoute) bool { return r.By == kind })
 }

@@ -4,7 +4,6 @@
 package claims
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/controllers/internal/refs"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/status"
 )
 
 const host = "wx.example.com"
@@ -38,7 +38,7 @@ func asking(name, path string, minute int, files ...string) *endpoint {
 
 // publishing has published what it asks for, and then does something else.
 func publishing(e *endpoint, then ...func(*endpoint)) *endpoint {
-	e.Status.Published = With(e, e.Spec.URL.Exposure)
+	e.Status.Published = With(e.Status.Published, e, e.Spec.URL.Exposure)
 	for _, edit := range then {
 		e.Generation++
 		edit(e)
@@ -65,7 +65,7 @@ func TestJudge(t *testing.T) {
 	for name, test := range map[string]struct {
 		mine    *endpoint
 		rival   *endpoint
-		allowed [2]Allowance // mine, the rival's
+		allowed [2]installation.Allowance // mine, the rival's
 		want    string
 	}{
 		"nobody else is of this host":                        {mine: mine(), rival: publishing(asking("team-b/first", "/weixin", 0), leaves, loses), want: ""},
@@ -102,28 +102,27 @@ func TestJudge(t *testing.T) {
 		"nor who asks for another host":               {mine: mine(), rival: func() *endpoint { e := asking("team-c/first", "/other", 0); leaves(e); return e }(), want: ""},
 		"who published first holds against the older": {mine: publishing(mine()), rival: asking("team-c/first", "/other", 0), want: ""},
 
-		"a stranger was there first":                 {mine: mine(), rival: asking("team-c/first", "/weixin", 0), allowed: [2]Allowance{Named, Forbidden}, want: ""},
-		"one who may use it as everybody may":        {mine: mine(), rival: asking("team-c/first", "/weixin", 0), allowed: [2]Allowance{Named, FirstCome}, want: ""},
-		"who had published before the map was":       {mine: mine(), rival: publishing(asking("team-c/first", "/weixin", 0)), allowed: [2]Allowance{Named, Forbidden}, want: conflict},
-		"and now asks for more":                      {mine: mine(), rival: publishing(asking("team-c/first", "/other", 0), moves("/weixin")), allowed: [2]Allowance{Named, Forbidden}, want: ""},
-		"another team that it is given to":           {mine: mine(), rival: asking("team-c/first", "/weixin", 0), allowed: [2]Allowance{Named, Named}, want: conflict},
-		"an older endpoint of the same team":         {mine: mine(), rival: asking("team-b/first", "/weixin", 0), allowed: [2]Allowance{Named, Named}, want: conflict},
-		"a stranger on another path of the host":     {mine: mine(), rival: publishing(asking("team-c/first", "/other", 0)), allowed: [2]Allowance{Named, Forbidden}, want: ""},
-		"a younger one of another team, unpublished": {mine: mine(), rival: asking("team-c/last", "/weixin", 2), allowed: [2]Allowance{Named, Named}, want: ""},
-		"the map forbids it":                         {mine: mine(), rival: asking("team-b/first", "/other", 0), allowed: [2]Allowance{Forbidden, Forbidden}, want: forbidden},
-		"the map forbids what had been published":    {mine: publishing(mine()), rival: asking("team-b/first", "/other", 0), allowed: [2]Allowance{Forbidden, Forbidden}, want: forbidden},
+		"a stranger was there first":                 {mine: mine(), rival: asking("team-c/first", "/weixin", 0), allowed: [2]installation.Allowance{installation.Named, installation.Forbidden}, want: ""},
+		"one who may use it as everybody may":        {mine: mine(), rival: asking("team-c/first", "/weixin", 0), allowed: [2]installation.Allowance{installation.Named, installation.FirstCome}, want: ""},
+		"who had published before the map was":       {mine: mine(), rival: publishing(asking("team-c/first", "/weixin", 0)), allowed: [2]installation.Allowance{installation.Named, installation.Forbidden}, want: conflict},
+		"and now asks for more":                      {mine: mine(), rival: publishing(asking("team-c/first", "/other", 0), moves("/weixin")), allowed: [2]installation.Allowance{installation.Named, installation.Forbidden}, want: ""},
+		"another team that it is given to":           {mine: mine(), rival: asking("team-c/first", "/weixin", 0), allowed: [2]installation.Allowance{installation.Named, installation.Named}, want: conflict},
+		"an older endpoint of the same team":         {mine: mine(), rival: asking("team-b/first", "/weixin", 0), allowed: [2]installation.Allowance{installation.Named, installation.Named}, want: conflict},
+		"a stranger on another path of the host":     {mine: mine(), rival: publishing(asking("team-c/first", "/other", 0)), allowed: [2]installation.Allowance{installation.Named, installation.Forbidden}, want: ""},
+		"a younger one of another team, unpublished": {mine: mine(), rival: asking("team-c/last", "/weixin", 2), allowed: [2]installation.Allowance{installation.Named, installation.Named}, want: ""},
+		"the map forbids it":                         {mine: mine(), rival: asking("team-b/first", "/other", 0), allowed: [2]installation.Allowance{installation.Forbidden, installation.Forbidden}, want: forbidden},
+		"the map forbids what had been published":    {mine: publishing(mine()), rival: asking("team-b/first", "/other", 0), allowed: [2]installation.Allowance{installation.Forbidden, installation.Forbidden}, want: forbidden},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := ""
-			var wait *refs.Wait
-			if errors.As(Judge(Contender{test.mine, test.allowed[0]}, []Contender{{test.rival, test.allowed[1]}}), &wait) {
-				got = wait.Reason
+			if problem := Judge(Contender{test.mine, test.allowed[0]}, []Contender{{test.rival, test.allowed[1]}}); problem != nil {
+				got = problem.Reason
 			}
 			if got != test.want {
 				t.Errorf("refused for %q, want %q", got, test.want)
 			}
 			isOfHost := slices.Contains(Hosts(test.rival), host)
-			if test.want != "" && test.allowed[0] != Forbidden && !isOfHost {
+			if test.want != "" && test.allowed[0] != installation.Forbidden && !isOfHost {
 				t.Errorf("the index does not find the rival by the host: %v", Hosts(test.rival))
 			}
 		})
@@ -132,24 +131,24 @@ func TestJudge(t *testing.T) {
 
 // TestTheLoserIsToldWhatConcernsIt: not who it is in another namespace.
 func TestTheLoserIsToldWhatConcernsIt(t *testing.T) {
-	mine := Contender{asking("team-b/mine", "/weixin/$APPID$", 1), Named}
+	mine := Contender{asking("team-b/mine", "/weixin/$APPID$", 1), installation.Named}
 	for rival, want := range map[string]string{
 		"team-b/first": "a path below wx.example.com/weixin is held by WeChatEndpoint first: choose another host, path or domain file, or delete the other endpoint",
 		"team-c/first": "a path below wx.example.com/weixin is held by an endpoint in another namespace: choose another host, path or domain file, or delete the other endpoint",
 	} {
-		err := Judge(mine, []Contender{{asking(rival, "/weixin/a", 0), Named}})
-		if err == nil || err.Error() != want {
+		err := Judge(mine, []Contender{{asking(rival, "/weixin/a", 0), installation.Named}})
+		if err == nil || err.Message != want {
 			t.Errorf("told is %v, want %q", err, want)
 		}
 	}
 	mine.Spec.URL.Path, mine.Spec.URL.Query = "/weixin", "id=5"
-	err := Judge(mine, []Contender{{asking("team-b/first", "/weixin", 0), Named}})
-	if want := "wx.example.com/weixin is held by WeChatEndpoint first: two endpoints of one path are not told apart by url.query: choose another host"; err == nil || !strings.HasPrefix(err.Error(), want) {
+	err := Judge(mine, []Contender{{asking("team-b/first", "/weixin", 0), installation.Named}})
+	if want := "wx.example.com/weixin is held by WeChatEndpoint first: two endpoints of one path are not told apart by url.query: choose another host"; err == nil || !strings.HasPrefix(err.Message, want) {
 		t.Errorf("told is %v, want %q", err, want)
 	}
-	bare := Contender{asking("team-b/mine", "/weixin", 1), Forbidden}
+	bare := Contender{asking("team-b/mine", "/weixin", 1), installation.Forbidden}
 	bare.Spec.URL.Host = ""
-	if err := Judge(bare, nil); err == nil || !strings.HasPrefix(err.Error(), "url.host * is not given to namespace team-b") {
+	if err := Judge(bare, nil); err == nil || !strings.HasPrefix(err.Message, "url.host * is not given to namespace team-b") {
 		t.Errorf("told is %v", err)
 	}
 }
@@ -162,11 +161,11 @@ func TestPublishedIsWrittenDownAsItWasMade(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	e.Spec.URL.Path, e.Spec.DomainFiles = "/wecom/$CORPID$", nil
-	if Covers(e, "Ingress") {
+	if Covers(status.Published(e), e, "Ingress") {
 		t.Error("it publishes what it only asks for")
 	}
-	e.Status.Published = With(e, "HTTPRoute")
-	if !Covers(e, "HTTPRoute") || Covers(e, "Ingress") {
+	e.Status.Published = With(e.Status.Published, e, "HTTPRoute")
+	if !Covers(status.Published(e), e, "HTTPRoute") || Covers(status.Published(e), e, "Ingress") {
 		t.Error("it does not publish what it has published, or by another object")
 	}
 	route := v1alpha1.PublishedRoute{By: "HTTPRoute", Host: host, Paths: []string{"/wecom/*"}}
@@ -174,14 +173,14 @@ func TestPublishedIsWrittenDownAsItWasMade(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	again := e.DeepCopy()
-	if again.Status.Published = With(again, "HTTPRoute"); !cmp.Equal(e.Status, again.Status) {
+	if again.Status.Published = With(again.Status.Published, again, "HTTPRoute"); !cmp.Equal(e.Status, again.Status) {
 		t.Errorf("the same is written otherwise: %+v", again.Status.Published)
 	}
-	if diff := cmp.Diff([]v1alpha1.PublishedRoute{route}, Without(e, "Ingress")); diff != "" {
+	if diff := cmp.Diff([]v1alpha1.PublishedRoute{route}, Without(e.Status.Published, "Ingress")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	e.Spec.URL.Host = "elsewhere.example.com"
-	if Covers(e, "HTTPRoute") {
+	if Covers(status.Published(e), e, "HTTPRoute") {
 		t.Error("it publishes a path of another host")
 	}
 	if diff := cmp.Diff([]string{"elsewhere.example.com", host}, Hosts(e)); diff != "" {
@@ -194,16 +193,22 @@ func TestReleased(t *testing.T) {
 		then func(*endpoint)
 		want bool
 	}{
-		"nothing":              {func(*endpoint) {}, false},
-		"a spec that changes":  {moves("/other"), false},
-		"another path":         {func(e *endpoint) { moves("/other")(e); e.Status.Published = With(e, "Ingress") }, true},
-		"one file more":        {func(e *endpoint) { addsFile("b.txt")(e); e.Status.Published = With(e, "Ingress") }, false},
-		"one file less":        {func(e *endpoint) { e.Spec.DomainFiles = nil; e.Status.Published = With(e, "Ingress") }, true},
-		"another host":         {func(e *endpoint) { leaves(e); e.Status.Published = With(e, "Ingress") }, true},
-		"no route":             {func(e *endpoint) { e.Status.Published = nil }, true},
-		"another object":       {func(e *endpoint) { e.Status.Published = With(e, "HTTPRoute") }, false},
-		"that object alone":    {func(e *endpoint) { e.Status.Published = With(e, "HTTPRoute")[:1] }, false},
-		"all below, and not":   {func(e *endpoint) { moves("/weixin/$APPID$")(e); e.Status.Published = With(e, "Ingress") }, true},
+		"nothing":             {func(*endpoint) {}, false},
+		"a spec that changes": {moves("/other"), false},
+		"another path":        {func(e *endpoint) { moves("/other")(e); e.Status.Published = With(e.Status.Published, e, "Ingress") }, true},
+		"one file more":       {func(e *endpoint) { addsFile("b.txt")(e); e.Status.Published = With(e.Status.Published, e, "Ingress") }, false},
+		"one file less": {func(e *endpoint) {
+			e.Spec.DomainFiles = nil
+			e.Status.Published = With(e.Status.Published, e, "Ingress")
+		}, true},
+		"another host":      {func(e *endpoint) { leaves(e); e.Status.Published = With(e.Status.Published, e, "Ingress") }, true},
+		"no route":          {func(e *endpoint) { e.Status.Published = nil }, true},
+		"another object":    {func(e *endpoint) { e.Status.Published = With(e.Status.Published, e, "HTTPRoute") }, false},
+		"that object alone": {func(e *endpoint) { e.Status.Published = With(e.Status.Published, e, "HTTPRoute")[:1] }, false},
+		"all below, and not": {func(e *endpoint) {
+			moves("/weixin/$APPID$")(e)
+			e.Status.Published = With(e.Status.Published, e, "Ingress")
+		}, true},
 		"a status that is odd": {func(e *endpoint) { e.Status = v1alpha1.WeChatEndpointStatus{Unreadable: []string{"status"}} }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -249,7 +254,7 @@ func TestAStatusOfBeforeIsReadByItsConditions(t *testing.T) {
 			setReason(e, v1alpha1.ConditionRouteProgrammed, "True", v1alpha1.ReasonRouteProgrammed)
 			test.then(e)
 			var got []string
-			for _, route := range Published(e) {
+			for _, route := range status.Published(e) {
 				got = append(got, route.Paths...)
 				if route.By != "Ingress" || route.Host != host {
 					t.Errorf("published is %+v", route)
@@ -267,4 +272,19 @@ func TestAStatusOfBeforeIsReadByItsConditions(t *testing.T) {
 
 func setReason(e *endpoint, condition string, status metav1.ConditionStatus, reason string) {
 	apimeta.SetStatusCondition(&e.Status.Conditions, metav1.Condition{Type: condition, Status: status, Reason: reason, ObservedGeneration: e.Generation})
+}
+
+// TestHalfOfAURLIsNotPublished: the path and its twin with a slash, and every domain file, or nothing.
+func TestHalfOfAURLIsNotPublished(t *testing.T) {
+	e := asking("team-b/mine", "/weixin", 0, "a.txt")
+	whole := With(nil, e, "Ingress")
+	for i := range whole[0].Paths {
+		half := []v1alpha1.PublishedRoute{{By: "Ingress", Host: host, Paths: slices.Delete(slices.Clone(whole[0].Paths), i, i+1)}}
+		if Covers(half, e, "Ingress") {
+			t.Errorf("without %s the URL counts as published", whole[0].Paths[i])
+		}
+	}
+	if !Covers(whole, e, "Ingress") {
+		t.Errorf("all of it does not: %v", whole)
+	}
 }

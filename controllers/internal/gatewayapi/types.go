@@ -197,3 +197,6 @@ func (s *ReferenceGrantSpec) UnmarshalJSON(data []byte) error {
 	decode.Object("spec", data, s, decode.Limits{})
 	return nil
 }
+
+// JudgedConditions are what a Gateway must say of a route.
+var JudgedConditions = []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs}

@@ -65,6 +65,7 @@ func Template(in Input) (string, error) {
 	return digestOf(template)
 }
 
+// digestOf names a part of the pods.
 func digestOf(template any) (string, error) {
 	text, err := json.Marshal(template)
 	if err != nil {

@@ -1,0 +1,129 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package children is the table of the kinds of which an endpoint may have an object.
+package children
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	apps "k8s.io/client-go/applyconfigurations/apps/v1"
+	autoscaling "k8s.io/client-go/applyconfigurations/autoscaling/v2"
+	core "k8s.io/client-go/applyconfigurations/core/v1"
+	networking "k8s.io/client-go/applyconfigurations/networking/v1"
+	policy "k8s.io/client-go/applyconfigurations/policy/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gateway "sigs.k8s.io/gateway-api/applyconfiguration/apis/v1"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+)
+
+// Kinds of children that are named elsewhere.
+const (
+	Secret     = "Secret"
+	Deployment = "Deployment"
+	Ingress    = "Ingress"
+	HTTPRoute  = "HTTPRoute"
+	Autoscaler = "HorizontalPodAutoscaler"
+)
+
+// Kind is a kind of which an endpoint may have one object.
+type Kind struct {
+	Name string
+	// Empty makes an object without content.
+	Empty func() client.Object
+	// Applied returns the fields of a live object that the operator has applied.
+	Applied func(client.Object) (any, error)
+	// Route says that an object of the kind publishes a URL. An endpoint has one such object; while its exposure changes, two.
+	Route bool
+	// Whole says that the cache holds every object of the kind, foreign ones too.
+	Whole bool
+}
+
+// Kinds are all that the operator writes.
+var Kinds = []Kind{
+	kind("ServiceAccount", func() *corev1.ServiceAccount { return &corev1.ServiceAccount{} }, core.ExtractServiceAccount),
+	kind(Secret, func() *corev1.Secret { return &corev1.Secret{} }, core.ExtractSecret),
+	kind(Deployment, func() *appsv1.Deployment { return &appsv1.Deployment{} }, apps.ExtractDeployment),
+	kind("PodDisruptionBudget", func() *policyv1.PodDisruptionBudget { return &policyv1.PodDisruptionBudget{} }, policy.ExtractPodDisruptionBudget),
+	kind(Autoscaler, func() *autoscalingv2.HorizontalPodAutoscaler { return &autoscalingv2.HorizontalPodAutoscaler{} }, autoscaling.ExtractHorizontalPodAutoscaler),
+	kind("Service", func() *corev1.Service { return &corev1.Service{} }, core.ExtractService).whole(),
+	kind("NetworkPolicy", func() *networkingv1.NetworkPolicy { return &networkingv1.NetworkPolicy{} }, networking.ExtractNetworkPolicy),
+	kind(Ingress, func() *networkingv1.Ingress { return &networkingv1.Ingress{} }, networking.ExtractIngress).whole().route(),
+	kind(HTTPRoute, func() *gatewayapi.HTTPRoute { return &gatewayapi.HTTPRoute{} }, extractHTTPRoute).whole().route(),
+}
+
+func kind[O client.Object, A any](name string, empty func() O, extract func(O, string) (A, error)) Kind {
+	return Kind{
+		Name:    name,
+		Empty:   func() client.Object { return empty() },
+		Applied: func(o client.Object) (any, error) { return extract(o.(O), render.FieldManager) },
+	}
+}
+
+func (k Kind) whole() Kind { k.Whole = true; return k }
+func (k Kind) route() Kind { k.Route = true; return k }
+
+// Named returns the kind with the name. It must be one of Kinds.
+func Named(name string) Kind {
+	for _, k := range Kinds {
+		if k.Name == name {
+			return k
+		}
+	}
+	panic(name + " is no kind of a child")
+}
+
+// extractHTTPRoute reads the whole route: what was applied is told by all of its fields. One that a Go type cannot hold was not
+// applied by the operator: it differs from what is wanted and is applied again.
+func extractHTTPRoute(live *gatewayapi.HTTPRoute, manager string) (*gateway.HTTPRouteApplyConfiguration, error) {
+	whole := &gatewayv1.HTTPRoute{ObjectMeta: live.ObjectMeta}
+	if err := json.Unmarshal(live.Spec.Raw, &whole.Spec); err != nil {
+		return gateway.HTTPRoute(live.Name, live.Namespace), nil //nolint:nilerr // see above
+	}
+	return gateway.ExtractHTTPRoute(whole, manager)
+}
+
+// AppliedTo returns the fields of a whole object that the operator has applied. They are found by a library that panics at what
+// it cannot read: one object of a tenant must not end the operator.
+func AppliedTo(whole client.Object) (applied *unstructured.Unstructured, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("comparing %s: %v", whole.GetName(), cause)
+		}
+	}()
+	for _, k := range Kinds {
+		if reflect.TypeOf(k.Empty()) != reflect.TypeOf(whole) {
+			continue
+		}
+		fields, err := k.Applied(whole)
+		if err != nil {
+			return nil, fmt.Errorf("comparing %s %s: %w", k.Name, whole.GetName(), err)
+		}
+		return render.ToUnstructured(fields)
+	}
+	return nil, fmt.Errorf("comparing %s: %T is no child", whole.GetName(), whole)
+}
+
+// Is reports whether an object has the owner and the name of a child. Of these there is one of each kind for an endpoint: the
+// garbage collector deletes those whose owner is made up, but only if it knows the kind and the version.
+func Is(object metav1.Object) bool {
+	owner := metav1.GetControllerOfNoCopy(object)
+	if owner == nil || owner.APIVersion != v1alpha1.GroupVersion.String() || owner.Kind != "WeChatEndpoint" {
+		return false
+	}
+	endpoint := &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Name: owner.Name}}
+	return object.GetName() == render.Name(endpoint) || object.GetName() == render.GatewayKeyName(endpoint)
+}

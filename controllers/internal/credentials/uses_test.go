@@ -1,0 +1,75 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package credentials
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/verdict"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+)
+
+func TestWhenToLookAgainAtARotation(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	at := func(d time.Duration) *metav1.Time { return &metav1.Time{Time: now.Add(d)} }
+	type pairs = []v1alpha1.AcceptedCredentials
+	for name, test := range map[string]struct {
+		accepted pairs
+		want     verdict.Again
+	}{
+		"one pair never turns":                              {pairs{{Generation: 1, FirstUsed: at(0)}}, verdict.Never},
+		"a rotation that nobody uses is looked at again":    {pairs{{Generation: 2}, {Generation: 1}}, verdict.In(verdict.Unwatched)},
+		"so is one of which only the older pair is used":    {pairs{{Generation: 2}, {Generation: 1, FirstUsed: at(-time.Hour)}}, verdict.In(verdict.Unwatched)},
+		"a use gives an end at once":                        {pairs{{Generation: 2, FirstUsed: at(0)}, {Generation: 1}}, verdict.Now()},
+		"also that of a pair in the middle":                 {pairs{{Generation: 3}, {Generation: 2, FirstUsed: at(0)}, {Generation: 1}}, verdict.Now()},
+		"an end is awaited, and a second more":              {pairs{{Generation: 2, FirstUsed: at(0)}, {Generation: 1, Until: at(time.Hour)}}, verdict.In(time.Hour + time.Second)},
+		"a past one is not awaited":                         {pairs{{Generation: 2, FirstUsed: at(0)}, {Generation: 1, Until: at(-time.Hour)}}, verdict.In(time.Second)},
+		"the sooner of two, where one waits for a use":      {pairs{{Generation: 3}, {Generation: 2, FirstUsed: at(0)}, {Generation: 1, Until: at(time.Hour)}}, verdict.In(verdict.Unwatched)},
+		"the sooner of two, where one ends within a moment": {pairs{{Generation: 3}, {Generation: 2, FirstUsed: at(0)}, {Generation: 1, Until: at(time.Second)}}, verdict.In(2 * time.Second)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := Again(test.accepted, now); got != test.want {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestAPodsWordIsBounded(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	at := func(text string) time.Time {
+		parsed, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return parsed
+	}
+	for name, test := range map[string]struct{ first, last, wantFirst, wantLast string }{
+		"what a sidecar says":            {"2026-11-20T11:59:58.7Z", "2026-11-20T11:59:59Z", "2026-11-20T11:59:58Z", "2026-11-20T11:00:00Z"},
+		"a clock that is ahead":          {"2026-11-20T13:30:00Z", "2026-11-20T14:30:00Z", "2026-11-20T12:00:00Z", "2026-11-20T12:00:00Z"},
+		"the end of all years":           {"9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59-23:59", "", ""},
+		"the beginning":                  {"0000-01-01T00:00:00+23:59", "2026-11-20T11:00:00Z", "", ""},
+		"no time at all":                 {"0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "", ""},
+		"a last that no status can hold": {"2026-11-20T11:00:00Z", "9999-12-31T23:59:59-23:59", "", ""},
+		"the last year that it can hold": {"8999-12-31T23:59:59Z", "8999-12-31T23:59:59Z", "2026-11-20T12:00:00Z", "2026-11-20T12:00:00Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			accepted := []v1alpha1.AcceptedCredentials{{Generation: 2}}
+			NoteUses(accepted, map[int64]config.Use{2: {First: at(test.first), Last: at(test.last)}, 1: {First: now, Last: now}, -1: {}}, now)
+			told := func(at *metav1.Time) string {
+				if at == nil {
+					return ""
+				}
+				return at.UTC().Format(time.RFC3339)
+			}
+			if len(accepted) != 1 || told(accepted[0].FirstUsed) != test.wantFirst || told(accepted[0].LastUsed) != test.wantLast {
+				t.Errorf("the status says %s and %s, want %q and %q", told(accepted[0].FirstUsed), told(accepted[0].LastUsed), test.wantFirst, test.wantLast)
+			}
+		})
+	}
+}

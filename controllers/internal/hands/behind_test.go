@@ -1,0 +1,51 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hands
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+)
+
+// TestAhead lets one endpoint's writes be refused as those of a spec that the API server has not seen: that is told of when it lasts.
+func TestBehind(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	unseen := errors.New(specPolicy + " with binding 'x' denied request: url.host of the endpoint is another one")
+	endpoint := &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "shop"}}
+	other := &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Namespace: "team-b", Name: "shop"}}
+	var b behind
+	for _, step := range []struct {
+		what     string
+		after    time.Duration
+		endpoint *v1alpha1.WeChatEndpoint
+		err      error
+		again    time.Duration // zero: it is told of
+	}{
+		{"at first", 0, endpoint, unseen, 50 * time.Millisecond},
+		{"a while later", 400 * time.Millisecond, endpoint, unseen, 400 * time.Millisecond},
+		{"later", 5 * time.Second, endpoint, unseen, time.Second},
+		{"another endpoint", 9 * time.Second, other, unseen, 50 * time.Millisecond},
+		{"when it lasts", behindPatience, endpoint, unseen, 0},
+		{"still", behindPatience + time.Hour, endpoint, unseen, 0},
+		{"when it is taken", behindPatience + time.Hour, endpoint, nil, 0},
+		{"the next time", behindPatience + 2*time.Hour, endpoint, unseen, 50 * time.Millisecond},
+		{"another error", behindPatience + 2*time.Hour, endpoint, errors.New("quota"), 0},
+		{"after it", behindPatience + 3*time.Hour, endpoint, unseen, 50 * time.Millisecond},
+	} {
+		if again := b.check(step.endpoint, step.err, now.Add(step.after)); again != step.again {
+			t.Errorf("%s: again in %v, want %v", step.what, again, step.again)
+		}
+	}
+	b.forget(client.ObjectKeyFromObject(endpoint))
+	b.forget(client.ObjectKeyFromObject(other))
+	if len(b.since) != 0 {
+		t.Errorf("%d endpoints are kept that are gone", len(b.since))
+	}
+}

@@ -1,0 +1,160 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package hands writes: an endpoint's children, its status, and what wakes the kubelets of its pods.
+package hands
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/plan"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/pods"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/snapshot"
+)
+
+// Hands write what was decided.
+type Hands struct {
+	client.Client
+	// Live reads past the cache, before what was changed by somebody is written over.
+	Live    client.Reader
+	Events  events.EventRecorder
+	Options *installation.Options
+	*State
+}
+
+// State is what the operator's process keeps between two reconciles. The zero value is ready to use.
+type State struct {
+	slots  slots
+	behind behind
+}
+
+// Forget is for an endpoint that is gone.
+func (s *State) Forget(endpoint types.NamespacedName) {
+	s.slots.forget(endpoint)
+	s.behind.forget(endpoint)
+}
+
+// Do writes what is planned: all that the spec asks for, or, where that cannot be served or is rejected, the entry alone. It stops
+// at the first object that is not taken, and says which.
+func (h *Hands) Do(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan) plan.Done {
+	done := plan.Done{Generation: s.Live.Generation, Err: p.Err}
+	if p.SlotShown {
+		h.slots.forget(client.ObjectKeyFromObject(s.Endpoint))
+	}
+	if done.Err == nil && p.Whole != nil {
+		h.doWhole(ctx, s, p, &done)
+	}
+	if done.Err == nil && done.Behind == 0 && !done.Whole && p.Entry != nil {
+		h.doEntry(ctx, s, p, &done)
+	}
+	if done.Err != nil || done.Behind > 0 {
+		return done
+	}
+	if done.Generation != "" {
+		done.Late = h.wake(ctx, pods.Asleep(s, done.Generation), done.Generation, s.Now)
+	}
+	if done.Left() {
+		h.slots.forget(client.ObjectKeyFromObject(s.Endpoint))
+	} else if p.Choice.Seek {
+		var err error
+		done.Answer, err = h.slots.take(ctx, h, h.Options.Rollout, s)
+		done.Late = errors.Join(done.Late, err)
+	}
+	return done
+}
+
+// doWhole writes all that the spec asks for, deletes what it no longer asks for, and retires the route that another replaces.
+func (h *Hands) doWhole(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan, done *plan.Done) {
+	err := h.writeAll(ctx, s, p.Whole, p, done)
+	if err == nil {
+		err = h.deleteAll(ctx, s.Endpoint, p.Whole.Prune)
+	}
+	done.Whole = err == nil
+	if err == nil {
+		done.Err = h.deleteAll(ctx, s.Endpoint, p.Whole.Retire)
+		done.Retired = done.Err == nil && len(p.Whole.Retire) > 0
+	}
+	if done.Behind = h.behind.check(s.Endpoint, err, s.Now); done.Behind > 0 {
+		return
+	}
+	if taken := (*takenError)(nil); errors.As(err, &taken) {
+		done.Taken = taken.problem
+	} else if err != nil && !errors.As(err, &done.Rejection) {
+		done.Err = err
+	}
+}
+
+// doEntry writes the live configuration with the credentials that are accepted now. Of two rejections the status tells the first.
+func (h *Hands) doEntry(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan, done *plan.Done) {
+	err := h.writeAll(ctx, s, p.Entry, p, done)
+	rejection, taken := (*plan.Rejection)(nil), (*takenError)(nil)
+	switch {
+	case done.Rejection == nil:
+		done.Behind = h.behind.check(s.Endpoint, err, s.Now)
+	case errors.As(err, &rejection):
+		return
+	}
+	if done.Behind == 0 && !errors.As(err, &taken) {
+		done.Err = err
+	}
+}
+
+func (h *Hands) writeAll(ctx context.Context, s *snapshot.Snapshot, batch *plan.Batch, p *plan.Plan, done *plan.Done) error {
+	for _, w := range batch.Writes {
+		kind, name := w.Object.GetKind(), w.Object.GetName()
+		done.ReachedPods = done.ReachedPods || kind == "Deployment"
+		event, err := h.write(ctx, s.Endpoint, w)
+		if err != nil {
+			return err
+		}
+		if w.Entry {
+			done.Generation, done.Pairs = batch.Generation, p.Pairs
+		}
+		if w.Route != "" {
+			done.Route = w.Route
+		}
+		if batch.Restores && event != "" {
+			h.Events.Eventf(s.Endpoint, nil, corev1.EventTypeNormal, event, "Apply", "%s %s was not as this endpoint asks for: applied again", kind, name)
+		}
+	}
+	return nil
+}
+
+func (h *Hands) deleteAll(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, all []snapshot.Child) error {
+	for _, child := range all {
+		if err := h.delete(ctx, endpoint, child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wake changes an annotation of the pods, upon which their kubelets refresh the pods' files at once instead of within a minute. A
+// patch of the status subresource suffices, and can change nothing that runs.
+func (h *Hands) wake(ctx context.Context, asleep []*corev1.Pod, generation string, now time.Time) error {
+	var failed error
+	for _, pod := range asleep {
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{
+			v1alpha1.AnnotationGeneration: generation + " " + now.UTC().Format(time.RFC3339Nano),
+		}}})
+		if err != nil {
+			return fmt.Errorf("making the patch of pod %s: %w", pod.Name, err)
+		}
+		err = h.Status().Patch(ctx, pod.DeepCopy(), client.RawPatch(types.MergePatchType, patch))
+		if client.IgnoreNotFound(err) != nil {
+			failed = errors.Join(failed, fmt.Errorf("waking the kubelet of pod %s: %w", pod.Name, err))
+		}
+	}
+	return failed
+}

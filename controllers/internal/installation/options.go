@@ -1,0 +1,122 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package installation is what the platform team chose: for every endpoint, and what it lets endpoints ask for. It is pure.
+package installation
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+)
+
+// Options are the choices of an installation: what its platform team sets for every endpoint, and what it lets endpoints
+// ask for. The zero value of each field but SidecarImage and NetworkPolicy is the strict one.
+type Options struct {
+	// SidecarImage is the image of the sidecar's pods. It is required.
+	SidecarImage string `json:"sidecarImage"`
+	// SidecarPullPolicy is Always, IfNotPresent or Never; empty is IfNotPresent.
+	SidecarPullPolicy string `json:"sidecarImagePullPolicy,omitempty"`
+	// AllowEmptyHost accepts endpoints without url.host, which answer on every host.
+	AllowEmptyHost bool `json:"allowEmptyHost,omitempty"`
+	// AllowedIngressAnnotations are the keys that url.ingress.annotations may hold. Others could change what an ingress
+	// controller does for everybody.
+	AllowedIngressAnnotations []string `json:"allowedIngressAnnotations,omitempty"`
+	// AllowedIngressClasses are the classes that url.ingress.className may name; empty allows all, and the cluster's default.
+	AllowedIngressClasses []string `json:"allowedIngressClasses,omitempty"`
+	// Hosts says which namespaces may use which hosts; empty lets a host belong to whichever namespace publishes it first.
+	Hosts Hosts `json:"hosts,omitempty"`
+	// LoadBalancerNetworks are those of the private networks where the cluster's load balancers are. No other private address is called
+	// to see whether an endpoint is Reachable: a tenant may have led there.
+	LoadBalancerNetworks []netip.Prefix `json:"loadBalancerNetworks,omitempty"`
+	// SidecarDefaults are for what endpoints leave out of spec.sidecar.
+	SidecarDefaults v1alpha1.SidecarPod `json:"sidecar,omitempty"`
+	// Rollout bounds how a change of the sidecars' pods reaches the endpoints.
+	Rollout Rollout `json:"rollout,omitzero"`
+	// NetworkPolicy says who may reach the sidecars' pods, and whom they may.
+	NetworkPolicy render.NetworkPolicy `json:"networkPolicy,omitempty"`
+	// OperatorNamespace is where the operator runs. NetworkPolicy needs it.
+	OperatorNamespace string `json:"operatorNamespace,omitempty"`
+	// Namespaces are those whose endpoints are served; nothing else is read then. Empty is the whole cluster.
+	Namespaces []string `json:"-"`
+	// Concurrency is how many endpoints are reconciled at once; zero is 1.
+	Concurrency int `json:"-"`
+}
+
+// Rollout bounds how what the installation changes in the sidecars' pods reaches the endpoints.
+type Rollout struct {
+	// MaxEndpoints is how many endpoints' pods are replaced at a time; zero is 3.
+	MaxEndpoints int `json:"maxEndpoints,omitempty"`
+	// ProgressDeadline is how long the new pods of an endpoint may take until they are available and verified; zero is 5
+	// minutes. Then the rollout stops.
+	ProgressDeadline metav1.Duration `json:"progressDeadline,omitzero"`
+}
+
+const (
+	defaultMaxEndpoints     = 3
+	defaultProgressDeadline = 5 * time.Minute
+)
+
+// Most is how many endpoints' pods are replaced at a time.
+func (o Rollout) Most() int { return cmp.Or(o.MaxEndpoints, defaultMaxEndpoints) }
+
+// Deadline is how long new pods may take.
+func (o Rollout) Deadline() time.Duration {
+	return cmp.Or(o.ProgressDeadline.Duration, defaultProgressDeadline)
+}
+
+// ReadOptions reads the options from a file.
+func ReadOptions(file string) (Options, error) {
+	if file == "" {
+		return Options{}, errors.New("--config is required: name the file with the choices of the installation")
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return Options{}, fmt.Errorf("reading the choices of the installation: %w", err)
+	}
+	options, err := ParseOptions(text)
+	if err != nil {
+		return Options{}, fmt.Errorf("the choices of the installation in %s: %w", file, err)
+	}
+	return options, nil
+}
+
+// ParseOptions reads the options from YAML. A field that is not known is an error: what a typing mistake leaves out could be
+// a limit.
+func ParseOptions(text []byte) (Options, error) {
+	options := Options{SidecarPullPolicy: "IfNotPresent"}
+	if err := yaml.UnmarshalStrict(text, &options); err != nil {
+		return Options{}, fmt.Errorf("parsing: %w", err)
+	}
+	return options, options.validate()
+}
+
+func (o Options) validate() error {
+	if o.SidecarImage == "" {
+		return errors.New("sidecarImage is required: name the image of the sidecar's pods")
+	}
+	switch o.SidecarPullPolicy {
+	case "Always", "IfNotPresent", "Never":
+	default:
+		return fmt.Errorf("sidecarImagePullPolicy is %q: set Always, IfNotPresent or Never", o.SidecarPullPolicy)
+	}
+	if o.Rollout.MaxEndpoints < 0 || o.Rollout.ProgressDeadline.Duration < 0 {
+		return errors.New("rollout: maxEndpoints and progressDeadline must be more than nothing; left out, they are 3 and 5m")
+	}
+	if o.NetworkPolicy.Enabled && o.OperatorNamespace == "" {
+		return errors.New("operatorNamespace is required with networkPolicy.enabled: the operator would lock itself out")
+	}
+	if o.NetworkPolicy.Egress && !o.NetworkPolicy.Enabled {
+		return errors.New("networkPolicy.egress does nothing without networkPolicy.enabled: set it, or remove egress")
+	}
+	return o.Hosts.validate()
+}

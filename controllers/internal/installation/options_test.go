@@ -1,0 +1,115 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package installation_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+)
+
+func TestParseOptions(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want installation.Options
+		err  string // part of it; empty for none
+	}{
+		"all that may be left out": {
+			text: "sidecarImage: example.com/sidecar:1",
+			want: installation.Options{SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent"},
+		},
+		"what is set is read": {
+			text: "sidecarImage: example.com/sidecar:1\nsidecarImagePullPolicy: Never\nallowEmptyHost: true\nallowedIngressAnnotations: [a.example.com/b]",
+			want: installation.Options{
+				SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "Never", AllowEmptyHost: true, AllowedIngressAnnotations: []string{"a.example.com/b"},
+			},
+		},
+		"defaults of the sidecar's pods are read": {
+			text: "sidecarImage: a\nsidecar: {nodeSelector: {disk: ssd}, imagePullSecrets: [{name: regcred}], tolerations: [{operator: Exists}], priorityClassName: high}",
+			want: installation.Options{SidecarImage: "a", SidecarPullPolicy: "IfNotPresent", SidecarDefaults: v1alpha1.SidecarPod{
+				NodeSelector: map[string]string{"disk": "ssd"}, ImagePullSecrets: []v1alpha1.PullSecret{{Name: "regcred"}},
+				Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}}, PriorityClassName: "high",
+			}},
+		},
+		"a typing mistake in the defaults":             {text: "sidecarImage: a\nsidecar: {nodeSelectors: {}}", err: "nodeSelectors"},
+		"replicas have no default of the installation": {text: "sidecarImage: a\nsidecar: {replicas: 3}", err: "replicas"},
+		"who may read metrics": {
+			text: "sidecarImage: a\noperatorNamespace: platform\nnetworkPolicy: {enabled: true, egress: true, metricsFrom: [{matchLabels: {metrics: allowed}}]}",
+			want: installation.Options{SidecarImage: "a", SidecarPullPolicy: "IfNotPresent", OperatorNamespace: "platform", NetworkPolicy: render.NetworkPolicy{
+				Enabled: true, Egress: true, MetricsFrom: []metav1.LabelSelector{{MatchLabels: map[string]string{"metrics": "allowed"}}},
+			}},
+		},
+		"how changes reach the endpoints": {
+			text: "sidecarImage: a\nrollout: {maxEndpoints: 10, progressDeadline: 90s}",
+			want: installation.Options{SidecarImage: "a", SidecarPullPolicy: "IfNotPresent", Rollout: installation.Rollout{
+				MaxEndpoints: 10, ProgressDeadline: metav1.Duration{Duration: 90 * time.Second},
+			}},
+		},
+		"where load balancers are": {
+			text: "sidecarImage: a\nloadBalancerNetworks: [10.1.0.0/24, 'fd01::/64']",
+			want: installation.Options{SidecarImage: "a", SidecarPullPolicy: "IfNotPresent", LoadBalancerNetworks: []netip.Prefix{
+				netip.MustParsePrefix("10.1.0.0/24"), netip.MustParsePrefix("fd01::/64"),
+			}},
+		},
+		"an address is no network":                  {text: "sidecarImage: a\nloadBalancerNetworks: [10.1.0.1]", err: "no '/'"},
+		"a rollout to nobody":                       {text: "sidecarImage: a\nrollout: {maxEndpoints: -1}", err: "must be more than nothing"},
+		"a policy that would lock the operator out": {text: "sidecarImage: a\nnetworkPolicy: {enabled: true}", err: "operatorNamespace is required"},
+		"egress without a policy":                   {text: "sidecarImage: a\noperatorNamespace: b\nnetworkPolicy: {egress: true}", err: "without networkPolicy.enabled"},
+		"an image is required":                      {text: "allowEmptyHost: true", err: "sidecarImage is required"},
+		"a typing mistake is no choice":             {text: "sidecarImage: a\nallowEmptyHosts: true", err: "allowEmptyHosts"},
+		"an unknown pull policy":                    {text: "sidecarImage: a\nsidecarImagePullPolicy: Sometimes", err: "set Always, IfNotPresent or Never"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := installation.ParseOptions([]byte(test.text))
+			if test.err != "" {
+				if err == nil || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("error %v, want %q in it", err, test.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestParseNamespaces(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want []string
+		err  string // part of it; empty for none
+	}{
+		"nothing is the whole cluster":    {text: "", want: nil},
+		"one":                             {text: "team-a", want: []string{"team-a"}},
+		"several":                         {text: "team-a,team-b", want: []string{"team-a", "team-b"}},
+		"an empty name is no namespace":   {text: "team-a,", err: `"" is not the name of a namespace`},
+		"a space is no part of a name":    {text: "team-a, team-b", err: `" team-b" is not the name of a namespace`},
+		"a wildcard is no namespace":      {text: "*", err: `"*" is not the name of a namespace`},
+		"the same one twice is a mistake": {text: "team-a,team-a", err: "namespace team-a is listed twice"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := installation.ParseNamespaces(test.text)
+			if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+				t.Fatalf("the error is %v and not %q", err, test.err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}

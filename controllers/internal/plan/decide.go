@@ -1,0 +1,280 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plan puts the decisions together: Decide says what to write, Judge what to say of it. It is pure.
+package plan
+
+import (
+	"errors"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/acceptance"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/backends"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/claims"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/credentials"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/exposure"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/pods"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/rollout"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/snapshot"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/status"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/verdict"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+)
+
+// Plan is what to write for an endpoint, and what stands against writing more.
+type Plan struct {
+	// Accepted, Backend and Credentials are what is wrong with what the spec asks for, and refers to.
+	Accepted, Backend, Credentials *verdict.Problem
+	// Lag says why the pods are not given what the spec asks for.
+	Lag *verdict.Problem
+	// Pairs are the credentials that are accepted, newest first.
+	Pairs []config.Pair
+	// Choice is what may be done about the pods' template.
+	Choice rollout.Choice
+	// SlotShown says that the cache shows the endpoint's slot in a rollout: it need not be remembered.
+	SlotShown bool
+
+	// Whole is all that the spec asks for; nil where it cannot be served.
+	Whole *Batch
+	// Entry is what goes on where it cannot, or is refused: the live configuration, with the credentials that are accepted now. What
+	// leaked must be revoked whatever else is wrong. Nil where nothing serves.
+	Entry *Batch
+	// Err is a fault of the operator's own.
+	Err error
+}
+
+// Batch are writes that belong together, in their order.
+type Batch struct {
+	// Generation is the one that pods should serve once the batch is written.
+	Generation string
+	Writes     []Write
+	// Prune are the endpoint's objects that it does not ask for any more, and Retire the routes that another has replaced.
+	Prune, Retire []snapshot.Child
+	// Restores says that the endpoint was as it should be: whatever is written now, somebody has changed.
+	Restores bool
+}
+
+// Write is one object, as it should be.
+type Write struct {
+	Object *unstructured.Unstructured
+	// Live is the object as it was read; nil where the cache knows none.
+	Live *snapshot.Child
+	// Same says that nothing differs.
+	Same bool
+	// KeepTemplate leaves a Deployment's pods as they were applied last.
+	KeepTemplate bool
+	// Handover, if not nil, is applied before by another manager: the number of pods is an autoscaler's from now on.
+	Handover *unstructured.Unstructured
+	// Taken says that somebody else's object has the name.
+	Taken *verdict.Problem
+	// Entry says that pods are given the batch's generation once this is written.
+	Entry bool
+	// Route is the kind of route that the object publishes the URL by, or "".
+	Route v1alpha1.Exposure
+}
+
+// Decide says what to write for the endpoint. What cannot be served leaves what is served as it is: an endpoint goes on while its
+// Secret, its app or its spec is broken, and its credentials go on being rotated and revoked.
+func Decide(options *installation.Options, s *snapshot.Snapshot, memory status.Memory) Plan {
+	var p Plan
+	in := newInput(options, s)
+	live := backends.Guarded(options, s.Live.Config, s.Services)
+	p.judgeSpec(options, s, &in)
+	if p.Accepted != nil || p.Backend != nil || p.Lag != nil {
+		in.Served = live
+	}
+	p.Pairs, p.Credentials = credentials.Accepted(s.Endpoint, s.Secret, s.Live.Pairs, in.Served, memory.Credentials, s.Now)
+	in.Pairs = p.Pairs
+	switch {
+	case len(p.Pairs) == 0:
+		return p
+	case s.Endpoint.Spec.Paused:
+		p.Lag = pausedBehind(in, s)
+		return p
+	case p.Accepted == nil && p.Backend == nil:
+		p.decideWhole(options, s, memory, in)
+		if !in.Serving {
+			return p // with the whole, its entry is written, or nothing serves
+		}
+		in.Served = live
+	}
+	if in.Served != nil {
+		p.Entry = entryOf(s, in)
+	}
+	return p
+}
+
+// newInput is what the children depend on before anything is judged.
+func newInput(options *installation.Options, s *snapshot.Snapshot) render.Input {
+	return render.Input{
+		Endpoint: s.Endpoint, Image: render.Image(s.Endpoint, options.SidecarImage), PullPolicy: options.SidecarPullPolicy,
+		Defaults: options.SidecarDefaults, NetworkPolicy: options.NetworkPolicy, OperatorNamespace: options.OperatorNamespace,
+		Serving: s.Deployment != nil && s.Live.Generation != "", GatewayKey: s.GatewayKey,
+	}
+}
+
+// judgeSpec says what stands against what the spec asks for.
+func (p *Plan) judgeSpec(options *installation.Options, s *snapshot.Snapshot, in *render.Input) {
+	if unreadable := acceptance.CheckReadable(s.Endpoint); unreadable != nil {
+		p.Accepted, p.Backend = unreadable, verdict.Waiting("the spec cannot be read: first see to Accepted")
+		in.RuleURLs = make([]string, len(s.Endpoint.Spec.Rules))
+		return
+	}
+	p.Accepted = acceptance.Check(options, s.Endpoint, s.Now)
+	if p.Accepted == nil {
+		p.Accepted = claims.Check(options.Hosts, s.Endpoint, s.Rivals)
+	}
+	var urls backends.URLs
+	urls, p.Backend = backends.Resolve(options, s)
+	in.BackendURL, in.RuleURLs = urls.Backend, urls.Rules
+	p.Lag = pods.Understand(s, render.Version(*in))
+}
+
+// pausedBehind says that a paused endpoint serves something else than what it asks for now, or returns nil.
+func pausedBehind(in render.Input, s *snapshot.Snapshot) *verdict.Problem {
+	if generation, _, err := render.MakeFiles(in); err != nil || generation == s.Live.Generation {
+		return nil // then another condition says why
+	}
+	return verdict.Problemf(v1alpha1.ReasonPaused, "spec.paused is true, and the spec or the Secret was changed since: the pods go on with what was there before. Set it to false when the operator may work on")
+}
+
+// decideWhole plans all that the spec asks for.
+func (p *Plan) decideWhole(options *installation.Options, s *snapshot.Snapshot, memory status.Memory, in render.Input) {
+	template, templateErr := render.Template(in)
+	asked, askedErr := render.Asked(s.Endpoint)
+	if p.Err = errors.Join(templateErr, askedErr); p.Err != nil {
+		return
+	}
+	p.Choice = rollout.Choose(s, memory.Slot, template, in.Image, asked)
+	p.SlotShown = rollout.Shown(memory.Slot, p.Choice)
+	in.Image = p.Choice.Image
+	objects, err := render.Make(in)
+	if unservable := (*render.UnservableError)(nil); errors.As(err, &unservable) {
+		p.Accepted = verdict.Problemf(v1alpha1.ReasonSpecUnreadable, "what the spec asks for cannot be served: %v; what was served before is served on: correct it", unservable)
+		return
+	}
+	if p.Err = err; err != nil {
+		return
+	}
+	whole := &Batch{Generation: objects.Generation, Restores: memory.Settled && s.Live.Generation == objects.Generation}
+	if p.Err = whole.add(s, objects.Children, p.Choice.Keep); p.Err != nil {
+		return
+	}
+	whole.prune(s, objects.Children)
+	if route, problem := exposure.Judge(options, s, true); problem == nil && route.SettlesIn <= 0 {
+		whole.Retire = exposure.Left(s, route)
+	}
+	p.Whole = whole
+}
+
+// entryOf plans the live configuration with the credentials that are accepted now. Credentials that do not fit what is served wait for
+// the spec that they are for.
+func entryOf(s *snapshot.Snapshot, in render.Input) *Batch {
+	generation, files, err := render.MakeFiles(in)
+	if err != nil {
+		return nil
+	}
+	entry := &Batch{Generation: generation}
+	if entry.add(s, files, false) != nil {
+		return nil
+	}
+	return entry
+}
+
+// add plans the writes of rendered objects.
+func (b *Batch) add(s *snapshot.Snapshot, objects []runtime.ApplyConfiguration, keepTemplate bool) error {
+	for _, object := range objects {
+		wanted, err := render.ToUnstructured(object)
+		if err != nil {
+			return err
+		}
+		if wanted.GetKind() == string(v1alpha1.ExposureHTTPRoute) && !s.GatewayAPI {
+			continue // RouteProgrammed tells
+		}
+		write, err := planWrite(s, wanted, keepTemplate)
+		if err != nil {
+			return err
+		}
+		b.Writes = append(b.Writes, write)
+	}
+	return nil
+}
+
+func planWrite(s *snapshot.Snapshot, wanted *unstructured.Unstructured, keepTemplate bool) (Write, error) {
+	kind := wanted.GetKind()
+	write := Write{
+		Object: wanted, Live: s.Child(kind, wanted.GetName()),
+		KeepTemplate: keepTemplate && kind == "Deployment",
+		Entry:        kind == "Secret" && wanted.GetName() == render.Name(s.Endpoint), // the later one of the files
+		Route:        routeOf(kind),
+	}
+	var err error
+	switch live := write.Live; {
+	case live == nil:
+	case !live.Owned:
+		write.Taken = Taken(kind, wanted.GetName())
+	default:
+		write.Same = live.Applied == render.Digest(wanted)
+		if write.KeepTemplate {
+			write.Same = live.Around == render.Digest(render.AroundTemplate(wanted))
+		}
+		if kind == "Deployment" {
+			write.Handover, err = handover(s.Endpoint, s.Deployment, live)
+		}
+	}
+	return write, err
+}
+
+// handover hands the number of pods over to a HorizontalPodAutoscaler, where the endpoint has one. A field whose only owner stops
+// applying it falls back to its default, which is one pod. So before the operator's next apply, which does not hold the number,
+// another manager applies it as it is: https://kubernetes.io/docs/reference/using-api/server-side-apply/ (transferring ownership).
+// The autoscaler leaves a Deployment alone that was scaled to nothing: this is mended too.
+func handover(endpoint *v1alpha1.WeChatEndpoint, deployment *appsv1.Deployment, live *snapshot.Child) (*unstructured.Unstructured, error) {
+	scaling := endpoint.Spec.Sidecar.Autoscaling
+	if scaling == nil || !live.OwnsReplicas && pods.Size(deployment) > 0 {
+		return nil, nil
+	}
+	handover, err := render.ToUnstructured(render.MakeReplicas(endpoint, max(pods.Size(deployment), render.MinReplicas(scaling))))
+	if err != nil {
+		return nil, err
+	}
+	handover.SetResourceVersion(live.ResourceVersion) // what was scaled meanwhile must not be set back
+	return handover, nil
+}
+
+func routeOf(kind string) v1alpha1.Exposure {
+	switch exposure := v1alpha1.Exposure(kind); exposure {
+	case v1alpha1.ExposureIngress, v1alpha1.ExposureHTTPRoute:
+		return exposure
+	default:
+		return ""
+	}
+}
+
+// Taken says that an object which does not belong to the endpoint has the name of one of its children.
+func Taken(kind, name string) *verdict.Problem {
+	return verdict.Problemf(v1alpha1.ReasonNameTaken,
+		"%s %s exists and does not belong to this endpoint, so it is left alone: delete or rename it, or choose another name for the endpoint", kind, name)
+}
+
+// prune plans the deletion of the endpoint's objects that are not rendered. A route that another replaces is left until that one has
+// settled.
+func (b *Batch) prune(s *snapshot.Snapshot, rendered []runtime.ApplyConfiguration) {
+	kinds := map[string]bool{}
+	for _, object := range rendered {
+		if wanted, err := render.ToUnstructured(object); err == nil {
+			kinds[wanted.GetKind()] = true
+		}
+	}
+	replaced := kinds[string(v1alpha1.ExposureIngress)] || kinds[string(v1alpha1.ExposureHTTPRoute)]
+	b.Prune = slices.DeleteFunc(slices.Clone(s.Children), func(child snapshot.Child) bool {
+		return kinds[child.Kind] || !child.Owned || child.Deleting || replaced && child.Route
+	})
+}

@@ -1,0 +1,502 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/backends"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/rollout"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/snapshot"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/status"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/verdict"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+)
+
+var now = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+var app = types.NamespacedName{Namespace: "team-a", Name: "app"}
+
+// scene is an endpoint, what was read for it, and what the platform team chose.
+type scene struct {
+	*snapshot.Snapshot
+	options installation.Options
+}
+
+// fresh is a scene of an endpoint that is new.
+func fresh(edits ...func(*scene)) *scene {
+	s := &scene{options: installation.Options{SidecarImage: "x:1", SidecarPullPolicy: "IfNotPresent"}, Snapshot: &snapshot.Snapshot{
+		Now: now, GatewayKey: make([]byte, config.GatewayKeySize), Classes: []networkingv1.IngressClass{{ObjectMeta: metav1.ObjectMeta{Name: "edge"}}},
+		Endpoint: &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "shop", UID: "e", Generation: 1}, Spec: v1alpha1.WeChatEndpointSpec{
+			Platform: "OfficialAccount", MessageMode: "Plaintext", AppID: "wx5823bf96d3bd56c7", Credentials: v1alpha1.CredentialsReference{SecretName: "wechat"},
+			URL:     v1alpha1.CallbackURL{Host: "wx.example.com", Path: "/weixin", Exposure: v1alpha1.ExposureIngress, Ingress: &v1alpha1.IngressExposure{ClassName: "edge"}},
+			Backend: v1alpha1.Backend{Service: v1alpha1.ServiceReference{Name: "app", Port: intstr.FromInt32(80)}}, Sidecar: v1alpha1.Sidecar{Replicas: new(int32(1))},
+		}},
+		Services: map[types.NamespacedName]*corev1.Service{app: {Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}},
+		Secret:   &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1alpha1.LabelCredentials: v1alpha1.CredentialsUser}}, Data: map[string][]byte{"token": []byte("a-fine-token")}},
+	}}
+	for _, edit := range edits {
+		edit(s)
+	}
+	return s
+}
+
+// served is a scene of an endpoint that is as it should be, before the edits: its objects are what is rendered, its pod serves, and its status says
+// so.
+func served(t *testing.T, edits ...func(*scene)) *scene {
+	t.Helper()
+	s := fresh()
+	p := s.decide()
+	for _, write := range p.Whole.Writes {
+		object := write.Object
+		s.Children = append(s.Children, snapshot.Child{
+			Kind: object.GetKind(), Name: object.GetName(), UID: types.UID(object.GetKind()), ResourceVersion: "7", Owned: true, Route: write.Route != "",
+			Applied: render.Digest(object), Around: render.Digest(render.AroundTemplate(object)), OwnsReplicas: object.GetKind() == "Deployment",
+		})
+		switch object.GetKind() {
+		case "Secret":
+			if document := documentIn(t, object); document != nil {
+				live, err := config.ParseConfig(document)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Live.Config, s.Live.Version = &live, config.VersionFirst
+			}
+		case "Ingress":
+			s.Ingress = into(t, object, &networkingv1.Ingress{})
+			s.Ingress.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "203.0.113.7"}}
+		case "Deployment":
+			s.Deployment = into(t, object, &appsv1.Deployment{})
+			s.Deployment.Status = appsv1.DeploymentStatus{Replicas: 1, UpdatedReplicas: 1, AvailableReplicas: 1}
+		}
+	}
+	s.Live.Generation, s.Live.Pairs = p.Whole.Generation, p.Pairs
+	s.Pods = []snapshot.Pod{{Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "pod"}}, Ready: true, Newest: true, Answer: probe.Result{Status: config.Status{Generation: s.Live.Generation, Ready: true}}}}
+	s.Endpoint.Status = s.judge(Done{Generation: s.Live.Generation, Pairs: p.Pairs, Whole: true, Route: v1alpha1.ExposureIngress}, Tried{Pods: []error{nil}, Reached: true}).Status
+	for _, edit := range edits {
+		edit(s)
+	}
+	return s
+}
+
+// documentIn is the document that a Secret of the pods holds; nil in any other.
+func documentIn(t *testing.T, secret *unstructured.Unstructured) []byte {
+	t.Helper()
+	return into(t, secret, &corev1.Secret{}).Data[config.File]
+}
+
+func into[O any](t *testing.T, object *unstructured.Unstructured, typed O) O {
+	t.Helper()
+	text, err := json.Marshal(object)
+	if err != nil || json.Unmarshal(text, typed) != nil {
+		t.Fatal(err)
+	}
+	return typed
+}
+
+func (s *scene) decide() *Plan {
+	p := Decide(&s.options, s.Snapshot, status.Remember(s.Endpoint))
+	return &p
+}
+
+func (s *scene) after(done Done) *Judgement {
+	return s.decide().After(&s.options, s.Snapshot, status.Remember(s.Endpoint), done)
+}
+
+func (s *scene) judge(done Done, tried Tried) Report { return s.after(done).Judge(tried) }
+
+// whole is what became of a plan that was written, or found in order.
+func (s *scene) whole() Done {
+	p := s.decide()
+	return Done{Generation: p.Whole.Generation, Pairs: p.Pairs, Whole: true, Route: v1alpha1.ExposureIngress}
+}
+
+func spec(edit func(*v1alpha1.WeChatEndpointSpec)) func(*scene) {
+	return func(s *scene) { s.Endpoint.Generation++; edit(&s.Endpoint.Spec) }
+}
+
+func token(text string) func(*scene) {
+	return func(s *scene) { s.Secret.Data["token"] = []byte(text) }
+}
+
+func noApp(s *scene)    { delete(s.Services, app) }
+func noSecret(s *scene) { s.Secret = nil }
+
+func image(name string) func(*scene) { return func(s *scene) { s.options.SidecarImage = name } }
+
+// written are the kinds that a batch writes, with what it does to each.
+func written(batch *Batch) []string {
+	if batch == nil {
+		return nil
+	}
+	var all []string
+	for _, w := range batch.Writes {
+		text := w.Object.GetKind()
+		for _, note := range []struct {
+			holds bool
+			word  string
+		}{{w.Handover != nil, "handed over"}, {w.Same, "same"}, {w.Live == nil, "new"}, {w.KeepTemplate, "around its template"}, {w.Taken != nil, "taken"}} {
+			if note.holds {
+				text += " " + note.word
+			}
+		}
+		all = append(all, text)
+	}
+	for _, child := range batch.Prune {
+		all = append(all, child.Kind+" gone")
+	}
+	for _, child := range batch.Retire {
+		all = append(all, child.Kind+" retired")
+	}
+	return all
+}
+
+// changed are those that are not the same.
+func changed(batch *Batch) []string {
+	return slices.DeleteFunc(written(batch), func(text string) bool {
+		return strings.HasSuffix(text, " same") || strings.Contains(text, " same around")
+	})
+}
+
+// TestTheOrderOfWrites: what a pod needs comes before it, and the route last; where pods serve already, their files come last.
+func TestTheOrderOfWrites(t *testing.T) {
+	if diff := cmp.Diff([]string{
+		"ServiceAccount new", "Secret new", "Secret new", "Deployment new", "PodDisruptionBudget new", "Service new", "Ingress new",
+	}, written(fresh().decide().Whole)); diff != "" {
+		t.Errorf("at first (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{
+		"ServiceAccount same", "Secret same", "PodDisruptionBudget same", "Service same", "Ingress same", "Deployment same", "Secret same",
+	}, written(served(t).decide().Whole)); diff != "" {
+		t.Errorf("where pods serve (-want +got):\n%s", diff)
+	}
+}
+
+// TestWhatIsWritten: all that the spec asks for, or the live configuration with the credentials that are accepted now.
+func TestWhatIsWritten(t *testing.T) {
+	autoscaled := spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 9} })
+	toHTTPRoute := spec(func(s *v1alpha1.WeChatEndpointSpec) {
+		s.URL.Exposure, s.URL.Ingress, s.URL.HTTPRoute = v1alpha1.ExposureHTTPRoute, nil, &v1alpha1.HTTPRouteExposure{ParentRefs: []v1alpha1.ParentReference{{Name: "edge"}}}
+	})
+	foreign := func(kind string) func(*scene) {
+		return func(s *scene) {
+			for i := range s.Children {
+				if s.Children[i].Kind == kind {
+					s.Children[i].Owned = false
+				}
+			}
+		}
+	}
+	gatewayAPI := func(s *scene) { s.GatewayAPI = true }
+	type edits = []func(*scene)
+	for name, test := range map[string]struct {
+		s            *scene
+		whole, entry []string // what differs
+		wholeIsNil   bool
+	}{
+		"nothing changed":                             {served(t), nil, nil, false},
+		"the token was changed":                       {served(t, token("a-newer-token")), []string{"Secret"}, []string{"Secret"}, false},
+		"the path was changed":                        {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Path = "/other" })), []string{"Ingress", "Secret"}, nil, false},
+		"there is no Secret yet":                      {fresh(noSecret), nil, nil, true},
+		"the Secret is gone: its last values go on":   {served(t, noSecret), nil, nil, false},
+		"the app is gone":                             {served(t, noApp), nil, nil, true},
+		"the app is gone, and the token changed":      {served(t, noApp, token("a-newer-token")), nil, []string{"Secret"}, true},
+		"the app is gone before anything was served":  {fresh(noApp), nil, nil, true},
+		"the spec is not allowed, and a token leaked": {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Host = "" }), token("a-newer-token")), nil, []string{"Secret"}, true},
+		"the spec cannot be read, and a token leaked": {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Unreadable = []string{"spec.rules"} }), token("a-newer-token")), nil, []string{"Secret"}, true},
+		"it is paused":                                {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Paused = true; s.URL.Path = "/other" })), nil, nil, true},
+		"the installation asks for another image":     {served(t, image("x:2")), nil, nil, false},
+		"so it does, and the endpoint for more pods":  {served(t, image("x:2"), spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.Replicas = new(int32(3)) })), []string{"Deployment around its template"}, nil, false},
+		"the endpoint has an image of its own":        {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.ImageVersion = "2" })), []string{"Deployment"}, nil, false},
+		"somebody else's object has the name":         {served(t, foreign("Service")), []string{"Service taken"}, nil, false},
+		"it autoscales from now on":                   {served(t, autoscaled), []string{"Deployment handed over", "HorizontalPodAutoscaler new"}, nil, false},
+		"it does not any more": {served(t, func(s *scene) {
+			s.Children = append(s.Children, snapshot.Child{Kind: "HorizontalPodAutoscaler", Name: "shop-sidecar", Owned: true})
+		}), []string{"HorizontalPodAutoscaler gone"}, nil, false},
+		"somebody else's autoscaler is left alone": {served(t, func(s *scene) {
+			s.Children = append(s.Children, snapshot.Child{Kind: "HorizontalPodAutoscaler", Name: "shop-sidecar"})
+		}), nil, nil, false},
+		"an autoscaler that goes already": {served(t, func(s *scene) {
+			s.Children = append(s.Children, snapshot.Child{Kind: "HorizontalPodAutoscaler", Name: "shop-sidecar", Owned: true, Deleting: true})
+		}), nil, nil, false},
+		"the URL is no longer published":                 {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Exposure, s.URL.Ingress = v1alpha1.ExposureNone, nil })), []string{"Secret", "Ingress gone"}, nil, false},
+		"the URL moves to an HTTPRoute: both are needed": {served(t, toHTTPRoute, gatewayAPI), []string{"HTTPRoute new"}, nil, false},
+		"the cluster knows no HTTPRoutes":                {served(t, toHTTPRoute), nil, nil, false},
+		"the pods cannot read what is asked for":         {served(t, func(s *scene) { s.Live.Version = config.VersionFirst }, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.ReceiverIDs = []string{"*"}; s.URL.Query = "a=b" }), token("a-newer-token")), []string{"Secret"}, []string{"Secret"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := test.s.decide()
+			if p.Err != nil {
+				t.Fatal(p.Err)
+			}
+			if (p.Whole == nil) != test.wholeIsNil {
+				t.Errorf("the whole is written: %v", p.Whole != nil)
+			}
+			if diff := cmp.Diff(test.whole, changed(p.Whole), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("of the whole (-want +got):\n%s", diff)
+			}
+			if test.wholeIsNil || test.entry != nil {
+				if diff := cmp.Diff(test.entry, changed(p.Entry), cmpopts.EquateEmpty()); diff != "" {
+					t.Errorf("of the entry alone (-want +got):\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
+// TestWhatServesGoesOnWithItsConfiguration: with credentials alone, nothing else of the live configuration changes.
+func TestWhatServesGoesOnWithItsConfiguration(t *testing.T) {
+	s := served(t, noApp, token("a-newer-token"), spec(func(s *v1alpha1.WeChatEndpointSpec) { s.AppID = "wx0000000000000000" }))
+	entry := s.decide().Entry
+	got, err := config.ParseConfig(documentIn(t, entry.Writes[0].Object))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := *s.Live.Config
+	want.Generation = entry.Generation
+	if diff := cmp.Diff(want, got); diff != "" || entry.Generation == s.Live.Generation {
+		t.Errorf("generation %s (-live +written):\n%s", entry.Generation, diff)
+	}
+}
+
+// TestNothingLeadsOutOfTheCluster: a Service may have been accepted, and then turned to another type.
+func TestNothingLeadsOutOfTheCluster(t *testing.T) {
+	s := served(t, func(s *scene) { s.Services[app].Spec.Type = corev1.ServiceTypeExternalName })
+	p := s.decide()
+	if !p.Backend.Is(v1alpha1.ReasonServiceNotAllowed) || p.Entry == nil {
+		t.Fatalf("the problem is %+v, the entry %v", p.Backend, p.Entry)
+	}
+	if got, err := config.ParseConfig(documentIn(t, p.Entry.Writes[0].Object)); err != nil || got.Backend.URL != backends.Close("http://app.team-a.svc:80") {
+		t.Errorf("the pods call %s, %v", got.Backend.URL, err)
+	}
+}
+
+func TestTheRetiredRouteIsOnlyThatOfASettledOne(t *testing.T) {
+	for name, test := range map[string]struct {
+		age  time.Duration
+		want []string
+	}{
+		"the new route has settled":     {time.Hour, []string{"HTTPRoute retired"}},
+		"controllers may not act on it": {time.Second, nil},
+	} {
+		s := served(t, func(s *scene) {
+			s.Ingress.CreationTimestamp = metav1.NewTime(now.Add(-test.age))
+			s.Children = append(s.Children, snapshot.Child{Kind: "HTTPRoute", Name: "shop-sidecar", Owned: true, Route: true})
+		})
+		if diff := cmp.Diff(test.want, changed(s.decide().Whole), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// said are the reasons of the conditions, but for those that a row does not name.
+func wantSaid(t *testing.T, report Report, want map[string]string) {
+	t.Helper()
+	got := map[string]string{}
+	for name := range want {
+		if condition := apimeta.FindStatusCondition(report.Status.Conditions, name); condition != nil {
+			got[name] = string(condition.Status) + " " + condition.Reason
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("said otherwise (-want +got):\n%s", diff)
+	}
+}
+
+type said = map[string]string
+
+// TestWhatIsSaid is the report of what was read, written and played.
+func TestWhatIsSaid(t *testing.T) {
+	well := Tried{Pods: []error{nil}, Reached: true}
+	rejected := func(kind string, reached bool) func(*scene) Done {
+		return func(s *scene) Done {
+			return Done{Generation: s.Live.Generation, ReachedPods: reached, Rejection: &Rejection{Kind: kind, Err: errors.New("denied")}}
+		}
+	}
+	left := func(s *scene) Done { return Done{Generation: s.Live.Generation} }
+	for name, test := range map[string]struct {
+		s     *scene
+		done  func(*scene) Done
+		tried Tried
+		want  said
+		again verdict.Again
+	}{
+		"all is well": {served(t), (*scene).whole, well, said{
+			"Ready": "True Ready", "Accepted": "True Accepted", "CredentialsResolved": "True CredentialsResolved", "BackendResolved": "True BackendResolved",
+			"SidecarAvailable": "True SidecarAvailable", "RouteProgrammed": "True RouteProgrammed", "Verified": "True Verified", "Reachable": "True Reachable", "SidecarCurrent": "True SidecarCurrent",
+		}, verdict.Never},
+		"the files were written just now": {served(t, token("a-newer-token")), (*scene).whole, Tried{}, said{
+			"Ready": "False Progressing", "CredentialsResolved": "True RotationStarting", "SidecarAvailable": "False Progressing", "Verified": "Unknown Waiting", "Reachable": "Unknown Waiting",
+		}, verdict.In(verdict.Soon)},
+		"a pod answers otherwise": {served(t), (*scene).whole, Tried{Pods: []error{errors.New("302")}}, said{
+			"Ready": "False NotVerified", "Verified": "False NotVerified", "Reachable": "Unknown Waiting",
+		}, verdict.In(verdict.Seldom)},
+		"the address leads elsewhere": {served(t), (*scene).whole, Tried{Pods: []error{nil}, Reached: true, Reach: errors.New("404")}, said{
+			"Ready": "True Ready", "Reachable": "Unknown Progressing",
+		}, verdict.In(verdict.Soon)},
+		"the API server fails on the way": {served(t, token("a-newer-token"), noApp), func(s *scene) Done { return Done{Generation: s.Live.Generation, Err: errors.New("500")} }, Tried{}, said{
+			"Ready": "False ServiceNotFound", "BackendResolved": "False ServiceNotFound", "SidecarAvailable": "True SidecarAvailable",
+		}, verdict.Never},
+		"nothing runs, since there is no Secret": {fresh(noSecret), func(*scene) Done { return Done{} }, Tried{}, said{
+			"Ready": "False SecretNotFound", "CredentialsResolved": "False SecretNotFound", "SidecarAvailable": "Unknown Waiting", "RouteProgrammed": "Unknown Waiting", "Verified": "Unknown Waiting", "Reachable": "Unknown Waiting",
+		}, verdict.Never},
+		"the Secret is gone, and its last values go on": {served(t, noSecret), (*scene).whole, well, said{
+			"Ready": "False SecretNotFound", "CredentialsResolved": "False SecretNotFound", "SidecarAvailable": "True SidecarAvailable", "Verified": "True Verified",
+		}, verdict.Never},
+		"the route is rejected: what serves goes on": {served(t), rejected("Ingress", false), Tried{}, said{
+			"Ready": "False RouteNotAccepted", "RouteProgrammed": "False RouteNotAccepted", "SidecarAvailable": "True SidecarAvailable", "Verified": "True Verified",
+		}, verdict.In(verdict.Soon)},
+		"the pods are rejected": {served(t), rejected("Deployment", true), Tried{}, said{
+			"Ready": "False PodsNotCreated", "SidecarAvailable": "False PodsNotCreated", "Verified": "Unknown Waiting",
+		}, verdict.In(verdict.Soon)},
+		"the route of a new endpoint is rejected": {fresh(), rejected("Ingress", true), Tried{}, said{
+			"Ready": "False Waiting", "RouteProgrammed": "False RouteNotAccepted", "SidecarAvailable": "Unknown Waiting",
+		}, verdict.In(verdict.Soon)},
+		"somebody else's object has a child's name": {served(t), func(s *scene) Done {
+			return Done{Generation: s.Live.Generation, Taken: Taken("Service", "shop-sidecar")}
+		}, Tried{}, said{
+			"Ready": "False NameTaken", "Accepted": "False NameTaken", "SidecarAvailable": "True SidecarAvailable", "Verified": "True Verified",
+		}, verdict.In(verdict.Unwatched)},
+		"it is paused, as it was": {served(t, func(s *scene) { s.Endpoint.Spec.Paused = true }), left, well, said{
+			"Ready": "True Ready", "Accepted": "True Paused", "SidecarAvailable": "True SidecarAvailable", "Verified": "True Verified", "SidecarCurrent": "True SidecarCurrent",
+		}, verdict.Never},
+		"it is paused, and was changed since": {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Paused = true; s.AppID = "wx0000000000000000" })), left, Tried{}, said{
+			"Ready": "False Paused", "SidecarAvailable": "False Paused",
+		}, verdict.Never},
+		"its spec cannot be read: what is known of an earlier one stays": {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { *s = v1alpha1.WeChatEndpointSpec{Unreadable: []string{"spec"}} })), left, Tried{}, said{
+			"Ready": "False SpecUnreadable", "Accepted": "False SpecUnreadable", "BackendResolved": "Unknown Waiting", "RouteProgrammed": "True RouteProgrammed", "Verified": "True Verified",
+		}, verdict.Never},
+		"another URL is refused: nothing is said of the one before": {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Path = "/other" }), noApp), left, Tried{}, said{
+			"Ready": "False ServiceNotFound", "RouteProgrammed": "Unknown Waiting",
+		}, verdict.Never},
+		"it waits for its slot": {served(t, image("x:2")), func(s *scene) Done { d := s.whole(); d.Answer = rollout.Admission{Queued: true}; return d }, well, said{
+			"Ready": "True Ready", "SidecarCurrent": "False RolloutQueued",
+		}, verdict.Never},
+		"it gets its slot, and comes back at once": {served(t, image("x:2")), func(s *scene) Done { d := s.whole(); d.Answer = rollout.Admission{Given: true}; return d }, well, said{
+			"Ready": "True Ready", "SidecarCurrent": "False RollingOut",
+		}, verdict.Now()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			report := test.s.judge(test.done(test.s), test.tried)
+			wantSaid(t, report, test.want)
+			if report.Again != test.again {
+				t.Errorf("looked at again %+v, want %+v", report.Again, test.again)
+			}
+		})
+	}
+}
+
+// TestWhatIsPlayed: only what was written, and only once all pods say that they serve it.
+func TestWhatIsPlayed(t *testing.T) {
+	type edits = []func(*scene)
+	left := func(s *scene) Done { return Done{Generation: s.Live.Generation} }
+	for name, test := range map[string]struct {
+		edits   edits
+		done    func(*scene) Done
+		play    bool
+		address string
+	}{
+		"all is well":                              {nil, (*scene).whole, true, "203.0.113.7"},
+		"a pod is behind":                          {edits{func(s *scene) { s.Pods[0].Answer.Status.Generation = "other" }}, (*scene).whole, false, ""},
+		"the files were written just now":          {edits{token("a-newer-token")}, (*scene).whole, false, ""},
+		"nothing was written: what was said stays": {edits{noApp}, left, false, ""},
+		"the API server failed":                    {nil, func(s *scene) Done { d := s.whole(); d.Err = errors.New("500"); return d }, false, ""},
+		"it is paused, as it was":                  {edits{func(s *scene) { s.Endpoint.Spec.Paused = true }}, left, true, "203.0.113.7"},
+		"its spec cannot be read":                  {edits{spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Unreadable = []string{"spec.rules"} })}, left, false, ""},
+		"the user routes the URL":                  {edits{spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Exposure, s.URL.Ingress = v1alpha1.ExposureNone, nil }), func(s *scene) { s.Pods[0].Answer.Status.Generation = s.decide().Whole.Generation }}, func(s *scene) Done { d := s.whole(); d.Route = ""; return d }, true, ""},
+		"the Ingress has no address":               {edits{func(s *scene) { s.Ingress.Status = networkingv1.IngressStatus{} }}, (*scene).whole, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := served(t, test.edits...)
+			trial := s.after(test.done(s)).Trial()
+			if trial.Play != test.play || trial.Address != test.address {
+				t.Errorf("played: %v, through %q", trial.Play, trial.Address)
+			}
+			if trial.Play && (trial.Subject.Pair.Token != "a-fine-token" || trial.Subject.Path != "/weixin" || len(trial.Pods) != 1) {
+				t.Errorf("the trial is %+v", trial)
+			}
+		})
+	}
+}
+
+// TestAClaimIsWrittenDown as soon as its route is applied, whatever fails later, and given up when its object is gone.
+func TestAClaimIsWrittenDown(t *testing.T) {
+	ingress, httpRoute := v1alpha1.ExposureIngress, v1alpha1.ExposureHTTPRoute
+	leaving := func(s *scene) {
+		s.Endpoint.Status.Published = append(s.Endpoint.Status.Published, v1alpha1.PublishedRoute{By: httpRoute, Host: "wx.example.com", Paths: []string{"/weixin"}})
+		s.Children = append(s.Children, snapshot.Child{Kind: string(httpRoute), Name: "shop-sidecar", Owned: true, Route: true})
+	}
+	lingering := func(s *scene) { leaving(s); s.Children[len(s.Children)-1].Owned = false }
+	for name, test := range map[string]struct {
+		s    *scene
+		done func(*scene) Done
+		want []v1alpha1.Exposure
+	}{
+		"a new route, and the API server fails after it": {fresh(), func(*scene) Done { return Done{Route: ingress, Err: errors.New("500")} }, []v1alpha1.Exposure{ingress}},
+		"the API server fails before it":                 {fresh(), func(*scene) Done { return Done{Err: errors.New("500")} }, nil},
+		"no route is asked for any more":                 {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Exposure, s.URL.Ingress = v1alpha1.ExposureNone, nil })), func(s *scene) Done { d := s.whole(); d.Route = ""; return d }, nil},
+		"none is asked for, and the object is not gone":  {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Exposure, s.URL.Ingress = v1alpha1.ExposureNone, nil })), func(s *scene) Done { return Done{Generation: s.Live.Generation, Err: errors.New("500")} }, []v1alpha1.Exposure{ingress}},
+		"an older object is still there":                 {served(t, leaving), (*scene).whole, []v1alpha1.Exposure{ingress, httpRoute}},
+		"it was deleted":                                 {served(t, leaving), func(s *scene) Done { d := s.whole(); d.Retired = true; return d }, []v1alpha1.Exposure{ingress}},
+		"somebody else has its name":                     {served(t, lingering), (*scene).whole, []v1alpha1.Exposure{ingress}},
+		"the app is gone: the claim is not":              {served(t, noApp), func(s *scene) Done { return Done{Generation: s.Live.Generation} }, []v1alpha1.Exposure{ingress}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []v1alpha1.Exposure
+			for _, route := range test.s.judge(test.done(test.s), Tried{Pods: []error{nil}}).Status.Published {
+				got = append(got, route.By)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("published by (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestWhatTheTenantWroteIsNotProgrammed: the Ingress publishes the URL, and the operator has not published it.
+func TestWhatTheTenantWroteIsNotProgrammed(t *testing.T) {
+	s := served(t, func(s *scene) {
+		s.Endpoint.Status.Published = []v1alpha1.PublishedRoute{{By: "Ingress", Host: "wx.example.com", Paths: []string{"/"}}}
+	}, noApp)
+	wantSaid(t, s.judge(Done{Generation: s.Live.Generation}, Tried{}), said{"RouteProgrammed": "Unknown Waiting"})
+}
+
+// TestARefusedStatusGivesASlotAway: nobody may wait for an end that cannot be told.
+func TestARefusedStatusGivesASlotAway(t *testing.T) {
+	s := served(t)
+	s.Endpoint.Status.Rollout = &v1alpha1.RolloutTurn{}
+	status.Write(s.Endpoint, &s.Endpoint.Status, status.Said{v1alpha1.ConditionSidecarCurrent: verdict.False(v1alpha1.ReasonRollingOut, "")}, now)
+	after := Refused(s.Endpoint, errors.New("status.x is too long"), now)
+	wantSaid(t, Report{Status: after}, said{"Ready": "False StatusRefused", "SidecarCurrent": "Unknown Waiting", "Verified": "True Verified"})
+	if after.Rollout != nil {
+		t.Errorf("the turn is kept: %+v", after.Rollout)
+	}
+}
+
+// TestOfWhatCouldNotBeReadNothingIsSaid, but that Ready speaks of an earlier spec.
+func TestOfWhatCouldNotBeReadNothingIsSaid(t *testing.T) {
+	s := served(t, spec(func(*v1alpha1.WeChatEndpointSpec) {}))
+	report := Unjudged(&snapshot.Snapshot{Now: now, Endpoint: s.Endpoint})
+	wantSaid(t, report, said{"Ready": "Unknown Waiting", "Accepted": "True Accepted", "Verified": "True Verified"})
+}

@@ -1,0 +1,240 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rollout decides when an endpoint's pods get what the installation asks for (docs/adr/0012-new-pods-in-turn.md). It is pure.
+//
+// What the installation changes in the sidecars' pods (another image, other defaults, the template of a newer operator) reaches
+// some endpoints at a time, each until its new pods are available and verified, and stops where they are not. A slot is written
+// into the status before the Deployment is touched: an operator that dies, or a second one, goes on from there. What the endpoint
+// itself asks for does not wait.
+package rollout
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/pods"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/snapshot"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/status"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/verdict"
+)
+
+// Choice is what may be done about the pods' template.
+type Choice struct {
+	// Template is the one that the pods should have, by its digest.
+	Template string
+	// Image is what they are given now.
+	Image string
+	// Keep leaves the template of the live Deployment as it is.
+	Keep bool
+	// Seek says that a slot is needed first.
+	Seek bool
+	// Current says that the live Deployment has the template, or that there is none yet.
+	Current bool
+}
+
+// Choose decides whether the endpoint's pods may be given the template that the installation and the spec ask for. Asked is a
+// digest of what the spec alone asks for.
+func Choose(s *snapshot.Snapshot, slot status.Slot, template, image, asked string) Choice {
+	choice := Choice{Template: template, Image: image}
+	rolling := slot.Turn != nil && slot.Rolling() // another template while it lasts is the same turn
+	failed := slot.Turn != nil && slot.Failed() && slot.Turn.Template == template
+	if rolling || failed {
+		return choice
+	}
+	live := s.Deployment
+	if live == nil || live.Annotations[v1alpha1.AnnotationTemplate] == template {
+		choice.Current = true
+		return choice
+	}
+	before, known := live.Annotations[v1alpha1.AnnotationAsked]
+	itself := known && before != asked
+	if itself && (s.Endpoint.Spec.Sidecar.ImageVersion != "" || pods.ImageOf(live) == image) {
+		return choice
+	}
+	choice.Image, choice.Keep, choice.Seek = pods.ImageOf(live), !itself, true
+	return choice
+}
+
+// Shown reports whether the snapshot shows what the operator remembers of the endpoint's slot: it is taken, or not needed.
+func Shown(slot status.Slot, choice Choice) bool {
+	return choice.Current || slot.Turn != nil && slot.Rolling()
+}
+
+// Admission is the answer to an endpoint that seeks a slot. One of them is true.
+type Admission struct{ Given, Queued, Stopped bool }
+
+// Admit gives the endpoint a slot, unless new pods of another one fail or enough are being replaced. Taken are the slots that were given and
+// that the endpoints may not show yet.
+func Admit(bounds installation.Rollout, endpoint *v1alpha1.WeChatEndpoint, all []v1alpha1.WeChatEndpoint, taken map[types.NamespacedName]bool, now time.Time) Admission {
+	rolling, failed := 0, false
+	for i := range all {
+		other := &all[i]
+		if other.UID == endpoint.UID || !other.DeletionTimestamp.IsZero() {
+			continue
+		}
+		failed = failed || Stops(other)
+		if status.SlotOf(other).Rolling() && !isUntold(bounds, other, now) || taken[nameOf(other)] {
+			rolling++
+		}
+	}
+	switch {
+	case failed:
+		return Admission{Stopped: true}
+	case rolling >= bounds.Most():
+		return Admission{Queued: true}
+	}
+	return Admission{Given: true}
+}
+
+func nameOf(endpoint *v1alpha1.WeChatEndpoint) types.NamespacedName {
+	return types.NamespacedName{Namespace: endpoint.Namespace, Name: endpoint.Name}
+}
+
+// isUntold reports whether the end of an endpoint's slot is long due and was not told, since no status of it can be stored. Others
+// do not wait for it.
+func isUntold(bounds installation.Rollout, endpoint *v1alpha1.WeChatEndpoint, now time.Time) bool {
+	return now.After(began(endpoint.Status.Rollout).Add(2 * bounds.Deadline()))
+}
+
+func began(turn *v1alpha1.RolloutTurn) time.Time {
+	if turn == nil || turn.Since == nil {
+		return time.Time{}
+	}
+	return turn.Since.Time
+}
+
+// Stops reports whether the endpoint's new pods failed, and nobody has paused it since: its status may not be able to tell that.
+func Stops(endpoint *v1alpha1.WeChatEndpoint) bool {
+	return status.SlotOf(endpoint).Failed() && !endpoint.Spec.Paused
+}
+
+// Outcome is what becomes of an endpoint's slot. A zero Verdict leaves SidecarCurrent as it is.
+type Outcome struct {
+	Turn    *v1alpha1.RolloutTurn
+	Verdict verdict.Verdict
+	Again   verdict.Again
+}
+
+// Leave lets an endpoint that cannot be applied now hold up nobody. Its pods may be current all the same, unless it seeks a slot.
+func Leave(endpoint *v1alpha1.WeChatEndpoint, slot status.Slot, said verdict.Verdict, choice Choice) Outcome {
+	switch {
+	case !choice.Seek && (said == verdict.Verdict{} || said.IsTrue()):
+		return Outcome{Turn: slot.Turn, Verdict: said}
+	case endpoint.Spec.Paused:
+		return Outcome{Verdict: verdict.Unknown(v1alpha1.ReasonPaused, "spec.paused is true, so that the pods go on as they are: set it to false when the operator may work on")}
+	}
+	return Outcome{Verdict: verdict.Unknown(v1alpha1.ReasonWaiting, "the pods go on as they are: first see to the conditions that are not True")}
+}
+
+// Facts are what an endpoint's slot is judged by.
+type Facts struct {
+	Options  *installation.Options
+	Snapshot *snapshot.Snapshot
+	Slot     status.Slot
+	Choice   Choice
+	Answer   Admission
+	// FailingBefore says that the pods were not in order before this reconcile.
+	FailingBefore bool
+	// Generation is the one that the pods should serve.
+	Generation string
+	// Failing is the first condition by which the pods are judged that does not hold, or "".
+	Failing string
+}
+
+// Begin says what the choice, and the answer to an endpoint that seeks a slot, make of it.
+func Begin(f Facts) Outcome {
+	switch {
+	case f.Answer.Stopped:
+		return Outcome{Verdict: verdict.False(v1alpha1.ReasonRolloutStopped,
+			"the pods go on as they are, although the installation asks for others: those of another endpoint failed with them, which stopped the rollout. The platform team finds it by the reason RolloutFailed; sidecar.imageVersion chooses an image for this endpoint alone")}
+	case f.Answer.Queued:
+		return Outcome{Verdict: verdict.False(v1alpha1.ReasonRolloutQueued,
+			"the pods go on as they are until it is this endpoint's turn to get those that the installation asks for: wait; at most %d at a time get theirs", f.Options.Rollout.Most())}
+	case f.Answer.Given: // the status must be stored before the Deployment is touched
+		return Outcome{
+			Turn:    &v1alpha1.RolloutTurn{Since: new(metav1.NewTime(f.Snapshot.Now).Rfc3339Copy()), Template: f.Choice.Template, FailingBefore: f.FailingBefore},
+			Verdict: verdict.False(v1alpha1.ReasonRollingOut, "the pods are being replaced by those that the installation asks for, none of them before the next one serves: wait"),
+			Again:   verdict.Now(),
+		}
+	case f.Choice.Current && !f.Slot.Failed():
+		return Outcome{Verdict: current(f.Options, f.Snapshot.Endpoint)}
+	case f.Slot.Turn != nil && f.Slot.Rolling():
+		turn := *f.Slot.Turn
+		turn.Template = f.Choice.Template
+		return Outcome{Turn: &turn}
+	}
+	return Outcome{Turn: f.Slot.Turn}
+}
+
+func current(options *installation.Options, endpoint *v1alpha1.WeChatEndpoint) verdict.Verdict {
+	message := "the pods are what the installation asks for: image "
+	if endpoint.Spec.Sidecar.ImageVersion != "" {
+		message = "the pods have the image that sidecar.imageVersion asks for: "
+	}
+	return verdict.True(v1alpha1.ReasonSidecarCurrent, "%s%s", message, render.Image(endpoint, options.SidecarImage))
+}
+
+// Judge says what becomes of a slot, by the pods that were asked and played against.
+func Judge(f Facts) Outcome {
+	outcome := Begin(f)
+	if outcome.Verdict != (verdict.Verdict{}) || !f.Slot.Rolling() && !f.Slot.Failed() {
+		return outcome
+	}
+	s, turn := f.Snapshot, outcome.Turn
+	if now := metav1.NewTime(s.Now).Rfc3339Copy(); began(turn).After(now.Time) { // the clock was set back: the slot ends nevertheless
+		turn = turn.DeepCopy()
+		turn.Since = &now
+	}
+	given := s.Deployment != nil && s.Deployment.Annotations[v1alpha1.AnnotationTemplate] == f.Choice.Template
+	left := began(turn).Add(f.Options.Rollout.Deadline()).Sub(s.Now)
+	switch {
+	case given && pods.RolledOut(s, f.Generation) && (f.Failing == "" || pods.Size(s.Deployment) == 0):
+		return Outcome{Verdict: current(f.Options, s.Endpoint)}
+	case f.Slot.Failed():
+		return Outcome{Turn: turn}
+	case left > 0:
+		return Outcome{Turn: turn, Again: verdict.In(left)}
+	case given && turn != nil && turn.FailingBefore: // that is no fault of the new pods
+		return Outcome{Verdict: current(f.Options, s.Endpoint)}
+	}
+	why := "They were refused"
+	if given {
+		why = "See " + f.Failing
+	}
+	return Outcome{Turn: turn, Verdict: verdict.False(v1alpha1.ReasonRolloutFailed,
+		"the new pods (image %s) were not available and verified within %v, so that no other endpoint gets them; those before go on until then. %s; then give the installation another image, or set sidecar.imageVersion or paused here",
+		f.Choice.Image, f.Options.Rollout.Deadline(), why)}
+}
+
+// Moved reports whether an endpoint's part in a rollout ended, or failed: others may go on or must stop.
+func Moved(before, after status.Slot) bool {
+	began := after.Rolling() && !before.Failed()
+	waits := after.Waits() && !before.Failed() // then nobody need wait for it any more
+	return before.Reason != after.Reason && before.Reason != "" && !began && !waits
+}
+
+// Next are the endpoints that may be next, by their names; and, where a failure stopped the rollout or has been mended, all whose
+// status says otherwise.
+func Next(bounds installation.Rollout, all []v1alpha1.WeChatEndpoint) []types.NamespacedName {
+	failed := slices.ContainsFunc(all, func(e v1alpha1.WeChatEndpoint) bool { return Stops(&e) })
+	var next, misled []types.NamespacedName
+	for i := range all {
+		switch slot := status.SlotOf(&all[i]); {
+		case !slot.Waits():
+		case failed != (slot.Reason == v1alpha1.ReasonRolloutStopped):
+			misled = append(misled, nameOf(&all[i]))
+		case !failed:
+			next = append(next, nameOf(&all[i]))
+		}
+	}
+	slices.SortFunc(next, func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) })
+	return append(misled, next[:min(len(next), bounds.Most())]...)
+}

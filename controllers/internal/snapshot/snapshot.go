@@ -1,0 +1,130 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package snapshot is what was read for one endpoint, at one moment: every object once, and what its pods answered. Decisions
+// judge it and change nothing of it.
+package snapshot
+
+import (
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+)
+
+// Snapshot is what was read for one endpoint. Pointers are nil where there is no such object.
+type Snapshot struct {
+	Now      time.Time
+	Endpoint *v1alpha1.WeChatEndpoint
+	// Rivals are the other endpoints that ask for a route of its host, or have published one.
+	Rivals []*v1alpha1.WeChatEndpoint
+
+	// Live is what its pods were given last.
+	Live Entry
+	// Children are the objects that have a child's name, whoever owns them.
+	Children []Child
+	// Deployment is the endpoint's own.
+	Deployment *appsv1.Deployment
+	// Ingress and HTTPRoute have the child's name, whoever owns them.
+	Ingress   *networkingv1.Ingress
+	HTTPRoute *gatewayapi.HTTPRoute
+	// Pods are those of the Deployment, by the UIDs of their owners: a label can be on anybody's pod.
+	Pods []Pod
+
+	// GatewayKey signs what goes to the app: the endpoint's own, or a new one where it has none.
+	GatewayKey []byte
+	// Secret has the user's credentials.
+	Secret *corev1.Secret
+	// Services are those that the spec names, and those that the live configuration calls.
+	Services map[types.NamespacedName]*corev1.Service
+	// Classes are the cluster's IngressClasses, where they may be seen and are asked for.
+	Classes []networkingv1.IngressClass
+	// GatewayAPI says that the cluster knows the kinds of the Gateway API.
+	GatewayAPI bool
+	// Gateways are those that the spec names, where they may be seen.
+	Gateways map[types.NamespacedName]*gatewayapi.Gateway
+	// Grants are those of the namespaces of the Services that the spec names.
+	Grants []gatewayapi.ReferenceGrant
+	// Routes are those of anybody's that may lead to these Services.
+	Routes []Route
+}
+
+// Entry is what an endpoint gives its pods: a configuration and the credentials that go with it. The zero value is none.
+type Entry struct {
+	Generation string         // of both; empty before the first
+	Config     *config.Config // nil where it cannot be read, or is of a newer operator
+	Version    int            // of the configuration; zero where there is none
+	Pairs      []config.Pair  // accepted, newest first
+}
+
+// Child is an object that has a child's name.
+type Child struct {
+	Kind, Name      string
+	UID             types.UID
+	ResourceVersion string
+	Owned           bool // by this endpoint
+	Deleting        bool
+	Route           bool // it publishes a URL
+	// Applied and Around are digests of what the operator applied: of all, and of all but the pods' template.
+	Applied, Around string
+	// OwnsReplicas says that the operator has chosen the number of pods.
+	OwnsReplicas bool
+}
+
+// Pod is a pod and what it answered.
+type Pod struct {
+	*corev1.Pod
+	// Newest says that it is of the Deployment's newest template.
+	Newest bool
+	// Ready pods were asked; Answer is theirs.
+	Ready  bool
+	Answer probe.Result
+}
+
+// Route is an Ingress or an HTTPRoute of anybody's.
+type Route struct {
+	Kind, Namespace, Name string
+	LeadsTo               []types.NamespacedName
+	// More says that it leads to more Services than are known: to any of its namespace.
+	More bool
+}
+
+// Child returns the object of the kind that has the name, or nil.
+func (s *Snapshot) Child(kind, name string) *Child {
+	for i := range s.Children {
+		if s.Children[i].Kind == kind && s.Children[i].Name == name {
+			return &s.Children[i]
+		}
+	}
+	return nil
+}
+
+// Granted reports whether the namespace of a Service lets such objects refer to it.
+func (s *Snapshot) Granted(from gatewayv1beta1.ReferenceGrantFrom, service types.NamespacedName) bool {
+	return slices.ContainsFunc(s.Grants, func(grant gatewayapi.ReferenceGrant) bool {
+		return grant.Namespace == service.Namespace && slices.Contains(grant.Spec.From, from) &&
+			slices.ContainsFunc(grant.Spec.To, func(to gatewayv1beta1.ReferenceGrantTo) bool {
+				return to.Group == "" && to.Kind == "Service" && (to.Name == nil || *to.Name == "" || string(*to.Name) == service.Name)
+			})
+	})
+}
+
+// Gateway returns the Gateway that a reference with all fields names, or nil.
+func (s *Snapshot) Gateway(parent gatewayv1.ParentReference) *gatewayapi.Gateway {
+	return s.Gateways[types.NamespacedName{Namespace: string(*parent.Namespace), Name: string(parent.Name)}]
+}
+
+// ReadyPods are the pods that were asked.
+func (s *Snapshot) ReadyPods() []Pod {
+	return slices.DeleteFunc(slices.Clone(s.Pods), func(pod Pod) bool { return !pod.Ready })
+}

@@ -1,0 +1,138 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package status is how the operator speaks of an endpoint, and how it remembers what it said: the table of the conditions, their
+// only writer and their only reader. It is pure.
+package status
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/verdict"
+)
+
+// row is one condition.
+type row struct {
+	name string
+	// ready says that the condition is a part of Ready.
+	ready bool
+	// ofURL says that it speaks of the URL: of another one it is withdrawn.
+	ofURL bool
+	// warning says that it is True where somebody may have to act, and absent otherwise.
+	warning bool
+	// words are what it says where nothing stands against it; nil where the decision itself says that.
+	words func(*v1alpha1.WeChatEndpoint) verdict.Verdict
+}
+
+// table has every condition but Ready, in the order in which a callback depends on them.
+var table = []row{
+	{name: v1alpha1.ConditionAccepted, ready: true, ofURL: true, words: acceptedWords},
+	{name: v1alpha1.ConditionCredentialsResolved, ready: true},
+	{name: v1alpha1.ConditionBackendResolved, ready: true, words: backendWords},
+	{name: v1alpha1.ConditionSidecarAvailable, ready: true, words: sidecarWords},
+	{name: v1alpha1.ConditionRouteProgrammed, ready: true, ofURL: true},
+	{name: v1alpha1.ConditionVerified, ready: true, words: verifiedWords},
+	{name: v1alpha1.ConditionReachable},
+	{name: v1alpha1.ConditionSidecarCurrent},
+	{name: v1alpha1.ConditionBackendExposed, warning: true},
+	{name: v1alpha1.ConditionWrongReceiver, warning: true},
+}
+
+func rowOf(name string) row {
+	if i := slices.IndexFunc(table, func(r row) bool { return r.name == name }); i >= 0 {
+		return table[i]
+	}
+	return row{name: name}
+}
+
+// Words are what a condition says where nothing stands against it.
+func Words(name string, endpoint *v1alpha1.WeChatEndpoint) verdict.Verdict {
+	return rowOf(name).words(endpoint)
+}
+
+// Said are verdicts by the type of their condition. A condition without one stays as it is; one with the zero Verdict goes.
+type Said map[string]verdict.Verdict
+
+// Write puts what was said into a status, and what follows from it: Ready, and of which generation all of it speaks.
+func Write(endpoint *v1alpha1.WeChatEndpoint, status *v1alpha1.WeChatEndpointStatus, said Said, now time.Time) {
+	for _, row := range table {
+		said, judged := said[row.name]
+		switch {
+		case !judged && row.ofURL && endpoint.Spec.Readable() && !speaksOfURL(endpoint):
+			withdraw(status, row.name, now)
+		case !judged:
+		case said == verdict.Verdict{}:
+			apimeta.RemoveStatusCondition(&status.Conditions, row.name)
+		default:
+			set(status, endpoint.Generation, row.name, said, now)
+		}
+	}
+	if observed(status, endpoint.Generation) {
+		status.ObservedGeneration = endpoint.Generation
+	}
+	set(status, endpoint.Generation, v1alpha1.ConditionReady, summary(endpoint, status), now)
+}
+
+// Refused writes that the API server does not take the status. What was stored before stays beside it.
+func Refused(endpoint *v1alpha1.WeChatEndpoint, status *v1alpha1.WeChatEndpointStatus, slot verdict.Verdict, refusal error, now time.Time) {
+	if slot != (verdict.Verdict{}) {
+		set(status, endpoint.Generation, v1alpha1.ConditionSidecarCurrent, slot, now)
+	}
+	set(status, endpoint.Generation, v1alpha1.ConditionReady, verdict.False(v1alpha1.ReasonStatusRefused,
+		"the API server does not take the status of this endpoint, so that the other conditions may be out of date: %s; correct what it names, or tell the platform team", refusal), now)
+}
+
+func set(status *v1alpha1.WeChatEndpointStatus, generation int64, name string, said verdict.Verdict, now time.Time) {
+	apimeta.SetStatusCondition(&status.Conditions, metav1.Condition{
+		Type: name, Status: said.Status, Reason: said.Reason, Message: Shortened(said.Message),
+		ObservedGeneration: generation, LastTransitionTime: metav1.NewTime(now),
+	})
+}
+
+// withdraw makes a condition unknown that holds of another URL. It still says of which generation it is: of the newest one
+// nobody has judged it.
+func withdraw(status *v1alpha1.WeChatEndpointStatus, name string, now time.Time) {
+	condition := apimeta.FindStatusCondition(status.Conditions, name)
+	if condition != nil && condition.Status == metav1.ConditionTrue {
+		set(status, condition.ObservedGeneration, name, verdict.Unknown(v1alpha1.ReasonWaiting, "not known yet of this URL"), now)
+	}
+}
+
+// summary is what Ready says. Its message is that of the first condition that does not hold; where nothing is known of an earlier
+// one, because the API server failed on the way to it, a later one that is known not to hold says more.
+func summary(endpoint *v1alpha1.WeChatEndpoint, status *v1alpha1.WeChatEndpointStatus) verdict.Verdict {
+	unknown := ""
+	for _, row := range table {
+		if !row.ready {
+			continue
+		}
+		condition := apimeta.FindStatusCondition(status.Conditions, row.name)
+		switch {
+		case condition == nil || condition.ObservedGeneration != endpoint.Generation:
+			unknown = cmp.Or(unknown, row.name)
+		case condition.Status == metav1.ConditionFalse || condition.Status == metav1.ConditionUnknown && unknown == "":
+			return verdict.False(condition.Reason, "%s: %s", row.name, condition.Message)
+		}
+	}
+	if unknown != "" {
+		return verdict.Unknown(v1alpha1.ReasonWaiting, "%s: not known yet of this spec", unknown)
+	}
+	if endpoint.Spec.Paused {
+		return verdict.True(v1alpha1.ReasonReady, "enter the URL in the console: %s (paused: later changes of this endpoint or its Secret are not served)", status.URL)
+	}
+	return verdict.True(v1alpha1.ReasonReady, "enter the URL in the console: %s", status.URL)
+}
+
+// observed reports whether every condition of Ready speaks of the generation.
+func observed(status *v1alpha1.WeChatEndpointStatus, generation int64) bool {
+	return !slices.ContainsFunc(table, func(r row) bool {
+		condition := apimeta.FindStatusCondition(status.Conditions, r.name)
+		return r.ready && (condition == nil || condition.ObservedGeneration != generation)
+	})
+}

@@ -1,0 +1,41 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package status
+
+import (
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+)
+
+// Turned returns the conditions whose status or reason changed. Ready only repeats another one, unless it holds;
+// and what is as it should be when it is first looked at has not turned. With hundreds of endpoints applied at once, or waiting
+// for their slot in a rollout, events of that would be most of what the operator asks of the API server.
+func Turned(before, after []metav1.Condition) []metav1.Condition {
+	var turned []metav1.Condition
+	isNew := len(before) == 0
+	for _, now := range after {
+		was := apimeta.FindStatusCondition(before, now.Type)
+		same := was != nil && was.Status == now.Status && was.Reason == now.Reason
+		isReady := now.Type == v1alpha1.ConditionReady
+		repeats := isReady && now.Status != metav1.ConditionTrue
+		expected := isNew && !isReady && !Warns(now) || was == nil && now.Reason == v1alpha1.ReasonSidecarCurrent
+		if !same && !repeats && !expected && now.Status != metav1.ConditionUnknown && !waitsForSlot(now.Reason) {
+			turned = append(turned, now)
+		}
+	}
+	return turned
+}
+
+// Warns reports whether somebody may have to act.
+func Warns(condition metav1.Condition) bool {
+	return (condition.Status == metav1.ConditionFalse || rowOf(condition.Type).warning) &&
+		condition.Reason != v1alpha1.ReasonProgressing && condition.Reason != v1alpha1.ReasonRollingOut
+}
+
+// Ready is the condition that sums up all others, or nil.
+func Ready(conditions []metav1.Condition) *metav1.Condition {
+	return apimeta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+}

@@ -1,0 +1,390 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package world reads all that an endpoint depends on, every object once, and asks its pods.
+package world
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/backends"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/children"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/credentials"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/kept"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/pods"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/snapshot"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+)
+
+// IndexHost is the index of endpoints by the hosts that they ask for or have published.
+const IndexHost = "spec.url.host"
+
+// World reads what is there.
+type World struct {
+	client.Reader
+	// Live reads past the cache, for the rare object that the filtered cache cannot show.
+	Live client.Reader
+	// Ask asks the pods at the addresses what they serve.
+	Ask     func(ctx context.Context, addresses []string) []probe.Result
+	Options *installation.Options
+	// Installed reports whether the cluster has the Gateway API.
+	Installed func() (bool, error)
+}
+
+// look is one look at the world: what was read so far.
+type look struct {
+	*World
+	s *snapshot.Snapshot
+
+	secret    *corev1.Secret // of the pods
+	ingresses []networkingv1.Ingress
+	routes    []gatewayapi.HTTPRoute
+}
+
+// Look reads all that the endpoint depends on. Where it fails, the snapshot has the endpoint alone, or not even that.
+func (w *World) Look(ctx context.Context, name types.NamespacedName, now time.Time) (*snapshot.Snapshot, error) {
+	var endpoint v1alpha1.WeChatEndpoint
+	if err := w.Get(ctx, name, &endpoint); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	l := &look{World: w, s: &snapshot.Snapshot{Now: now, Endpoint: &endpoint, Services: map[types.NamespacedName]*corev1.Service{}}}
+	if !endpoint.DeletionTimestamp.IsZero() {
+		return l.s, nil
+	}
+	for _, read := range []func(context.Context) error{
+		l.readGatewayAPI, l.readRivals, l.readRoutes, l.readChildren, l.readGatewayKey, l.readEntry, l.readSecret, l.readServices, l.readClasses, l.readPods,
+	} {
+		if err := read(ctx); err != nil {
+			return &snapshot.Snapshot{Now: now, Endpoint: &endpoint}, err
+		}
+	}
+	return l.s, nil
+}
+
+// get reads an object, and reports whether there is one.
+func (l *look) get(ctx context.Context, key types.NamespacedName, into client.Object) (bool, error) {
+	err := l.Get(ctx, key, into)
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("reading %T %s: %w", into, key.Name, err)
+	}
+	return err == nil, nil
+}
+
+// sees reports whether this installation may look into the namespace.
+func (l *look) sees(namespace string) bool {
+	return namespace == l.s.Endpoint.Namespace || l.Options.Sees(namespace)
+}
+
+// child is the name of every child but the gateway key.
+func (l *look) child() types.NamespacedName {
+	return types.NamespacedName{Namespace: l.s.Endpoint.Namespace, Name: render.Name(l.s.Endpoint)}
+}
+
+// readGatewayAPI asks whether the cluster has the Gateway API, and reads the Gateways that the spec names and the grants of the
+// namespaces of its Services.
+func (l *look) readGatewayAPI(ctx context.Context) (err error) {
+	if l.s.GatewayAPI, err = l.Installed(); err != nil || !l.s.GatewayAPI {
+		return err
+	}
+	l.s.Gateways = map[types.NamespacedName]*gatewayapi.Gateway{}
+	for _, parent := range render.ParentRefs(l.s.Endpoint) {
+		name := types.NamespacedName{Namespace: string(*parent.Namespace), Name: string(parent.Name)}
+		if _, known := l.s.Gateways[name]; known || !l.sees(name.Namespace) {
+			continue
+		}
+		var gateway gatewayapi.Gateway
+		there, err := l.get(ctx, name, &gateway)
+		if err != nil {
+			return err
+		}
+		if there {
+			l.s.Gateways[name] = &gateway
+		}
+	}
+	for _, namespace := range l.namespaces() {
+		var grants gatewayapi.ReferenceGrantList
+		if err := l.List(ctx, &grants, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+			return fmt.Errorf("listing the ReferenceGrants of namespace %s: %w", namespace, err)
+		}
+		l.s.Grants = append(l.s.Grants, grants.Items...)
+	}
+	return nil
+}
+
+// namespaces are those of the Services that the spec names, where this installation may look.
+func (l *look) namespaces() []string {
+	var namespaces []string
+	for _, service := range backends.Services(l.s.Endpoint) {
+		if l.sees(service.Namespace) && !slices.Contains(namespaces, service.Namespace) {
+			namespaces = append(namespaces, service.Namespace)
+		}
+	}
+	return namespaces
+}
+
+// readRivals reads the other endpoints of the host. They are the cache's own, which are only read.
+func (l *look) readRivals(ctx context.Context) error {
+	endpoint := l.s.Endpoint
+	if !endpoint.Spec.Readable() || endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone {
+		return nil
+	}
+	var all v1alpha1.WeChatEndpointList
+	if err := l.List(ctx, &all, client.MatchingFields{IndexHost: endpoint.Spec.URL.Host}, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("listing the endpoints of the host: %w", err)
+	}
+	for i := range all.Items {
+		if other := &all.Items[i]; other.UID != endpoint.UID {
+			l.s.Rivals = append(l.s.Rivals, other)
+		}
+	}
+	return nil
+}
+
+// readRoutes reads where anybody's routes lead that may lead to the Services which the spec names.
+func (l *look) readRoutes(ctx context.Context) error {
+	for _, namespace := range l.namespaces() {
+		var ingresses networkingv1.IngressList
+		if err := l.List(ctx, &ingresses, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+			return fmt.Errorf("listing Ingresses: %w", err)
+		}
+		l.ingresses = append(l.ingresses, ingresses.Items...)
+	}
+	if l.s.GatewayAPI {
+		var routes gatewayapi.HTTPRouteList
+		if err := l.List(ctx, &routes, client.UnsafeDisableDeepCopy); err != nil {
+			return fmt.Errorf("listing HTTPRoutes: %w", err)
+		}
+		l.routes = routes.Items
+	}
+	for i := range l.ingresses {
+		l.s.Routes = append(l.s.Routes, routeOf(children.Ingress, &l.ingresses[i], kept.IngressServices(&l.ingresses[i])))
+	}
+	for i := range l.routes {
+		l.s.Routes = append(l.s.Routes, routeOf(children.HTTPRoute, &l.routes[i], kept.RouteServices(&l.routes[i])))
+	}
+	return nil
+}
+
+func routeOf(kind string, object client.Object, leadsTo []types.NamespacedName) snapshot.Route {
+	_, more := kept.Note(object, kept.NoteLeadsTo)
+	return snapshot.Route{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(), LeadsTo: leadsTo, More: more}
+}
+
+// readChildren reads the objects that have a child's name.
+func (l *look) readChildren(ctx context.Context) error {
+	for _, kind := range children.Kinds {
+		if kind.Name == children.HTTPRoute && !l.s.GatewayAPI {
+			continue
+		}
+		object, err := l.readChild(ctx, kind)
+		if err != nil {
+			return err
+		}
+		if object != nil {
+			l.add(kind, object)
+		}
+	}
+	return nil
+}
+
+// readChild returns the object of the kind that has the child's name, or nil. What was listed is not read again.
+func (l *look) readChild(ctx context.Context, kind children.Kind) (client.Object, error) {
+	name := l.child()
+	listed := func(object client.Object) bool { return client.ObjectKeyFromObject(object) == name }
+	switch {
+	case kind.Name == children.HTTPRoute:
+		if i := slices.IndexFunc(l.routes, func(r gatewayapi.HTTPRoute) bool { return listed(&r) }); i >= 0 {
+			return &l.routes[i], nil
+		}
+		return nil, nil
+	case kind.Name == children.Ingress && slices.Contains(l.namespaces(), name.Namespace):
+		if i := slices.IndexFunc(l.ingresses, func(r networkingv1.Ingress) bool { return listed(&r) }); i >= 0 {
+			return &l.ingresses[i], nil
+		}
+		return nil, nil
+	}
+	object := kind.Empty()
+	there, err := l.get(ctx, name, object)
+	if err != nil || !there {
+		return nil, err
+	}
+	return object, nil
+}
+
+// add notes an object that has a child's name.
+func (l *look) add(kind children.Kind, whole client.Object) {
+	object := kept.Keep(whole) // as the cache does
+	applied, _ := kept.Note(object, kept.NoteApplied)
+	around, _ := kept.Note(object, kept.NoteAround)
+	_, ownsReplicas := kept.Note(object, kept.NoteReplicas)
+	owned := metav1.IsControlledBy(object, l.s.Endpoint)
+	l.s.Children = append(l.s.Children, snapshot.Child{
+		Kind: kind.Name, Name: object.GetName(), UID: object.GetUID(), ResourceVersion: object.GetResourceVersion(), Route: kind.Route,
+		Owned: owned, Deleting: !object.GetDeletionTimestamp().IsZero(), Applied: applied, Around: around, OwnsReplicas: ownsReplicas,
+	})
+	switch o := object.(type) {
+	case *appsv1.Deployment:
+		if owned {
+			l.s.Deployment = o
+		}
+	case *networkingv1.Ingress:
+		l.s.Ingress = o
+	case *gatewayapi.HTTPRoute:
+		l.s.HTTPRoute = o
+	case *corev1.Service:
+		l.s.Services[l.child()] = o // it may be named as a backend
+	case *corev1.Secret:
+		if o.Name == render.Name(l.s.Endpoint) {
+			l.secret = o
+		}
+	}
+}
+
+// readGatewayKey reads the key that the app may mount, and makes one where there is none. The pods' own, if they have one, comes
+// before it: neither a deletion nor an edit of one of them changes it.
+func (l *look) readGatewayKey(ctx context.Context) error {
+	var secret corev1.Secret
+	there, err := l.get(ctx, types.NamespacedName{Namespace: l.s.Endpoint.Namespace, Name: render.GatewayKeyName(l.s.Endpoint)}, &secret)
+	if err != nil {
+		return err
+	}
+	if there {
+		l.add(children.Named(children.Secret), &secret)
+	}
+	l.s.GatewayKey = secret.Data[v1alpha1.GatewayKeyKey]
+	if !metav1.IsControlledBy(&secret, l.s.Endpoint) || len(l.s.GatewayKey) != config.GatewayKeySize {
+		l.s.GatewayKey = make([]byte, config.GatewayKeySize)
+		_, _ = rand.Read(l.s.GatewayKey) // never fails, by its documentation
+	}
+	return nil
+}
+
+// readEntry reads the document that the pods were given last. What of it cannot be read, or is not the endpoint's, counts as none: it
+// will be written again, or reported when it is applied.
+func (l *look) readEntry(ctx context.Context) error {
+	secret, leftOut := l.secret, false
+	if secret != nil {
+		_, leftOut = kept.Note(secret, kept.NoteData)
+	}
+	if leftOut || secret == nil && l.s.Endpoint.Status.Credentials.Generation > 0 {
+		// Somebody may have taken the label away by which the cache sees it, and the pairs in it are nowhere else.
+		secret = &corev1.Secret{}
+		if err := l.Live.Get(ctx, l.child(), secret); apierrors.IsNotFound(err) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("reading Secret %s: %w", l.child().Name, err)
+		}
+	}
+	if secret == nil || !metav1.IsControlledBy(secret, l.s.Endpoint) {
+		return nil
+	}
+	document := secret.Data[config.File]
+	if version, err := config.ReadVersion(document); err == nil {
+		l.s.Live.Version = version
+	}
+	if parsed, err := config.ParseConfig(document); err == nil {
+		l.s.Live.Config = &parsed
+	}
+	generation, generationErr := config.ReadGeneration(document)
+	parsed, err := config.ReadCredentials(document)
+	if err != nil || generationErr != nil || !render.IsGeneration(generation) {
+		return nil
+	}
+	l.s.Live.Generation, l.s.Live.Pairs = generation, credentials.Genuine(parsed.Pairs)
+	if parsed.GatewayKey != nil {
+		l.s.GatewayKey = parsed.GatewayKey
+	}
+	return nil
+}
+
+// readSecret reads the user's credentials.
+func (l *look) readSecret(ctx context.Context) error {
+	if !credentials.Readable(l.s.Endpoint) {
+		return nil
+	}
+	var secret corev1.Secret
+	there, err := l.get(ctx, types.NamespacedName{Namespace: l.s.Endpoint.Namespace, Name: l.s.Endpoint.Spec.Credentials.SecretName}, &secret)
+	if there {
+		l.s.Secret = &secret
+	}
+	return err
+}
+
+// readServices reads the Services that the spec names, and those that the live configuration calls.
+func (l *look) readServices(ctx context.Context) error {
+	names := backends.Called(l.s.Live.Config)
+	if l.s.Endpoint.Spec.Readable() {
+		names = append(names, backends.Services(l.s.Endpoint)...)
+	}
+	for _, name := range names {
+		if _, known := l.s.Services[name]; known || !l.sees(name.Namespace) {
+			continue
+		}
+		var service corev1.Service
+		there, err := l.get(ctx, name, &service)
+		if err != nil {
+			return err
+		}
+		l.s.Services[name] = nil
+		if there {
+			l.s.Services[name] = &service
+		}
+	}
+	return nil
+}
+
+func (l *look) readClasses(ctx context.Context) error {
+	if l.s.Endpoint.Spec.URL.Exposure != v1alpha1.ExposureIngress || !l.Options.SeesCluster() {
+		return nil
+	}
+	var classes networkingv1.IngressClassList
+	if err := l.List(ctx, &classes); err != nil {
+		return fmt.Errorf("listing IngressClasses: %w", err)
+	}
+	l.s.Classes = classes.Items
+	return nil
+}
+
+// readPods reads the Deployment's pods, and asks those that are ready.
+func (l *look) readPods(ctx context.Context) error {
+	if l.s.Deployment == nil {
+		return nil
+	}
+	sets := metav1.PartialObjectMetadataList{}
+	sets.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ReplicaSetList"))
+	var all corev1.PodList
+	for _, list := range []client.ObjectList{&sets, &all} {
+		if err := l.List(ctx, list, client.InNamespace(l.s.Endpoint.Namespace), client.MatchingLabels(render.Labels(l.s.Endpoint))); err != nil {
+			return fmt.Errorf("listing the sidecar's pods: %w", err)
+		}
+	}
+	l.s.Pods = pods.Of(l.s.Deployment, sets.Items, all.Items)
+	var ready []*snapshot.Pod
+	var addresses []string
+	for i := range l.s.Pods {
+		if pod := &l.s.Pods[i]; pod.Ready {
+			ready, addresses = append(ready, pod), append(addresses, pod.Status.PodIP)
+		}
+	}
+	for i, answer := range l.Ask(ctx, addresses) {
+		ready[i].Answer = answer
+	}
+	return nil
+}

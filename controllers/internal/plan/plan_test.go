@@ -202,7 +202,6 @@ func TestWhatIsWritten(t *testing.T) {
 		}
 	}
 	gatewayAPI := func(s *scene) { s.GatewayAPI = true }
-	type edits = []func(*scene)
 	for name, test := range map[string]struct {
 		s            *scene
 		whole, entry []string // what differs

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
@@ -51,11 +52,13 @@ func newDefinition(t testing.TB) *definition {
 	return d
 }
 
-// accept fills in the defaults of an object, and returns the endpoint as it is stored, or why it is refused. Before is what was stored
-// before; nil for a new one.
-func (d *definition) accept(object, before map[string]any) (*v1alpha1.WeChatEndpoint, error) {
+// store fills in the defaults of an object, and returns it as it is stored, or why it is refused. Before is what was stored before; nil
+// for a new one.
+func (d *definition) store(object, before map[string]any) (map[string]any, error) {
 	object = runtime.DeepCopyJSON(object)
 	object["apiVersion"], object["kind"] = v1alpha1.GroupVersion.String(), "WeChatEndpoint"
+	pruning.Prune(object, d.structural, true)
+	defaulting.PruneNonNullableNullsWithoutDefaults(object, d.structural)
 	defaulting.Default(object, d.structural)
 	problems := validation.ValidateCustomResource(nil, object, d.fields)
 	problems = append(problems, listtype.ValidateListSetsAndMaps(nil, d.structural, object)...)
@@ -70,7 +73,16 @@ func (d *definition) accept(object, before map[string]any) (*v1alpha1.WeChatEndp
 	if len(problems) > 0 {
 		return nil, problems.ToAggregate()
 	}
-	text, err := json.Marshal(object)
+	return object, nil
+}
+
+// accept returns what is stored as the operator reads it.
+func (d *definition) accept(object, before map[string]any) (*v1alpha1.WeChatEndpoint, error) {
+	stored, err := d.store(object, before)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(stored)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ package controllers_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -52,4 +53,67 @@ func asMap(t *testing.T, object client.Object) map[string]any {
 		t.Fatal(err)
 	}
 	return content
+}
+
+// mapOf returns the node if it is a map, or else nil.
+func mapOf(node any) map[string]any {
+	object, _ := node.(map[string]any)
+	return object
+}
+
+// withValue returns the object with the value at the path, as stringFields writes it, and with all that must stand beside it.
+func withValue(schema map[string]any, node any, path []string, value any) any {
+	if len(path) == 0 {
+		return value
+	}
+	object := mapOf(node)
+	if object == nil {
+		object = map[string]any{}
+	}
+	name := path[0]
+	switch {
+	case strings.HasSuffix(name, "[]"):
+		name = strings.TrimSuffix(name, "[]")
+		items := mapOf(mapOf(mapOf(schema["properties"])[name])["items"])
+		var item any
+		if there, _ := object[name].([]any); len(there) > 0 {
+			item = there[0]
+		}
+		object[name] = []any{withValue(items, item, path[1:], value)}
+	case strings.HasSuffix(name, "{key}"):
+		object[strings.TrimSuffix(name, "{key}")] = map[string]any{fmt.Sprint(value): "1"}
+	case strings.HasSuffix(name, "{}"):
+		object[strings.TrimSuffix(name, "{}")] = map[string]any{"cpu": value}
+	default:
+		object[name] = withValue(mapOf(mapOf(schema["properties"])[name]), object[name], path[1:], value)
+	}
+	return completed(schema, object)
+}
+
+// completed adds what the schema requires.
+func completed(schema, object map[string]any) map[string]any {
+	required, _ := schema["required"].([]any)
+	for _, each := range required {
+		name := each.(string)
+		if _, there := object[name]; !there {
+			object[name] = anyOf(mapOf(mapOf(schema["properties"])[name]))
+		}
+	}
+	return object
+}
+
+// anyOf returns some value of the schema.
+func anyOf(schema map[string]any) any {
+	switch schema["type"] {
+	case "integer":
+		return int64(1)
+	case "array":
+		return []any{anyOf(mapOf(schema["items"]))}
+	case "object":
+		return completed(schema, map[string]any{})
+	}
+	if allowed, _ := schema["enum"].([]any); len(allowed) > 0 {
+		return allowed[0]
+	}
+	return "a"
 }

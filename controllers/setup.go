@@ -27,21 +27,14 @@ import (
 
 // What the operator may do: nothing that the end-to-end tests do not see it do. Applying an object takes patch, and create
 // where there is none yet. Reading goes through the cache, by list and watch; get is for what the cache does not hold. What
-// an endpoint may no longer ask for is deleted; the garbage collector deletes the other children.
+// an endpoint may no longer ask for is deleted; the garbage collector deletes the other children. What the operator may do to
+// children stands beside their table (internal/children).
 //
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints,verbs=list;watch
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/status,verbs=patch
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/finalizers,verbs=update
-// +kubebuilder:rbac:groups="",resources=secrets;serviceaccounts,verbs=get;list;watch;create;patch
-// +kubebuilder:rbac:groups="",resources=services,verbs=list;watch;create;patch
-// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=list;watch
-// +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch
-// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses,verbs=list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingressclasses,verbs=list;watch
-// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gateways;referencegrants,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch

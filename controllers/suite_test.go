@@ -130,7 +130,6 @@ func newClient(config *rest.Config) (client.WithWatch, error) {
 type pods struct {
 	mu         sync.Mutex
 	generation map[string]string               // by address
-	version    map[string]int                  // of the configuration that they read, likewise
 	used       map[string]map[int64]config.Use // likewise
 	broken     map[string]error                // likewise
 	reached    map[string]bool                 // which addresses were called, and whether by HTTPS
@@ -143,16 +142,6 @@ func (p *pods) serve(address, generation string) {
 		p.generation = map[string]string{}
 	}
 	p.generation[address] = generation
-}
-
-// understand lets a pod say up to which version it reads the configuration.
-func (p *pods) understand(address string, version int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.version == nil {
-		p.version = map[string]int{}
-	}
-	p.version[address] = version
 }
 
 // use lets a pod say since when WeChat uses a generation of the credentials.
@@ -171,7 +160,7 @@ func (p *pods) Ask(_ context.Context, addresses []string) []probe.Result {
 	defer p.mu.Unlock()
 	results := make([]probe.Result, len(addresses))
 	for i, address := range addresses {
-		results[i].Status = config.Status{Generation: p.generation[address], Version: p.version[address], Ready: true, Used: p.used[address]}
+		results[i].Status = config.Status{Generation: p.generation[address], Ready: true, Used: p.used[address]}
 	}
 	return results
 }

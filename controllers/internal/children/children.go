@@ -52,7 +52,18 @@ type Kind struct {
 	Whole bool
 }
 
-// Kinds are all that the operator writes.
+// What the operator may do to them; see also controllers/setup.go.
+//
+// +kubebuilder:rbac:groups="",resources=secrets;serviceaccounts,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",resources=services,verbs=list;watch;create;patch
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses,verbs=list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=list;watch;create;patch;delete
+
+// Kinds are all that the operator writes. A new one needs a line here, the right to it above, and what is rendered.
 var Kinds = []Kind{
 	kind("ServiceAccount", func() *corev1.ServiceAccount { return &corev1.ServiceAccount{} }, core.ExtractServiceAccount),
 	kind(Secret, func() *corev1.Secret { return &corev1.Secret{} }, core.ExtractSecret),

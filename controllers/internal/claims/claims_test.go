@@ -288,3 +288,33 @@ func TestHalfOfAURLIsNotPublished(t *testing.T) {
 		t.Errorf("all of it does not: %v", whole)
 	}
 }
+
+// TestAHostThatIsGivenIsNotSquatted: whoever the map does not give the host to cannot keep a path from those that it does.
+func TestAHostThatIsGivenIsNotSquatted(t *testing.T) {
+	toB, toBoth := installation.Hosts{host: {"team-b"}}, installation.Hosts{host: {"team-b", "team-c"}}
+	for name, test := range map[string]struct {
+		hosts installation.Hosts
+		rival *endpoint
+		want  string // the reason of the refusal
+	}{
+		"a stranger was there first":             {toB, asking("team-c/first", "/weixin", 0), ""},
+		"one who may use it as everybody may":    {installation.Hosts{host: {"team-b", installation.EveryNamespace}}, asking("team-c/first", "/weixin", 0), ""},
+		"who had published before the map was":   {toB, publishing(asking("team-c/first", "/weixin", 0)), v1alpha1.ReasonURLConflict},
+		"another team that it is given to":       {toBoth, asking("team-c/first", "/weixin", 0), v1alpha1.ReasonURLConflict},
+		"an older endpoint of the same team":     {toB, asking("team-b/first", "/weixin", 0), v1alpha1.ReasonURLConflict},
+		"a stranger on another path of the host": {toB, publishing(asking("team-c/first", "/other", 0)), ""},
+		"nobody is given it":                     {installation.Hosts{"*": {"team-c"}}, asking("team-c/first", "/other", 0), v1alpha1.ReasonHostNotAllowed},
+		"there is no map, and it is another's":   {nil, asking("team-c/first", "/other", 0), v1alpha1.ReasonHostNotAllowed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if problem := Check(test.hosts, asking("team-b/shop", "/weixin", 1), []*endpoint{test.rival}); problem.Is(test.want) != (test.want != "") || test.want == "" && problem != nil {
+				t.Errorf("refused is %+v, want %q", problem, test.want)
+			}
+		})
+	}
+	if problem := Check(toB, unexposedOf(asking("team-c/shop", "/weixin", 1)), nil); problem != nil {
+		t.Errorf("who publishes nothing is refused: %+v", problem)
+	}
+}
+
+func unexposedOf(e *endpoint) *endpoint { unexposed(e); return e }

@@ -4,6 +4,7 @@
 package credentials
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -71,5 +72,27 @@ func TestAPodsWordIsBounded(t *testing.T) {
 				t.Errorf("the status says %s and %s, want %q and %q", told(accepted[0].FirstUsed), told(accepted[0].LastUsed), test.wantFirst, test.wantLast)
 			}
 		})
+	}
+}
+
+// TestWhatTheUserDoesNext: as long as one pod does not know the new values, pressing Save would lose messages.
+func TestWhatTheUserDoesNext(t *testing.T) {
+	at := &metav1.Time{Time: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}
+	type pairs = []v1alpha1.AcceptedCredentials
+	for name, test := range map[string]struct {
+		accepted pairs
+		serve    bool
+		reason   string
+		message  string // the end of it
+	}{
+		"nothing, with one pair":             {pairs{{Generation: 1}}, false, v1alpha1.ReasonCredentialsResolved, "holds well-formed values"},
+		"wait, until every pod serves them":  {pairs{{Generation: 2}, {Generation: 1}}, false, v1alpha1.ReasonRotationStarting, "wait, and do not press Save (提交) in the console before"},
+		"press Save":                         {pairs{{Generation: 2}, {Generation: 1}}, true, v1alpha1.ReasonRotationPending, "press Save (提交) now"},
+		"nothing more, WeChat uses them":     {pairs{{Generation: 2, FirstUsed: at}, {Generation: 1}}, true, v1alpha1.ReasonRotationEnding, "the earlier ones are about to end"},
+		"nothing more, and the end is known": {pairs{{Generation: 2, FirstUsed: at}, {Generation: 1, Until: at}}, false, v1alpha1.ReasonRotationEnding, "accepted until 2026-11-20T12:00:00Z"},
+	} {
+		if got := Words("wechat", test.accepted, test.serve); got.Reason != test.reason || !strings.HasSuffix(got.Message, test.message) {
+			t.Errorf("%s: said is %+v", name, got)
+		}
 	}
 }

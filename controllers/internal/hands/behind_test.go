@@ -15,7 +15,7 @@ import (
 )
 
 // TestAhead lets one endpoint's writes be refused as those of a spec that the API server has not seen: that is told of when it lasts.
-func TestBehind(t *testing.T) {
+func TestAhead(t *testing.T) {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	unseen := errors.New(specPolicy + " with binding 'x' denied request: url.host of the endpoint is another one")
 	endpoint := &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "shop"}}

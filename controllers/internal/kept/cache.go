@@ -9,10 +9,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/children"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
@@ -35,16 +33,17 @@ func CacheOptions(namespaces ...string) cache.Options {
 	if err != nil {
 		panic(err) // a constant
 	}
-	return cache.Options{DefaultNamespaces: cachedNamespaces(namespaces), ByObject: map[client.Object]cache.ByObject{
-		&corev1.ServiceAccount{}:                 ours,
-		&corev1.Pod{}:                            ours,
-		&appsv1.Deployment{}:                     ours,
-		&appsv1.ReplicaSet{}:                     ours,
-		&policyv1.PodDisruptionBudget{}:          ours,
-		&autoscalingv2.HorizontalPodAutoscaler{}: ours,
-		&networkingv1.NetworkPolicy{}:            ours,
-		&corev1.Secret{}:                         {Label: labelled},
-	}, DefaultTransform: transform, NewInformer: newInformers()}
+	objects := map[client.Object]cache.ByObject{&corev1.Pod{}: ours, &appsv1.ReplicaSet{}: ours}
+	for _, kind := range children.Kinds {
+		switch {
+		case kind.Whole:
+		case kind.Name == children.Secret:
+			objects[kind.Empty()] = cache.ByObject{Label: labelled}
+		default:
+			objects[kind.Empty()] = ours
+		}
+	}
+	return cache.Options{DefaultNamespaces: cachedNamespaces(namespaces), ByObject: objects, DefaultTransform: transform, NewInformer: newInformers()}
 }
 
 // pageSize is how many objects are read at a time: each may have 1.5 MiB, and for a moment there are several copies of it.

@@ -11,10 +11,8 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -120,7 +118,6 @@ func keepChild(object client.Object) client.Object {
 		keepHTTPRoute(o, kept.(*gatewayapi.HTTPRoute))
 	case *appsv1.Deployment:
 		keepDeployment(o, kept.(*appsv1.Deployment))
-	case *corev1.ServiceAccount, *policyv1.PodDisruptionBudget, *autoscalingv2.HorizontalPodAutoscaler, *networkingv1.NetworkPolicy:
 	}
 	if children.Is(object) {
 		noteWhatWasApplied(object, kept)

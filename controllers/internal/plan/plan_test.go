@@ -209,7 +209,6 @@ func TestWhatIsWritten(t *testing.T) {
 		}
 	}
 	gatewayAPI := func(s *scene) { s.GatewayAPI = true }
-	type edits = []func(*scene)
 	for name, test := range map[string]struct {
 		s            *scene
 		whole, entry []string // what differs
@@ -334,6 +333,7 @@ func TestWhatIsSaid(t *testing.T) {
 			return Done{Generation: s.Live.Generation, ReachedPods: reached, Rejection: &Rejection{Kind: kind, Err: errors.New("denied")}}
 		}
 	}
+	type edits = []func(*scene)
 	left := func(s *scene) Done { return Done{Generation: s.Live.Generation} }
 	for name, test := range map[string]struct {
 		s     *scene

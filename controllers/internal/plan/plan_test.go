@@ -333,7 +333,6 @@ func TestWhatIsSaid(t *testing.T) {
 			return Done{Generation: s.Live.Generation, ReachedPods: reached, Rejection: &Rejection{Kind: kind, Err: errors.New("denied")}}
 		}
 	}
-	type edits = []func(*scene)
 	left := func(s *scene) Done { return Done{Generation: s.Live.Generation} }
 	for name, test := range map[string]struct {
 		s     *scene

@@ -333,12 +333,17 @@ func firstFailing(say func(string) verdict.Verdict) string {
 	return ""
 }
 
-// podsAgain says when to look again at the pods: soon while they do not serve what they should, and otherwise for a rotation.
+// podsAgain says when to look again at the pods: soon while they do not serve what they should, for a rotation, and until WeChat was seen, since
+// only the pods know that its first messages are for another account's id.
 func (j *Judgement) podsAgain(available verdict.Verdict, known v1alpha1.CredentialsStatus) verdict.Again {
+	saidFor := j.memory.SaidFor(v1alpha1.ConditionSidecarAvailable, available, j.s.Now)
 	if j.sidecar.AskAgain {
-		return verdict.Growing(j.memory.SaidFor(v1alpha1.ConditionSidecarAvailable, available, j.s.Now), verdict.Rarely)
+		return verdict.Growing(saidFor, verdict.Rarely)
 	}
 	again := credentials.Again(known.Accepted, j.s.Now)
+	if len(known.Accepted) == 1 && known.Accepted[0].FirstUsed == nil {
+		again = verdict.Growing(saidFor, verdict.Resync).NotBefore(verdict.Unwatched)
+	}
 	if j.done.Pairs == nil {
 		again = again.NotBefore(verdict.Unwatched) // what is due is not written now
 	}

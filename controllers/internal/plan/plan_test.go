@@ -92,7 +92,9 @@ func served(t *testing.T, edits ...func(*scene)) *scene {
 		}
 	}
 	s.Live.Generation, s.Live.Pairs = p.Whole.Generation, p.Pairs
-	s.Pods = []snapshot.Pod{{Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "pod"}}, Ready: true, Newest: true, Answer: probe.Result{Status: config.Status{Generation: s.Live.Generation, Ready: true}}}}
+	s.Pods = []snapshot.Pod{{Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "pod"}}, Ready: true, Newest: true, Answer: probe.Result{Status: config.Status{
+		Generation: s.Live.Generation, Ready: true, Used: map[int64]config.Use{p.Pairs[0].Generation: {First: now, Last: now}},
+	}}}}
 	s.Endpoint.Status = s.judge(Done{Generation: s.Live.Generation, Pairs: p.Pairs, Whole: true, Route: v1alpha1.ExposureIngress}, Tried{Pods: []error{nil}, Reached: true}).Status
 	for _, edit := range edits {
 		edit(s)
@@ -345,6 +347,9 @@ func TestWhatIsSaid(t *testing.T) {
 			"Ready": "True Ready", "Accepted": "True Accepted", "CredentialsResolved": "True CredentialsResolved", "BackendResolved": "True BackendResolved",
 			"SidecarAvailable": "True SidecarAvailable", "RouteProgrammed": "True RouteProgrammed", "Verified": "True Verified", "Reachable": "True Reachable", "SidecarCurrent": "True SidecarCurrent",
 		}, verdict.Never},
+		"WeChat was not seen yet": {served(t, func(s *scene) { s.Pods[0].Answer.Status.Used = nil; s.Endpoint.Status.Credentials.Accepted[0].FirstUsed = nil }), (*scene).whole, well, said{
+			"Ready": "True Ready", "CredentialsResolved": "True CredentialsResolved",
+		}, verdict.In(verdict.Unwatched)},
 		"the files were written just now": {served(t, token("a-newer-token")), (*scene).whole, Tried{}, said{
 			"Ready": "False Progressing", "CredentialsResolved": "True RotationStarting", "SidecarAvailable": "False Progressing", "Verified": "Unknown Waiting", "Reachable": "Unknown Waiting",
 		}, verdict.In(verdict.Soon)},

@@ -170,7 +170,7 @@ func TestAQuantityIsReadInNoTime(t *testing.T) {
 		if got.Quantity != nil {
 			_, _, _ = got.Quantity.String(), got.Quantity.Value(), got.Quantity.Cmp(resource.MustParse("1"))
 		}
-		if took := time.Since(began); took > 100*time.Millisecond {
+		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("%.40s took %v", text, took)
 		}
 	}

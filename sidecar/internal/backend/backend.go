@@ -144,13 +144,30 @@ func (d *Delivery) Wait(ctx context.Context, deadline time.Time, acknowledge boo
 	switch {
 	case !d.wire.written.Load() && ctx.Err() == nil:
 		d.giveUp()
-		answer.Outcome, answer.Failure.Cause = outcome.Unavailable, outcome.Late
+		answer.Outcome, answer.Failure = outcome.Unavailable, d.whyNot()
 	case acknowledge && ctx.Err() == nil:
 		d.acknowledged.Store(true)
 		answer.Outcome = outcome.Acknowledged
 	}
 	return answer
 }
+
+// whyNot is why the app does not have the message of a delivery that was given up.
+func (d *Delivery) whyNot() outcome.Failure {
+	timer := time.NewTimer(settles)
+	defer timer.Stop()
+	select {
+	case <-d.done:
+		if d.answer.Outcome == outcome.Unavailable {
+			return d.answer.Failure
+		}
+	case <-timer.C:
+	}
+	return outcome.Failure{Cause: outcome.Late}
+}
+
+// settles is how long a delivery that was given up may take to end.
+const settles = 50 * time.Millisecond
 
 // giveUp ends a delivery that the app does not have yet.
 func (d *Delivery) giveUp() {

@@ -43,11 +43,13 @@ func TestWhichServicesAreCalled(t *testing.T) {
 		reason    string
 		message   string
 	}{
-		"of the own namespace":            {installation.Options{}, "", nothing, "http://app.team-a.svc:80", "", ""},
-		"of the own one, by its name":     {installation.Options{}, "team-a", nothing, "http://app.team-a.svc:80", "", ""},
-		"one that does not exist":         {installation.Options{}, "", func(s *snapshot.Snapshot) { s.Services = nil }, "", v1alpha1.ReasonServiceNotFound, "create it, or correct backend.service.name"},
-		"one that leads out":              {installation.Options{}, "", service("team-a", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeExternalName }), "", v1alpha1.ReasonServiceNotAllowed, "is of type ExternalName"},
-		"a sidecar's own":                 {installation.Options{}, "", service("team-a", func(s *corev1.Service) { s.OwnerReferences = []metav1.OwnerReference{{APIVersion: "wechatendpoint.io/v1alpha1", Kind: "WeChatEndpoint", Controller: new(true)}} }), "", v1alpha1.ReasonServiceNotAllowed, "is a sidecar's own"},
+		"of the own namespace":        {installation.Options{}, "", nothing, "http://app.team-a.svc:80", "", ""},
+		"of the own one, by its name": {installation.Options{}, "team-a", nothing, "http://app.team-a.svc:80", "", ""},
+		"one that does not exist":     {installation.Options{}, "", func(s *snapshot.Snapshot) { s.Services = nil }, "", v1alpha1.ReasonServiceNotFound, "create it, or correct backend.service.name"},
+		"one that leads out":          {installation.Options{}, "", service("team-a", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeExternalName }), "", v1alpha1.ReasonServiceNotAllowed, "is of type ExternalName"},
+		"a sidecar's own": {installation.Options{}, "", service("team-a", func(s *corev1.Service) {
+			s.OwnerReferences = []metav1.OwnerReference{{APIVersion: "wechatendpoint.io/v1alpha1", Kind: "WeChatEndpoint", Controller: new(true)}}
+		}), "", v1alpha1.ReasonServiceNotAllowed, "is a sidecar's own"},
 		"one without the port":            {installation.Options{}, "", service("team-a", func(s *corev1.Service) { s.Spec.Ports[0].Port, s.Spec.Ports[0].Name = 81, "web" }), "", v1alpha1.ReasonPortNotFound, "set backend.service.port to one of 81 (web)"},
 		"one with the port for UDP":       {installation.Options{}, "", service("team-a", func(s *corev1.Service) { s.Spec.Ports[0].Protocol = corev1.ProtocolUDP }), "", v1alpha1.ReasonPortNotFound, ""},
 		"of another namespace, granted":   {installation.Options{}, "team-b", all, "http://app.team-b.svc:80", "", ""},

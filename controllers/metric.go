@@ -30,7 +30,7 @@ func tellUnreadable(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) {
 // maxNamed is how many endpoints the metric names.
 const maxNamed = 100
 
-// unreadableEndpoints is the metric that names them. It looks into the cache whenever it is asked, so that no name outlives its object.
+// unreadableEndpoints is the metric that names them. It looks into the cache whenever it is asked: no name outlives its object.
 type unreadableEndpoints struct{ client.Reader }
 
 var unreadableDescription = prometheus.NewDesc("wechatendpoint_unreadable",

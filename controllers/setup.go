@@ -45,17 +45,17 @@ import (
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
-// reconcileTimeout ends a reconcile whose request to the API server hangs, so that the endpoint is tried again. Applying all
+// reconcileTimeout ends a reconcile whose request to the API server hangs; the endpoint is tried again. Applying all
 // children takes some hundred milliseconds.
 const reconcileTimeout = 30 * time.Second
 
 // Options are the choices of an installation.
 type Options = installation.Options
 
-// Hosts are those of its choices that say which namespaces may use which hosts.
+// Hosts say which namespaces may use which hosts.
 type Hosts = installation.Hosts
 
-// Rollout are those that say how changes reach the endpoints.
+// Rollout says how changes reach the endpoints.
 type Rollout = installation.Rollout
 
 // ReadOptions reads the options from a file.

@@ -64,7 +64,7 @@ func (r *Reconciler) index(ctx context.Context, manager ctrl.Manager) error {
 	return nil
 }
 
-// watch adds the watches, but for those of the Gateway API.
+// watch adds the watches. Those on the Gateway API begin later.
 func (r *Reconciler) watch(blueprint *builder.Builder) {
 	for _, kind := range children.Kinds {
 		switch kind.Name {
@@ -135,8 +135,8 @@ var claimMoved = predicate.Or(predicate.GenerationChangedPredicate{}, predicate.
 	},
 })
 
-// sharingHost maps an endpoint to those of its hosts that may gain or lose by its change. It is called with what the endpoint
-// was and with what it is, so that a route which becomes free counts like one that is taken.
+// sharingHost maps an endpoint to the others of its hosts that may gain or lose by its change. It is called with what the endpoint
+// was and with what it is: a route that becomes free counts like one that is taken.
 func (r *Reconciler) sharingHost(ctx context.Context, object client.Object) []reconcile.Request {
 	changed := object.(*v1alpha1.WeChatEndpoint)
 	var requests []reconcile.Request

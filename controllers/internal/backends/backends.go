@@ -26,7 +26,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
-// URLs are those of the apps, without paths.
+// URLs lead to the apps, without paths.
 type URLs struct {
 	Backend string   // http://host:port, or https://
 	Rules   []string // of the backends of spec.rules, in their order; empty where a rule has none

@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package children is the table of the kinds of which an endpoint may have an object.
+// Package children is the table of child kinds: an endpoint may have one object of each.
 package children
 
 import (
@@ -39,7 +39,7 @@ const (
 	Autoscaler = "HorizontalPodAutoscaler"
 )
 
-// Kind is a kind of which an endpoint may have one object.
+// Kind is a kind of child.
 type Kind struct {
 	Name string
 	// Empty makes an object without content.

@@ -135,7 +135,7 @@ func shown(host string) string {
 	return host
 }
 
-// Hosts are those of which the endpoint asks for a route or has published one.
+// Hosts are where the endpoint asks for a route, or has published one.
 func Hosts(endpoint *v1alpha1.WeChatEndpoint) []string {
 	var hosts []string
 	if asks(endpoint) {

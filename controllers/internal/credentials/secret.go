@@ -104,7 +104,7 @@ func malformed(secret *corev1.Secret, key string, err error) *verdict.Problem {
 }
 
 // payPair reads what Pay's notifications are verified and decrypted with. During a change from certificates to the public
-// key, WeChat Pay signs with either, so that both may be there.
+// key, WeChat Pay signs with either: both may be there.
 func payPair(secret *corev1.Secret) (config.Pair, *verdict.Problem) {
 	key, problem := value(secret, v1alpha1.KeyAPIv3Key, "the APIv3 key of the merchant platform (账户中心, API安全)", config.ValidateAPIv3Key)
 	if problem != nil {

@@ -17,10 +17,10 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
-// defaultOverlap is that of the CRD, for an endpoint that was stored before the field existed.
+// defaultOverlap is the default of the CRD, for an endpoint that was stored before the field existed.
 const defaultOverlap = 24 * time.Hour
 
-// lastUsedPrecision is that of lastUsed in the status: a settled endpoint is not written anew for every message.
+// lastUsedPrecision is how exact lastUsed is in the status: a settled endpoint is not written anew for every message.
 const lastUsedPrecision = time.Hour
 
 // Readable reports whether what the spec says of the credentials could be read.

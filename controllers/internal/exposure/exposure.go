@@ -74,7 +74,7 @@ func Left(s *snapshot.Snapshot, now Route) []snapshot.Child {
 	return left
 }
 
-// Scheme is that of the endpoint's URL, as far as the cluster tells.
+// Scheme is how the endpoint's URL begins, as far as the cluster tells.
 func Scheme(s *snapshot.Snapshot) v1alpha1.Scheme {
 	url := s.Endpoint.Spec.URL
 	switch {

@@ -54,7 +54,7 @@ func serves(live *gatewayapi.HTTPRoute, endpoint *v1alpha1.WeChatEndpoint) bool 
 		!slices.ContainsFunc(render.Routes(endpoint), func(route render.Route) bool { return !has(live, route) })
 }
 
-// hostnames are those of the endpoint's HTTPRoute.
+// hostnames stand in the endpoint's HTTPRoute.
 func hostnames(endpoint *v1alpha1.WeChatEndpoint) []gatewayv1.Hostname {
 	if endpoint.Spec.URL.Host == "" {
 		return nil

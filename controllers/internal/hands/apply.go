@@ -107,8 +107,8 @@ func keepTemplate(wanted, applied *unstructured.Unstructured) {
 	}
 }
 
-// create applies an object that the cache does not know. Of most kinds the cache holds labelled objects only, so that a
-// foreign object of that name would be invisible. A resource version that no object can have makes the API server refuse
+// create applies an object that the cache does not know. The cache holds only labelled objects of most kinds, and shows no
+// foreign object of that name. A resource version that no object can have makes the API server refuse
 // the write if there is one, in the same request that would have made it.
 func (h *Hands) create(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, wanted *unstructured.Unstructured) error {
 	fresh := wanted.DeepCopy()

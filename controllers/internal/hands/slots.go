@@ -17,7 +17,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/snapshot"
 )
 
-// slots are those of a rollout that were given and that the cache may not show yet. The zero value is ready to use.
+// slots remembers which slots of a rollout were given: the cache may not show them yet. The zero value is ready to use.
 type slots struct {
 	mu    sync.Mutex
 	taken map[types.NamespacedName]bool

@@ -35,7 +35,7 @@ type Options struct {
 	AllowedIngressClasses []string `json:"allowedIngressClasses,omitempty"`
 	// Hosts says which namespaces may use which hosts; empty lets a host belong to whichever namespace publishes it first.
 	Hosts Hosts `json:"hosts,omitempty"`
-	// LoadBalancerNetworks are those of the private networks where the cluster's load balancers are. No other private address is called
+	// LoadBalancerNetworks are private networks where the cluster has its load balancers. No other private address is called
 	// to see whether an endpoint is Reachable: a tenant may have led there.
 	LoadBalancerNetworks []netip.Prefix `json:"loadBalancerNetworks,omitempty"`
 	// SidecarDefaults are for what endpoints leave out of spec.sidecar.

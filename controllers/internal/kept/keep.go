@@ -99,7 +99,7 @@ func Keep(object client.Object) client.Object {
 	return keepChild(object)
 }
 
-// keepChild is for the kinds of which an endpoint may have one.
+// keepChild is for the kinds of children.
 func keepChild(object client.Object) client.Object {
 	for _, name := range []string{NoteApplied, NoteData, NoteLeadsTo} {
 		if _, kept := Note(object, name); kept {
@@ -138,7 +138,7 @@ func bare[O client.Object](object O) O {
 	kept.SetDeletionTimestamp(object.GetDeletionTimestamp())
 	ours := maps.Keys(render.Labels(&v1alpha1.WeChatEndpoint{}))
 	kept.SetLabels(only(object.GetLabels(), slices.AppendSeq([]string{v1alpha1.LabelCredentials}, ours)...))
-	if owner := metav1.GetControllerOf(object); owner != nil { // of which no field has a bound of its own
+	if owner := metav1.GetControllerOf(object); owner != nil { // no field of it has a bound of its own
 		owner.APIVersion, owner.Kind, owner.Name, owner.UID = short(owner.APIVersion), short(owner.Kind), short(owner.Name), short(owner.UID)
 		kept.SetOwnerReferences([]metav1.OwnerReference{*owner})
 	}

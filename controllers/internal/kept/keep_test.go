@@ -119,6 +119,14 @@ func TestKeep(t *testing.T) {
 			})},
 		},
 		"metadata alone": {&metav1.PartialObjectMetadata{ObjectMeta: meta}, &metav1.PartialObjectMetadata{ObjectMeta: bared}},
+		"a ReplicaSet, with whose template it is": {
+			&metav1.PartialObjectMetadata{ObjectMeta: with(meta, func(m *metav1.ObjectMeta) {
+				m.Annotations = map[string]string{"deployment.kubernetes.io/revision": "2", "deployment.kubernetes.io/desired-replicas": "3"}
+			})},
+			&metav1.PartialObjectMetadata{ObjectMeta: with(bared, func(m *metav1.ObjectMeta) {
+				m.Annotations = map[string]string{"deployment.kubernetes.io/revision": "2"}
+			})},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, Keep(test.object)); diff != "" {

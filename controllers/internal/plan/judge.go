@@ -88,12 +88,12 @@ type Trial struct {
 	Pods []snapshot.Pod
 	// Play says that they are: an endpoint may have none.
 	Play bool
-	// Address, if not empty, is that of the route, to be tried if every pod answers well.
+	// Address, if not empty, is where the route is published. It is tried if every pod answers well.
 	Address string
 	Secure  bool
 }
 
-// Tried is what came of a Trial: an answer of each pod, and that of the address if it was tried.
+// Tried is what came of a Trial: the answer of each pod, and the answer through the address if it was tried.
 type Tried struct {
 	Pods    []error
 	Reached bool
@@ -381,7 +381,7 @@ func unwatched(problem *verdict.Problem) verdict.Again {
 	return verdict.Never
 }
 
-// Unjudged is the report of an endpoint of which nothing could be read.
+// Unjudged is the report where something could not be read.
 func Unjudged(s *snapshot.Snapshot) Report {
 	after := *s.Endpoint.Status.DeepCopy()
 	after.Unreadable, after.Published = nil, status.Published(s.Endpoint)

@@ -359,7 +359,7 @@ func TestWhatIsSaid(t *testing.T) {
 		"the address leads elsewhere": {served(t), (*scene).whole, Tried{Pods: []error{nil}, Reached: true, Reach: errors.New("404")}, said{
 			"Ready": "True Ready", "Reachable": "Unknown Progressing",
 		}, verdict.In(verdict.Soon)},
-		"the API server fails on the way": {served(t, token("a-newer-token"), noApp), func(s *scene) Done { return Done{Generation: s.Live.Generation, Err: errors.New("500")} }, Tried{}, said{
+		"the API server fails on the way: of what comes after, what was said stays": {served(t, token("a-newer-token"), noApp, func(s *scene) { s.Pods[0].Answer.Status.Generation = "other" }), func(s *scene) Done { return Done{Generation: s.Live.Generation, Err: errors.New("500")} }, Tried{}, said{
 			"Ready": "False ServiceNotFound", "BackendResolved": "False ServiceNotFound", "SidecarAvailable": "True SidecarAvailable",
 		}, verdict.Never},
 		"nothing runs, since there is no Secret": {fresh(noSecret), func(*scene) Done { return Done{} }, Tried{}, said{

@@ -29,7 +29,7 @@ const AnnotationRevision = "deployment.kubernetes.io/revision"
 const WakeAgain = time.Second
 
 // Of returns the pods that the Deployment made, by the UIDs of their owners: a label alone can be on anybody's pod, which could
-// then say that it serves. The newest are those of the ReplicaSet that has the Deployment's own revision.
+// then say that it serves. The newest belong to the ReplicaSet that has the Deployment's own revision.
 func Of(deployment *appsv1.Deployment, sets []metav1.PartialObjectMetadata, all []corev1.Pod) []snapshot.Pod {
 	made := map[types.UID]*metav1.PartialObjectMetadata{}
 	for i := range sets {
@@ -253,7 +253,7 @@ func Understand(s *snapshot.Snapshot, version int) *verdict.Problem {
 	return nil
 }
 
-// Addresses are those of the pods that may be asked.
+// Addresses lead to the pods.
 func Addresses(pods []snapshot.Pod) []string {
 	addresses := make([]string, len(pods))
 	for i := range pods {

@@ -35,7 +35,7 @@ const (
 	concurrency = 32
 )
 
-// idPattern is that of the ids which a sidecar tells: it stands in a status then.
+// idPattern is the form of an id that a sidecar tells: the id stands in a status then.
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // Result is the answer of one pod, or why there was none.

@@ -32,7 +32,7 @@ func Digest(object *unstructured.Unstructured) string {
 	return hex.EncodeToString(digest[:16])
 }
 
-// AroundTemplate is what is applied to a Deployment beside its pods' template, of which annotations of its own speak.
+// AroundTemplate leaves out of a Deployment its pods' template, and the annotations that tell of it.
 func AroundTemplate(deployment *unstructured.Unstructured) *unstructured.Unstructured {
 	around := deployment.DeepCopy()
 	unstructured.RemoveNestedField(around.Object, "spec", "template")

@@ -9,7 +9,7 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
 
-// Image is that of the endpoint's pods: the installation's, or the version of it that the endpoint asks for.
+// Image is the image of the endpoint's pods: the installation's, or the version of it that the endpoint asks for.
 func Image(endpoint *v1alpha1.WeChatEndpoint, installed string) string {
 	version := endpoint.Spec.Sidecar.ImageVersion
 	switch {
@@ -21,7 +21,7 @@ func Image(endpoint *v1alpha1.WeChatEndpoint, installed string) string {
 	return repository(installed) + ":" + version
 }
 
-// repository is an image without its tag and digest. A colon before the last slash is that of a registry's port.
+// repository is an image without its tag and digest. A colon before the last slash belongs to a registry's port.
 func repository(image string) string {
 	image, _, _ = strings.Cut(image, "@")
 	if tag := strings.LastIndexByte(image, ':'); tag > strings.LastIndexByte(image, '/') {

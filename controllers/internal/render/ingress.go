@@ -32,7 +32,7 @@ func Routes(endpoint *v1alpha1.WeChatEndpoint) []Route {
 	return routes
 }
 
-// URLRoutes are the Routes without those of domain files.
+// URLRoutes are the Routes without the domain files.
 func URLRoutes(endpoint *v1alpha1.WeChatEndpoint) []Route {
 	path := endpoint.Spec.URL.Path
 	before, _, found := strings.Cut(path, "/$")

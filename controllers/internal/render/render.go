@@ -26,15 +26,15 @@ type Input struct {
 	Serving bool
 	// BackendURL is http://host:port of the app, or https://.
 	BackendURL string
-	// RuleURLs are those of the backends of spec.rules, in their order; empty where a rule has none.
+	// RuleURLs lead to the backends of spec.rules, in their order; empty where a rule has none.
 	RuleURLs []string
 	// Pairs are the accepted values of the user's Secret, newest first. The generation counts their changes, from 1.
 	Pairs []config.Pair
 	// GatewayKey is the endpoint's own random key, of config.GatewayKeySize bytes.
 	GatewayKey []byte
-	// Image and PullPolicy are those of the sidecar.
+	// Image and PullPolicy are the sidecar's.
 	Image, PullPolicy string
-	// Defaults are those of the installation, for what the endpoint leaves out.
+	// Defaults are the installation's, for what the endpoint leaves out.
 	Defaults v1alpha1.SidecarPod
 	// NetworkPolicy is the installation's, and OperatorNamespace where the operator runs.
 	NetworkPolicy     NetworkPolicy

@@ -200,6 +200,8 @@ func Judge(f Facts) Outcome {
 		return Outcome{Verdict: current(f.Options, s.Endpoint)}
 	case f.Slot.Failed():
 		return Outcome{Turn: turn}
+	case left > 0 && given: // no watch tells when the ReplicaSet of the new pods is known
+		return Outcome{Turn: turn, Again: verdict.In(min(left, verdict.Seldom))}
 	case left > 0:
 		return Outcome{Turn: turn, Again: verdict.In(left)}
 	case given && turn != nil && turn.FailingBefore: // that is no fault of the new pods

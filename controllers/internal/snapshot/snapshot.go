@@ -38,7 +38,7 @@ type Snapshot struct {
 	// Ingress and HTTPRoute have the child's name, whoever owns them.
 	Ingress   *networkingv1.Ingress
 	HTTPRoute *gatewayapi.HTTPRoute
-	// Pods are those of the Deployment, by the UIDs of their owners: a label can be on anybody's pod.
+	// Pods were made by the Deployment, as the UIDs of their owners tell: anybody may put the label on a pod.
 	Pods []Pod
 
 	// GatewayKey signs what goes to the app: the endpoint's own, or a new one where it has none.
@@ -53,9 +53,9 @@ type Snapshot struct {
 	GatewayAPI bool
 	// Gateways are those that the spec names, where they may be seen.
 	Gateways map[types.NamespacedName]*gatewayapi.Gateway
-	// Grants are those of the namespaces of the Services that the spec names.
+	// Grants stand in the namespaces of the Services that the spec names.
 	Grants []gatewayapi.ReferenceGrant
-	// Routes are those of anybody's that may lead to these Services.
+	// Routes are anybody's, and may lead to these Services.
 	Routes []Route
 }
 

@@ -70,7 +70,7 @@ func (m Memory) WrongFor(name string, now time.Time) time.Duration {
 
 // Slot is an endpoint's place in a rollout. The zero value is none.
 type Slot struct {
-	// Reason is that of SidecarCurrent.
+	// Reason is what SidecarCurrent says.
 	Reason string
 	// Turn is of an endpoint that is rolling, or has failed.
 	Turn *v1alpha1.RolloutTurn

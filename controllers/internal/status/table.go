@@ -59,7 +59,7 @@ func Words(name string, endpoint *v1alpha1.WeChatEndpoint) verdict.Verdict {
 // Said are verdicts by the type of their condition. A condition without one stays as it is; one with the zero Verdict goes.
 type Said map[string]verdict.Verdict
 
-// Write puts what was said into a status, and what follows from it: Ready, and of which generation all of it speaks.
+// Write puts what was said into a status, and what follows from it: Ready, and the observed generation.
 func Write(endpoint *v1alpha1.WeChatEndpoint, status *v1alpha1.WeChatEndpointStatus, said Said, now time.Time) {
 	for _, row := range table {
 		said, judged := said[row.name]
@@ -95,8 +95,8 @@ func set(status *v1alpha1.WeChatEndpointStatus, generation int64, name string, s
 	})
 }
 
-// withdraw makes a condition unknown that holds of another URL. It still says of which generation it is: of the newest one
-// nobody has judged it.
+// withdraw makes a condition unknown that holds for another URL. Its observed generation stays: nobody has judged the newest
+// spec.
 func withdraw(status *v1alpha1.WeChatEndpointStatus, name string, now time.Time) {
 	condition := apimeta.FindStatusCondition(status.Conditions, name)
 	if condition != nil && condition.Status == metav1.ConditionTrue {
@@ -104,7 +104,7 @@ func withdraw(status *v1alpha1.WeChatEndpointStatus, name string, now time.Time)
 	}
 }
 
-// summary is what Ready says. Its message is that of the first condition that does not hold; where nothing is known of an earlier
+// summary is what Ready says. It quotes the first condition that does not hold; where nothing is known of an earlier
 // one, because the API server failed on the way to it, a later one that is known not to hold says more.
 func summary(endpoint *v1alpha1.WeChatEndpoint, status *v1alpha1.WeChatEndpointStatus) verdict.Verdict {
 	unknown := ""

@@ -128,7 +128,7 @@ func (l *look) readGatewayAPI(ctx context.Context) (err error) {
 	return nil
 }
 
-// namespaces are those of the Services that the spec names, where this installation may look.
+// namespaces have the Services that the spec names, as far as this installation may look.
 func (l *look) namespaces() []string {
 	var namespaces []string
 	for _, service := range backends.Services(l.s.Endpoint) {

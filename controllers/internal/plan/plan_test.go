@@ -347,7 +347,10 @@ func TestWhatIsSaid(t *testing.T) {
 			"Ready": "True Ready", "Accepted": "True Accepted", "CredentialsResolved": "True CredentialsResolved", "BackendResolved": "True BackendResolved",
 			"SidecarAvailable": "True SidecarAvailable", "RouteProgrammed": "True RouteProgrammed", "Verified": "True Verified", "Reachable": "True Reachable", "SidecarCurrent": "True SidecarCurrent",
 		}, verdict.Never},
-		"WeChat was not seen yet": {served(t, func(s *scene) { s.Pods[0].Answer.Status.Used = nil; s.Endpoint.Status.Credentials.Accepted[0].FirstUsed = nil }), (*scene).whole, well, said{
+		"WeChat was not seen yet": {served(t, func(s *scene) {
+			s.Pods[0].Answer.Status.Used = nil
+			s.Endpoint.Status.Credentials.Accepted[0].FirstUsed = nil
+		}), (*scene).whole, well, said{
 			"Ready": "True Ready", "CredentialsResolved": "True CredentialsResolved",
 		}, verdict.In(verdict.Unwatched)},
 		"the files were written just now": {served(t, token("a-newer-token")), (*scene).whole, Tried{}, said{

@@ -52,6 +52,10 @@ previous: build
 	@$(go_build) -tags previous -o bin/sidecar-previous ./cmd/sidecar
 	@$(call image,sidecar-previous,sidecar,$(VERSION)-previous)
 
+check: ## Lint the Go code and run the unit tests of what changed: the loop of a small change
+	$(call tool,golangci-lint) run --allow-parallel-runners ./...
+	go test -short ./...
+
 generate: ## Write the generated Go code
 	$(call tool,controller-gen) object:headerFile=hack/boilerplate.go.txt paths=./api/... paths=./controllers/internal/gatewayapi
 
@@ -132,4 +136,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: help build images previous generate manifests verify test lint unit limits interop fuzz mutation integration e2e bench-operator demo demo-down cluster-up cluster-down
+.PHONY: help build images previous check generate manifests verify test lint unit limits interop fuzz mutation integration e2e bench-operator demo demo-down cluster-up cluster-down

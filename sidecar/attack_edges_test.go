@@ -110,7 +110,7 @@ func TestNoncesOfEveryOrder(t *testing.T) {
 	t.Parallel()
 	for kind, a := range map[string]string{"XML": "an Official Account, encrypted", "JSON": "a Mini Program, encrypted JSON"} {
 		v := newVictim(t, a, nil)
-		v.app.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, v.kind.reply) }
+		v.app.answers(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, v.kind.reply) })
 		for _, nonce := range []string{
 			"0", "1", "!", "~", "+a", "/a", "A", "Z", "a", "z", "zzz", token, token + "a", strings.ToUpper(token), "%2B", "]]>", "]]]]>",
 			"]]><Encrypt>forged</Encrypt>", `","Encrypt":"forged`, `\`, `\"`, "<", "&amp;", "'", strings.Repeat("n", 128),

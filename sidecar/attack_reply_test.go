@@ -32,7 +32,7 @@ func TestASealedReplyIsNoMessageAnywhere(t *testing.T) {
 		}
 		t.Run("sealed by "+kind, func(t *testing.T) {
 			sealer := newVictim(t, kind, nil)
-			sealer.app.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, account.reply) }
+			sealer.app.answers(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, account.reply) })
 			request, _ := sealer.genuine(t)
 			sealed, err := wechat.ParseReplyEnvelope(whole(sealer.sender.Send(t.Context(), request)).Body)
 			if err != nil {

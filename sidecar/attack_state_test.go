@@ -94,7 +94,7 @@ func TestAFloodOfMessagesForgetsTheOldest(t *testing.T) {
 	t.Parallel()
 	v := newVictim(t, "an Official Account, plaintext", nil)
 	reply := "<xml/>" + strings.Repeat(" ", 60<<10) // kept as it is, and read fast
-	v.app.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, reply) }
+	v.app.answers(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, reply) })
 	const fit = sidecar.DefaultMemory / 16 / (64 << 10) // each reply is in a slice of that size
 	var oldest, newest *caller.Request
 	for i := range fit + 20 {

@@ -67,7 +67,7 @@ func TestTheLogNamesCausesAndQuotesNothing(t *testing.T) {
 					c.Backend.URL = "http://127.0.0.1:1"
 				}
 			})
-			v.app.answer = row.app
+			v.app.answers(row.app)
 			request, err := v.sender.NewText("oUser", "private words", wechattest.WithOpenID("oUser"))
 			if err != nil {
 				t.Fatal(err)

@@ -52,7 +52,7 @@ func TestWhoPlaysWeChatIsTold(t *testing.T) {
 		"a broken call": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 502, outcome.BadReply, outcome.Failure{Cause: outcome.Closed}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v.app.answer = row.app
+			v.app.answers(row.app)
 			v.sender.Nonce = playedNonce(config.TrialNoncePrefix)
 			answer, err := v.sender.Post(t.Context(), []byte(v.message()))
 			must(t, answer, err)
@@ -128,10 +128,10 @@ func TestASlowAppIsSeen(t *testing.T) {
 				c.Backend.OnDeadline, c.Backend.Deadline = onDeadline, config.Duration(200*time.Millisecond)
 			})
 			const slow = 700 * time.Millisecond
-			v.app.answer = func(w http.ResponseWriter, _ *http.Request) {
+			v.app.answers(func(w http.ResponseWriter, _ *http.Request) {
 				time.Sleep(slow)
 				_, _ = io.WriteString(w, v.kind.reply)
-			}
+			})
 			for i, nonce := range []func() string{nil, playedNonce(config.TrialNoncePrefix)} {
 				v.sender.Nonce = nonce
 				answer, err := v.sender.Post(t.Context(), []byte(v.message()))

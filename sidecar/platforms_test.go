@@ -95,7 +95,7 @@ func TestEveryKindOfAccount(t *testing.T) {
 	for name, a := range accounts() {
 		t.Run(name, func(t *testing.T) {
 			s, sender := newAccountStage(t, a)
-			s.app.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, a.reply) }
+			s.app.answers(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, a.reply) })
 
 			answer, err := sender.URLCheck(t.Context())
 			if refusal := diagnose.URLCheck(answer, err); (refusal == nil) == a.noCheck {
@@ -178,10 +178,10 @@ func whole(answer caller.Answer, err error) caller.Answer {
 func TestRepeatsJoinTheFirst(t *testing.T) {
 	a := accounts()["an Official Account, encrypted"]
 	s, sender := newAccountStage(t, a)
-	s.app.answer = func(w http.ResponseWriter, _ *http.Request) {
+	s.app.answers(func(w http.ResponseWriter, _ *http.Request) {
 		time.Sleep(100 * time.Millisecond)
 		_, _ = io.WriteString(w, a.reply)
-	}
+	})
 	request, err := sender.NewPost([]byte(a.message))
 	if err != nil {
 		t.Fatal(err)
@@ -201,7 +201,7 @@ func TestRepeatsJoinTheFirst(t *testing.T) {
 func TestReplyUsesTheKeyThatOpenedTheMessage(t *testing.T) {
 	a := accounts()["an Official Account, encrypted"]
 	s, sender := newAccountStage(t, a)
-	s.app.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, a.reply) }
+	s.app.answers(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, a.reply) })
 	sender.EncodingAESKey = olderKey
 	expectReply(t, a, sender, whole(sender.Post(t.Context(), []byte(a.message))))
 }
@@ -409,13 +409,13 @@ func TestAnAuditedMessageJoinsNoOther(t *testing.T) {
 	both.Add(2)
 	arrived := make(chan struct{})
 	go func() { both.Wait(); close(arrived) }()
-	s.app.answer = func(_ http.ResponseWriter, r *http.Request) {
+	s.app.answers(func(_ http.ResponseWriter, r *http.Request) {
 		both.Done()
 		select {
 		case <-arrived:
 		case <-r.Context().Done():
 		}
-	}
+	})
 	forger := *sender
 	forger.Token = "forged-token"
 	var group sync.WaitGroup

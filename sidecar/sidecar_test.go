@@ -62,6 +62,13 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// answers tells the app how to answer from now on.
+func (a *app) answers(answer http.HandlerFunc) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answer = answer
+}
+
 func (a *app) count() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -215,7 +222,7 @@ func TestURLCheckIsAnsweredToTheByte(t *testing.T) {
 func TestMessageReachesTheAppAsDocumented(t *testing.T) {
 	s := newStage(t, nil)
 	reply := "<xml><Content>ok</Content></xml>"
-	s.app.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, reply) }
+	s.app.answers(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, reply) })
 	request, err := s.sender().NewText("oUser", "private words",
 		wechattest.WithHeader("X-Wechat-Verified", "forged"), wechattest.WithHeader("X-WeChat-Endpoint", "other/one"),
 		wechattest.WithHeader("Connection", "X-Wechat-App-Id"), wechattest.WithHeader("Upgrade", "h2c"), wechattest.WithHeader("Cookie", "a=b"))
@@ -327,7 +334,7 @@ func TestTheAppsAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, nil)
-			s.app.answer = test.answer
+			s.app.answers(test.answer)
 			answer, err := s.sender().Text(t.Context(), "oUser", "private words")
 			if must(t, answer, err); answer.Status != test.status || string(answer.Body) != test.body {
 				t.Errorf("WeChat got %d %q", answer.Status, answer.Body)
@@ -342,10 +349,10 @@ func TestTheAppsAnswers(t *testing.T) {
 func TestASlowAppIsAcknowledgedAndMayFinish(t *testing.T) {
 	s := newStage(t, func(c *config.Config) { c.Backend.Deadline = config.Duration(150 * time.Millisecond) })
 	release, finished := make(chan struct{}), make(chan error, 1)
-	s.app.answer = func(_ http.ResponseWriter, r *http.Request) {
+	s.app.answers(func(_ http.ResponseWriter, r *http.Request) {
 		<-release
 		finished <- r.Context().Err()
-	}
+	})
 	answer, err := s.sender().Text(t.Context(), "oUser", "private words")
 	if must(t, answer, err); answer.Status != http.StatusOK || string(answer.Body) != "success" {
 		t.Errorf("WeChat got %d %q", answer.Status, answer.Body)
@@ -460,10 +467,10 @@ func TestWithoutFilesItIsNotReadyAndSaysWhy(t *testing.T) {
 // none is refused before the drain delay is over.
 func TestShutdownLosesNothing(t *testing.T) {
 	s := newStage(t, nil)
-	s.app.answer = func(w http.ResponseWriter, _ *http.Request) {
+	s.app.answers(func(w http.ResponseWriter, _ *http.Request) {
 		time.Sleep(20 * time.Millisecond)
 		_, _ = io.WriteString(w, "success")
-	}
+	})
 	slow, err := s.sender().NewText("oUser", "under way")
 	if err != nil {
 		t.Fatal(err)

@@ -113,7 +113,7 @@ func TestWhatCannotBeReadIsNotAcknowledged(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			v := newVictim(t, kind, func(c *config.Config) { c.Backend.Deadline = config.Duration(200 * time.Millisecond) })
-			v.app.answer = func(http.ResponseWriter, *http.Request) { time.Sleep(400 * time.Millisecond) }
+			v.app.answers(func(http.ResponseWriter, *http.Request) { time.Sleep(400 * time.Millisecond) })
 			answer, err := v.sender.Post(t.Context(), []byte(message))
 			if must(t, answer, err); answer.Status != http.StatusServiceUnavailable {
 				t.Errorf("answered %d, want 503", answer.Status)
@@ -188,7 +188,7 @@ func TestAcknowledgementsAreSentAsWeChatReadsThem(t *testing.T) {
 				{"success", "success"}, {"success\n", "success"}, {" \t\r\nsuccess", "success"}, {"\xef\xbb\xbfsuccess", "success"},
 				{"\xef\xbb\xbf success\xef\xbb\xbf\n", "success"}, {"", ""}, {"\r\n", ""}, {"\xef\xbb\xbf", ""},
 			} {
-				v.app.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, row.reply) }
+				v.app.answers(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, row.reply) })
 				answer, err := v.sender.Post(t.Context(), []byte(v.message()))
 				must(t, answer, err)
 				if account.answered != "" {

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,8 +142,11 @@ func TestHeads(t *testing.T) {
 						}
 					}
 				}
+				refused := false
 				for i, want := range test.want {
-					if got := c.answer(t); got != want && (way == "at once" || got != "none") {
+					got := c.answer(t)
+					refused = refused || got == "431 " && slices.Contains(test.want[i:], got) // maybe before what came earlier is answered
+					if got != want && !refused && (way == "at once" || got != "none") {
 						t.Errorf("%s, answer %d: %q, want %q", way, i, got, want)
 					}
 				}
@@ -164,10 +168,12 @@ func TestWhatFollowsABodyIsLookedAt(t *testing.T) {
 	c.send(t, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
 	<-begun
 	c.send(t, "abcGET /a HTTP/1.1\r\nHost: a\r\n"+strings.Repeat("a:\r\n", small.HeadLines)+"\r\n")
-	for _, want := range []string{`200 "abc" <nil>`, "431 "} {
-		if got := c.answer(t); got != want {
-			t.Errorf("answered %q, want %q", got, want)
-		}
+	first := c.answer(t)
+	if first == `200 "abc" <nil>` { // the refusal may come before it, to a client that does not wait for answers
+		first = c.answer(t)
+	}
+	if first != "431 " {
+		t.Errorf("what follows was answered %q", first)
 	}
 }
 
@@ -255,15 +261,18 @@ func TestAFloodPushesOutItsOwn(t *testing.T) {
 			answered.send(t, get)
 			answered.answer(t)
 			await(t, l, "each stands where it belongs", func() bool { return l.idle.Len() == 1 && l.silent.Len() == 1 && l.unfinished.Len() == 1 })
+			of := map[string]*list.List{"": &l.silent, "GET /a HT": &l.unfinished, get: &l.idle}[sends]
 			for range 20 {
+				l.mu.Lock()
+				before := of.Back()
+				l.mu.Unlock()
 				c := dial(t, address)
 				c.send(t, sends)
 				if sends == get {
 					c.answer(t)
 				}
-				of := map[string]*list.List{"": &l.silent, "GET /a HT": &l.unfinished, get: &l.idle}[sends]
 				await(t, l, "the newest stands there too", func() bool {
-					return of.Len() >= min(4, l.open-2) && l.idle.Len()+l.silent.Len()+l.unfinished.Len() == l.open
+					return of.Back() != before && l.idle.Len()+l.silent.Len()+l.unfinished.Len() == l.open
 				})
 			}
 			l.mu.Lock()

@@ -38,7 +38,7 @@ var kinds = []schema.GroupVersionKind{
 }
 
 // childrenEach is how many children an endpoint has: one of each kind, and a second Secret.
-const childrenEach = 9
+const childrenEach = 8
 
 // round is one of a comparison.
 type round struct{ endpoints, number int }

@@ -36,7 +36,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/test/cgroup"
 )
 
-// memoryLimit is that of the chart's default. Bytes.
+// memoryLimit is the operator's memory limit in the chart. Bytes.
 const memoryLimit = 256 << 20
 
 // TestMemory runs the operator's own program within the memory of its pod, beside a thousand endpoints and tenants who fill their objects
@@ -76,7 +76,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// pausedEndpoints are judged like any others, and cost one write each: that of their status.
+// pausedEndpoints makes endpoints that cost the operator one write each: it stores their status, and makes no children.
 func (w *world) pausedEndpoints(t *testing.T, count int) []client.Object {
 	t.Helper()
 	s := w.newScene(t)

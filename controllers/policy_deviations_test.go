@@ -224,7 +224,7 @@ func (o *policyOutcomes) try(one writtenObject, d deviations.Deviation) {
 	}
 }
 
-// pairs make two deviations of one object at a time, both of which were refused alone.
+// pairs returns tries of two deviations at once, in one object. Each of the two was refused alone.
 func (o *policyOutcomes) pairs(most int) []func() {
 	of := map[string][]refusedDeviation{}
 	slices.SortFunc(o.single, func(a, b refusedDeviation) int { return strings.Compare(a.name, b.name) })
@@ -403,7 +403,7 @@ func beingChanged(t *testing.T, operator client.Client, child *unstructured.Unst
 	})
 }
 
-// ofSidecarPod is a sidecar's pod, of which the operator writes the status.
+// ofSidecarPod returns a sidecar's pod. The operator writes only its status.
 func ofSidecarPod(t *testing.T, operator client.Client) writtenObject {
 	t.Helper()
 	pod := sidecarPod(metav1.ObjectMeta{Namespace: newBareNamespace(t), Name: "shop-sidecar"})

@@ -5,20 +5,14 @@ package sidecar_test
 
 import (
 	"bufio"
-	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/sidecartest"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
@@ -72,24 +66,8 @@ func serveForBenchmark(b *testing.B) string {
 		Generation: "g-1", Endpoint: "team-a/shop", Platform: config.PlatformOfficialAccount, AppID: "wx1", MessageMode: config.ModeEncrypted,
 		Path: "/weixin", Backend: config.Backend{URL: "http://" + serveSuccess(b)},
 	}
-	dir := b.TempDir()
-	text, err := json.Marshal(config.Document{Config: c, Credentials: config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: aesKey}}}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, config.File), text, 0o600); err != nil {
-		b.Fatal(err)
-	}
-	public, ops := listenOnAnyPort(b), listenOnAnyPort(b)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error)
-	gateway := sidecar.New(sidecar.Options{ConfigDir: dir, Grace: time.Second, Log: slog.New(slog.DiscardHandler)})
-	go func() { ended <- gateway.Serve(ctx, public, ops) }()
-	b.Cleanup(func() {
-		stop()
-		<-ended
-	})
-	return public.Addr().String()
+	callbacks, _ := sidecartest.Run(b, config.Document{Config: c, Credentials: config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: aesKey}}}})
+	return callbacks
 }
 
 // serveSuccess is an app that takes as little of the measured time as it can.

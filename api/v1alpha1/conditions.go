@@ -145,8 +145,8 @@ const (
 	ReasonReachable = "Reachable"
 	// ReasonNotReachable: it did not; the message says what came instead.
 	ReasonNotReachable = "NotReachable"
-	// ReasonAddressNotAllowed: the published address is one that the operator does not call, such as that of a private network which the
-	// installation does not name.
+	// ReasonAddressNotAllowed: the operator does not call the published address. It is in a private network that the installation does
+	// not name, or is a loopback, link-local, multicast or metadata address.
 	ReasonAddressNotAllowed = "AddressNotAllowed"
 	// ReasonNoAddress: nothing publishes an address, which many ingress controllers never do.
 	ReasonNoAddress = "NoAddress"

@@ -9,8 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,8 +20,8 @@ import (
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/docs/verify"
-	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/sidecartest"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
@@ -231,8 +229,7 @@ func capture(t *testing.T, payload string) request {
 // startSidecar returns the URL at which it takes callbacks.
 func startSidecar(t *testing.T, backend, payload string) string {
 	t.Helper()
-	dir := t.TempDir()
-	text, err := json.Marshal(config.Document{
+	callbacks, _ := sidecartest.Run(t, config.Document{
 		Config: config.Config{
 			Generation: "g-1", Endpoint: "team-a/shop", Platform: config.PlatformOfficialAccount, AppID: "wx1", MessageMode: config.ModePlaintext,
 			Path: "/weixin", Freshness: config.Duration(5 * time.Minute),
@@ -240,31 +237,5 @@ func startSidecar(t *testing.T, backend, payload string) string {
 		},
 		Credentials: config.Credentials{GatewayKey: key, Pairs: []config.Pair{{Generation: 1, Token: token}}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, config.File), text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	public, ops := listen(t), listen(t)
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	gateway := sidecar.New(sidecar.Options{ConfigDir: dir, Grace: 10 * time.Second, Log: slog.New(slog.DiscardHandler)})
-	go func() { ended <- gateway.Serve(ctx, public, ops) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return "http://" + public.Addr().String() + "/weixin"
-}
-
-func listen(t *testing.T) net.Listener {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return listener
+	return "http://" + callbacks + "/weixin"
 }

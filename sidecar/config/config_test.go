@@ -55,6 +55,7 @@ func TestHalvesAreReadApart(t *testing.T) {
 		"credentials that are odd": {`{` + config + `,"credentials":{"pairs":[]}}`, true, false, true},
 		"credentials of a newer":   {`{` + config + `,"credentials":{"pairs":[{"token":"a-fine-token","colour":"red"}]}}`, true, false, true},
 		"credentials alone":        {`{` + credentials + `}`, false, true, true},
+		"two of them":              {`{` + config + `,` + credentials + `} {}`, false, false, false},
 		"half a text":              {`{` + config + `,"creden`, false, false, false},
 		"nothing":                  {``, false, false, false},
 	} {

@@ -39,11 +39,8 @@ func (c Config) Parameters() ([]Parameter, error) {
 	var all []Parameter
 	for pair := range strings.SplitSeq(c.Query, "&") {
 		name, rawValue, _ := strings.Cut(pair, "=")
-		value, err := url.QueryUnescape(rawValue)
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("query has a value that cannot be decoded: %s", name)
-		case c.addedByWeChat(name):
+		value, _ := url.QueryUnescape(rawValue) // the pattern lets no broken escape through
+		if c.addedByWeChat(name) {
 			return nil, fmt.Errorf("query has the parameter %s, which WeChat adds by itself: leave it out here", name)
 		}
 		all = append(all, Parameter{name, value})

@@ -6,6 +6,7 @@ package outcome
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,8 +37,21 @@ func TestEveryReportIsReadAsItWasWritten(t *testing.T) {
 			t.Errorf("%q is explained by %q, %q", report, cause, remedy)
 		}
 	}
-	if cause, _ := (Report{Outcome: BadReply, Failure: Failure{Status, 302}}).Explain(); !strings.Contains(cause, "status 302") {
-		t.Errorf("a redirect is explained by %q", cause)
+}
+
+func TestEachStatusHasItsRemedy(t *testing.T) {
+	for status, want := range map[int64]string{
+		204: "see the app's log",
+		301: "the path that answers by itself",
+		302: "the path that answers by itself",
+		404: "the path of the app that takes POST",
+		405: "the path of the app that takes POST",
+		500: "see the app's log",
+	} {
+		cause, remedy := Report{Outcome: BadReply, Failure: Failure{Status, status}}.Explain()
+		if !strings.Contains(cause, "status "+strconv.FormatInt(status, 10)+",") || !strings.Contains(remedy, want) {
+			t.Errorf("%d is explained by %q, %q, want %q", status, cause, remedy, want)
+		}
 	}
 }
 

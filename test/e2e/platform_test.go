@@ -236,8 +236,8 @@ func (s *stage) hasDomainFiles(t *testing.T, files []v1alpha1.DomainFile) {
 			}
 			defer response.Body.Close()
 			body, err := io.ReadAll(response.Body)
-			if response.StatusCode != http.StatusOK || string(body) != file.Content {
-				err = fmt.Errorf("answered with %d %q: %w", response.StatusCode, body, err)
+			if err == nil && (response.StatusCode != http.StatusOK || string(body) != file.Content) {
+				err = fmt.Errorf("answered with %d %q", response.StatusCode, body)
 			}
 			return err
 		})

@@ -50,8 +50,14 @@ func TestWhichServicesAreCalled(t *testing.T) {
 		"a sidecar's own": {installation.Options{}, "", service("team-a", func(s *corev1.Service) {
 			s.OwnerReferences = []metav1.OwnerReference{{APIVersion: "wechatendpoint.io/v1alpha1", Kind: "WeChatEndpoint", Controller: new(true)}}
 		}), "", v1alpha1.ReasonServiceNotAllowed, "is a sidecar's own"},
-		"one without the port":            {installation.Options{}, "", service("team-a", func(s *corev1.Service) { s.Spec.Ports[0].Port, s.Spec.Ports[0].Name = 81, "web" }), "", v1alpha1.ReasonPortNotFound, "set backend.service.port to one of 81 (web)"},
-		"one with the port for UDP":       {installation.Options{}, "", service("team-a", func(s *corev1.Service) { s.Spec.Ports[0].Protocol = corev1.ProtocolUDP }), "", v1alpha1.ReasonPortNotFound, ""},
+		"one without the port":      {installation.Options{}, "", service("team-a", func(s *corev1.Service) { s.Spec.Ports[0].Port, s.Spec.Ports[0].Name = 81, "web" }), "", v1alpha1.ReasonPortNotFound, "set backend.service.port to one of 81 (web)"},
+		"one with the port for UDP": {installation.Options{}, "", service("team-a", func(s *corev1.Service) { s.Spec.Ports[0].Protocol = corev1.ProtocolUDP }), "", v1alpha1.ReasonPortNotFound, ""},
+		"a port's number in quotes": {installation.Options{}, "", func(s *snapshot.Snapshot) { s.Endpoint.Spec.Backend.Service.Port = intstr.FromString("80") }, "",
+			v1alpha1.ReasonPortNotFound, "no TCP port of the name 80: write a port's number without quotes, and set backend.service.port to one of 80"},
+		"a port whose name is a number": {installation.Options{}, "", func(s *snapshot.Snapshot) {
+			service("team-a", func(s *corev1.Service) { s.Spec.Ports[0].Name = "80" })(s)
+			s.Endpoint.Spec.Backend.Service.Port = intstr.FromString("80")
+		}, "http://app.team-a.svc:80", "", ""},
 		"of another namespace, granted":   {installation.Options{}, "team-b", all, "http://app.team-b.svc:80", "", ""},
 		"of another one, without a grant": {installation.Options{}, "team-b", nothing, "", v1alpha1.ReasonReferenceNotGranted, "ask its team for a ReferenceGrant"},
 		"granted to another kind":         {installation.Options{}, "team-b", grant(func(g *gatewayapi.ReferenceGrantSpec) { g.From[0].Kind = "HTTPRoute" }), "", v1alpha1.ReasonReferenceNotGranted, ""},

@@ -14,8 +14,8 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
 
-// TestAhead lets one endpoint's writes be refused as those of a spec that the API server has not seen: that is told of when it lasts.
-func TestAhead(t *testing.T) {
+// TestBehind: an API server that has not seen the newest spec refuses what is right. Only a refusal that lasts is told.
+func TestBehind(t *testing.T) {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	unseen := errors.New(specPolicy + " with binding 'x' denied request: url.host of the endpoint is another one")
 	endpoint := &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "shop"}}

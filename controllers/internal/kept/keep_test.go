@@ -30,7 +30,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
-// owners are those of an endpoint's children.
+// owners returns the ownerReferences of an endpoint's child.
 func owners(endpoint string) []metav1.OwnerReference {
 	return []metav1.OwnerReference{{APIVersion: "wechatendpoint.io/v1alpha1", Kind: "WeChatEndpoint", Name: endpoint, UID: "1", Controller: new(true)}}
 }
@@ -224,7 +224,7 @@ type growth struct {
 	fill func(object reflect.Value)
 }
 
-// growths are those of all fields of a type that have no bound.
+// growths returns a way to grow each field of a type that has no bound.
 func growths(kind reflect.Type) []growth {
 	return growthsBelow(kind, "", func(object reflect.Value) reflect.Value { return object }, nil)
 }
@@ -362,7 +362,8 @@ func leadsTo(route client.Object, known []types.NamespacedName, service types.Na
 	return more || slices.Contains(known, service)
 }
 
-// TestTheDigestIsOfWhatWasApplied compares it with that of what is wanted: where they differ, the child would be written again for ever.
+// TestTheDigestIsOfWhatWasApplied: the digest that the cache keeps of a live child equals the one of the desired child. Otherwise the
+// operator would write the child in every reconcile.
 func TestTheDigestIsOfWhatWasApplied(t *testing.T) {
 	const ofMeta = `"f:metadata":{"f:labels":{"f:app.kubernetes.io/managed-by":{},"f:app.kubernetes.io/name":{},"f:wechatendpoint.io/endpoint":{}},"f:ownerReferences":{"k:{\"uid\":\"1\"}":{}}}`
 	meta := func(name, version, fields string) metav1.ObjectMeta {

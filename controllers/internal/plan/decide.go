@@ -163,11 +163,15 @@ func (p *Plan) decideWhole(options *installation.Options, s *snapshot.Snapshot, 
 	if p.Err = err; err != nil {
 		return
 	}
-	whole := &Batch{Generation: objects.Generation, Restores: memory.Settled && s.Live.Generation == objects.Generation}
-	if p.Err = whole.add(s, objects.Children, p.Choice.Keep); p.Err != nil {
+	wanted, err := toUnstructured(objects.Children)
+	if p.Err = err; err != nil {
 		return
 	}
-	whole.prune(s, objects.Children)
+	whole := &Batch{Generation: objects.Generation, Restores: memory.Settled && s.Live.Generation == objects.Generation}
+	if p.Err = whole.add(s, wanted, p.Choice.Keep); p.Err != nil {
+		return
+	}
+	whole.prune(s, wanted)
 	if route, problem := exposure.Judge(options, s, true); problem == nil && route.SettlesIn <= 0 {
 		whole.Retire = exposure.Left(s, route)
 	}
@@ -181,20 +185,31 @@ func entryOf(s *snapshot.Snapshot, in render.Input) *Batch {
 	if err != nil {
 		return nil
 	}
+	wanted, err := toUnstructured(files)
+	if err != nil {
+		return nil
+	}
 	entry := &Batch{Generation: generation}
-	if entry.add(s, files, false) != nil {
+	if entry.add(s, wanted, false) != nil {
 		return nil
 	}
 	return entry
 }
 
-// add plans the writes of rendered objects.
-func (b *Batch) add(s *snapshot.Snapshot, objects []runtime.ApplyConfiguration, keepTemplate bool) error {
-	for _, object := range objects {
-		wanted, err := render.ToUnstructured(object)
-		if err != nil {
-			return err
+func toUnstructured(rendered []runtime.ApplyConfiguration) ([]*unstructured.Unstructured, error) {
+	objects := make([]*unstructured.Unstructured, len(rendered))
+	for i, object := range rendered {
+		var err error
+		if objects[i], err = render.ToUnstructured(object); err != nil {
+			return nil, err
 		}
+	}
+	return objects, nil
+}
+
+// add plans the writes of rendered objects.
+func (b *Batch) add(s *snapshot.Snapshot, rendered []*unstructured.Unstructured, keepTemplate bool) error {
+	for _, wanted := range rendered {
 		if wanted.GetKind() == string(v1alpha1.ExposureHTTPRoute) && !s.GatewayAPI {
 			continue // RouteProgrammed tells
 		}
@@ -266,12 +281,10 @@ func Taken(kind, name string) *verdict.Problem {
 
 // prune plans the deletion of the endpoint's objects that are not rendered. A route that another replaces is left until that one has
 // settled.
-func (b *Batch) prune(s *snapshot.Snapshot, rendered []runtime.ApplyConfiguration) {
+func (b *Batch) prune(s *snapshot.Snapshot, rendered []*unstructured.Unstructured) {
 	kinds := map[string]bool{}
-	for _, object := range rendered {
-		if wanted, err := render.ToUnstructured(object); err == nil {
-			kinds[wanted.GetKind()] = true
-		}
+	for _, wanted := range rendered {
+		kinds[wanted.GetKind()] = true
 	}
 	replaced := kinds[string(v1alpha1.ExposureIngress)] || kinds[string(v1alpha1.ExposureHTTPRoute)]
 	b.Prune = slices.DeleteFunc(slices.Clone(s.Children), func(child snapshot.Child) bool {

@@ -4,26 +4,20 @@
 package probe
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/sidecartest"
 )
 
 const (
@@ -45,35 +39,15 @@ func run(t *testing.T, s Subject) played {
 	t.Cleanup(app.Close)
 	pair := s.Pair
 	pair.Generation = 1
-	dir := t.TempDir()
-	text, err := json.Marshal(config.Document{
+	callbacks, ops := sidecartest.Run(t, config.Document{
 		Config: config.Config{
 			Generation: "g", Endpoint: "team-a/shop", Platform: s.Platform, AppID: s.AppID, ReceiverIDs: s.ReceiverIDs, MessageMode: s.MessageMode,
 			Host: s.Host, Path: s.Path, Backend: config.Backend{URL: app.URL},
 		},
 		Credentials: config.Credentials{Pairs: []config.Pair{pair}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, config.File), text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	listen := func() net.Listener {
-		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return listener
-	}
-	public, ops := listen(), listen()
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	gateway := sidecar.New(sidecar.Options{ConfigDir: dir, Grace: time.Second, Log: slog.New(slog.DiscardHandler)})
-	go func() { ended <- gateway.Serve(ctx, public, ops) }()
-	t.Cleanup(func() { stop(); <-ended })
-	_, port, _ := net.SplitHostPort(public.Addr().String())
-	return played{port, "http://" + ops.Addr().String(), &called}
+	_, port, _ := net.SplitHostPort(callbacks)
+	return played{port, "http://" + ops, &called}
 }
 
 func (p played) play(t *testing.T, s Subject) error {

@@ -26,9 +26,8 @@ type UnservableError struct{ err error }
 func (e *UnservableError) Error() string { return e.err.Error() }
 func (e *UnservableError) Unwrap() error { return e.err }
 
-// makeDocument renders what the sidecar is told, and names it by a generation: a digest of the configuration and of which credentials
-// are accepted until when, and the counter of the newest. So a change of either changes it, and no byte of it is derived from a
-// secret.
+// makeDocument renders the sidecar's document and its generation. The generation is a digest of the configuration, and of which pairs
+// are accepted until when, with the number of the newest pair. No byte of it is derived from a secret.
 func makeDocument(in Input) (generation string, text []byte, err error) {
 	c := makeConfig(in)
 	if version := c.LowestVersion(); version > config.VersionFirst {

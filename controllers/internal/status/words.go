@@ -46,7 +46,7 @@ var ids = map[v1alpha1.Platform]struct {
 	v1alpha1.PlatformOfficialAccount: {appIDPattern, appIDWords},
 	v1alpha1.PlatformMiniProgram:     {appIDPattern, appIDWords},
 	v1alpha1.PlatformShop:            {appIDPattern, appIDWords},
-	v1alpha1.PlatformOpenPlatform:    {appIDPattern, "the third-party platform's own: " + appIDWords},
+	v1alpha1.PlatformOpenPlatform:    {appIDPattern, "an AppID of a third-party platform (wx, and 16 digits and letters from a to f)"},
 	v1alpha1.PlatformWeCom:           {regexp.MustCompile(`^w[wx][0-9A-Za-z_-]{16}$`), "a CorpID (企业ID: ww or wx, and 16 letters and digits)"},
 	v1alpha1.PlatformPay:             {regexp.MustCompile(`^[0-9]{8,10}$`), "a merchant id (商户号: 8 to 10 digits)"},
 }

@@ -154,7 +154,7 @@ func (d *Delivery) Wait(ctx context.Context, deadline time.Time, acknowledge boo
 
 // whyNot is why the app does not have the message of a delivery that was given up.
 func (d *Delivery) whyNot() outcome.Failure {
-	timer := time.NewTimer(settles)
+	timer := time.NewTimer(endPatience)
 	defer timer.Stop()
 	select {
 	case <-d.done:
@@ -166,8 +166,8 @@ func (d *Delivery) whyNot() outcome.Failure {
 	return outcome.Failure{Cause: outcome.Late}
 }
 
-// settles is how long a delivery that was given up may take to end.
-const settles = 50 * time.Millisecond
+// endPatience is how long a delivery that was given up may take to end.
+const endPatience = 50 * time.Millisecond
 
 // giveUp ends a delivery that the app does not have yet.
 func (d *Delivery) giveUp() {

@@ -64,17 +64,6 @@ func (r *Request) URI() string {
 	return r.Path + "?" + r.Query
 }
 
-// Redacted is URI with the signatures' values replaced by ellipses, to be shown to people.
-func (r *Request) Redacted() string {
-	text := r.URI()
-	for _, signature := range []string{r.Signature, r.MsgSignature} {
-		if signature != "" {
-			text = strings.ReplaceAll(text, signature, "…")
-		}
-	}
-	return text
-}
-
 // NewURLCheck makes the GET of the console's form, with a random echostr of 19 digits. An error means that the Sender's
 // URL cannot be called.
 func (s *Sender) NewURLCheck(mutations ...Mutation) (*Request, error) {

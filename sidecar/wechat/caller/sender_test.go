@@ -4,11 +4,8 @@
 package caller_test
 
 import (
-	"encoding/xml"
-	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -23,42 +20,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
-const (
-	token  = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
-	openid = "oUser0123456789abcdefghijklm"
-)
-
-// correct is an endpoint as WeChat's documentation has it.
-func correct(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	if !wechat.Verify(q.Get("signature"), token, q.Get("timestamp"), q.Get("nonce")) {
-		w.WriteHeader(http.StatusForbidden)
-		return
-	}
-	if r.Method == http.MethodGet {
-		_, _ = io.WriteString(w, q.Get("echostr"))
-		return
-	}
-	var message struct{ ToUserName, FromUserName, Content string }
-	if err := xml.NewDecoder(r.Body).Decode(&message); err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	_, _ = w.Write([]byte(textReply(message.FromUserName, message.ToUserName, message.Content)))
-}
-
-func textReply(to, from, content string) string {
-	return fmt.Sprintf("<xml><ToUserName>%s</ToUserName><FromUserName>%s</FromUserName><CreateTime>1</CreateTime>"+
-		"<MsgType><![CDATA[text]]></MsgType><Content>%s</Content></xml>", wechat.CDATA(to), wechat.CDATA(from), wechat.CDATA(content))
-}
-
-// serve runs a handler, and makes a caller.Sender for /weixin of a host that needs no DNS.
-func serve(t *testing.T, handler http.HandlerFunc) *caller.Sender {
-	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return &caller.Sender{URL: "http://wx.example.com/weixin", Token: token, Address: server.Listener.Addr().String()}
-}
+const token, openid = wechattest.Token, wechattest.OpenID
 
 // record serves 200 and keeps what it was sent. The records may be read once the answer is there.
 type record struct {
@@ -72,7 +34,7 @@ type record struct {
 
 func recorder(t *testing.T) (*caller.Sender, *record) {
 	var seen record
-	sender := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+	sender := wechattest.Serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		seen = record{r.Method, r.RequestURI, r.Proto, r.Host, string(body), r.URL.Query(), r.Header, r.ContentLength, r.TransferEncoding, seen.calls + 1}
 	})
@@ -80,7 +42,7 @@ func recorder(t *testing.T) (*caller.Sender, *record) {
 }
 
 func TestACorrectEndpointIsAccepted(t *testing.T) {
-	sender := serve(t, correct)
+	sender := wechattest.Serve(t, wechattest.Correct)
 
 	answer, err := sender.URLCheck(t.Context())
 	if refusal := diagnose.URLCheck(answer, err); refusal != nil {
@@ -260,7 +222,7 @@ func TestDeliver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var lock sync.Mutex
 			var uris []string
-			sender := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			sender := wechattest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 				lock.Lock()
 				status := test.statuses[len(uris)]
 				uris = append(uris, r.RequestURI)
@@ -296,7 +258,7 @@ func TestDeliver(t *testing.T) {
 }
 
 func TestAnAnswerIsReadWithBounds(t *testing.T) {
-	sender := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+	sender := wechattest.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		for range 100 {
 			if _, err := w.Write(make([]byte, 1<<20)); err != nil {
 				return
@@ -310,27 +272,12 @@ func TestAnAnswerIsReadWithBounds(t *testing.T) {
 }
 
 func TestAnInformationalAnswerIsPassedOver(t *testing.T) {
-	sender := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	sender := wechattest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusEarlyHints)
-		correct(w, r)
+		wechattest.Correct(w, r)
 	})
 	answer, err := sender.URLCheck(t.Context())
 	if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 		t.Error(refusal)
-	}
-}
-
-func TestRedactedHidesTheSignature(t *testing.T) {
-	sender := &caller.Sender{URL: "http://wx.example.com/weixin", Token: token}
-	request, err := sender.NewURLCheck()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if shown := request.Redacted(); strings.Contains(shown, request.Signature) || !strings.HasPrefix(shown, "/weixin?signature=…&echostr=") {
-		t.Error(shown)
-	}
-	request, err = sender.NewURLCheck(wechattest.WithoutParameter("signature"))
-	if err != nil || request.Redacted() != request.URI() {
-		t.Errorf("%v, %s", err, request.Redacted())
 	}
 }

@@ -31,6 +31,8 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
+const token, openid = wechattest.Token, wechattest.OpenID
+
 // want is a code, and words that the sentence for it must hold.
 type want struct {
 	code  Code
@@ -76,7 +78,7 @@ func TestDiagnoseAnAnswer(t *testing.T) {
 		handler http.HandlerFunc
 		want    want
 	}{
-		"a correct endpoint":             {correct, want{}},
+		"a correct endpoint":             {wechattest.Correct, want{}},
 		"an echo without a look":         {say("", ""), want{}},
 		"a redirect to https":            {redirect("https://wx.example.com/weixin"), want{CodeRedirect, []string{"301", `"https://wx.example.com/weixin"`, "ssl-redirect"}}},
 		"a redirect to a slash":          {redirect("/weixin/"), want{CodeRedirect, []string{`"/weixin/"`, "slash"}}},
@@ -141,7 +143,7 @@ func TestDiagnoseAnAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sender := serve(t, test.handler)
+			sender := wechattest.Serve(t, test.handler)
 			sender.Timeout = 500 * time.Millisecond
 			answer, err := sender.URLCheck(t.Context())
 			refusal := URLCheck(answer, err)
@@ -165,7 +167,7 @@ func hijack(answer string) http.HandlerFunc {
 }
 
 func TestWrongTokenAndStaleTimestampAreRefusedByACorrectEndpoint(t *testing.T) {
-	sender := serve(t, correct)
+	sender := wechattest.Serve(t, wechattest.Correct)
 	for name, mutation := range map[string]caller.Mutation{"token": wechattest.WithToken("another"), "signature": wechattest.WithSignature(strings.Repeat("0", 40))} {
 		answer, err := sender.URLCheck(t.Context(), mutation)
 		if refusal := URLCheck(answer, err); refusal == nil || refusal.Code != CodeForbidden {
@@ -182,7 +184,7 @@ func TestAnAnswerAfterFiveSecondsIsTooLate(t *testing.T) {
 }
 
 func TestARefusalQuotesNeitherTokenNorSignature(t *testing.T) {
-	sender := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	sender := wechattest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, token+" "+r.URL.Query().Get("signature"))
 	})
 	request, err := sender.NewURLCheck()
@@ -213,7 +215,7 @@ func TestDiagnoseTLS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := httptest.NewUnstartedServer(http.HandlerFunc(correct))
+			server := httptest.NewUnstartedServer(http.HandlerFunc(wechattest.Correct))
 			server.Config.ErrorLog = log.New(io.Discard, "", 0)
 			server.TLS = &tls.Config{Certificates: []tls.Certificate{test.served}}
 			server.StartTLS()
@@ -261,14 +263,14 @@ func certificate(t *testing.T, host string, from, to time.Time) tls.Certificate 
 }
 
 func TestDiagnoseHTTPSToAPortWithoutTLS(t *testing.T) {
-	sender := serve(t, correct)
+	sender := wechattest.Serve(t, wechattest.Correct)
 	sender.URL = "https://wx.example.com/weixin"
 	answer, err := sender.URLCheck(t.Context())
 	want{CodeTLSNotSpoken, []string{"http://"}}.check(t, URLCheck(answer, err))
 }
 
 func TestDiagnoseAServerThatHasNoCertificateForTheName(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(correct))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(wechattest.Correct))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("no such name") }}
 	server.StartTLS()
@@ -295,7 +297,7 @@ func TestDiagnoseAConnectionThatIsRefused(t *testing.T) {
 
 func TestDiagnoseAnInterruption(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	sender := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+	sender := wechattest.Serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		cancel()
 		<-r.Context().Done()
 	})

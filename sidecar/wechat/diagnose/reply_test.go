@@ -14,12 +14,13 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
 func TestDiagnoseReply(t *testing.T) {
 	message := Reply{ReplyMessage, openid, "gh", "text", "hi"}
 	without := func(element string) string {
-		reply := textReply(openid, "gh", "hi")
+		reply := wechattest.TextReply(openid, "gh", "hi")
 		before, rest, _ := strings.Cut(reply, "<"+element+">")
 		_, after, _ := strings.Cut(rest, "</"+element+">")
 		return before + after
@@ -31,31 +32,31 @@ func TestDiagnoseReply(t *testing.T) {
 	}{
 		"nothing":                     {"", Reply{Kind: ReplyEmpty}, want{}},
 		"success":                     {"success", Reply{Kind: ReplySuccess}, want{}},
-		"a text":                      {textReply(openid, "gh", "hi"), message, want{}},
-		"a text amid line ends":       {"\n" + textReply(openid, "gh", "hi") + "\n", message, want{}},
-		"a text after a declaration":  {`<?xml version="1.0" encoding="UTF-8"?>` + textReply(openid, "gh", "hi"), message, want{}},
-		"an image":                    {strings.Replace(textReply(openid, "gh", "hi"), "[text]", "[image]", 1), Reply{ReplyMessage, openid, "gh", "image", "hi"}, want{}},
-		"a reply to somebody else":    {textReply("gh", openid, "hi"), Reply{ReplyMessage, "gh", openid, "text", "hi"}, want{CodeReply, []string{`"gh"`, "other way round"}}},
+		"a text":                      {wechattest.TextReply(openid, "gh", "hi"), message, want{}},
+		"a text amid line ends":       {"\n" + wechattest.TextReply(openid, "gh", "hi") + "\n", message, want{}},
+		"a text after a declaration":  {`<?xml version="1.0" encoding="UTF-8"?>` + wechattest.TextReply(openid, "gh", "hi"), message, want{}},
+		"an image":                    {strings.Replace(wechattest.TextReply(openid, "gh", "hi"), "[text]", "[image]", 1), Reply{ReplyMessage, openid, "gh", "image", "hi"}, want{}},
+		"a reply to somebody else":    {wechattest.TextReply("gh", openid, "hi"), Reply{ReplyMessage, "gh", openid, "text", "hi"}, want{CodeReply, []string{`"gh"`, "other way round"}}},
 		"a text without a receiver":   {without("ToUserName"), Reply{ReplyMessage, "", "gh", "text", "hi"}, want{CodeReply, []string{"ToUserName"}}},
 		"a text without a sender":     {without("FromUserName"), Reply{ReplyMessage, openid, "", "text", "hi"}, want{CodeReply, []string{"FromUserName"}}},
 		"a text without a time":       {without("CreateTime"), message, want{CodeReply, []string{"CreateTime"}}},
 		"a text without a type":       {without("MsgType"), Reply{ReplyMessage, openid, "gh", "", "hi"}, want{CodeReply, []string{"MsgType"}}},
-		"a text without content":      {textReply(openid, "gh", ""), Reply{ReplyMessage, openid, "gh", "text", ""}, want{CodeReply, []string{"Content"}}},
+		"a text without content":      {wechattest.TextReply(openid, "gh", ""), Reply{ReplyMessage, openid, "gh", "text", ""}, want{CodeReply, []string{"Content"}}},
 		"success and a line end":      {"success\n", Reply{}, want{CodeReply, []string{"line end"}}},
 		"a line end":                  {"\n", Reply{}, want{CodeReply, []string{"white space"}}},
 		"JSON":                        {`{"errcode":0}`, Reply{}, want{CodeReply, []string{`{\"errcode\":0}`}}},
 		"ok":                          {"ok", Reply{}, want{CodeReply, []string{`"ok"`}}},
 		"another root":                {"<html></html>", Reply{}, want{CodeReply, nil}},
 		"broken XML":                  {"<xml><ToUserName>", Reply{}, want{CodeReply, nil}},
-		"two replies":                 {textReply(openid, "gh", "hi") + "<xml></xml>", Reply{}, want{CodeReply, nil}},
-		"a reply and text":            {textReply(openid, "gh", "hi") + "ok", Reply{}, want{CodeReply, nil}},
-		"a reply and a broken ending": {textReply(openid, "gh", "hi") + "<", Reply{}, want{CodeReply, nil}},
+		"two replies":                 {wechattest.TextReply(openid, "gh", "hi") + "<xml></xml>", Reply{}, want{CodeReply, nil}},
+		"a reply and text":            {wechattest.TextReply(openid, "gh", "hi") + "ok", Reply{}, want{CodeReply, nil}},
+		"a reply and a broken ending": {wechattest.TextReply(openid, "gh", "hi") + "<", Reply{}, want{CodeReply, nil}},
 		"a flood":                     {strings.Repeat("x", wechat.MaxReplySize+1), Reply{}, want{CodeReply, []string{"64 KiB"}}},
 		"gzip":                        {"\x1f\x8b\x08", Reply{}, want{CodeReply, []string{"compressed"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sender := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			sender := wechattest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.ReadAll(r.Body)
 				_, _ = io.WriteString(w, test.body)
 			})
@@ -84,7 +85,7 @@ func TestRepliesInJSON(t *testing.T) {
 	}{
 		"a text":                        {inJSON, `{"ToUserName":"` + openid + `","FromUserName":"gh","CreateTime":1,"MsgType":"text","Content":"hi"}`, want{}},
 		"a text without a time":         {inJSON, `{"ToUserName":"` + openid + `","FromUserName":"gh","MsgType":"text","Content":"hi"}`, want{CodeReply, []string{"CreateTime"}}},
-		"a text in XML":                 {inJSON, textReply(openid, "gh", "hi"), want{CodeReply, []string{"the JSON of a reply"}}},
+		"a text in XML":                 {inJSON, wechattest.TextReply(openid, "gh", "hi"), want{CodeReply, []string{"the JSON of a reply"}}},
 		"a bot's text":                  {toBot, `{"msgtype":"text","text":{"content":"hi"}}`, want{CodeReply, []string{"arrival"}}},
 		"a bot's stream":                {toBot, `{"msgtype":"stream","stream":{"id":"1"}}`, want{}},
 		"a bot's reply without a type":  {toBot, `{"text":{"content":"hi"}}`, want{CodeReply, []string{"msgtype"}}},

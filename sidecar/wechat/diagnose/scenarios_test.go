@@ -4,27 +4,21 @@
 package diagnose_test
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/sidecartest"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
@@ -61,55 +55,8 @@ func gateway(t *testing.T, c config.Config, pair config.Pair, a *app) string {
 	t.Cleanup(backend.Close)
 	c.Generation, c.Endpoint, c.Backend = "g", "shop/demo", config.Backend{URL: backend.URL, Deadline: config.Duration(2 * time.Second)}
 	pair.Generation = 1
-	dir := t.TempDir()
-	text, err := json.Marshal(config.Document{
-		Config:      c,
-		Credentials: config.Credentials{Pairs: []config.Pair{pair}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, config.File), text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	public, ops := listen(t), listen(t)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- sidecar.New(sidecar.Options{ConfigDir: dir, Grace: time.Second, Log: slog.New(slog.DiscardHandler)}).Serve(ctx, public, ops)
-	}()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	awaitReady(t, "http://"+ops.Addr().String()+"/readyz")
-	return "http://" + public.Addr().String() + c.Path
-}
-
-func listen(t *testing.T) net.Listener {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return listener
-}
-
-func awaitReady(t *testing.T, url string) {
-	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		response, err := http.Get(url)
-		if err != nil {
-			continue
-		}
-		response.Body.Close()
-		if response.StatusCode == http.StatusOK {
-			return
-		}
-	}
-	t.Fatal("waited in vain until the sidecar is ready")
+	callbacks, _ := sidecartest.Run(t, config.Document{Config: c, Credentials: config.Credentials{Pairs: []config.Pair{pair}}})
+	return "http://" + callbacks + c.Path
 }
 
 func textReply(message, content string) string {

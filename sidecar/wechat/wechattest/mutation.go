@@ -1,8 +1,8 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package wechattest attacks: its mutations break a request of a caller.Sender in one deliberate way. It is for tests only, and no
-// product is linked with it.
+// Package wechattest is for tests only, and no product is linked with it: an endpoint that is correct, and mutations, each of which
+// breaks a request of a caller.Sender in one deliberate way.
 package wechattest
 
 import (

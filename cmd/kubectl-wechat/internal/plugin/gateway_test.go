@@ -4,14 +4,10 @@
 package plugin
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
-	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,8 +18,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/sidecartest"
 )
 
 const (
@@ -38,8 +34,7 @@ func gateway(t *testing.T, endpoint *v1alpha1.WeChatEndpoint, pair config.Pair, 
 	t.Cleanup(backend.Close)
 	pair.Generation = 1
 	spec := endpoint.Spec
-	dir := t.TempDir()
-	text, err := json.Marshal(config.Document{
+	callbacks, _ := sidecartest.Run(t, config.Document{
 		Config: config.Config{
 			Generation: "g", Endpoint: "shop/demo", Platform: string(spec.Platform), AppID: spec.AppID, ReceiverIDs: spec.ReceiverIDs,
 			MessageMode: string(spec.MessageMode), Host: spec.URL.Host, Path: spec.URL.Path,
@@ -47,48 +42,7 @@ func gateway(t *testing.T, endpoint *v1alpha1.WeChatEndpoint, pair config.Pair, 
 		},
 		Credentials: config.Credentials{Pairs: []config.Pair{pair}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeFile(t, filepath.Join(dir, config.File), text)
-	public, ops := listen(t), listen(t)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- sidecar.New(sidecar.Options{ConfigDir: dir, Grace: time.Second, Log: slog.New(slog.DiscardHandler)}).Serve(ctx, public, ops)
-	}()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	awaitReady(t, "http://"+ops.Addr().String()+"/readyz")
-	return public.Addr().String()
-}
-
-func listen(t *testing.T) net.Listener {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return listener
-}
-
-func awaitReady(t *testing.T, url string) {
-	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		response, err := http.Get(url)
-		if err != nil {
-			continue
-		}
-		response.Body.Close()
-		if response.StatusCode == http.StatusOK {
-			return
-		}
-	}
-	t.Fatal("waited in vain until the sidecar is ready")
+	return callbacks
 }
 
 // file is a new file with a content.

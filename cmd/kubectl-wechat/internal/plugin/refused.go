@@ -31,7 +31,7 @@ func (r report) remedy(refusal *diagnose.Refusal) string {
 	case r.about == nil:
 		return refusal.Remedy
 	}
-	log := fmt.Sprintf("kubectl -n %s logs -l %s=%s --since 1m", r.about.Namespace, v1alpha1.LabelEndpoint, r.about.Name)
+	log := fmt.Sprintf("kubectl -n %s logs -l %s=%s --since 1m --tail 100", r.about.Namespace, v1alpha1.LabelEndpoint, r.about.Name)
 	switch refusal.Code {
 	case diagnose.CodeForbidden:
 		return "see the reason in the sidecar's log: " + log + "; without the right to read it, " + refusal.Remedy

@@ -271,7 +271,7 @@ func TestSendCallsTheAppsFaultTheApps(t *testing.T) {
 func TestARefusalLeadsToItsLog(t *testing.T) {
 	endpoint := demo(encrypted(v1alpha1.PlatformOfficialAccount, "Encrypted"))
 	address := gateway(t, endpoint, config.Pair{Token: token, EncodingAESKey: aesKey}, echoing)
-	const log = "kubectl -n shop logs -l wechatendpoint.io/endpoint=demo --since 1m"
+	const log = "kubectl -n shop logs -l wechatendpoint.io/endpoint=demo --since 1m --tail 100"
 	result := run(t, cluster(t, endpoint, encryptedSecret()), "", "send", "demo", "--address", address, "--receiver-id", "wx9")
 	result.check(t, StatusRefused, "it has another token or EncodingAESKey, or takes messages for others only", "receiverIDs", log)
 	result = run(t, cluster(t, endpoint, encryptedSecret()), "", "verify", "demo", "--address", address, "--token-file", file(t, "another"))

@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package diagnose
+package wechattest
 
 import (
 	"encoding/xml"
@@ -15,15 +15,16 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
+// What Correct and Serve have in common, and a user who writes.
 const (
-	token  = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
-	openid = "oUser0123456789abcdefghijklm"
+	Token  = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+	OpenID = "oUser0123456789abcdefghijklm"
 )
 
-// correct is an endpoint as WeChat's documentation has it.
-func correct(w http.ResponseWriter, r *http.Request) {
+// Correct is an endpoint in plaintext mode as WeChat's documentation has it, which says back what a user says.
+func Correct(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	if !wechat.Verify(q.Get("signature"), token, q.Get("timestamp"), q.Get("nonce")) {
+	if !wechat.Verify(q.Get("signature"), Token, q.Get("timestamp"), q.Get("nonce")) {
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
@@ -36,18 +37,19 @@ func correct(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	_, _ = w.Write([]byte(textReply(message.FromUserName, message.ToUserName, message.Content)))
+	_, _ = io.WriteString(w, TextReply(message.FromUserName, message.ToUserName, message.Content))
 }
 
-func textReply(to, from, content string) string {
+// TextReply is a passive reply.
+func TextReply(to, from, content string) string {
 	return fmt.Sprintf("<xml><ToUserName>%s</ToUserName><FromUserName>%s</FromUserName><CreateTime>1</CreateTime>"+
 		"<MsgType><![CDATA[text]]></MsgType><Content>%s</Content></xml>", wechat.CDATA(to), wechat.CDATA(from), wechat.CDATA(content))
 }
 
-// serve runs a handler, and makes a caller.Sender for /weixin of a host that needs no DNS.
-func serve(t *testing.T, handler http.HandlerFunc) *caller.Sender {
+// Serve runs a handler until the test ends, and returns who calls it at /weixin of a host that needs no DNS.
+func Serve(t testing.TB, handler http.HandlerFunc) *caller.Sender {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	return &caller.Sender{URL: "http://wx.example.com/weixin", Token: token, Address: server.Listener.Addr().String()}
+	return &caller.Sender{URL: "http://wx.example.com/weixin", Token: Token, Address: server.Listener.Addr().String()}
 }

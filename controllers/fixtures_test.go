@@ -8,12 +8,18 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
 // newEndpoint is an endpoint that needs nothing outside of its namespace: its URL is not published.
@@ -117,3 +123,84 @@ func anyOf(schema map[string]any) any {
 	}
 	return "a"
 }
+
+// everyRule is a NetworkPolicy with all that one may have.
+var everyRule = render.NetworkPolicy{Enabled: true, Egress: true, MetricsFrom: []metav1.LabelSelector{
+	{}, // every namespace
+	{MatchLabels: map[string]string{"kubernetes.io/metadata.name": "monitoring"}},
+	{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "metrics", Operator: metav1.LabelSelectorOpExists}}},
+}}
+
+func appService(namespace string) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "app"},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "web", Port: 8080}, {Name: "admin", Port: 9000}}},
+	}
+}
+
+func tokenSecret(namespace, token string) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-wechat", Labels: map[string]string{v1alpha1.LabelCredentials: "true"}},
+		Data:       map[string][]byte{"token": []byte(token)},
+	}
+}
+
+// gateway has a listener for HTTP and one for HTTPS.
+func gateway(namespace, name string) *gatewayv1.Gateway {
+	return &gatewayv1.Gateway{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: gatewayv1.GatewaySpec{GatewayClassName: "any", Listeners: []gatewayv1.Listener{
+			{Name: "web", Port: 80, Protocol: gatewayv1.HTTPProtocolType},
+			{Name: "secure", Port: 443, Protocol: gatewayv1.HTTPSProtocolType, Hostname: new(gatewayv1.Hostname("*.example.com")), TLS: &gatewayv1.ListenerTLSConfig{
+				CertificateRefs: []gatewayv1.SecretObjectReference{{Name: "example-com"}},
+			}},
+		}},
+	}
+}
+
+func httpRoute(namespace string) *gatewayv1.HTTPRoute {
+	return &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar"}}
+}
+
+// children are the objects that an unpublished endpoint has.
+func children(namespace string) []client.Object {
+	meta := metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar"}
+	return []client.Object{
+		&corev1.ServiceAccount{ObjectMeta: meta}, &corev1.Secret{ObjectMeta: meta},
+		&appsv1.Deployment{ObjectMeta: meta}, &policyv1.PodDisruptionBudget{ObjectMeta: meta}, &corev1.Service{ObjectMeta: meta},
+	}
+}
+
+// revision is by what the controller of Deployments says which template is whose.
+const revision = "deployment.kubernetes.io/revision"
+
+// replicaSetOf is what the controller of Deployments would make.
+func replicaSetOf(deployment *appsv1.Deployment) *appsv1.ReplicaSet {
+	return &appsv1.ReplicaSet{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: deployment.Namespace, Name: deployment.Name + "-1", Labels: deployment.Spec.Template.Labels, Annotations: map[string]string{revision: "1"},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(deployment, appsv1.SchemeGroupVersion.WithKind("Deployment"))},
+		},
+		Spec: appsv1.ReplicaSetSpec{Selector: deployment.Spec.Selector, Template: deployment.Spec.Template},
+	}
+}
+
+func wantMessage(t *testing.T, condition metav1.Condition, part string) {
+	t.Helper()
+	if !strings.Contains(condition.Message, part) {
+		t.Errorf("%s says %q, want %q in it", condition.Type, condition.Message, part)
+	}
+}
+
+// tooMuch is what the API server refuses of a Deployment, and no rule of the CRD.
+func tooMuch(spec *v1alpha1.WeChatEndpointSpec) {
+	spec.Sidecar.Resources = &corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")},
+		Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("32Mi")},
+	}
+}
+
+const theForbiddenHost = "forbidden.example.com"
+
+// forbiddenHost is what a policy of the platform team refuses of an Ingress, and no rule of the CRD.
+func forbiddenHost(spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Host = theForbiddenHost }

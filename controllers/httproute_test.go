@@ -7,8 +7,6 @@ package controllers_test
 
 import (
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,9 +16,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -182,38 +178,6 @@ func withTLS(e *v1alpha1.WeChatEndpoint) {
 func installGatewayAPI(t *testing.T) {
 	t.Helper()
 	installGatewayDefinitions(t, cluster.config)
-}
-
-func installGatewayDefinitions(t *testing.T, config *rest.Config) {
-	t.Helper()
-	folder, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var files []string
-	for _, kind := range []string{"gatewayclasses", "gateways", "httproutes", "referencegrants"} {
-		files = append(files, filepath.Join(strings.TrimSpace(string(folder)), "config/crd/standard/gateway.networking.k8s.io_"+kind+".yaml"))
-	}
-	if _, err := envtest.InstallCRDs(config, envtest.CRDInstallOptions{Paths: files, ErrorIfPathMissing: true}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// gateway has a listener for HTTP and one for HTTPS.
-func gateway(namespace, name string) *gatewayv1.Gateway {
-	return &gatewayv1.Gateway{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-		Spec: gatewayv1.GatewaySpec{GatewayClassName: "any", Listeners: []gatewayv1.Listener{
-			{Name: "web", Port: 80, Protocol: gatewayv1.HTTPProtocolType},
-			{Name: "secure", Port: 443, Protocol: gatewayv1.HTTPSProtocolType, Hostname: new(gatewayv1.Hostname("*.example.com")), TLS: &gatewayv1.ListenerTLSConfig{
-				CertificateRefs: []gatewayv1.SecretObjectReference{{Name: "example-com"}},
-			}},
-		}},
-	}
-}
-
-func httpRoute(namespace string) *gatewayv1.HTTPRoute {
-	return &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar"}}
 }
 
 // answer plays the Gateway's controller.

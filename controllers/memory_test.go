@@ -44,7 +44,7 @@ const memoryLimit = 256 << 20
 // tenants write.
 func TestMemory(t *testing.T) {
 	cgroup.New(t, memoryLimit) // skips where there are none
-	w := newWorld(t)
+	w := newServer(t)
 	kubeconfig, program := w.kubeconfig(t), buildOperator(t)
 	const thousand = 1000
 	began := time.Now()
@@ -90,7 +90,7 @@ func (w *world) pausedEndpoints(t *testing.T, count int) []client.Object {
 }
 
 // kubeconfig is a file by which a program gets to the API server as an administrator.
-func (w *world) kubeconfig(t *testing.T) string {
+func (w *server) kubeconfig(t *testing.T) string {
 	t.Helper()
 	user, err := w.environment.AddUser(envtest.User{Name: "operator", Groups: []string{"system:masters"}}, nil)
 	if err != nil {
@@ -233,7 +233,7 @@ func manyLabels(kib int) map[string]string {
 }
 
 // crammed are objects of every kind that the operator looks at, as large as the API server takes them, in a namespace of their own.
-func crammed(t *testing.T, w *world) []client.Object {
+func crammed(t *testing.T, w *server) []client.Object {
 	t.Helper()
 	installGatewayDefinitions(t, w.config)
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "crammed-"}}

@@ -35,7 +35,7 @@ var letThrough = []letThroughField{
 	{"Secret", "data.key", "random bytes: only their number"},
 	{"Deployment", "metadata.annotations.wechatendpoint.io/asked", "a digest that nobody but the operator reads"},
 	{"Deployment", "metadata.annotations.wechatendpoint.io/template", "the same"},
-	{"Deployment", "spec.template.spec.containers[].image", "any tag of the installation's repository: an endpoint may ask for one, and what waits for its turn in a rollout keeps its own"},
+	{"Deployment", "spec.template.spec.containers[].image", "any tag of the installation's repository: an endpoint may ask for one, and what waits for its slot in a rollout keeps its own"},
 	{"Service", "spec.clusterIP", "the API server has filled it in before it asks a policy, so that nobody's choice can be told from its own"},
 	{"Service", "spec.clusterIPs", "the same"},
 	{"Pod", "metadata.annotations.wechatendpoint.io/generation", "the annotation by which a kubelet is woken, which says when"},

@@ -350,7 +350,7 @@ func mayFollow(to, from goldenState) bool {
 	return from.input.Endpoint.Spec.Platform == to.input.Endpoint.Spec.Platform
 }
 
-// withTemplateOf is what waits for its turn in a rollout: all as it is asked for now, but the pods.
+// withTemplateOf is what waits for its slot in a rollout: all as it is asked for now, but the pods.
 func withTemplateOf(before, after *unstructured.Unstructured) *unstructured.Unstructured {
 	kept := after.DeepCopy()
 	kept.SetAnnotations(before.GetAnnotations())

@@ -1,33 +1,22 @@
-//go:build integration
-
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
 package controllers_test
 
 import (
-	"context"
 	"errors"
 	"net/netip"
 	"os"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/client-go/tools/events"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
@@ -39,22 +28,6 @@ import (
 // is nothing to do, for what is well. In docs is a test that every reason has a row.
 func TestEveryReason(t *testing.T) {
 	w := newWorld(t)
-	type endpoint = v1alpha1.WeChatEndpoint
-	const yes, no, unknown = metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown
-	// asked makes an endpoint, of which nothing runs yet; serving does something to one that is Ready.
-	asked := func(edit func(*endpoint)) func(*testing.T, *play) {
-		return func(t *testing.T, p *play) { p.ask(t, edit) }
-	}
-	serving := func(then func(*testing.T, *play)) func(*testing.T, *play) {
-		return func(t *testing.T, p *play) { p.serve(t, func(*endpoint) {}); then(t, p) }
-	}
-	installed := func(options controllers.Options, edit func(*endpoint)) func(*testing.T, *play) {
-		return func(t *testing.T, p *play) {
-			options.SidecarImage = p.options.SidecarImage
-			p.options = options
-			p.ask(t, edit)
-		}
-	}
 	secret := func(change func(*corev1.Secret)) func(*testing.T, *play) {
 		return func(t *testing.T, p *play) {
 			p.ask(t, anything)
@@ -85,20 +58,10 @@ func TestEveryReason(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, test := range map[string]struct {
-		cause     func(*testing.T, *play)
-		condition string // or anEvent
-		status    metav1.ConditionStatus
-		reason    string
-		message   string // part of it
-	}{
+	come(t, w, map[string]reason{
 		"a spec that is allowed": {
 			asked(anything),
 			v1alpha1.ConditionAccepted, yes, v1alpha1.ReasonAccepted, "the spec is coherent and allowed here",
-		},
-		"a spec that was stored before such were refused": {
-			serving(func(t *testing.T, p *play) { p.store(t, badQuantity) }),
-			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonSpecUnreadable, "spec.sidecar.resources.limits.memory is no quantity such as 64Mi or 100m; what was served before is served on: correct it with kubectl -n fault-",
 		},
 		"an endpoint that is paused": {
 			asked(func(e *endpoint) { e.Spec.Paused = true }),
@@ -115,23 +78,23 @@ func TestEveryReason(t *testing.T) {
 			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonAnnotationNotAllowed, "example.com/run is not allowed here: remove it, or ask the platform team to add it to allowedIngressAnnotations",
 		},
 		"a class that the installation does not allow": {
-			installed(controllers.Options{AllowedIngressClasses: []string{"inside"}}, anything),
+			platform(controllers.Options{AllowedIngressClasses: []string{"inside"}}, anything),
 			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonIngressClassNotAllowed, "set it to one that this installation allows: inside",
 		},
 		"no class where the installation allows some": {
-			installed(controllers.Options{AllowedIngressClasses: []string{"inside"}}, func(e *endpoint) { e.Spec.URL.Ingress = nil }),
+			platform(controllers.Options{AllowedIngressClasses: []string{"inside"}}, func(e *endpoint) { e.Spec.URL.Ingress = nil }),
 			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonIngressClassNotAllowed, "set it to one that this installation allows: inside",
 		},
 		"a host that another namespace published": {
 			func(t *testing.T, p *play) {
-				first := w.newPlay(t)
+				first := p.newPlay(t)
 				first.serve(t, anything)
 				p.ask(t, func(e *endpoint) { e.Spec.URL.Host, e.Spec.URL.Path = first.namespace+".example.com", "/elsewhere" })
 			},
 			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonHostNotAllowed, "choose another host, or ask the platform team to give it to namespace fault-",
 		},
 		"a host that the installation gives to another namespace": {
-			installed(controllers.Options{Hosts: controllers.Hosts{"*": {"another"}}}, anything),
+			platform(controllers.Options{Hosts: controllers.Hosts{"*": {"another"}}}, anything),
 			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonHostNotAllowed, "choose a host that is, or ask the platform team to add it to hosts",
 		},
 		"an audit that ends too late": {
@@ -151,7 +114,7 @@ func TestEveryReason(t *testing.T) {
 		},
 		"a URL that another namespace's endpoint has published": {
 			func(t *testing.T, p *play) {
-				first := w.newPlay(t)
+				first := p.newPlay(t)
 				first.serve(t, anything)
 				p.options.Hosts = controllers.Hosts{"*": {p.namespace}}
 				p.ask(t, func(e *endpoint) { e.Spec.URL.Host = first.namespace + ".example.com" })
@@ -231,7 +194,7 @@ func TestEveryReason(t *testing.T) {
 			v1alpha1.ConditionBackendResolved, no, v1alpha1.ReasonReferenceNotGranted, "ask its team for a ReferenceGrant from WeChatEndpoints of namespace fault-",
 		},
 		"a Service of a namespace that the installation does not see": {
-			installed(controllers.Options{Namespaces: []string{"team-a"}}, app("team-b", "app", intstr.FromInt32(8080))),
+			platform(controllers.Options{Namespaces: []string{"team-a"}}, app("team-b", "app", intstr.FromInt32(8080))),
 			v1alpha1.ConditionBackendResolved, no, v1alpha1.ReasonReferenceNotGranted, "name a Service of the endpoint's own namespace, or ask the platform team to add team-b to watchNamespaces",
 		},
 		"certificates that cannot be read": {
@@ -352,7 +315,7 @@ func TestEveryReason(t *testing.T) {
 		},
 		"another image, while another endpoint gets it": {
 			serving(func(t *testing.T, p *play) { p.other(t, v1alpha1.ReasonRollingOut); p.install() }),
-			v1alpha1.ConditionSidecarCurrent, no, v1alpha1.ReasonRolloutQueued, "until it is this endpoint's turn to get those that the installation asks for: wait",
+			v1alpha1.ConditionSidecarCurrent, no, v1alpha1.ReasonRolloutQueued, "until this endpoint gets a slot of the rollout: wait",
 		},
 		"another image, with which another endpoint's pods failed": {
 			serving(func(t *testing.T, p *play) { p.other(t, v1alpha1.ReasonRolloutFailed); p.install() }),
@@ -400,7 +363,7 @@ func TestEveryReason(t *testing.T) {
 			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonIngressClassNotFound, "no IngressClass is the cluster's default; set url.ingress.className to one of: any",
 		},
 		"no class where the installation sees none": {
-			installed(controllers.Options{Namespaces: []string{"team-a"}}, class("")),
+			platform(controllers.Options{Namespaces: []string{"team-a"}}, class("")),
 			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonIngressClassNotFound, "set url.ingress.className, which the platform team can tell",
 		},
 		"an HTTPRoute where there are none": {
@@ -436,7 +399,7 @@ func TestEveryReason(t *testing.T) {
 			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonRouteNotAccepted, "correct url.host or url.httpRoute.parentRefs, or ask the platform team to allow routes of this namespace",
 		},
 		"a Gateway that the installation does not see": {
-			installed(controllers.Options{Namespaces: []string{"team-a"}}, onGateway),
+			platform(controllers.Options{Namespaces: []string{"team-a"}}, onGateway),
 			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonRouteNotAccepted, "correct url.httpRoute.parentRefs, or ask the platform team",
 		},
 		"a URL that the user routes": {
@@ -556,10 +519,6 @@ func TestEveryReason(t *testing.T) {
 			func(t *testing.T, p *play) { p.ask(t, anything); p.refusing = true },
 			v1alpha1.ConditionReady, no, v1alpha1.ReasonStatusRefused, "so that the other conditions may be out of date: storing the status: WeChatEndpoint.wechatendpoint.io \"shop\" is invalid: status.credentials: Invalid value: \"x\": must be otherwise; correct what it names, or tell the platform team",
 		},
-		"an endpoint of which nothing can be told but by an event": {
-			serving(func(t *testing.T, p *play) { p.store(t, `{"spec":{"backend":{"deadline":"1d"}}}`) }),
-			anEvent, yes, v1alpha1.ReasonStatusRefused, "spec.backend.deadline",
-		},
 		"an endpoint that is paused while it serves": {
 			serving(func(t *testing.T, p *play) { p.change(t, func(e *endpoint) { e.Spec.Paused = true }) }),
 			v1alpha1.ConditionReady, yes, v1alpha1.ReasonReady, "(paused: later changes of this endpoint or its Secret are not served)",
@@ -577,7 +536,45 @@ func TestEveryReason(t *testing.T) {
 			}),
 			anEvent, yes, v1alpha1.ReasonChildRestored, "Deployment shop-sidecar was not as this endpoint asks for: applied again",
 		},
-	} {
+	})
+}
+
+// reason is a cause, and what is told of it.
+type reason struct {
+	cause     func(*testing.T, *play)
+	condition string // or anEvent
+	status    metav1.ConditionStatus
+	reason    string
+	message   string // part of it
+}
+
+const yes, no, unknown = metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown
+
+type endpoint = v1alpha1.WeChatEndpoint
+
+// asked makes an endpoint, of which nothing runs yet.
+func asked(edit func(*endpoint)) func(*testing.T, *play) {
+	return func(t *testing.T, p *play) { p.ask(t, edit) }
+}
+
+// serving does something to an endpoint that is Ready.
+func serving(then func(*testing.T, *play)) func(*testing.T, *play) {
+	return func(t *testing.T, p *play) { p.serve(t, anything); then(t, p) }
+}
+
+// platform makes an endpoint where the platform team chose the options.
+func platform(options controllers.Options, edit func(*endpoint)) func(*testing.T, *play) {
+	return func(t *testing.T, p *play) {
+		options.SidecarImage = p.options.SidecarImage
+		p.options = options
+		p.ask(t, edit)
+	}
+}
+
+// come lets the causes of reasons come about, one by one.
+func come(t *testing.T, w *world, reasons map[string]reason) {
+	t.Helper()
+	for name, test := range reasons {
 		t.Run(name, func(t *testing.T) {
 			p := w.newPlay(t)
 			test.cause(t, p)
@@ -598,234 +595,7 @@ func TestEveryReason(t *testing.T) {
 	}
 }
 
-// told returns a condition, and reports whether it says so of the newest spec.
-func (p *play) told(t *testing.T, condition string, status metav1.ConditionStatus, reason, message string) (*metav1.Condition, bool) {
-	t.Helper()
-	found := p.endpoint(t)
-	got := apimeta.FindStatusCondition(found.Status.Conditions, condition)
-	return got, got != nil && got.Status == status && got.Reason == reason && got.ObservedGeneration == found.Generation && strings.Contains(got.Message, message)
-}
-
 // anEvent stands for a condition in a row whose reason only events have.
 const anEvent = "an event"
 
-func anything(*v1alpha1.WeChatEndpoint) {}
-
-func nothing(*testing.T, *play) {}
-
-// play is a scene in which the pods, the address and the cluster answer as they are told to. An operator that nobody has used
-// before reconciles, as often as the play asks for it.
-type play struct {
-	*scene
-	silent, wrong, lost error                 // of a pod that is asked what it serves, one that is called as WeChat does, and the address
-	stranger            *config.WrongReceiver // of a message that the pods refused
-	behind              bool                  // the pods serve what was
-	broken              error                 // of reading a Secret
-	bare                bool                  // the cluster has no Gateway API
-	refusing            bool                  // the API server takes no status that tells of credentials
-	events              *events.FakeRecorder
-}
-
-// newPlay is of a namespace whose endpoints go when it is over: they would have a part in the next one's rollout.
-func (w *world) newPlay(t *testing.T) *play {
-	t.Helper()
-	p := &play{scene: w.newScene(t), events: events.NewFakeRecorder(100)}
-	t.Cleanup(func() {
-		if err := w.client.DeleteAllOf(context.Background(), &v1alpha1.WeChatEndpoint{}, client.InNamespace(p.namespace)); err != nil {
-			t.Error(err)
-		}
-	})
-	return p
-}
-
-// ask makes the endpoint, which is published by an Ingress unless it is asked otherwise.
-func (p *play) ask(t *testing.T, edit func(*v1alpha1.WeChatEndpoint)) {
-	t.Helper()
-	p.askAs(t, "shop", edit)
-}
-
-func (p *play) askAs(t *testing.T, name string, edit func(*v1alpha1.WeChatEndpoint)) {
-	t.Helper()
-	endpoint := newEndpoint(p.namespace)
-	endpoint.Name, endpoint.Spec.Sidecar.Replicas = name, new(int32(1))
-	endpoint.Spec.URL.Exposure, endpoint.Spec.URL.Ingress = v1alpha1.ExposureIngress, &v1alpha1.IngressExposure{ClassName: "any"}
-	edit(endpoint)
-	p.create(t, endpoint)
-}
-
-// serve makes the endpoint and goes on until it is Ready.
-func (p *play) serve(t *testing.T, edit func(*v1alpha1.WeChatEndpoint)) {
-	t.Helper()
-	p.ask(t, edit)
-	for range 2 {
-		p.round(t)
-	}
-	if found := p.endpoint(t); !apimeta.IsStatusConditionTrue(found.Status.Conditions, v1alpha1.ConditionReady) {
-		t.Fatalf("the endpoint is not Ready: %+v", found.Status.Conditions)
-	}
-}
-
-// round is one reconcile that succeeds, after which the cluster works.
-func (p *play) round(t *testing.T) {
-	t.Helper()
-	if err := p.reconcile(t); err != nil {
-		t.Fatal(err)
-	}
-	p.work(t)
-}
-
-func (p *play) reconcile(t *testing.T) error {
-	t.Helper()
-	var calling client.Client = interceptor.NewClient(p.operators, interceptor.Funcs{
-		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
-			if _, isSecret := object.(*corev1.Secret); isSecret && p.broken != nil {
-				return p.broken
-			}
-			return getKept(ctx, c, key, object, options)
-		},
-		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
-			return listWithoutIndex(ctx, c, list, options)
-		},
-		SubResourcePatch: func(ctx context.Context, c client.Client, name string, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
-			if text, _ := patch.Data(object); p.refusing && strings.Contains(string(text), `"credentials"`) {
-				return apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind("WeChatEndpoint").GroupKind(), object.GetName(), field.ErrorList{
-					field.Invalid(field.NewPath("status", "credentials"), "x", "must be otherwise"),
-				})
-			}
-			return c.SubResource(name).Patch(ctx, object, patch, options...)
-		},
-	})
-	if p.bare {
-		calling = bareCluster{calling}
-	}
-	r := &controllers.Reconciler{Client: calling, Live: p.operators, Events: p.events, Probe: p, Options: p.options}
-	_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: p.namespace, Name: "shop"}})
-	return err
-}
-
-// bareCluster knows none of the kinds that are not built in.
-type bareCluster struct{ client.Client }
-
 func (bareCluster) RESTMapper() apimeta.RESTMapper { return apimeta.NewDefaultRESTMapper(nil) }
-
-// Ask implements controllers.Prober.
-func (p *play) Ask(ctx context.Context, addresses []string) []probe.Result {
-	results := p.scene.Ask(ctx, addresses)
-	for i := range results {
-		if p.behind {
-			results[i].Status.Generation = "of-yesterday"
-		}
-		results[i].Status.WrongReceiver = p.stranger
-		results[i].Err = errors.Join(results[i].Err, p.silent)
-	}
-	return results
-}
-
-// Play implements controllers.Prober.
-func (p *play) Play(_ context.Context, addresses []string, _ int, _ probe.Subject) []error {
-	return slices.Repeat([]error{p.wrong}, len(addresses))
-}
-
-// Reach implements controllers.Prober.
-func (p *play) Reach(context.Context, string, bool, probe.Subject) error { return p.lost }
-
-// install lets the installation have another image, which one endpoint gets at a time.
-func (p *play) install() {
-	p.options.SidecarImage, p.options.Rollout.MaxEndpoints = "example.com/sidecar:2", 1
-}
-
-// other makes an endpoint whose part in a rollout is this one.
-func (p *play) other(t *testing.T, reason string) {
-	t.Helper()
-	p.askAs(t, "other", func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL.Path = "/other" })
-	other := newEndpoint(p.namespace)
-	other.Name = "other"
-	p.get(t, other)
-	apimeta.SetStatusCondition(&other.Status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionSidecarCurrent, Status: metav1.ConditionFalse, Reason: reason, Message: "of another endpoint",
-	})
-	other.Status.Rollout = &v1alpha1.RolloutTurn{Since: new(metav1.Now()), Template: "a"}
-	p.updateStatus(t, other)
-}
-
-// reconcileTwice gives a turn, and then the pods their image. They do not become what they should.
-func (p *play) reconcileTwice(t *testing.T) {
-	t.Helper()
-	for range 2 {
-		if err := p.reconcile(t); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// publish plays an ingress controller that reports its address.
-func (p *play) publish(t *testing.T) {
-	t.Helper()
-	ingress := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "shop-sidecar"}}
-	p.get(t, ingress)
-	ingress.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "203.0.113.9"}}
-	p.updateStatus(t, ingress)
-}
-
-// age lets every condition be an hour old.
-func (p *play) age(t *testing.T) {
-	t.Helper()
-	endpoint := p.endpoint(t)
-	for i := range endpoint.Status.Conditions {
-		endpoint.Status.Conditions[i].LastTransitionTime = metav1.NewTime(time.Now().Add(-time.Hour))
-	}
-	p.updateStatus(t, endpoint)
-}
-
-// change edits the endpoint.
-func (p *play) change(t *testing.T, edit func(*v1alpha1.WeChatEndpoint)) {
-	t.Helper()
-	endpoint := p.endpoint(t)
-	edit(endpoint)
-	p.update(t, endpoint)
-}
-
-// pod is the one that there is.
-func (p *play) pod(t *testing.T) *corev1.Pod {
-	t.Helper()
-	var pods corev1.PodList
-	if err := p.client.List(t.Context(), &pods, client.InNamespace(p.namespace)); err != nil || len(pods.Items) != 1 {
-		t.Fatalf("%d pods, %v", len(pods.Items), err)
-	}
-	return &pods.Items[0]
-}
-
-func (p *play) get(t *testing.T, object client.Object) {
-	t.Helper()
-	if err := p.client.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (p *play) update(t *testing.T, object client.Object) {
-	t.Helper()
-	if err := p.client.Update(t.Context(), object); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (p *play) updateStatus(t *testing.T, object client.Object) {
-	t.Helper()
-	if err := p.client.Status().Update(t.Context(), object); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// wantEvent looks at the events so far.
-func (p *play) wantEvent(t *testing.T, reason, message string) {
-	t.Helper()
-	var all []string
-	for len(p.events.Events) > 0 {
-		all = append(all, <-p.events.Events)
-	}
-	if !slices.ContainsFunc(all, func(event string) bool {
-		return strings.Contains(event, " "+reason+" ") && strings.Contains(event, message)
-	}) {
-		t.Errorf("no event has the reason %s and says %q: %v", reason, message, all)
-	}
-}

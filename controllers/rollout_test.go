@@ -1,5 +1,3 @@
-//go:build integration
-
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
@@ -15,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -107,24 +104,6 @@ func (c *crowd) want(t *testing.T, states ...string) {
 	}
 }
 
-func (s *scene) deployment(t *testing.T) *appsv1.Deployment {
-	t.Helper()
-	deployment := &appsv1.Deployment{}
-	if err := s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "shop-sidecar"}, deployment); err != nil {
-		t.Fatal(err)
-	}
-	return deployment
-}
-
-func (s *scene) edit(t *testing.T, edit func(*v1alpha1.WeChatEndpointSpec)) {
-	t.Helper()
-	endpoint := s.endpoint(t)
-	edit(&endpoint.Spec)
-	if err := s.client.Update(t.Context(), endpoint); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // wantSaid holds that SidecarCurrent has the reason and says these words.
 func (s *scene) wantSaid(t *testing.T, reason, words string) {
 	t.Helper()
@@ -154,7 +133,7 @@ func TestRollout(t *testing.T) {
 		work(t, c.scenes[3:]...)
 		c.want(t, "SidecarCurrent 2", "SidecarCurrent 2", "SidecarCurrent 2", "SidecarCurrent 2", "SidecarCurrent 2")
 	})
-	t.Run("the turn is written down before the pods are touched", func(t *testing.T) {
+	t.Run("the slot is written down before the pods are touched", func(t *testing.T) {
 		c := newCrowd(t, w, 1, two)
 		c.install("example.com/sidecar:2")
 		c.scenes[0].settleOnce(t)
@@ -167,7 +146,7 @@ func TestRollout(t *testing.T) {
 		c.install("example.com/sidecar:2")
 		c.want(t, "RollingOut 2", "RolloutQueued 1", "RolloutQueued 1")
 		c.scenes[0].wantSaid(t, v1alpha1.ReasonRollingOut, "none of them before the next one serves: wait")
-		c.scenes[1].wantSaid(t, v1alpha1.ReasonRolloutQueued, "until it is this endpoint's turn to get those that the installation asks for: wait; at most 1 at a time get theirs")
+		c.scenes[1].wantSaid(t, v1alpha1.ReasonRolloutQueued, "until this endpoint gets a slot of the rollout: wait; at most 1 at a time have one")
 		c.scenes[0].beLate(t)
 		c.want(t, "RolloutFailed 2", "RolloutStopped 1", "RolloutStopped 1")
 		c.scenes[0].wantSaid(t, v1alpha1.ReasonRolloutFailed, "the new pods (image example.com/sidecar:2) were not available and verified within")
@@ -205,7 +184,7 @@ func TestRollout(t *testing.T) {
 		c.scenes[0].beLate(t)
 		c.want(t, "SidecarCurrent 1", "SidecarCurrent 1")
 	})
-	t.Run("an operator forgets the turns that are over", func(t *testing.T) {
+	t.Run("an operator forgets the slots that are over", func(t *testing.T) {
 		c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
 		one := &controllers.Reconciler{}
 		for _, s := range c.scenes {
@@ -279,34 +258,6 @@ func TestRollout(t *testing.T) {
 		c.want(t, "SidecarCurrent 2", "RollingOut 2", "RolloutQueued canary")
 		work(t, c.scenes...)
 		c.want(t, "SidecarCurrent 2", "SidecarCurrent 2", "RollingOut 2")
-	})
-	t.Run("an end that no status can tell is waited for by nobody", func(t *testing.T) {
-		c := newCrowd(t, w, 3, controllers.Rollout{MaxEndpoints: 1})
-		c.install("example.com/sidecar:2")
-		c.want(t, "RollingOut 2", "RolloutQueued 1", "RolloutQueued 1")
-		c.scenes[0].store(t, `{"spec":{"backend":{"deadline":"1d"}}}`) // from now on its status is refused
-		if _, err := c.scenes[0].reconcileWith(t, nil); err == nil || !strings.Contains(err.Error(), "storing the status") {
-			t.Fatalf("the status is stored: %v", err)
-		}
-		others := crowd{c.scenes[1:]}
-		others.want(t, "RolloutQueued 1", "RolloutQueued 1")
-		long := time.Now().Add(-11 * time.Minute).UTC().Format(time.RFC3339) // twice the time that it may take
-		c.scenes[0].store(t, fmt.Sprintf(`{"status":{"rollout":{"since":%q}}}`, long))
-		others.want(t, "RollingOut 2", "RolloutQueued 1")
-		work(t, others.scenes...)
-		others.want(t, "SidecarCurrent 2", "RollingOut 2")
-	})
-	t.Run("a failure that no status can take back stops nobody once it is paused", func(t *testing.T) {
-		c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
-		c.install("example.com/sidecar:2")
-		c.want(t, "RollingOut 2", "RolloutQueued 1")
-		c.scenes[0].beLate(t)
-		c.want(t, "RolloutFailed 2", "RolloutStopped 1")
-		c.scenes[0].store(t, `{"spec":{"backend":{"deadline":"1d"}}}`)
-		others := crowd{c.scenes[1:]}
-		others.want(t, "RolloutStopped 1")
-		c.scenes[0].store(t, `{"spec":{"paused":true}}`)
-		others.want(t, "RollingOut 2")
 	})
 	t.Run("what is written into an endpoint's own Secret holds up nobody", func(t *testing.T) {
 		for name, forge := range map[string]func(newest, older map[string]any){

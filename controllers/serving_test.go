@@ -1,5 +1,3 @@
-//go:build integration
-
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
@@ -15,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -36,87 +33,6 @@ func TestEndpointsThatServe(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { test(t, w) })
 	}
-}
-
-// tooMuch is what the API server refuses of a Deployment, and no rule of the CRD.
-func tooMuch(spec *v1alpha1.WeChatEndpointSpec) {
-	spec.Sidecar.Resources = &corev1.ResourceRequirements{
-		Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")},
-		Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("32Mi")},
-	}
-}
-
-// forbiddenHost is what a policy of the platform team refuses of an Ingress, and no rule of the CRD.
-func forbiddenHost(spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Host = "forbidden.example.com" }
-
-// whatIsRefusedChangesNothing: the API server refuses one object of a changed endpoint. Its pods go on with the
-// configuration that fits the objects that there are, and what leaked is revoked all the same.
-func whatIsRefusedChangesNothing(t *testing.T, w *world) {
-	for name, test := range map[string]struct {
-		edit              func(*v1alpha1.WeChatEndpointSpec)
-		condition, reason string
-	}{
-		"the route":      {forbiddenHost, v1alpha1.ConditionRouteProgrammed, v1alpha1.ReasonRouteNotAccepted},
-		"the Deployment": {tooMuch, v1alpha1.ConditionSidecarAvailable, v1alpha1.ReasonPodsNotCreated},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := w.newPlay(t)
-			p.serve(t, anything)
-			before, _ := p.files(t)
-			p.change(t, func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL.Path = "/elsewhere"; test.edit(&e.Spec) })
-			p.settleAs(t, test.condition, test.reason)
-
-			p.changeToken(t)
-			p.settleAs(t, test.condition, test.reason)
-			p.revoke(t)
-			p.settleAs(t, test.condition, test.reason)
-			after, credentials := p.files(t)
-			if diff := cmp.Diff(before, after, cmpopts.IgnoreFields(config.Config{}, "Generation")); diff != "" {
-				t.Errorf("the configuration of the pods changed (-before +after):\n%s", diff)
-			}
-			if len(credentials.Pairs) != 1 || credentials.Pairs[0].Token != "a-newer-token" || p.loaded != after.Generation {
-				t.Errorf("the pods serve %s, given are %d pairs of generation %s", p.loaded, len(credentials.Pairs), after.Generation)
-			}
-			if told := p.endpoint(t).Status.Credentials.Generation; told != 2 {
-				t.Errorf("the status says generation %d of the credentials", told)
-			}
-			version := p.endpoint(t).ResourceVersion
-			p.round(t)
-			if p.endpoint(t).ResourceVersion != version {
-				t.Error("the status is written again and again")
-			}
-		})
-	}
-}
-
-// settleAs goes on for some rounds, after which the condition must not hold for that reason.
-func (p *play) settleAs(t *testing.T, condition, reason string) {
-	t.Helper()
-	for range 3 {
-		p.round(t)
-	}
-	p.wantCondition(t, condition, metav1.ConditionFalse, reason)
-	p.wantCondition(t, v1alpha1.ConditionReady, metav1.ConditionFalse, reason)
-}
-
-func (p *play) wantCondition(t *testing.T, condition string, status metav1.ConditionStatus, reason string) {
-	t.Helper()
-	for _, c := range p.endpoint(t).Status.Conditions {
-		if c.Type == condition && c.Status == status && c.Reason == reason {
-			return
-		}
-	}
-	t.Fatalf("%s is not %s for the reason %s: %+v", condition, status, reason, p.endpoint(t).Status.Conditions)
-}
-
-// files is what the pods are given.
-func (p *play) files(t *testing.T) (config.Config, config.Credentials) {
-	t.Helper()
-	document, err := config.Parse(p.secret(t).Data[config.File])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return document.Config, document.Credentials
 }
 
 // silentPodsAreWoken: their kubelets need no way from the operator to the pods.
@@ -250,14 +166,6 @@ func externalServiceIsNotCalled(t *testing.T, w *world) {
 	}
 }
 
-// secret has the document.
-func (p *play) secret(t *testing.T) *corev1.Secret {
-	t.Helper()
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "shop-sidecar"}}
-	p.get(t, secret)
-	return secret
-}
-
 // rulesWhoseMainAppIsGone: that a rule has an app of its own must not keep the operator from saying so.
 func rulesWhoseMainAppIsGone(t *testing.T, w *world) {
 	p := w.newPlay(t)
@@ -275,5 +183,45 @@ func rulesWhoseMainAppIsGone(t *testing.T, w *world) {
 	p.round(t)
 	if _, credentials := p.files(t); len(credentials.Pairs) != 2 {
 		t.Errorf("the credentials do not go on: %d pairs", len(credentials.Pairs))
+	}
+}
+
+// whatIsRefusedChangesNothing: the API server refuses one object of a changed endpoint. Its pods go on with the
+// configuration that fits the objects that there are, and what leaked is revoked all the same.
+func whatIsRefusedChangesNothing(t *testing.T, w *world) {
+	for name, test := range map[string]struct {
+		edit              func(*v1alpha1.WeChatEndpointSpec)
+		condition, reason string
+	}{
+		"the route":      {forbiddenHost, v1alpha1.ConditionRouteProgrammed, v1alpha1.ReasonRouteNotAccepted},
+		"the Deployment": {tooMuch, v1alpha1.ConditionSidecarAvailable, v1alpha1.ReasonPodsNotCreated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := w.newPlay(t)
+			p.serve(t, anything)
+			before, _ := p.files(t)
+			p.change(t, func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL.Path = "/elsewhere"; test.edit(&e.Spec) })
+			p.settleAs(t, test.condition, test.reason)
+
+			p.changeToken(t)
+			p.settleAs(t, test.condition, test.reason)
+			p.revoke(t)
+			p.settleAs(t, test.condition, test.reason)
+			after, credentials := p.files(t)
+			if diff := cmp.Diff(before, after, cmpopts.IgnoreFields(config.Config{}, "Generation")); diff != "" {
+				t.Errorf("the configuration of the pods changed (-before +after):\n%s", diff)
+			}
+			if len(credentials.Pairs) != 1 || credentials.Pairs[0].Token != "a-newer-token" || p.loaded != after.Generation {
+				t.Errorf("the pods serve %s, given are %d pairs of generation %s", p.loaded, len(credentials.Pairs), after.Generation)
+			}
+			if told := p.endpoint(t).Status.Credentials.Generation; told != 2 {
+				t.Errorf("the status says generation %d of the credentials", told)
+			}
+			version := p.endpoint(t).ResourceVersion
+			p.round(t)
+			if p.endpoint(t).ResourceVersion != version {
+				t.Error("the status is written again and again")
+			}
+		})
 	}
 }

@@ -146,8 +146,8 @@ func (s *stage) owner(e *v1alpha1.WeChatEndpoint) []metav1.OwnerReference {
 }
 
 // say lets the status say what an operator said before.
-func (s *stage) say(said status.Said, turn *v1alpha1.RolloutTurn) {
-	s.endpoint.Status.Rollout = turn
+func (s *stage) say(said status.Said, slot *v1alpha1.RolloutSlot) {
+	s.endpoint.Status.Rollout = slot
 	status.Write(s.endpoint, &s.endpoint.Status, said, metav1.Now().Time)
 }
 
@@ -201,7 +201,7 @@ func TestASlotIsJudgedByThePodsThatWerePlayed(t *testing.T) {
 			s.say(status.Said{
 				v1alpha1.ConditionSidecarCurrent: verdict.False(v1alpha1.ReasonRollingOut, ""),
 				v1alpha1.ConditionAccepted:       verdict.True(v1alpha1.ReasonAccepted, ""),
-			}, &v1alpha1.RolloutTurn{Since: new(metav1.Now()), Template: s.template})
+			}, &v1alpha1.RolloutSlot{Since: new(metav1.Now()), Template: s.template})
 			reads := 0
 			after := s.reconcile(t, interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
 				err := c.Get(ctx, key, o, options...)
@@ -226,10 +226,10 @@ func TestASlotIsJudgedByThePodsThatWerePlayed(t *testing.T) {
 // TestNewPodsEndTheirSlot is the other side: the pod is one of the newest ReplicaSet.
 func TestNewPodsEndTheirSlot(t *testing.T) {
 	s := newStage(t)
-	s.say(status.Said{v1alpha1.ConditionSidecarCurrent: verdict.False(v1alpha1.ReasonRollingOut, "")}, &v1alpha1.RolloutTurn{Since: new(metav1.Now()), Template: s.template})
+	s.say(status.Said{v1alpha1.ConditionSidecarCurrent: verdict.False(v1alpha1.ReasonRollingOut, "")}, &v1alpha1.RolloutSlot{Since: new(metav1.Now()), Template: s.template})
 	s.deployment.Annotations[v1alpha1.AnnotationTemplate] = s.template
 	after := s.reconcile(t, interceptor.Funcs{})
-	if slot := status.SlotOf(&v1alpha1.WeChatEndpoint{Status: after}); slot.Reason != v1alpha1.ReasonSidecarCurrent || slot.Turn != nil {
+	if slot := status.SlotOf(&v1alpha1.WeChatEndpoint{Status: after}); slot.Reason != v1alpha1.ReasonSidecarCurrent || slot.Stored != nil {
 		t.Errorf("the slot is %+v: %+v", slot, after.Conditions)
 	}
 }

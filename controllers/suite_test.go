@@ -7,7 +7,6 @@ package controllers_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,30 +18,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
-	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
-
-// everyRule is a NetworkPolicy with all that one may have.
-var everyRule = render.NetworkPolicy{Enabled: true, Egress: true, MetricsFrom: []metav1.LabelSelector{
-	{}, // every namespace
-	{MatchLabels: map[string]string{"kubernetes.io/metadata.name": "monitoring"}},
-	{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "metrics", Operator: metav1.LabelSelectorOpExists}}},
-}}
 
 const patience = 20 * time.Second
 
@@ -114,15 +101,6 @@ func runSuite(m *testing.M) (int, error) {
 		}
 	}()
 	return m.Run(), nil
-}
-
-// newClient makes a client of the tests' own. Of the Gateway API it knows all, while the operator's reads what the operator needs.
-func newClient(config *rest.Config) (client.WithWatch, error) {
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme), gatewayv1.Install(scheme), gatewayv1beta1.Install(scheme)); err != nil {
-		return nil, err
-	}
-	return client.NewWithWatch(config, client.Options{Scheme: scheme})
 }
 
 // pods answers for the sidecars, which do not run here: every pod says that it serves the generation in its Secret's file,
@@ -211,20 +189,6 @@ func newNamespace(t *testing.T) string {
 	create(t, appService(namespace.Name))
 	create(t, tokenSecret(namespace.Name, "a-fine-token"))
 	return namespace.Name
-}
-
-func appService(namespace string) *corev1.Service {
-	return &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "app"},
-		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "web", Port: 8080}, {Name: "admin", Port: 9000}}},
-	}
-}
-
-func tokenSecret(namespace, token string) *corev1.Secret {
-	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-wechat", Labels: map[string]string{v1alpha1.LabelCredentials: "true"}},
-		Data:       map[string][]byte{"token": []byte(token)},
-	}
 }
 
 // servedBy is an endpoint with one pod at the address, which serves what it is asked to.

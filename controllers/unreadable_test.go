@@ -36,16 +36,28 @@ import (
 
 // TestUnreadable stores endpoints by an older version of the CRD, which lets everything through.
 func TestUnreadable(t *testing.T) {
-	w := newWorld(t)
+	w := newServer(t)
 	for name, test := range map[string]func(*testing.T, *world){
 		"what serves goes on":                      unreadableGoesOn,
 		"credentials that cannot be read either":   unreadableCredentials,
 		"a spec that is read and cannot be served": unservableGoesOn,
 		"a status that cannot be read is replaced": unreadableStatus,
 		"an endpoint without a spec":               missingSpec,
+		"an end that no status can tell":           endThatIsNotTold,
+		"a failure that no status can take back":   failureThatIsNotTakenBack,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, w) })
+		t.Run(name, func(t *testing.T) { test(t, w.world) })
 	}
+	come(t, w.world, map[string]reason{
+		"a spec that was stored before such were refused": {
+			serving(func(t *testing.T, p *play) { p.store(t, badQuantity) }),
+			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonSpecUnreadable, "spec.sidecar.resources.limits.memory is no quantity such as 64Mi or 100m; what was served before is served on: correct it with kubectl -n fault-",
+		},
+		"an endpoint of which nothing can be told but by an event": {
+			serving(func(t *testing.T, p *play) { p.store(t, `{"spec":{"backend":{"deadline":"1d"}}}`) }),
+			anEvent, yes, v1alpha1.ReasonStatusRefused, "spec.backend.deadline",
+		},
+	})
 	t.Run("a thousand beside it are served", func(t *testing.T) { thousandBeside(t, w) })
 }
 
@@ -212,7 +224,7 @@ func missingSpec(t *testing.T, w *world) {
 
 // thousandBeside lets an operator start beside an endpoint that it cannot read and a thousand others, all of which must get their status. Then
 // one more is stored while it runs.
-func thousandBeside(t *testing.T, w *world) {
+func thousandBeside(t *testing.T, w *server) {
 	s := w.newScene(t)
 	s.make(t)
 	s.store(t, badQuantity)
@@ -247,7 +259,7 @@ func thousandBeside(t *testing.T, w *world) {
 		}
 	}
 	wait(thousand, 1)
-	late := &scene{world: w, namespace: endpoints[0].GetNamespace()}
+	late := &scene{world: w.world, namespace: endpoints[0].GetNamespace()}
 	late.storeAs(t, "good-7", badQuantity)
 	wait(thousand-1, 2)
 	named := namedUnreadable(t)
@@ -260,7 +272,7 @@ func thousandBeside(t *testing.T, w *world) {
 }
 
 // startOperator lets an operator run as its program does, and returns its log.
-func startOperator(t *testing.T, w *world) *safeLog {
+func startOperator(t *testing.T, w *server) *safeLog {
 	t.Helper()
 	scheme, err := controllers.Scheme()
 	if err != nil {
@@ -325,4 +337,36 @@ func namedUnreadable(t *testing.T) []string {
 		}
 	}
 	return names
+}
+
+// endThatIsNotTold is the end of a rollout, for which nobody waits.
+func endThatIsNotTold(t *testing.T, w *world) {
+	c := newCrowd(t, w, 3, controllers.Rollout{MaxEndpoints: 1})
+	c.install("example.com/sidecar:2")
+	c.want(t, "RollingOut 2", "RolloutQueued 1", "RolloutQueued 1")
+	c.scenes[0].store(t, `{"spec":{"backend":{"deadline":"1d"}}}`) // from now on its status is refused
+	if _, err := c.scenes[0].reconcileWith(t, nil); err == nil || !strings.Contains(err.Error(), "storing the status") {
+		t.Fatalf("the status is stored: %v", err)
+	}
+	others := crowd{c.scenes[1:]}
+	others.want(t, "RolloutQueued 1", "RolloutQueued 1")
+	long := time.Now().Add(-11 * time.Minute).UTC().Format(time.RFC3339) // twice the time that it may take
+	c.scenes[0].store(t, fmt.Sprintf(`{"status":{"rollout":{"since":%q}}}`, long))
+	others.want(t, "RollingOut 2", "RolloutQueued 1")
+	work(t, others.scenes...)
+	others.want(t, "SidecarCurrent 2", "RollingOut 2")
+}
+
+// failureThatIsNotTakenBack stops nobody once its endpoint is paused.
+func failureThatIsNotTakenBack(t *testing.T, w *world) {
+	c := newCrowd(t, w, 2, controllers.Rollout{MaxEndpoints: 1})
+	c.install("example.com/sidecar:2")
+	c.want(t, "RollingOut 2", "RolloutQueued 1")
+	c.scenes[0].beLate(t)
+	c.want(t, "RolloutFailed 2", "RolloutStopped 1")
+	c.scenes[0].store(t, `{"spec":{"backend":{"deadline":"1d"}}}`)
+	others := crowd{c.scenes[1:]}
+	others.want(t, "RolloutStopped 1")
+	c.scenes[0].store(t, `{"spec":{"paused":true}}`)
+	others.want(t, "RollingOut 2")
 }

@@ -16,7 +16,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -25,15 +24,6 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
-
-// children are the objects that an unpublished endpoint has.
-func children(namespace string) []client.Object {
-	meta := metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar"}
-	return []client.Object{
-		&corev1.ServiceAccount{ObjectMeta: meta}, &corev1.Secret{ObjectMeta: meta},
-		&appsv1.Deployment{ObjectMeta: meta}, &policyv1.PodDisruptionBudget{ObjectMeta: meta}, &corev1.Service{ObjectMeta: meta},
-	}
-}
 
 func TestChildrenAreMadeAndOwned(t *testing.T) {
 	namespace := newNamespace(t)
@@ -411,20 +401,6 @@ func playPod(t *testing.T, namespace, address string) {
 	})
 }
 
-// revision is by what the controller of Deployments says which template is whose.
-const revision = "deployment.kubernetes.io/revision"
-
-// replicaSetOf is what the controller of Deployments would make.
-func replicaSetOf(deployment *appsv1.Deployment) *appsv1.ReplicaSet {
-	return &appsv1.ReplicaSet{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: deployment.Namespace, Name: deployment.Name + "-1", Labels: deployment.Spec.Template.Labels, Annotations: map[string]string{revision: "1"},
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(deployment, appsv1.SchemeGroupVersion.WithKind("Deployment"))},
-		},
-		Spec: appsv1.ReplicaSetSpec{Selector: deployment.Spec.Selector, Template: deployment.Spec.Template},
-	}
-}
-
 func awaitPodAnnotation(t *testing.T, namespace, generation string) {
 	t.Helper()
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar-0"}}
@@ -461,11 +437,4 @@ func resourceVersions(t *testing.T, namespace string) map[string]string {
 		versions[fmt.Sprintf("%T", object)] = object.GetResourceVersion()
 	}
 	return versions
-}
-
-func wantMessage(t *testing.T, condition metav1.Condition, part string) {
-	t.Helper()
-	if !strings.Contains(condition.Message, part) {
-		t.Errorf("%s says %q, want %q in it", condition.Type, condition.Message, part)
-	}
 }

@@ -30,7 +30,7 @@ const (
 	// an account that the spec does not name. It is a warning, and absent where there is none.
 	ConditionWrongReceiver = "WrongReceiver"
 	// ConditionSidecarCurrent is true when the pods are what the installation asks for now: its image, its defaults, the
-	// operator's own template. It is not a part of Ready: older pods serve as well, until it is their turn.
+	// operator's own template. It is not a part of Ready: older pods serve as well, until the endpoint gets a slot.
 	ConditionSidecarCurrent = "SidecarCurrent"
 	// ConditionReady is true when all before Reachable are.
 	ConditionReady = "Ready"

@@ -677,8 +677,8 @@ type PullSecret struct {
 	Name string `json:"name,omitempty"`
 }
 
-// RolloutTurn is an endpoint's turn in a rollout of the installation's.
-type RolloutTurn struct {
+// RolloutSlot is an endpoint's slot in a rollout of the installation's.
+type RolloutSlot struct {
 	// since is when it began.
 	// +required
 	Since *metav1.Time `json:"since,omitempty"`
@@ -732,9 +732,9 @@ type WeChatEndpointStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// rollout is this endpoint's turn to get the pods that the installation asks for now. Left out, it has none.
+	// rollout is this endpoint's slot, in which it gets the pods that the installation asks for now. Left out, it has none.
 	// +optional
-	Rollout *RolloutTurn `json:"rollout,omitempty"`
+	Rollout *RolloutSlot `json:"rollout,omitempty"`
 
 	// credentials are the accepted credentials.
 	// +optional

@@ -316,7 +316,7 @@ func (j *Judgement) judgeSlot(report *Report, said status.Said, judge func(rollo
 			Failing:       firstFailing(func(name string) verdict.Verdict { return said[name] }),
 		})
 	}
-	report.Status.Rollout = outcome.Turn
+	report.Status.Rollout = outcome.Slot
 	report.Again = verdict.Soonest(report.Again, outcome.Again)
 	if outcome.Verdict != (verdict.Verdict{}) {
 		said[v1alpha1.ConditionSidecarCurrent] = outcome.Verdict
@@ -396,7 +396,7 @@ func Refused(endpoint *v1alpha1.WeChatEndpoint, refusal error, now time.Time) v1
 	var slot verdict.Verdict
 	if memory.Slot.Rolling() || endpoint.Spec.Paused {
 		outcome := rollout.Leave(endpoint, memory.Slot, memory.Said(v1alpha1.ConditionSidecarCurrent), rollout.Choice{})
-		after.Rollout, slot = outcome.Turn, outcome.Verdict
+		after.Rollout, slot = outcome.Slot, outcome.Verdict
 	}
 	status.Refused(endpoint, &after, slot, refusal, now)
 	return after

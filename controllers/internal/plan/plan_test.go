@@ -400,7 +400,7 @@ func TestWhatIsSaid(t *testing.T) {
 		"it waits for its slot": {served(t, image("x:2")), func(s *scene) Done { d := s.whole(); d.Answer = rollout.Admission{Queued: true}; return d }, well, said{
 			"Ready": "True Ready", "SidecarCurrent": "False RolloutQueued",
 		}, verdict.Never},
-		"it gets its slot, and comes back at once": {served(t, image("x:2")), func(s *scene) Done { d := s.whole(); d.Answer = rollout.Admission{Given: true}; return d }, well, said{
+		"it gets its slot, and comes back at once": {served(t, image("x:2")), func(s *scene) Done { d := s.whole(); d.Answer = rollout.Admission{Granted: true}; return d }, well, said{
 			"Ready": "True Ready", "SidecarCurrent": "False RollingOut",
 		}, verdict.Now()},
 	} {
@@ -492,12 +492,12 @@ func TestWhatTheTenantWroteIsNotProgrammed(t *testing.T) {
 // TestARefusedStatusGivesASlotAway: nobody may wait for an end that cannot be told.
 func TestARefusedStatusGivesASlotAway(t *testing.T) {
 	s := served(t)
-	s.Endpoint.Status.Rollout = &v1alpha1.RolloutTurn{}
+	s.Endpoint.Status.Rollout = &v1alpha1.RolloutSlot{}
 	status.Write(s.Endpoint, &s.Endpoint.Status, status.Said{v1alpha1.ConditionSidecarCurrent: verdict.False(v1alpha1.ReasonRollingOut, "")}, now)
 	after := Refused(s.Endpoint, errors.New("status.x is too long"), now)
 	wantSaid(t, Report{Status: after}, said{"Ready": "False StatusRefused", "SidecarCurrent": "Unknown Waiting", "Verified": "True Verified"})
 	if after.Rollout != nil {
-		t.Errorf("the turn is kept: %+v", after.Rollout)
+		t.Errorf("the slot is kept: %+v", after.Rollout)
 	}
 }
 

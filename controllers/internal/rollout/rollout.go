@@ -30,7 +30,7 @@ import (
 type Choice struct {
 	// Template is the one that the pods should have, by its digest.
 	Template string
-	// Image is what they are given now.
+	// Image is the one that they get now.
 	Image string
 	// Keep leaves the template of the live Deployment as it is.
 	Keep bool
@@ -40,12 +40,12 @@ type Choice struct {
 	Current bool
 }
 
-// Choose decides whether the endpoint's pods may be given the template that the installation and the spec ask for. Asked is a
+// Choose decides whether the endpoint's pods may get the template that the installation and the spec ask for. Asked is a
 // digest of what the spec alone asks for.
 func Choose(s *snapshot.Snapshot, slot status.Slot, template, image, asked string) Choice {
 	choice := Choice{Template: template, Image: image}
-	rolling := slot.Turn != nil && slot.Rolling() // another template while it lasts is the same turn
-	failed := slot.Turn != nil && slot.Failed() && slot.Turn.Template == template
+	rolling := slot.Stored != nil && slot.Rolling() // another template while it lasts is the same slot
+	failed := slot.Stored != nil && slot.Failed() && slot.Stored.Template == template
 	if rolling || failed {
 		return choice
 	}
@@ -65,13 +65,13 @@ func Choose(s *snapshot.Snapshot, slot status.Slot, template, image, asked strin
 
 // Shown reports whether the snapshot shows what the operator remembers of the endpoint's slot: it is taken, or not needed.
 func Shown(slot status.Slot, choice Choice) bool {
-	return choice.Current || slot.Turn != nil && slot.Rolling()
+	return choice.Current || slot.Stored != nil && slot.Rolling()
 }
 
 // Admission is the answer to an endpoint that seeks a slot. One of them is true.
-type Admission struct{ Given, Queued, Stopped bool }
+type Admission struct{ Granted, Queued, Stopped bool }
 
-// Admit gives the endpoint a slot, unless new pods of another one fail or enough are being replaced. Taken are the slots that were given and
+// Admit gives the endpoint a slot, unless new pods of another one fail or enough are being replaced. Taken are the slots that were granted and
 // that the endpoints may not show yet.
 func Admit(bounds installation.Rollout, endpoint *v1alpha1.WeChatEndpoint, all []v1alpha1.WeChatEndpoint, taken map[types.NamespacedName]bool, now time.Time) Admission {
 	rolling, failed := 0, false
@@ -91,7 +91,7 @@ func Admit(bounds installation.Rollout, endpoint *v1alpha1.WeChatEndpoint, all [
 	case rolling >= bounds.Most():
 		return Admission{Queued: true}
 	}
-	return Admission{Given: true}
+	return Admission{Granted: true}
 }
 
 func nameOf(endpoint *v1alpha1.WeChatEndpoint) types.NamespacedName {
@@ -104,11 +104,11 @@ func isUntold(bounds installation.Rollout, endpoint *v1alpha1.WeChatEndpoint, no
 	return now.After(began(endpoint.Status.Rollout).Add(2 * bounds.Deadline()))
 }
 
-func began(turn *v1alpha1.RolloutTurn) time.Time {
-	if turn == nil || turn.Since == nil {
+func began(slot *v1alpha1.RolloutSlot) time.Time {
+	if slot == nil || slot.Since == nil {
 		return time.Time{}
 	}
-	return turn.Since.Time
+	return slot.Since.Time
 }
 
 // Stops reports whether the endpoint's new pods failed, and nobody has paused it since: its status may not be able to tell that.
@@ -118,7 +118,7 @@ func Stops(endpoint *v1alpha1.WeChatEndpoint) bool {
 
 // Outcome is what becomes of an endpoint's slot. A zero Verdict leaves SidecarCurrent as it is.
 type Outcome struct {
-	Turn    *v1alpha1.RolloutTurn
+	Slot    *v1alpha1.RolloutSlot
 	Verdict verdict.Verdict
 	Again   verdict.Again
 }
@@ -127,7 +127,7 @@ type Outcome struct {
 func Leave(endpoint *v1alpha1.WeChatEndpoint, slot status.Slot, said verdict.Verdict, choice Choice) Outcome {
 	switch {
 	case !choice.Seek && (said == verdict.Verdict{} || said.IsTrue()):
-		return Outcome{Turn: slot.Turn, Verdict: said}
+		return Outcome{Slot: slot.Stored, Verdict: said}
 	case endpoint.Spec.Paused:
 		return Outcome{Verdict: verdict.Unknown(v1alpha1.ReasonPaused, "spec.paused is true, so that the pods go on as they are: set it to false when the operator may work on")}
 	}
@@ -157,21 +157,21 @@ func Begin(f Facts) Outcome {
 			"the pods go on as they are, although the installation asks for others: those of another endpoint failed with them, which stopped the rollout. The platform team finds it by the reason RolloutFailed; sidecar.imageVersion chooses an image for this endpoint alone")}
 	case f.Answer.Queued:
 		return Outcome{Verdict: verdict.False(v1alpha1.ReasonRolloutQueued,
-			"the pods go on as they are until it is this endpoint's turn to get those that the installation asks for: wait; at most %d at a time get theirs", f.Options.Rollout.Most())}
-	case f.Answer.Given: // the status must be stored before the Deployment is touched
+			"the pods go on as they are until this endpoint gets a slot of the rollout: wait; at most %d at a time have one", f.Options.Rollout.Most())}
+	case f.Answer.Granted: // the status must be stored before the Deployment is touched
 		return Outcome{
-			Turn:    &v1alpha1.RolloutTurn{Since: new(metav1.NewTime(f.Snapshot.Now).Rfc3339Copy()), Template: f.Choice.Template, FailingBefore: f.FailingBefore},
+			Slot:    &v1alpha1.RolloutSlot{Since: new(metav1.NewTime(f.Snapshot.Now).Rfc3339Copy()), Template: f.Choice.Template, FailingBefore: f.FailingBefore},
 			Verdict: verdict.False(v1alpha1.ReasonRollingOut, "the pods are being replaced by those that the installation asks for, none of them before the next one serves: wait"),
 			Again:   verdict.Now(),
 		}
 	case f.Choice.Current && !f.Slot.Failed():
 		return Outcome{Verdict: current(f.Options, f.Snapshot.Endpoint)}
-	case f.Slot.Turn != nil && f.Slot.Rolling():
-		turn := *f.Slot.Turn
-		turn.Template = f.Choice.Template
-		return Outcome{Turn: &turn}
+	case f.Slot.Stored != nil && f.Slot.Rolling():
+		slot := *f.Slot.Stored
+		slot.Template = f.Choice.Template
+		return Outcome{Slot: &slot}
 	}
-	return Outcome{Turn: f.Slot.Turn}
+	return Outcome{Slot: f.Slot.Stored}
 }
 
 func current(options *installation.Options, endpoint *v1alpha1.WeChatEndpoint) verdict.Verdict {
@@ -188,30 +188,30 @@ func Judge(f Facts) Outcome {
 	if outcome.Verdict != (verdict.Verdict{}) || !f.Slot.Rolling() && !f.Slot.Failed() {
 		return outcome
 	}
-	s, turn := f.Snapshot, outcome.Turn
-	if now := metav1.NewTime(s.Now).Rfc3339Copy(); began(turn).After(now.Time) { // the clock was set back: the slot ends nevertheless
-		turn = turn.DeepCopy()
-		turn.Since = &now
+	s, slot := f.Snapshot, outcome.Slot
+	if now := metav1.NewTime(s.Now).Rfc3339Copy(); began(slot).After(now.Time) { // the clock was set back: the slot ends nevertheless
+		slot = slot.DeepCopy()
+		slot.Since = &now
 	}
-	given := s.Deployment != nil && s.Deployment.Annotations[v1alpha1.AnnotationTemplate] == f.Choice.Template
-	left := began(turn).Add(f.Options.Rollout.Deadline()).Sub(s.Now)
+	applied := s.Deployment != nil && s.Deployment.Annotations[v1alpha1.AnnotationTemplate] == f.Choice.Template
+	left := began(slot).Add(f.Options.Rollout.Deadline()).Sub(s.Now)
 	switch {
-	case given && pods.RolledOut(s, f.Generation) && (f.Failing == "" || pods.Size(s.Deployment) == 0):
+	case applied && pods.RolledOut(s, f.Generation) && (f.Failing == "" || pods.Size(s.Deployment) == 0):
 		return Outcome{Verdict: current(f.Options, s.Endpoint)}
 	case f.Slot.Failed():
-		return Outcome{Turn: turn}
-	case left > 0 && given: // no watch tells when the ReplicaSet of the new pods is known
-		return Outcome{Turn: turn, Again: verdict.In(min(left, verdict.Seldom))}
+		return Outcome{Slot: slot}
+	case left > 0 && applied: // no watch tells when the ReplicaSet of the new pods is known
+		return Outcome{Slot: slot, Again: verdict.In(min(left, verdict.Seldom))}
 	case left > 0:
-		return Outcome{Turn: turn, Again: verdict.In(left)}
-	case given && turn != nil && turn.FailingBefore: // that is no fault of the new pods
+		return Outcome{Slot: slot, Again: verdict.In(left)}
+	case applied && slot != nil && slot.FailingBefore: // that is no fault of the new pods
 		return Outcome{Verdict: current(f.Options, s.Endpoint)}
 	}
 	why := "They were refused"
-	if given {
+	if applied {
 		why = "See " + f.Failing
 	}
-	return Outcome{Turn: turn, Verdict: verdict.False(v1alpha1.ReasonRolloutFailed,
+	return Outcome{Slot: slot, Verdict: verdict.False(v1alpha1.ReasonRolloutFailed,
 		"the new pods (image %s) were not available and verified within %v, so that no other endpoint gets them; those before go on until then. %s; then give the installation another image, or set sidecar.imageVersion or paused here",
 		f.Choice.Image, f.Options.Rollout.Deadline(), why)}
 }

@@ -26,17 +26,17 @@ import (
 
 var now = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
-// ago is a turn that began so long ago, for the template.
-func ago(since time.Duration, template string) *v1alpha1.RolloutTurn {
-	return &v1alpha1.RolloutTurn{Since: new(metav1.NewTime(now.Add(-since))), Template: template}
+// ago is a slot that began so long ago, for the template.
+func ago(since time.Duration, template string) *v1alpha1.RolloutSlot {
+	return &v1alpha1.RolloutSlot{Since: new(metav1.NewTime(now.Add(-since))), Template: template}
 }
 
-func rolling(turn *v1alpha1.RolloutTurn) status.Slot {
-	return status.Slot{Reason: v1alpha1.ReasonRollingOut, Turn: turn}
+func rolling(slot *v1alpha1.RolloutSlot) status.Slot {
+	return status.Slot{Reason: v1alpha1.ReasonRollingOut, Stored: slot}
 }
 
-func failed(turn *v1alpha1.RolloutTurn) status.Slot {
-	return status.Slot{Reason: v1alpha1.ReasonRolloutFailed, Turn: turn}
+func failed(slot *v1alpha1.RolloutSlot) status.Slot {
+	return status.Slot{Reason: v1alpha1.ReasonRolloutFailed, Stored: slot}
 }
 
 func waits(reason string) status.Slot { return status.Slot{Reason: reason} }
@@ -87,7 +87,7 @@ func TestWhatMayBeDoneAboutThePods(t *testing.T) {
 // other is another endpoint with the slot.
 func other(name string, slot status.Slot) v1alpha1.WeChatEndpoint {
 	e := v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: name, UID: types.UID(name)}}
-	e.Status.Rollout = slot.Turn
+	e.Status.Rollout = slot.Stored
 	if slot.Reason != "" {
 		status.Write(&e, &e.Status, status.Said{v1alpha1.ConditionSidecarCurrent: verdict.False(slot.Reason, "")}, now)
 	}
@@ -103,7 +103,7 @@ func deleting(e v1alpha1.WeChatEndpoint) v1alpha1.WeChatEndpoint {
 
 func TestWhoGetsASlot(t *testing.T) {
 	type endpoints = []v1alpha1.WeChatEndpoint
-	given, queued, stopped := Admission{Given: true}, Admission{Queued: true}, Admission{Stopped: true}
+	given, queued, stopped := Admission{Granted: true}, Admission{Queued: true}, Admission{Stopped: true}
 	untold := 2*(5*time.Minute) + time.Second
 	for name, test := range map[string]struct {
 		others endpoints
@@ -191,11 +191,11 @@ func TestHowASlotEnds(t *testing.T) {
 			if got.Verdict.Reason != test.want || got.Again != test.again {
 				t.Errorf("said is %+v, again %+v; want %q, %+v", got.Verdict, got.Again, test.want, test.again)
 			}
-			if ended := got.Turn == nil; ended != (test.want == v1alpha1.ReasonSidecarCurrent) {
-				t.Errorf("the turn is %+v", got.Turn)
+			if ended := got.Slot == nil; ended != (test.want == v1alpha1.ReasonSidecarCurrent) {
+				t.Errorf("the slot is %+v", got.Slot)
 			}
-			if began(got.Turn).After(now) {
-				t.Errorf("the turn begins at %v, which is to come", began(got.Turn))
+			if began(got.Slot).After(now) {
+				t.Errorf("the slot begins at %v, which is to come", began(got.Slot))
 			}
 		})
 	}
@@ -207,9 +207,9 @@ func TestHowASlotBegins(t *testing.T) {
 		choice Choice
 		answer Admission
 		want   string // the reason that is said; empty for none
-		turn   string // the template of the turn; empty for none
+		ends   string // the template of its slot then; empty for none
 	}{
-		"it is given":                                {status.Slot{}, Choice{Template: "new", Seek: true}, Admission{Given: true}, v1alpha1.ReasonRollingOut, "new"},
+		"it is given":                                {status.Slot{}, Choice{Template: "new", Seek: true}, Admission{Granted: true}, v1alpha1.ReasonRollingOut, "new"},
 		"others come first":                          {failed(ago(0, "old")), Choice{Template: "new", Seek: true}, Admission{Queued: true}, v1alpha1.ReasonRolloutQueued, ""},
 		"others have failed":                         {status.Slot{}, Choice{Template: "new", Seek: true}, Admission{Stopped: true}, v1alpha1.ReasonRolloutStopped, ""},
 		"none is needed":                             {waits(v1alpha1.ReasonRolloutQueued), Choice{Template: "new", Current: true}, Admission{}, v1alpha1.ReasonSidecarCurrent, ""},
@@ -220,14 +220,14 @@ func TestHowASlotBegins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := Begin(Facts{Options: &installation.Options{}, Snapshot: live("old", "x:1", "now"), Slot: test.slot, Choice: test.choice, Answer: test.answer, FailingBefore: true})
 			template := ""
-			if got.Turn != nil {
-				template = got.Turn.Template
+			if got.Slot != nil {
+				template = got.Slot.Template
 			}
-			if got.Verdict.Reason != test.want || template != test.turn {
-				t.Errorf("said is %+v, the turn %+v", got.Verdict, got.Turn)
+			if got.Verdict.Reason != test.want || template != test.ends {
+				t.Errorf("said is %+v, the slot %+v", got.Verdict, got.Slot)
 			}
-			if test.answer.Given && (!got.Turn.FailingBefore || !got.Turn.Since.Time.Equal(now) || got.Again != verdict.Now()) {
-				t.Errorf("the slot is %+v, again %+v", got.Turn, got.Again)
+			if test.answer.Granted && (!got.Slot.FailingBefore || !got.Slot.Since.Time.Equal(now) || got.Again != verdict.Now()) {
+				t.Errorf("the slot is %+v, again %+v", got.Slot, got.Again)
 			}
 		})
 	}
@@ -251,8 +251,8 @@ func TestWhoLeavesHoldsUpNobody(t *testing.T) {
 		endpoint := &v1alpha1.WeChatEndpoint{}
 		endpoint.Spec.Paused = test.paused
 		got := Leave(endpoint, rolling(ago(0, "new")), test.said, Choice{Seek: test.seek})
-		if got.Verdict.Reason != test.want || (got.Turn == nil) != (test.want == v1alpha1.ReasonWaiting || test.want == v1alpha1.ReasonPaused) {
-			t.Errorf("%s: said is %+v, the turn %+v", name, got.Verdict, got.Turn)
+		if got.Verdict.Reason != test.want || (got.Slot == nil) != (test.want == v1alpha1.ReasonWaiting || test.want == v1alpha1.ReasonPaused) {
+			t.Errorf("%s: said is %+v, the slot %+v", name, got.Verdict, got.Slot)
 		}
 	}
 }

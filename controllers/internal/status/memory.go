@@ -72,13 +72,13 @@ func (m Memory) WrongFor(name string, now time.Time) time.Duration {
 type Slot struct {
 	// Reason is what SidecarCurrent says.
 	Reason string
-	// Turn is of an endpoint that is rolling, or has failed.
-	Turn *v1alpha1.RolloutTurn
+	// Stored is of an endpoint that is rolling, or has failed.
+	Stored *v1alpha1.RolloutSlot
 }
 
 // SlotOf reads an endpoint's slot.
 func SlotOf(endpoint *v1alpha1.WeChatEndpoint) Slot {
-	slot := Slot{Turn: endpoint.Status.Rollout}
+	slot := Slot{Stored: endpoint.Status.Rollout}
 	if condition := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionSidecarCurrent); condition != nil {
 		slot.Reason = condition.Reason
 	}

@@ -45,9 +45,9 @@ func TestTurnedConditions(t *testing.T) {
 		"the pods of an endpoint that was known go again":   {conditions{available, ready}, conditions{starting, unready}, conditions{starting}},
 		"a condition that an endpoint did not have earlier": {conditions{accepted}, conditions{accepted, available}, conditions{available}},
 		"of an older operator's endpoint, pods as wanted":   {conditions{accepted}, conditions{accepted, current}, nil},
-		"that an endpoint waits for its turn":               {conditions{current}, conditions{queued}, nil},
-		"that it is its turn":                               {conditions{queued}, conditions{rolling}, conditions{rolling}},
-		"that its turn has ended":                           {conditions{rolling}, conditions{current}, conditions{current}},
+		"that an endpoint waits for its slot":               {conditions{current}, conditions{queued}, nil},
+		"that it is its slot":                               {conditions{queued}, conditions{rolling}, conditions{rolling}},
+		"that its slot has ended":                           {conditions{rolling}, conditions{current}, conditions{current}},
 		"that its pods fail":                                {conditions{rolling}, conditions{failed}, conditions{failed}},
 		"what is not known any more":                        {conditions{available}, conditions{waiting}, nil},
 	} {

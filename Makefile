@@ -80,8 +80,11 @@ lint: ## Lint the Go code, the chart and what it renders
 	$(call tool,helm) lint --strict charts/wechat-endpoint
 	hack/schema-check.sh
 
-unit: ## Run the unit tests, with the race detector
-	go test -race ./...
+# The scenes of controllers are many, and played by one goroutine each.
+unit: ## Run the unit tests, with the race detector where goroutines meet
+	go test -race $$(go list ./... | grep -v /controllers$$)
+	go test ./controllers
+	go test -race -run '^Test(TwoOperatorsAtOnce|EachObjectIsReadOnce)$$' ./controllers
 	cd test/cluster && go test ./...
 	cd tools/image && go test ./...
 

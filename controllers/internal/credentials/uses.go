@@ -104,7 +104,8 @@ func NoteUses(accepted []v1alpha1.AcceptedCredentials, uses map[int64]config.Use
 		if first := use.First.Truncate(time.Second); accepted[i].FirstUsed == nil || first.Before(accepted[i].FirstUsed.Time) {
 			accepted[i].FirstUsed = &metav1.Time{Time: first}
 		}
-		if last := use.Last.Truncate(lastUsedPrecision); accepted[i].LastUsed == nil || last.After(accepted[i].LastUsed.Time) {
+		last := later(use.Last.Truncate(lastUsedPrecision), accepted[i].FirstUsed.Time)
+		if accepted[i].LastUsed == nil || last.After(accepted[i].LastUsed.Time) {
 			accepted[i].LastUsed = &metav1.Time{Time: last}
 		}
 	}
@@ -112,6 +113,13 @@ func NoteUses(accepted []v1alpha1.AcceptedCredentials, uses map[int64]config.Use
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
 		return b
 	}
 	return a

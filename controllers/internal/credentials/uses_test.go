@@ -51,7 +51,8 @@ func TestAPodsWordIsBounded(t *testing.T) {
 		return parsed
 	}
 	for name, test := range map[string]struct{ first, last, wantFirst, wantLast string }{
-		"what a sidecar says":            {"2026-11-20T11:59:58.7Z", "2026-11-20T11:59:59Z", "2026-11-20T11:59:58Z", "2026-11-20T11:00:00Z"},
+		"what a sidecar says":            {"2026-11-20T11:59:58.7Z", "2026-11-20T11:59:59Z", "2026-11-20T11:59:58Z", "2026-11-20T11:59:58Z"},
+		"a last in a later hour":         {"2026-11-20T10:59:58.7Z", "2026-11-20T11:59:59Z", "2026-11-20T10:59:58Z", "2026-11-20T11:00:00Z"},
 		"a clock that is ahead":          {"2026-11-20T13:30:00Z", "2026-11-20T14:30:00Z", "2026-11-20T12:00:00Z", "2026-11-20T12:00:00Z"},
 		"the end of all years":           {"9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59-23:59", "", ""},
 		"the beginning":                  {"0000-01-01T00:00:00+23:59", "2026-11-20T11:00:00Z", "", ""},

@@ -30,7 +30,8 @@ type row struct {
 	words func(*v1alpha1.WeChatEndpoint) verdict.Verdict
 }
 
-// table has every condition but Ready, in the order in which a callback depends on them.
+// table has every condition in the order of a status and of docs/status.md: as a callback depends on them, and Ready after those that it
+// rests on.
 var table = []row{
 	{name: v1alpha1.ConditionAccepted, ready: true, ofURL: true, words: acceptedWords},
 	{name: v1alpha1.ConditionCredentialsResolved, ready: true},
@@ -38,6 +39,7 @@ var table = []row{
 	{name: v1alpha1.ConditionSidecarAvailable, ready: true, words: sidecarWords},
 	{name: v1alpha1.ConditionRouteProgrammed, ready: true, ofURL: true},
 	{name: v1alpha1.ConditionVerified, ready: true, words: verifiedWords},
+	{name: v1alpha1.ConditionReady}, // which follows from the others: see summary
 	{name: v1alpha1.ConditionReachable},
 	{name: v1alpha1.ConditionSidecarCurrent},
 	{name: v1alpha1.ConditionBackendExposed, warning: true},
@@ -45,7 +47,7 @@ var table = []row{
 }
 
 func rowOf(name string) row {
-	if i := slices.IndexFunc(table, func(r row) bool { return r.name == name }); i >= 0 {
+	if i := place(name); i >= 0 {
 		return table[i]
 	}
 	return row{name: name}
@@ -77,6 +79,12 @@ func Write(endpoint *v1alpha1.WeChatEndpoint, status *v1alpha1.WeChatEndpointSta
 		status.ObservedGeneration = endpoint.Generation
 	}
 	set(status, endpoint.Generation, v1alpha1.ConditionReady, summary(endpoint, status), now)
+	slices.SortStableFunc(status.Conditions, func(a, b metav1.Condition) int { return cmp.Compare(place(a.Type), place(b.Type)) })
+}
+
+// place is where a condition stands in a status; one that nobody knows comes first.
+func place(name string) int {
+	return slices.IndexFunc(table, func(r row) bool { return r.name == name })
 }
 
 // Refused writes that the API server does not take the status. What was stored before stays beside it.

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -98,10 +97,8 @@ func TestWhoPlaysWeChatIsTold(t *testing.T) {
 // TestAnAppThatIsAwayIsCalledSo, and not its proxy.
 func TestAnAppThatIsAwayIsCalledSo(t *testing.T) {
 	t.Parallel()
-	away := httptest.NewServer(nil)
-	away.Close()
 	v := newVictim(t, "an Official Account, plaintext", func(c *config.Config) {
-		c.Backend.URL, c.Backend.Deadline = away.URL, config.Duration(200*time.Millisecond)
+		c.Backend.URL, c.Backend.Deadline = "http://127.0.0.1:1", config.Duration(200*time.Millisecond)
 	})
 	v.sender.Nonce = playedNonce(config.TrialNoncePrefix)
 	answer, err := v.sender.Post(t.Context(), []byte(v.message()))

@@ -281,12 +281,7 @@ func TestDiagnoseAServerThatHasNoCertificateForTheName(t *testing.T) {
 }
 
 func TestDiagnoseAConnectionThatIsRefused(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
+	const address = "127.0.0.1:1" // nobody listens there
 	sender := &caller.Sender{URL: "http://wx.example.com/weixin", Token: token, Address: address}
 	answer, err := sender.URLCheck(t.Context())
 	want{CodeConnectionRefused, []string{address}}.check(t, URLCheck(answer, err))

@@ -10,6 +10,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -143,6 +144,11 @@ func tokenSecret(namespace, token string) *corev1.Secret {
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-wechat", Labels: map[string]string{v1alpha1.LabelCredentials: "true"}},
 		Data:       map[string][]byte{"token": []byte(token)},
 	}
+}
+
+// anyClass is the IngressClass of every world.
+func anyClass() *networkingv1.IngressClass {
+	return &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "any"}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/c"}}
 }
 
 // gateway has a listener for HTTP and one for HTTPS.

@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	gatewayapplyconfiguration "sigs.k8s.io/gateway-api/applyconfiguration"
-
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -42,6 +40,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+	gatewayapplyconfiguration "sigs.k8s.io/gateway-api/applyconfiguration"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -49,8 +48,8 @@ import (
 )
 
 // inProcess keeps objects as an API server does, without one: it gives uids and generations, and the CRD and the owners of fields are judged by
-// an API server's own code. It knows no defaults and no rules of the kinds that are built in, no admission and no rights: what depends on
-// those is tried against an API server. TestScenesAreAsOnAnAPIServer compares the two.
+// an API server's own code. It knows no defaults, no admission and no rights, and of the rules for kinds that are built in only what tests break:
+// see judge. TestScenesAreAsOnAnAPIServer compares the two.
 type inProcess struct {
 	clienttesting.ObjectTracker
 	definition *definition
@@ -88,7 +87,7 @@ func (p *inProcess) Patch(resource schema.GroupVersionResource, object runtime.O
 	return p.ObjectTracker.Patch(resource, object, namespace, options...)
 }
 
-// apply is the request of the same name. The fake client's own would own every field of the Go type, also those that are not applied.
+// apply is a server-side apply. That of the fake client would own every field of the Go type, also those that nobody applied.
 func (p *inProcess) apply(applied runtime.ApplyConfiguration, options ...client.ApplyOption) error {
 	text, err := json.Marshal(applied)
 	if err != nil {
@@ -200,7 +199,7 @@ func (p *inProcess) grow(before, after runtime.Object) error {
 	return nil
 }
 
-// judge asks the CRD, and fills its defaults in. Of the other kinds it refuses what tests let an API server refuse: tooMuch, and forbiddenHost.
+// judge asks the CRD, and fills its defaults in. Of other kinds it refuses tooMuch and forbiddenHost, as an API server does.
 func (p *inProcess) judge(object, before runtime.Object) error {
 	switch o := object.(type) {
 	case *networkingv1.Ingress:
@@ -236,46 +235,40 @@ func (p *inProcess) judge(object, before runtime.Object) error {
 	return nil
 }
 
-// fields know those of the operator's children. It takes a while to make.
-var fields = sync.OnceValue(func() typeConverters {
-	all := typeConverters{gatewayv1.GroupName: gatewayapplyconfiguration.NewTypeConverter(gateways())}
-	converter := clientgoapplyconfigurations.NewTypeConverter(builtIn())
-	for _, version := range builtIn().PrioritizedVersionsAllGroups() {
-		all[version.Group] = converter
+// schemas are those of the operator's children, by their groups. Parsing them takes seconds under the race detector: once is enough.
+var schemas = sync.OnceValue(func() typeConverters {
+	converters, builtIn := typeConverters{}, clientgoapplyconfigurations.NewTypeConverter(kinds())
+	for _, group := range []string{corev1.GroupName, appsv1.GroupName, autoscalingv2.GroupName, networkingv1.GroupName, policyv1.GroupName} {
+		converters[group] = builtIn
 	}
-	return all
+	converters[gatewayv1.GroupName] = gatewayapplyconfiguration.NewTypeConverter(kinds())
+	return converters
 })
 
-func gateways() *runtime.Scheme {
+// kinds are those that the operator has to do with.
+func kinds() *runtime.Scheme {
 	scheme := runtime.NewScheme()
-	utilruntime.Must(errors.Join(gatewayv1.Install(scheme), gatewayv1beta1.Install(scheme)))
-	return scheme
-}
-
-// builtIn has the kinds that the operator has to do with.
-func builtIn() *runtime.Scheme {
-	scheme := runtime.NewScheme()
-	utilruntime.Must(errors.Join(corev1.AddToScheme(scheme), appsv1.AddToScheme(scheme), autoscalingv2.AddToScheme(scheme), networkingv1.AddToScheme(scheme), policyv1.AddToScheme(scheme)))
+	utilruntime.Must(errors.Join(
+		corev1.AddToScheme(scheme), appsv1.AddToScheme(scheme), autoscalingv2.AddToScheme(scheme), networkingv1.AddToScheme(scheme), policyv1.AddToScheme(scheme),
+		gatewayv1.Install(scheme), gatewayv1beta1.Install(scheme), v1alpha1.AddToScheme(scheme),
+	))
 	return scheme
 }
 
 // newWorld is a cluster in this process.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	all := builtIn()
-	if err := errors.Join(v1alpha1.AddToScheme(all), gatewayv1.Install(all), gatewayv1beta1.Install(all)); err != nil {
-		t.Fatal(err)
-	}
+	all := kinds()
 	operators, err := controllers.Scheme()
 	if err != nil {
 		t.Fatal(err)
 	}
 	tracker := &inProcess{definition: newDefinition(t), ObjectTracker: clienttesting.NewFieldManagedObjectTracker(
-		all, serializer.NewCodecFactory(all).UniversalDecoder(), fields(),
+		all, serializer.NewCodecFactory(all).UniversalDecoder(), schemas(),
 	)}
-	newClient := func(scheme *runtime.Scheme, kinds ...client.Object) client.WithWatch {
+	newClient := func(scheme *runtime.Scheme, withStatus ...client.Object) client.WithWatch {
 		return fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(testrestmapper.TestOnlyStaticRESTMapper(all)).
-			WithObjectTracker(tracker).WithReturnManagedFields().WithStatusSubresource(kinds...).Build()
+			WithObjectTracker(tracker).WithReturnManagedFields().WithStatusSubresource(withStatus...).Build()
 	}
 	w := &world{client: newClient(all, &v1alpha1.WeChatEndpoint{}, &gatewayv1.Gateway{}, &gatewayv1.HTTPRoute{})}
 	w.operators = interceptor.NewClient(newClient(operators, &v1alpha1.WeChatEndpoint{}), interceptor.Funcs{
@@ -290,7 +283,7 @@ func newWorld(t *testing.T) *world {
 			return c.SubResource(name).Patch(ctx, object, patch, options...)
 		},
 	})
-	w.create(t, &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "any"}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/c"}})
+	w.create(t, anyClass())
 	return w
 }
 

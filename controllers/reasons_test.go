@@ -58,7 +58,8 @@ func TestEveryReason(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	come(t, w, map[string]reason{
+	tryReasons(t, w, rejections())
+	tryReasons(t, w, map[string]reasonTest{
 		"a spec that is allowed": {
 			asked(anything),
 			v1alpha1.ConditionAccepted, yes, v1alpha1.ReasonAccepted, "the spec is coherent and allowed here",
@@ -78,11 +79,11 @@ func TestEveryReason(t *testing.T) {
 			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonAnnotationNotAllowed, "example.com/run is not allowed here: remove it, or ask the platform team to add it to allowedIngressAnnotations",
 		},
 		"a class that the installation does not allow": {
-			platform(controllers.Options{AllowedIngressClasses: []string{"inside"}}, anything),
+			withOptions(controllers.Options{AllowedIngressClasses: []string{"inside"}}, anything),
 			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonIngressClassNotAllowed, "set it to one that this installation allows: inside",
 		},
 		"no class where the installation allows some": {
-			platform(controllers.Options{AllowedIngressClasses: []string{"inside"}}, func(e *endpoint) { e.Spec.URL.Ingress = nil }),
+			withOptions(controllers.Options{AllowedIngressClasses: []string{"inside"}}, func(e *endpoint) { e.Spec.URL.Ingress = nil }),
 			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonIngressClassNotAllowed, "set it to one that this installation allows: inside",
 		},
 		"a host that another namespace published": {
@@ -94,7 +95,7 @@ func TestEveryReason(t *testing.T) {
 			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonHostNotAllowed, "choose another host, or ask the platform team to give it to namespace fault-",
 		},
 		"a host that the installation gives to another namespace": {
-			platform(controllers.Options{Hosts: controllers.Hosts{"*": {"another"}}}, anything),
+			withOptions(controllers.Options{Hosts: controllers.Hosts{"*": {"another"}}}, anything),
 			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonHostNotAllowed, "choose a host that is, or ask the platform team to add it to hosts",
 		},
 		"an audit that ends too late": {
@@ -194,7 +195,7 @@ func TestEveryReason(t *testing.T) {
 			v1alpha1.ConditionBackendResolved, no, v1alpha1.ReasonReferenceNotGranted, "ask its team for a ReferenceGrant from WeChatEndpoints of namespace fault-",
 		},
 		"a Service of a namespace that the installation does not see": {
-			platform(controllers.Options{Namespaces: []string{"team-a"}}, app("team-b", "app", intstr.FromInt32(8080))),
+			withOptions(controllers.Options{Namespaces: []string{"team-a"}}, app("team-b", "app", intstr.FromInt32(8080))),
 			v1alpha1.ConditionBackendResolved, no, v1alpha1.ReasonReferenceNotGranted, "name a Service of the endpoint's own namespace, or ask the platform team to add team-b to watchNamespaces",
 		},
 		"certificates that cannot be read": {
@@ -250,15 +251,6 @@ func TestEveryReason(t *testing.T) {
 				p.updateStatus(t, deployment)
 			}),
 			v1alpha1.ConditionSidecarAvailable, no, v1alpha1.ReasonPodsNotCreated, "exceeded quota: compute; raise the quota, or change sidecar.resources",
-		},
-		"a Deployment that the API server refuses": {
-			asked(func(e *endpoint) {
-				e.Spec.Sidecar.Resources = &corev1.ResourceRequirements{
-					Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")},
-					Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("32Mi")},
-				}
-			}),
-			v1alpha1.ConditionSidecarAvailable, no, v1alpha1.ReasonPodsNotCreated, "correct what sidecar asks for, or ask the platform team",
 		},
 		"pods that no node has room for": {
 			serving(func(t *testing.T, p *play) {
@@ -363,7 +355,7 @@ func TestEveryReason(t *testing.T) {
 			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonIngressClassNotFound, "no IngressClass is the cluster's default; set url.ingress.className to one of: any",
 		},
 		"no class where the installation sees none": {
-			platform(controllers.Options{Namespaces: []string{"team-a"}}, class("")),
+			withOptions(controllers.Options{Namespaces: []string{"team-a"}}, class("")),
 			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonIngressClassNotFound, "set url.ingress.className, which the platform team can tell",
 		},
 		"an HTTPRoute where there are none": {
@@ -399,7 +391,7 @@ func TestEveryReason(t *testing.T) {
 			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonRouteNotAccepted, "correct url.host or url.httpRoute.parentRefs, or ask the platform team to allow routes of this namespace",
 		},
 		"a Gateway that the installation does not see": {
-			platform(controllers.Options{Namespaces: []string{"team-a"}}, onGateway),
+			withOptions(controllers.Options{Namespaces: []string{"team-a"}}, onGateway),
 			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonRouteNotAccepted, "correct url.httpRoute.parentRefs, or ask the platform team",
 		},
 		"a URL that the user routes": {
@@ -413,18 +405,6 @@ func TestEveryReason(t *testing.T) {
 				p.change(t, func(e *endpoint) { e.Spec.URL.Path = "/another" })
 			},
 			v1alpha1.ConditionRouteProgrammed, unknown, v1alpha1.ReasonWaiting, "this URL is not published yet: first see to the conditions before this one",
-		},
-		"an Ingress that the API server refuses": {
-			asked(func(e *endpoint) { forbiddenHost(&e.Spec) }),
-			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonRouteNotAccepted, "correct url, or ask the platform team",
-		},
-		"what follows from it for a new endpoint": {
-			func(t *testing.T, p *play) {
-				p.ask(t, func(e *endpoint) { forbiddenHost(&e.Spec) })
-				p.round(t)
-				p.round(t)
-			},
-			v1alpha1.ConditionReady, no, v1alpha1.ReasonRouteNotAccepted, "RouteProgrammed: the API server refuses the Ingress",
 		},
 
 		"pods that answer as WeChat needs it": {
@@ -539,8 +519,35 @@ func TestEveryReason(t *testing.T) {
 	})
 }
 
-// reason is a cause, and what is told of it.
-type reason struct {
+// rejections are the reasons that rest on what an API server refuses.
+func rejections() map[string]reasonTest {
+	return map[string]reasonTest{
+		"a Deployment that the API server refuses": {
+			asked(func(e *endpoint) {
+				e.Spec.Sidecar.Resources = &corev1.ResourceRequirements{
+					Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")},
+					Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("32Mi")},
+				}
+			}),
+			v1alpha1.ConditionSidecarAvailable, no, v1alpha1.ReasonPodsNotCreated, "correct what sidecar asks for, or ask the platform team",
+		},
+		"an Ingress that the API server refuses": {
+			asked(func(e *endpoint) { forbiddenHost(&e.Spec) }),
+			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonRouteNotAccepted, "correct url, or ask the platform team",
+		},
+		"what follows from it for a new endpoint": {
+			func(t *testing.T, p *play) {
+				p.ask(t, func(e *endpoint) { forbiddenHost(&e.Spec) })
+				p.round(t)
+				p.round(t)
+			},
+			v1alpha1.ConditionReady, no, v1alpha1.ReasonRouteNotAccepted, "RouteProgrammed: the API server refuses the Ingress",
+		},
+	}
+}
+
+// reasonTest is a cause, and what is told of it.
+type reasonTest struct {
 	cause     func(*testing.T, *play)
 	condition string // or anEvent
 	status    metav1.ConditionStatus
@@ -552,7 +559,7 @@ const yes, no, unknown = metav1.ConditionTrue, metav1.ConditionFalse, metav1.Con
 
 type endpoint = v1alpha1.WeChatEndpoint
 
-// asked makes an endpoint, of which nothing runs yet.
+// asked makes an endpoint. None of its pods runs yet.
 func asked(edit func(*endpoint)) func(*testing.T, *play) {
 	return func(t *testing.T, p *play) { p.ask(t, edit) }
 }
@@ -562,8 +569,8 @@ func serving(then func(*testing.T, *play)) func(*testing.T, *play) {
 	return func(t *testing.T, p *play) { p.serve(t, anything); then(t, p) }
 }
 
-// platform makes an endpoint where the platform team chose the options.
-func platform(options controllers.Options, edit func(*endpoint)) func(*testing.T, *play) {
+// withOptions makes an endpoint where the platform team chose the options.
+func withOptions(options controllers.Options, edit func(*endpoint)) func(*testing.T, *play) {
 	return func(t *testing.T, p *play) {
 		options.SidecarImage = p.options.SidecarImage
 		p.options = options
@@ -571,10 +578,10 @@ func platform(options controllers.Options, edit func(*endpoint)) func(*testing.T
 	}
 }
 
-// come lets the causes of reasons come about, one by one.
-func come(t *testing.T, w *world, reasons map[string]reason) {
+// tryReasons brings each cause about, and looks for what is told of it.
+func tryReasons(t *testing.T, w *world, tests map[string]reasonTest) {
 	t.Helper()
-	for name, test := range reasons {
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			p := w.newPlay(t)
 			test.cause(t, p)

@@ -38,7 +38,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
-// world is a cluster without any operator but those of the scenes.
+// world is a cluster in which an operator works only when a scene calls it.
 type world struct {
 	client    client.WithWatch // the tests' own
 	operators client.WithWatch // knows what an operator's does
@@ -533,11 +533,7 @@ func (s *scene) end(t *testing.T) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		shown := strings.ReplaceAll(string(text), s.namespace, "NAMESPACE")
-		shown = generation.ReplaceAllString(shown, "GENERATION-$1")
-		shown = gatewayKey.ReplaceAllString(strings.ReplaceAll(shown, `\"`, `"`), "GATEWAYKEY")
-		shown = regexp.MustCompile(`"(uid|observedGeneration)": [^,\n]+`).ReplaceAllString(shown, "$1")
-		end = append(end, fmt.Sprintf("%T", object), instant.ReplaceAllString(shown, "INSTANT"))
+		end = append(end, fmt.Sprintf("%T", object), s.shown(string(text)))
 	}
 	return end
 }
@@ -558,4 +554,20 @@ func (s *scene) edit(t *testing.T, edit func(*v1alpha1.WeChatEndpointSpec)) {
 	if err := s.client.Update(t.Context(), endpoint); err != nil {
 		t.Fatal(err)
 	}
+}
+
+var (
+	generation = regexp.MustCompile(`[0-9a-f]{10}-(\d+)`)
+	instant    = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+	gatewayKey = regexp.MustCompile(`"gatewayKey":"[^"]+"`)
+	counted    = regexp.MustCompile(`"(uid|observedGeneration)": [^,\n]+`)
+)
+
+// shown is a text without what differs from one scene to the next.
+func (s *scene) shown(text string) string {
+	text = strings.ReplaceAll(text, s.namespace, "NAMESPACE")
+	text = generation.ReplaceAllString(text, "GENERATION-$1")
+	text = gatewayKey.ReplaceAllString(strings.ReplaceAll(text, `\"`, `"`), "GATEWAYKEY")
+	text = counted.ReplaceAllString(text, "$1")
+	return instant.ReplaceAllString(text, "INSTANT")
 }

@@ -6,12 +6,14 @@
 package controllers_test
 
 import (
+	"encoding/json"
 	"errors"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -24,13 +26,11 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
-	"github.com/google/go-cmp/cmp"
-
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
 )
 
-// server is an API server without any operator but those of the scenes.
+// server is a world on an API server.
 type server struct {
 	*world
 	config      *rest.Config
@@ -64,7 +64,7 @@ func newServer(t *testing.T) *server {
 		t.Fatal(err)
 	}
 	w.forbidHost(t)
-	w.create(t, &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "any"}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/c"}})
+	w.create(t, anyClass())
 	return w
 }
 
@@ -120,27 +120,36 @@ func installGatewayDefinitions(t *testing.T, config *rest.Config) {
 	}
 }
 
-// TestScenesAreAsOnAnAPIServer plays each story in this process and on an API server: the operator calls the same in the same order, and
-// comes to the same status.
+// TestScenesAreAsOnAnAPIServer plays each story in this process and on an API server: the operator makes the same calls in the same order,
+// and comes to the same status. What is refused in this process is refused there too.
 func TestScenesAreAsOnAnAPIServer(t *testing.T) {
 	w := newServer(t)
 	for name, story := range stories() {
 		t.Run(name, func(t *testing.T) {
-			play := func(w *world) (calls []bool, status string) {
-				s := w.newScene(t)
-				story(t, s)
-				calls = s.settle(t)
-				ends := s.leave(t)
-				return calls, ends[1]
-			}
-			calls, status := play(newWorld(t))
-			wantCalls, wantStatus := play(w.world)
+			calls, status := settled(t, newWorld(t), story)
+			wantCalls, wantStatus := settled(t, w.world, story)
 			if diff := cmp.Diff(wantCalls, calls); diff != "" {
 				t.Errorf("which calls write (-API server +in process):\n%s", diff)
 			}
 			if diff := cmp.Diff(wantStatus, status); diff != "" {
-				t.Errorf("the endpoint (-API server +in process):\n%s", diff)
+				t.Errorf("the status (-API server +in process):\n%s", diff)
 			}
 		})
 	}
+	tryReasons(t, w.world, rejections())
+	t.Run("what is refused changes nothing for endpoints that serve", func(t *testing.T) { whatIsRefusedChangesNothing(t, w.world) })
+}
+
+// settled plays a story. It returns which calls of the operator write, and the status in the end.
+func settled(t *testing.T, w *world, story func(*testing.T, *scene)) (calls []bool, status string) {
+	t.Helper()
+	s := w.newScene(t)
+	story(t, s)
+	calls = s.settle(t)
+	text, err := json.MarshalIndent(s.endpoint(t).Status, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.leave(t)
+	return calls, s.shown(string(text))
 }

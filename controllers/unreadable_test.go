@@ -48,7 +48,7 @@ func TestUnreadable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { test(t, w.world) })
 	}
-	come(t, w.world, map[string]reason{
+	tryReasons(t, w.world, map[string]reasonTest{
 		"a spec that was stored before such were refused": {
 			serving(func(t *testing.T, p *play) { p.store(t, badQuantity) }),
 			v1alpha1.ConditionAccepted, no, v1alpha1.ReasonSpecUnreadable, "spec.sidecar.resources.limits.memory is no quantity such as 64Mi or 100m; what was served before is served on: correct it with kubectl -n fault-",

@@ -63,7 +63,7 @@ func (s *Sidecar) callbackHandler() http.Handler {
 	})
 }
 
-// recovered logs a fault of the program's own and ends the connection. What net/http would log may quote what a user wrote.
+// recovered logs where the sidecar panicked, and ends the connection. net/http would log the panic's text, which may quote a user.
 func (s *Sidecar) recovered() {
 	if fault := recover(); fault != nil {
 		s.options.Log.Error("a fault of the sidecar's own ended a callback; please report it", "stack", string(debug.Stack()))

@@ -92,7 +92,7 @@ func (a *account) findFile(host, path string) (found config.DomainFile, ok bool)
 // table says whose a request is. It has one entry as long as a process serves one endpoint.
 type table []*Endpoint
 
-// find returns the endpoint of a host and a path. What is nobody's is the last one's, which refuses it like anything else.
+// find returns the endpoint of a host and a path. If none matches, it is the last one, which refuses the request.
 func (t table) find(host, path string) *Endpoint {
 	last := len(t) - 1
 	for _, e := range t[:last] {

@@ -677,7 +677,7 @@ type PullSecret struct {
 	Name string `json:"name,omitempty"`
 }
 
-// RolloutSlot is an endpoint's slot in a rollout of the installation's.
+// RolloutSlot is an endpoint's place among those that get the installation's new pods now.
 type RolloutSlot struct {
 	// since is when it began.
 	// +required

@@ -64,7 +64,7 @@ func (h *Hands) Do(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan) plan
 	if done.Generation != "" {
 		done.Late = h.wake(ctx, pods.Asleep(s, done.Generation), done.Generation, s.Now)
 	}
-	if done.Left() {
+	if done.LeavesRollout() {
 		h.slots.forget(client.ObjectKeyFromObject(s.Endpoint))
 	} else if p.Choice.Seek {
 		var err error

@@ -41,7 +41,7 @@ func (s *slots) take(ctx context.Context, reader client.Reader, bounds installat
 		return rollout.Admission{}, fmt.Errorf("listing the endpoints whose pods are replaced: %w", err)
 	}
 	answer := rollout.Admit(bounds, seeker.Endpoint, all.Items, s.taken, seeker.Now)
-	if answer.Granted {
+	if answer.Admitted {
 		if s.taken == nil {
 			s.taken = map[types.NamespacedName]bool{}
 		}

@@ -38,7 +38,7 @@ type Plan struct {
 	Pairs []config.Pair
 	// Choice is what may be done about the pods' template.
 	Choice rollout.Choice
-	// SlotShown says that the cache shows the endpoint's slot in a rollout: it need not be remembered.
+	// SlotShown says that the snapshot shows the slot, or that none is needed: the process need not remember it.
 	SlotShown bool
 
 	// Whole is all that the spec asks for; nil where it cannot be served.
@@ -101,7 +101,7 @@ func Decide(options *installation.Options, s *snapshot.Snapshot, memory status.M
 	case p.Accepted == nil && p.Backend == nil:
 		p.decideWhole(options, s, memory, in)
 		if !in.Serving {
-			return p // with the whole, its entry is written, or nothing serves
+			return p // the whole contains the entry, and before it nothing serves
 		}
 		in.Served = live
 	}

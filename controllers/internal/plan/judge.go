@@ -35,7 +35,7 @@ type Done struct {
 	Whole, Retired bool
 	// Route is the kind of route that publishes what the spec asks for, as it was written or found in order; "" if neither.
 	Route v1alpha1.Exposure
-	// ReachedPods says that all that comes before the pods was taken: what is rejected then is judged by the endpoint's slot.
+	// ReachedPods says that the API server took all that comes before the Deployment. A later rejection counts against the slot.
 	ReachedPods bool
 	// Taken says that somebody else's object has the name of a child.
 	Taken *verdict.Problem
@@ -49,8 +49,8 @@ type Done struct {
 	Behind time.Duration
 }
 
-// Left reports whether the endpoint cannot be applied now, and holds up nobody in a rollout.
-func (d Done) Left() bool { return !d.Whole && (d.Rejection == nil || !d.ReachedPods) }
+// LeavesRollout reports whether the endpoint cannot be applied now. It gives up its slot, and nobody waits for it.
+func (d Done) LeavesRollout() bool { return !d.Whole && (d.Rejection == nil || !d.ReachedPods) }
 
 // Rejection is an object that the API server, a quota or an admission policy does not take. It is tried again, because no watch
 // tells when a policy changes, and the status quotes it meanwhile.
@@ -86,7 +86,7 @@ type Trial struct {
 	Subject probe.Subject
 	// Pods are those to play against.
 	Pods []snapshot.Pod
-	// Play says that they are: an endpoint may have none.
+	// Play says whether pods are played against. An endpoint may have none, and is played all the same.
 	Play bool
 	// Address, if not empty, is where the route is published. It is tried if every pod answers well.
 	Address string
@@ -151,7 +151,7 @@ func (j *Judgement) current() bool {
 	return j.done.Whole || j.s.Endpoint.Spec.Paused && j.Lag == nil
 }
 
-// asks says that a condition is judged anew. Where nothing was written, what it said before stays: what runs is what it was said of.
+// asks says that a condition is judged anew. Where nothing was written, it stays as it was: what runs has not changed.
 func (j *Judgement) asks(condition string) bool {
 	return j.current() || j.memory.Said(condition) == verdict.Verdict{}
 }
@@ -307,7 +307,7 @@ func (j *Judgement) reachable(tried Tried, said status.Said) verdict.Verdict {
 // judgeSlot says what becomes of the endpoint's slot in a rollout.
 func (j *Judgement) judgeSlot(report *Report, said status.Said, judge func(rollout.Facts) rollout.Outcome) {
 	var outcome rollout.Outcome
-	if j.done.Left() {
+	if j.done.LeavesRollout() {
 		outcome = rollout.Leave(j.s.Endpoint, j.memory.Slot, j.memory.Said(v1alpha1.ConditionSidecarCurrent), j.Choice)
 	} else {
 		outcome = judge(rollout.Facts{

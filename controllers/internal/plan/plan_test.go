@@ -400,7 +400,7 @@ func TestWhatIsSaid(t *testing.T) {
 		"it waits for its slot": {served(t, image("x:2")), func(s *scene) Done { d := s.whole(); d.Answer = rollout.Admission{Queued: true}; return d }, well, said{
 			"Ready": "True Ready", "SidecarCurrent": "False RolloutQueued",
 		}, verdict.Never},
-		"it gets its slot, and comes back at once": {served(t, image("x:2")), func(s *scene) Done { d := s.whole(); d.Answer = rollout.Admission{Granted: true}; return d }, well, said{
+		"it gets its slot, and comes back at once": {served(t, image("x:2")), func(s *scene) Done { d := s.whole(); d.Answer = rollout.Admission{Admitted: true}; return d }, well, said{
 			"Ready": "True Ready", "SidecarCurrent": "False RollingOut",
 		}, verdict.Now()},
 	} {

@@ -44,7 +44,7 @@ type Choice struct {
 // digest of what the spec alone asks for.
 func Choose(s *snapshot.Snapshot, slot status.Slot, template, image, asked string) Choice {
 	choice := Choice{Template: template, Image: image}
-	rolling := slot.Stored != nil && slot.Rolling() // another template while it lasts is the same slot
+	rolling := slot.Stored != nil && slot.Rolling() // a rolling endpoint keeps its slot if the template changes
 	failed := slot.Stored != nil && slot.Failed() && slot.Stored.Template == template
 	if rolling || failed {
 		return choice
@@ -69,9 +69,9 @@ func Shown(slot status.Slot, choice Choice) bool {
 }
 
 // Admission is the answer to an endpoint that seeks a slot. One of them is true.
-type Admission struct{ Granted, Queued, Stopped bool }
+type Admission struct{ Admitted, Queued, Stopped bool }
 
-// Admit gives the endpoint a slot, unless new pods of another one fail or enough are being replaced. Taken are the slots that were granted and
+// Admit gives the endpoint a slot, unless new pods of another one fail or enough are being replaced. Taken are the slots that were given out and
 // that the endpoints may not show yet.
 func Admit(bounds installation.Rollout, endpoint *v1alpha1.WeChatEndpoint, all []v1alpha1.WeChatEndpoint, taken map[types.NamespacedName]bool, now time.Time) Admission {
 	rolling, failed := 0, false
@@ -91,15 +91,15 @@ func Admit(bounds installation.Rollout, endpoint *v1alpha1.WeChatEndpoint, all [
 	case rolling >= bounds.Most():
 		return Admission{Queued: true}
 	}
-	return Admission{Granted: true}
+	return Admission{Admitted: true}
 }
 
 func nameOf(endpoint *v1alpha1.WeChatEndpoint) types.NamespacedName {
 	return types.NamespacedName{Namespace: endpoint.Namespace, Name: endpoint.Name}
 }
 
-// isUntold reports whether the end of an endpoint's slot is long due and was not told, since no status of it can be stored. Others
-// do not wait for it.
+// isUntold reports whether a slot should have ended long ago, and its end cannot be told, since no status of the endpoint can be stored.
+// Others do not wait for it.
 func isUntold(bounds installation.Rollout, endpoint *v1alpha1.WeChatEndpoint, now time.Time) bool {
 	return now.After(began(endpoint.Status.Rollout).Add(2 * bounds.Deadline()))
 }
@@ -158,7 +158,7 @@ func Begin(f Facts) Outcome {
 	case f.Answer.Queued:
 		return Outcome{Verdict: verdict.False(v1alpha1.ReasonRolloutQueued,
 			"the pods go on as they are until this endpoint gets a slot of the rollout: wait; at most %d at a time have one", f.Options.Rollout.Most())}
-	case f.Answer.Granted: // the status must be stored before the Deployment is touched
+	case f.Answer.Admitted: // the status must be stored before the Deployment is touched
 		return Outcome{
 			Slot:    &v1alpha1.RolloutSlot{Since: new(metav1.NewTime(f.Snapshot.Now).Rfc3339Copy()), Template: f.Choice.Template, FailingBefore: f.FailingBefore},
 			Verdict: verdict.False(v1alpha1.ReasonRollingOut, "the pods are being replaced by those that the installation asks for, none of them before the next one serves: wait"),

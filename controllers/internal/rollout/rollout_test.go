@@ -103,7 +103,7 @@ func deleting(e v1alpha1.WeChatEndpoint) v1alpha1.WeChatEndpoint {
 
 func TestWhoGetsASlot(t *testing.T) {
 	type endpoints = []v1alpha1.WeChatEndpoint
-	given, queued, stopped := Admission{Granted: true}, Admission{Queued: true}, Admission{Stopped: true}
+	given, queued, stopped := Admission{Admitted: true}, Admission{Queued: true}, Admission{Stopped: true}
 	untold := 2*(5*time.Minute) + time.Second
 	for name, test := range map[string]struct {
 		others endpoints
@@ -209,7 +209,7 @@ func TestHowASlotBegins(t *testing.T) {
 		want   string // the reason that is said; empty for none
 		ends   string // the template of its slot then; empty for none
 	}{
-		"it is given":                                {status.Slot{}, Choice{Template: "new", Seek: true}, Admission{Granted: true}, v1alpha1.ReasonRollingOut, "new"},
+		"it is given":                                {status.Slot{}, Choice{Template: "new", Seek: true}, Admission{Admitted: true}, v1alpha1.ReasonRollingOut, "new"},
 		"others come first":                          {failed(ago(0, "old")), Choice{Template: "new", Seek: true}, Admission{Queued: true}, v1alpha1.ReasonRolloutQueued, ""},
 		"others have failed":                         {status.Slot{}, Choice{Template: "new", Seek: true}, Admission{Stopped: true}, v1alpha1.ReasonRolloutStopped, ""},
 		"none is needed":                             {waits(v1alpha1.ReasonRolloutQueued), Choice{Template: "new", Current: true}, Admission{}, v1alpha1.ReasonSidecarCurrent, ""},
@@ -226,7 +226,7 @@ func TestHowASlotBegins(t *testing.T) {
 			if got.Verdict.Reason != test.want || template != test.ends {
 				t.Errorf("said is %+v, the slot %+v", got.Verdict, got.Slot)
 			}
-			if test.answer.Granted && (!got.Slot.FailingBefore || !got.Slot.Since.Time.Equal(now) || got.Again != verdict.Now()) {
+			if test.answer.Admitted && (!got.Slot.FailingBefore || !got.Slot.Since.Time.Equal(now) || got.Again != verdict.Now()) {
 				t.Errorf("the slot is %+v, again %+v", got.Slot, got.Again)
 			}
 		})

@@ -72,7 +72,7 @@ func (m Memory) WrongFor(name string, now time.Time) time.Duration {
 type Slot struct {
 	// Reason is what SidecarCurrent says.
 	Reason string
-	// Stored is of an endpoint that is rolling, or has failed.
+	// Stored is status.rollout: there while the endpoint is rolling, and after its pods failed.
 	Stored *v1alpha1.RolloutSlot
 }
 

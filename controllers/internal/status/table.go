@@ -30,8 +30,7 @@ type row struct {
 	words func(*v1alpha1.WeChatEndpoint) verdict.Verdict
 }
 
-// table has every condition in the order of a status and of docs/status.md: as a callback depends on them, and Ready after those that it
-// rests on.
+// table has every condition in the order of docs/status.md, which is also the order of a status.
 var table = []row{
 	{name: v1alpha1.ConditionAccepted, ready: true, ofURL: true, words: acceptedWords},
 	{name: v1alpha1.ConditionCredentialsResolved, ready: true},
@@ -79,10 +78,9 @@ func Write(endpoint *v1alpha1.WeChatEndpoint, status *v1alpha1.WeChatEndpointSta
 		status.ObservedGeneration = endpoint.Generation
 	}
 	set(status, endpoint.Generation, v1alpha1.ConditionReady, summary(endpoint, status), now)
-	slices.SortStableFunc(status.Conditions, func(a, b metav1.Condition) int { return cmp.Compare(place(a.Type), place(b.Type)) })
 }
 
-// place is where a condition stands in a status; one that nobody knows comes first.
+// place is where a condition stands in a status. A condition that is not in the table comes first.
 func place(name string) int {
 	return slices.IndexFunc(table, func(r row) bool { return r.name == name })
 }
@@ -96,11 +94,13 @@ func Refused(endpoint *v1alpha1.WeChatEndpoint, status *v1alpha1.WeChatEndpointS
 		"the API server does not take the status of this endpoint, so that the other conditions may be out of date: %s; correct what it names, or tell the platform team", refusal), now)
 }
 
+// set writes one condition, at its place.
 func set(status *v1alpha1.WeChatEndpointStatus, generation int64, name string, said verdict.Verdict, now time.Time) {
 	apimeta.SetStatusCondition(&status.Conditions, metav1.Condition{
 		Type: name, Status: said.Status, Reason: said.Reason, Message: Shortened(said.Message),
 		ObservedGeneration: generation, LastTransitionTime: metav1.NewTime(now),
 	})
+	slices.SortStableFunc(status.Conditions, func(a, b metav1.Condition) int { return cmp.Compare(place(a.Type), place(b.Type)) })
 }
 
 // withdraw makes a condition unknown that holds for another URL. Its observed generation stays: nobody has judged the newest

@@ -58,7 +58,7 @@ type look struct {
 	routes    []gatewayapi.HTTPRoute
 }
 
-// Look reads all that the endpoint depends on. Where it fails, the snapshot has the endpoint alone, or not even that.
+// Look reads all that the endpoint depends on. With an error, the snapshot has the endpoint alone, or is nil.
 func (w *World) Look(ctx context.Context, name types.NamespacedName, now time.Time) (*snapshot.Snapshot, error) {
 	var endpoint v1alpha1.WeChatEndpoint
 	if err := w.Get(ctx, name, &endpoint); err != nil {

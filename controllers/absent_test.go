@@ -18,6 +18,7 @@ import (
 // TestTheGatewayAPIAppearsLater: an endpoint that asks for an HTTPRoute waits for the kind, and has one soon after it is there.
 // The other tests install it, so that this one is in the file that comes first.
 func TestTheGatewayAPIAppearsLater(t *testing.T) {
+	onTheNewestAlone(t)
 	namespace := newNamespace(t)
 	endpoint := withHTTPRoute(newEndpoint(namespace), v1alpha1.ParentReference{Name: "edge", SectionName: "web"})
 	create(t, endpoint)

@@ -107,6 +107,7 @@ func TestARouteThatBypassesTheSidecar(t *testing.T) {
 
 // TestARouteWithoutAGrantIsNoBypass: anybody may write the name of somebody's Service into an HTTPRoute of his own, and worry him.
 func TestARouteWithoutAGrantIsNoBypass(t *testing.T) {
+	t.Parallel()
 	installGatewayAPI(t)
 	mine, theirs := newNamespace(t), newNamespace(t)
 	endpoint := newEndpoint(mine)

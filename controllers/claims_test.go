@@ -21,6 +21,8 @@ import (
 
 // TestAHostBelongsToOneNamespace: a team cannot publish a path beside another team's, until that team has left the host.
 func TestAHostBelongsToOneNamespace(t *testing.T) {
+	onTheNewestAlone(t)
+	t.Parallel()
 	owner := newEndpoint(newNamespace(t))
 	owner.Spec.URL.Exposure = v1alpha1.ExposureIngress
 	create(t, owner)
@@ -49,6 +51,7 @@ func TestAHostBelongsToOneNamespace(t *testing.T) {
 // TestARefusedEndpointsIngressIsNoClaim: its tenant may write Ingresses, and lets that of his older, refused endpoint say what
 // was refused.
 func TestARefusedEndpointsIngressIsNoClaim(t *testing.T) {
+	onTheNewestAlone(t)
 	class, url := newHosts(t)
 	thief := published(t, url("his"))
 	awaitCondition(t, thief, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
@@ -79,6 +82,8 @@ func TestARefusedEndpointsIngressIsNoClaim(t *testing.T) {
 // TestARefusedEndpointsRouteDoesNotCount: the same while the class is there, by which a route is programmed. The tenant edits the
 // Ingress that the operator made, or makes one for an endpoint that had none, so that nothing asked whose the URL is.
 func TestARefusedEndpointsRouteDoesNotCount(t *testing.T) {
+	onTheNewestAlone(t)
+	t.Parallel()
 	_, url := newHosts(t)
 	editing := published(t, url("his"))
 	awaitCondition(t, editing, v1alpha1.ConditionRouteProgrammed, metav1.ConditionTrue, v1alpha1.ReasonRouteProgrammed)
@@ -125,6 +130,7 @@ func TestARefusedEndpointsRouteDoesNotCount(t *testing.T) {
 // TestAPublishedDomainFileIsNotTaken lets the owner of an older endpoint try what he can write, so that his endpoint would seem to have published
 // a file which a younger one has: his own endpoint at any time, paused or not, and the objects by which it is published.
 func TestAPublishedDomainFileIsNotTaken(t *testing.T) {
+	onTheNewestAlone(t)
 	installGatewayAPI(t)
 	const file = "MP_verify_a.txt"
 	type endpoint = v1alpha1.WeChatEndpoint
@@ -251,6 +257,7 @@ func TestAPublishedDomainFileIsNotTaken(t *testing.T) {
 // TestWhatIsStillPublishedIsHeld: an endpoint that asks for something else, and is refused or paused, goes on publishing what it had, and so does
 // one that waits for its finalizer. Nobody else gets that meanwhile; when it is given up, who waits for it gets it at once.
 func TestWhatIsStillPublishedIsHeld(t *testing.T) {
+	onTheNewestAlone(t)
 	type endpoint = v1alpha1.WeChatEndpoint
 	hide := func(e *endpoint) { e.Spec.URL.Exposure, e.Spec.URL.Ingress = v1alpha1.ExposureNone, nil }
 	for name, test := range map[string]struct {

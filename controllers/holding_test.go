@@ -38,8 +38,11 @@ func newClass(t *testing.T, name string) {
 }
 
 func TestPublishedURLIsNotTakenByAnOlderEndpointThatMovesThere(t *testing.T) {
+	onTheNewestAlone(t)
+	t.Parallel()
 	for name, exposure := range map[string]v1alpha1.Exposure{"from nowhere": v1alpha1.ExposureNone, "from another URL": v1alpha1.ExposureIngress} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			class := newNamespace(t)
 			newClass(t, class)
 			tuning := &v1alpha1.IngressExposure{ClassName: class}
@@ -72,6 +75,8 @@ func routeReason(exposure v1alpha1.Exposure) string {
 }
 
 func TestNameThatBecomesFreeIsTaken(t *testing.T) {
+	onTheNewestAlone(t)
+	t.Parallel()
 	namespace := newNamespace(t)
 	foreign := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar"}}
 	create(t, foreign)
@@ -86,6 +91,8 @@ func TestNameThatBecomesFreeIsTaken(t *testing.T) {
 }
 
 func TestTakenNameIsToldOnce(t *testing.T) {
+	onTheNewestAlone(t)
+	t.Parallel()
 	namespace := newNamespace(t)
 	create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar"}})
 	endpoint := newEndpoint(namespace)
@@ -120,6 +127,7 @@ func TestRefusedObjectIsNotReady(t *testing.T) {
 }
 
 func TestRefusedChangeOfAServingEndpointIsNotReady(t *testing.T) {
+	t.Parallel()
 	namespace := newNamespace(t)
 	endpoint := newEndpoint(namespace)
 	endpoint.Spec.Sidecar.Replicas = new(int32)

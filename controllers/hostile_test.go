@@ -346,6 +346,8 @@ func TestForeignObjectsOfEveryKindAreNeverTouched(t *testing.T) {
 // TestAMegabyteInAnyFieldIsRefused fills each string of the spec, and of maps also the keys. All are refused at once but those
 // that are bounded as parts of a pod: there the status tells that it cannot be read, in few words, and nothing huge reaches an object.
 func TestAMegabyteInAnyFieldIsRefused(t *testing.T) {
+	onTheNewestAlone(t)
+	t.Parallel()
 	installGatewayAPI(t)
 	namespace := newNamespace(t)
 	schema := specSchema(t)

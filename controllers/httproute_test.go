@@ -103,6 +103,8 @@ func TestAChildThatSomebodyChangesIsRestored(t *testing.T) {
 
 // TestExposureSwitches: the old route goes only when the new one is taken up.
 func TestExposureSwitches(t *testing.T) {
+	onTheNewestAlone(t)
+	t.Parallel()
 	installGatewayAPI(t)
 	namespace := newNamespace(t)
 	create(t, gateway(namespace, "edge"))

@@ -43,6 +43,8 @@ const memoryLimit = 256 << 20
 // as far as the API server takes them. It must begin, whether the API server streams the objects or lists them, and live on while the
 // tenants write.
 func TestMemory(t *testing.T) {
+	onTheNewestAlone(t)
+	t.Parallel()
 	cgroup.New(t, memoryLimit) // skips where there are none
 	w := newServer(t)
 	kubeconfig, program := w.kubeconfig(t), buildOperator(t)

@@ -41,6 +41,7 @@ const systemNamespace = "wechatendpoint-system"
 // TestOperatorOfSomeNamespaces runs an operator that has the rights of the chart with watchNamespaces and no others, as the API
 // server enforces them: it serves these namespaces, and never asks for what it may not have.
 func TestOperatorOfSomeNamespaces(t *testing.T) {
+	t.Parallel()
 	n := newNarrowWorld(t, "team-a", "team-b")
 	refused := n.startOperator(t, "team-a", "team-b")
 

@@ -98,6 +98,8 @@ func TestServiceOfARuleIsResolvedAndWatched(t *testing.T) {
 }
 
 func TestOverlappingRoutesAreAConflict(t *testing.T) {
+	onTheNewestAlone(t)
+	t.Parallel()
 	file := []v1alpha1.DomainFile{{Name: "MP_verify_abc.txt", Content: "abc"}}
 	for name, test := range map[string]struct {
 		first, second string // paths
@@ -113,6 +115,7 @@ func TestOverlappingRoutesAreAConflict(t *testing.T) {
 		"paths side by side":         {"/a/b/$APPID$", "/a/c/$APPID$", nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			first := newEndpoint(newNamespace(t))
 			first.Spec.URL.Exposure, first.Spec.URL.Path, first.Spec.DomainFiles = v1alpha1.ExposureIngress, test.first, test.files
 			create(t, first)
@@ -133,6 +136,8 @@ func TestOverlappingRoutesAreAConflict(t *testing.T) {
 }
 
 func TestPublishedDomainFileIsNotTakenByAnOlderEndpoint(t *testing.T) {
+	onTheNewestAlone(t)
+	t.Parallel()
 	class := newNamespace(t)
 	newClass(t, class)
 	url := v1alpha1.CallbackURL{
@@ -155,6 +160,7 @@ func TestPublishedDomainFileIsNotTakenByAnOlderEndpoint(t *testing.T) {
 }
 
 func TestAuditEndsByItself(t *testing.T) {
+	onTheNewestAlone(t)
 	namespace := newNamespace(t)
 	endpoint := newEndpoint(namespace)
 	endpoint.Spec.Backend.Payload = v1alpha1.PayloadOriginal

@@ -123,6 +123,7 @@ func installGatewayDefinitions(t *testing.T, config *rest.Config) {
 // TestScenesAreAsOnAnAPIServer plays each story in this process and on an API server: the operator makes the same calls in the same order,
 // and comes to the same status. What is refused in this process is refused there too.
 func TestScenesAreAsOnAnAPIServer(t *testing.T) {
+	t.Parallel()
 	w := newServer(t)
 	for name, story := range stories() {
 		t.Run(name, func(t *testing.T) {

@@ -36,6 +36,7 @@ import (
 
 // TestUnreadable stores endpoints by an older version of the CRD, which lets everything through.
 func TestUnreadable(t *testing.T) {
+	t.Parallel()
 	w := newServer(t)
 	for name, test := range map[string]func(*testing.T, *world){
 		"what serves goes on":                      unreadableGoesOn,
@@ -58,7 +59,10 @@ func TestUnreadable(t *testing.T) {
 			anEvent, yes, v1alpha1.ReasonStatusRefused, "spec.backend.deadline",
 		},
 	})
-	t.Run("a thousand beside it are served", func(t *testing.T) { thousandBeside(t, w) })
+	t.Run("a thousand beside it are served", func(t *testing.T) {
+		onTheNewestAlone(t)
+		thousandBeside(t, w)
+	})
 }
 
 const olderVersion = "v1alpha0"

@@ -20,6 +20,8 @@ import (
 
 // TestReadyIsProven: pods that say that they serve, and answer otherwise, are not Ready.
 func TestReadyIsProven(t *testing.T) {
+	onTheNewestAlone(t)
+	t.Parallel()
 	const address = "198.51.100.21"
 	namespace := newNamespace(t)
 	endpoint := newEndpoint(namespace)
@@ -59,6 +61,8 @@ func TestAForeignPodDoesNotSpeakForTheSidecar(t *testing.T) {
 
 // TestReachable: the published address is tried as WeChat would, and Ready does not rest on it.
 func TestReachable(t *testing.T) {
+	onTheNewestAlone(t)
+	t.Parallel()
 	const pod, address = "198.51.100.23", "203.0.113.23"
 	namespace := newNamespace(t)
 	create(t, &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: namespace}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/c"}})

@@ -65,6 +65,8 @@ func TestChangedTokenCountsUpAndReachesBothFiles(t *testing.T) {
 }
 
 func TestReadyWhenThePodsSaySo(t *testing.T) {
+	onTheNewestAlone(t)
+	t.Parallel()
 	namespace := newNamespace(t)
 	endpoint := newEndpoint(namespace)
 	endpoint.Spec.Sidecar.Replicas = new(int32(1))
@@ -201,11 +203,13 @@ func TestBrokenSecretLeavesAServingEndpointAlone(t *testing.T) {
 }
 
 func TestForeignObjectsAreNeverTouched(t *testing.T) {
+	t.Parallel()
 	for name, labels := range map[string]map[string]string{
 		"one that the cache cannot see": nil,
 		"one that looks like ours":      {"app.kubernetes.io/managed-by": "wechatendpoint", v1alpha1.LabelCredentials: "generated"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			namespace := newNamespace(t)
 			foreign := &corev1.Secret{
 				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar", Labels: labels},
@@ -306,6 +310,7 @@ func TestIngressClassThatDoesNotExist(t *testing.T) {
 }
 
 func TestOneURLHasOneHolderAndIsHandedOver(t *testing.T) {
+	t.Parallel()
 	first, second := newNamespace(t), newNamespace(t)
 	holder := newEndpoint(first)
 	holder.Spec.URL.Exposure = v1alpha1.ExposureIngress

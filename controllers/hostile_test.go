@@ -8,8 +8,6 @@ package controllers_test
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -22,13 +20,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-	"sigs.k8s.io/yaml"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
@@ -341,115 +336,4 @@ func TestForeignObjectsOfEveryKindAreNeverTouched(t *testing.T) {
 			})
 		}
 	}
-}
-
-// TestAMegabyteInAnyFieldIsRefused fills each string of the spec, and of maps also the keys. All are refused at once but those
-// that are bounded as parts of a pod: there the status tells that it cannot be read, in few words, and nothing huge reaches an object.
-func TestAMegabyteInAnyFieldIsRefused(t *testing.T) {
-	onTheNewestAlone(t)
-	t.Parallel()
-	installGatewayAPI(t)
-	namespace := newNamespace(t)
-	schema := specSchema(t)
-	fields := stringFields(schema, "spec")
-	if len(fields) < 50 {
-		t.Fatalf("the CRD has %d strings, it had more: %v", len(fields), fields)
-	}
-	huge := strings.Repeat("a", 1<<20)
-	ofPods := []string{"spec.sidecar.affinity", "spec.sidecar.tolerations", "spec.sidecar.nodeSelector", "spec.sidecar.resources"}
-	for i, field := range fields {
-		t.Run(field, func(t *testing.T) {
-			endpoint := newEndpoint(namespace)
-			endpoint.Name = fmt.Sprintf("field-%d", i)
-			content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(endpoint)
-			if err != nil {
-				t.Fatal(err)
-			}
-			object := &unstructured.Unstructured{Object: content}
-			object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("WeChatEndpoint"))
-			path := strings.Split(field, ".")[1:]
-			object.Object["spec"] = withValue(schema, object.Object["spec"], path, huge)
-			err = cluster.client.Create(t.Context(), object)
-			if apierrors.IsInvalid(err) {
-				name := strings.TrimRight(path[len(path)-1], "[]{}key")
-				if !strings.Contains(err.Error(), name) {
-					t.Errorf("refused for something else: %.1000s", err.Error())
-				}
-				return
-			}
-			if err != nil {
-				t.Fatalf("%.1000s", err.Error())
-			}
-			defer cluster.client.Delete(t.Context(), endpoint)
-			if !slices.ContainsFunc(ofPods, func(prefix string) bool { return strings.HasPrefix(field, prefix) }) {
-				t.Error("the CRD does not bound it")
-			}
-			eventually(t, func() string {
-				if err := cluster.client.Get(t.Context(), client.ObjectKeyFromObject(endpoint), endpoint); err != nil {
-					return err.Error()
-				}
-				told := func(name string) bool { return apimeta.IsStatusConditionFalse(endpoint.Status.Conditions, name) }
-				if endpoint.Status.ObservedGeneration != endpoint.Generation && !told(v1alpha1.ConditionAccepted) && !told(v1alpha1.ConditionSidecarAvailable) {
-					return "the status says nothing of it"
-				}
-				return ""
-			})
-			for _, condition := range endpoint.Status.Conditions {
-				if len(condition.Message) > 1024 {
-					t.Errorf("%s has a message of %d bytes", condition.Type, len(condition.Message))
-				}
-			}
-			for child, content := range childrenOf(t, endpoint) {
-				if strings.Contains(content, huge[:1024]) {
-					t.Errorf("%s holds what was to be refused", child)
-				}
-			}
-		})
-	}
-}
-
-// specSchema is what the CRD says of the spec.
-func specSchema(t *testing.T) map[string]any {
-	t.Helper()
-	text, err := os.ReadFile("../config/crd/bases/wechatendpoint.io_wechatendpoints.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var definition unstructured.Unstructured
-	if err := yaml.Unmarshal(text, &definition.Object); err != nil {
-		t.Fatal(err)
-	}
-	versions, _, err := unstructured.NestedSlice(definition.Object, "spec", "versions")
-	if err != nil || len(versions) != 1 {
-		t.Fatalf("%d versions, %v", len(versions), err)
-	}
-	schema, found, err := unstructured.NestedMap(versions[0].(map[string]any), "schema", "openAPIV3Schema", "properties", "spec")
-	if err != nil || !found {
-		t.Fatal("the CRD has no spec: ", err)
-	}
-	return schema
-}
-
-// stringFields are the paths of all strings below a schema: [] is an item of a list, {} a value of a map and {key} a key.
-func stringFields(schema map[string]any, path string) []string {
-	var fields []string
-	if isString(schema) {
-		fields = append(fields, path)
-	}
-	for name, property := range mapOf(schema["properties"]) {
-		fields = append(fields, stringFields(mapOf(property), path+"."+name)...)
-	}
-	if items := mapOf(schema["items"]); items != nil {
-		fields = append(fields, stringFields(items, path+"[]")...)
-	}
-	if values := mapOf(schema["additionalProperties"]); values != nil {
-		fields = append(fields, path+"{key}")
-		fields = append(fields, stringFields(values, path+"{}")...)
-	}
-	slices.Sort(fields)
-	return fields
-}
-
-func isString(schema map[string]any) bool {
-	return schema["type"] == "string" || schema["x-kubernetes-int-or-string"] == true
 }

@@ -74,7 +74,8 @@ verify: ## Fail if a generated file or go.mod is stale
 
 ##@ Tests
 
-test: lint unit limits interop integration e2e ## Run every test
+test: lint unit limits interop ## Run every test
+	@$(MAKE) --jobs=2 --output-sync integration e2e # which wait much of the time
 
 lint: ## Lint the Go code, the chart and what it renders
 	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits ./...
@@ -84,7 +85,7 @@ lint: ## Lint the Go code, the chart and what it renders
 # The scenes of controllers are many, and played by one goroutine each.
 unit: ## Run the unit tests, with the race detector where goroutines meet
 	@(go test ./controllers && go test -race -run '^Test(TwoOperatorsAtOnce|EachObjectIsReadOnce)$$' ./controllers) & \
-	go test -race $$(go list ./... | grep -v /controllers$$); wait $$!
+	  go test -race $$(go list ./... | grep -v /controllers$$); wait $$!
 	cd test/cluster && go test ./...
 	cd tools/image && go test ./...
 

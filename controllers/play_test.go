@@ -241,6 +241,19 @@ func (p *play) updateStatus(t *testing.T, object client.Object) {
 	}
 }
 
+// deleteBehindFinalizer deletes a child, which stays until somebody takes its finalizer away.
+func (p *play) deleteBehindFinalizer(t *testing.T, child client.Object) {
+	t.Helper()
+	child.SetNamespace(p.namespace)
+	child.SetName("shop-sidecar")
+	p.get(t, child)
+	child.SetFinalizers([]string{"example.com/stay"})
+	p.update(t, child)
+	if err := p.client.Delete(t.Context(), child); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // wantEvent looks at the events so far.
 func (p *play) wantEvent(t *testing.T, reason, message string) {
 	t.Helper()

@@ -282,7 +282,7 @@ func TestEveryReason(t *testing.T) {
 			serving(func(t *testing.T, p *play) {
 				p.change(t, func(e *endpoint) { e.Spec.Paused, e.Spec.AppID = true, "wx0000000000000000" })
 			}),
-			v1alpha1.ConditionSidecarAvailable, no, v1alpha1.ReasonPaused, "the pods go on with what was there before. Set it to false when the operator may work on",
+			v1alpha1.ConditionSidecarAvailable, no, v1alpha1.ReasonPaused, "what was changed since is not served (Secret): set it to false when the operator may work on",
 		},
 		"no pods asked for": {
 			asked(func(e *endpoint) { e.Spec.Sidecar.Replicas = new(int32(0)) }),
@@ -393,6 +393,22 @@ func TestEveryReason(t *testing.T) {
 		"a Gateway that the installation does not see": {
 			withOptions(controllers.Options{Namespaces: []string{"team-a"}}, onGateway),
 			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonRouteNotAccepted, "correct url.httpRoute.parentRefs, or ask the platform team",
+		},
+		"a published endpoint whose class is mistyped": {
+			serving(func(t *testing.T, p *play) { p.change(t, class("missing")) }),
+			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonIngressClassNotFound, "set url.ingress.className to one of: any; what was published before is served on",
+		},
+		"a published endpoint whose certificate is mistyped": {
+			serving(func(t *testing.T, p *play) { p.change(t, func(e *endpoint) { e.Spec.URL.Ingress.TLSSecretName = "missing" }) }),
+			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonTLSSecretNotFound, "make it, or correct url.ingress.tlsSecretName; what was published before is served on",
+		},
+		"an Ingress that a finalizer keeps": {
+			serving(func(t *testing.T, p *play) { p.deleteBehindFinalizer(t, &networkingv1.Ingress{}) }),
+			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonChildTerminating, "is being deleted and waits for finalizer example.com/stay: it is made again once it is gone; if it stays, ask whose finalizer that is",
+		},
+		"a Service that a finalizer keeps": {
+			serving(func(t *testing.T, p *play) { p.deleteBehindFinalizer(t, &corev1.Service{}) }),
+			v1alpha1.ConditionSidecarAvailable, no, v1alpha1.ReasonChildTerminating, "Service shop-sidecar is being deleted and waits for finalizer example.com/stay",
 		},
 		"a URL that the user routes": {
 			asked(unpublished),

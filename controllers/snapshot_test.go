@@ -251,8 +251,9 @@ func TestEachObjectIsReadOnce(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"from":[{"group":"wechatendpoint.io","kind":"WeChatEndpoint","namespace":"a"}],"to":[{"group":"","kind":"Service"}]}`), &grant.Spec); err != nil {
 		t.Fatal(err)
 	}
-	s.objects = append(s.objects, &networkingv1.Ingress{ObjectMeta: named}, &gatewayapi.HTTPRoute{ObjectMeta: named}, rival, grant,
-		&gatewayapi.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "edge"}})
+	edge := &gatewayapi.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "edge"}}
+	edge.Spec.Listeners = []gatewayapi.Listener{{Name: "web", Protocol: gatewayv1.HTTPProtocolType}}
+	s.objects = append(s.objects, &networkingv1.Ingress{ObjectMeta: named}, &gatewayapi.HTTPRoute{ObjectMeta: named}, rival, grant, edge)
 	reads, kinds := map[string]int{}, map[string]int{}
 	count := func(c client.Client, kind runtime.Object, what string) {
 		gvk, err := apiutil.GVKForObject(kind, c.Scheme())

@@ -128,6 +128,10 @@ const (
 	ReasonIngressClassNotFound = "IngressClassNotFound"
 	// ReasonGatewayAPINotFound: url.exposure is HTTPRoute, and the cluster does not know that kind.
 	ReasonGatewayAPINotFound = "GatewayAPINotFound"
+	// ReasonChildTerminating: somebody deletes an object of the endpoint, and a finalizer keeps it.
+	ReasonChildTerminating = "ChildTerminating"
+	// ReasonTLSSecretNotFound: the Secret that url.ingress.tlsSecretName names does not exist, and another one is published.
+	ReasonTLSSecretNotFound = "TLSSecretNotFound"
 	// ReasonGatewayNotFound: a Gateway that url.httpRoute.parentRefs names does not exist.
 	ReasonGatewayNotFound = "GatewayNotFound"
 	// ReasonRouteNotAccepted: a Gateway has not accepted the HTTPRoute, or not yet, or the API server refuses the route; the

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -128,13 +129,37 @@ func AppliedTo(whole client.Object) (applied *unstructured.Unstructured, err err
 	return nil, fmt.Errorf("comparing %s: %T is no child", whole.GetName(), whole)
 }
 
+// NoteApplied is the note on an object of the cache that the operator has applied it. No stored object has it, since a space is no part of a key.
+const NoteApplied = "applied digest"
+
 // Is reports whether an object has the owner and the name of a child. Of these there is one of each kind for an endpoint: the
-// garbage collector deletes those whose owner is made up, but only if it knows the kind and the version.
+// garbage collector deletes those whose owner is made up, but only if it knows the kind and the version. An orphan is one too.
 func Is(object metav1.Object) bool {
-	owner := metav1.GetControllerOfNoCopy(object)
-	if owner == nil || owner.APIVersion != v1alpha1.GroupVersion.String() || owner.Kind != "WeChatEndpoint" {
+	name := object.GetLabels()[v1alpha1.LabelEndpoint]
+	if owner := metav1.GetControllerOfNoCopy(object); owner != nil {
+		if owner.APIVersion != v1alpha1.GroupVersion.String() || owner.Kind != "WeChatEndpoint" {
+			return false
+		}
+		name = owner.Name
+	} else if !isOrphan(object) {
 		return false
 	}
-	endpoint := &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Name: owner.Name}}
+	endpoint := &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	return object.GetName() == render.Name(endpoint) || object.GetName() == render.GatewayKeyName(endpoint)
+}
+
+// BelongTo reports whether an object with the name of a child is the endpoint's: it controls it, or the object is an orphan.
+func BelongTo(endpoint *v1alpha1.WeChatEndpoint, object metav1.Object) bool {
+	return metav1.IsControlledBy(object, endpoint) || isOrphan(object) && object.GetLabels()[v1alpha1.LabelEndpoint] == endpoint.Name
+}
+
+// isOrphan reports whether the operator has made the object, and nobody controls it any more: kubectl delete --cascade=orphan and some tools that
+// back up and restore take owners away. Only the API server writes down who applied an object.
+func isOrphan(object metav1.Object) bool {
+	_, noted := object.GetAnnotations()[NoteApplied]
+	applied := func(entry metav1.ManagedFieldsEntry) bool {
+		return entry.Manager == render.FieldManager && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == ""
+	}
+	return metav1.GetControllerOfNoCopy(object) == nil && object.GetLabels()[render.LabelManagedBy] == render.ManagedBy &&
+		(noted || slices.ContainsFunc(object.GetManagedFields(), applied))
 }

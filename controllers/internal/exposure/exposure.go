@@ -43,6 +43,18 @@ func Judge(options *installation.Options, s *snapshot.Snapshot, applied bool) (R
 	}
 }
 
+// Unprogrammable says why the route that the endpoint asks for would lead nowhere, as far as the cluster tells before it is written.
+func Unprogrammable(options *installation.Options, s *snapshot.Snapshot) *verdict.Problem {
+	switch s.Endpoint.Spec.URL.Exposure {
+	case v1alpha1.ExposureNone:
+		return nil
+	case v1alpha1.ExposureHTTPRoute:
+		return checkGateways(options, s)
+	default:
+		return verdict.First(checkClass(options, s), checkCertificate(s))
+	}
+}
+
 // NotYet is said of a URL that the operator has not published.
 func NotYet() *verdict.Problem {
 	return verdict.Waiting("this URL is not published yet: first see to the conditions before this one")

@@ -35,12 +35,11 @@ type (
 func named() metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Namespace: "team-a", Name: "shop-sidecar", Generation: 3, CreationTimestamp: metav1.NewTime(now.Add(-time.Hour)),
-		OwnerReferences: []metav1.OwnerReference{{UID: "e", Controller: new(true)}},
 	}
 }
 
 func newSnapshot(exposure v1alpha1.Exposure, edits []edit) *snapshot.Snapshot {
-	s := &snapshot.Snapshot{Now: now, GatewayAPI: true, Endpoint: &v1alpha1.WeChatEndpoint{
+	s := &snapshot.Snapshot{Now: now, GatewayAPI: true, Children: []snapshot.Child{{Kind: string(exposure), Owned: true, Route: true}}, Endpoint: &v1alpha1.WeChatEndpoint{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "shop", UID: "e"},
 		Spec:       v1alpha1.WeChatEndpointSpec{Platform: "Shop", URL: v1alpha1.CallbackURL{Host: "wx.example.com", Path: "/weixin", Exposure: exposure}},
 	}}
@@ -88,7 +87,7 @@ func TestWhetherAnIngressPublishesTheURL(t *testing.T) {
 		"it is new":                                   {options{}, withIngress(func(s *snapshot.Snapshot) { s.Ingress.CreationTimestamp = metav1.NewTime(now.Add(-time.Second)) }), true, Route{Kind: edge, SettlesIn: 29 * time.Second}, "", ""},
 		"it is so new that nobody knows it":           {options{}, withIngress(func(s *snapshot.Snapshot) { s.Ingress = nil }), true, Route{Kind: edge, SettlesIn: 30 * time.Second}, "", ""},
 		"there is none":                               {options{}, withIngress(func(s *snapshot.Snapshot) { s.Ingress = nil }), false, Route{}, v1alpha1.ReasonWaiting, "not published yet"},
-		"it is somebody else's":                       {options{}, withIngress(func(s *snapshot.Snapshot) { s.Ingress.OwnerReferences = nil }), false, Route{}, v1alpha1.ReasonWaiting, "not published yet"},
+		"it is somebody else's":                       {options{}, withIngress(func(s *snapshot.Snapshot) { s.Children[0].Owned = false }), false, Route{}, v1alpha1.ReasonWaiting, "not published yet"},
 		"it publishes another host":                   {options{}, withIngress(func(s *snapshot.Snapshot) { s.Ingress.Spec.Rules[0].Host = "a" }), false, Route{}, v1alpha1.ReasonWaiting, ""},
 		"it publishes half of the paths": {options{}, withIngress(func(s *snapshot.Snapshot) {
 			s.Ingress.Spec.Rules[0].HTTP.Paths = s.Ingress.Spec.Rules[0].HTTP.Paths[:1]
@@ -185,7 +184,7 @@ func TestWhetherAnHTTPRoutePublishesTheURL(t *testing.T) {
 		"one accepted it just now":                  {options{}, withHTTPRoute(accepted(func(c *metav1.Condition) { c.LastTransitionTime = metav1.NewTime(now) })), since(0), "", ""},
 		"the cluster knows no HTTPRoutes":           {options{}, withHTTPRoute(func(s *snapshot.Snapshot) { s.GatewayAPI = false }), Route{}, v1alpha1.ReasonGatewayAPINotFound, "or set url.exposure to Ingress"},
 		"there is none":                             {options{}, withHTTPRoute(func(s *snapshot.Snapshot) { s.HTTPRoute = nil }), Route{}, v1alpha1.ReasonWaiting, ""},
-		"it is somebody else's":                     {options{}, withHTTPRoute(func(s *snapshot.Snapshot) { s.HTTPRoute.OwnerReferences = nil }), Route{}, v1alpha1.ReasonWaiting, ""},
+		"it is somebody else's":                     {options{}, withHTTPRoute(func(s *snapshot.Snapshot) { s.Children[0].Owned = false }), Route{}, v1alpha1.ReasonWaiting, ""},
 		"it publishes another host":                 {options{}, withHTTPRoute(func(s *snapshot.Snapshot) { s.HTTPRoute.Spec.Hostnames = []gatewayv1.Hostname{"a"} }), Route{}, v1alpha1.ReasonWaiting, ""},
 		"it publishes half of the paths":            {options{}, withHTTPRoute(func(s *snapshot.Snapshot) { s.HTTPRoute.Spec.Rules[0].Matches = s.HTTPRoute.Spec.Rules[0].Matches[:1] }), Route{}, v1alpha1.ReasonWaiting, ""},
 		"it hangs on another Gateway":               {options{}, withHTTPRoute(func(s *snapshot.Snapshot) { s.HTTPRoute.Spec.ParentRefs = s.HTTPRoute.Spec.ParentRefs[:1] }), Route{}, v1alpha1.ReasonWaiting, ""},

@@ -26,11 +26,10 @@ import (
 // judgeHTTPRoute goes by the word of every Gateway that the route is attached to, at the route's newest generation.
 func judgeHTTPRoute(options *installation.Options, s *snapshot.Snapshot) (Route, *verdict.Problem) {
 	if !s.GatewayAPI {
-		return Route{}, verdict.Problemf(v1alpha1.ReasonGatewayAPINotFound,
-			"this cluster knows no HTTPRoutes: ask the platform team to install the Gateway API, or set url.exposure to Ingress")
+		return Route{}, noGatewayAPI()
 	}
 	live := s.HTTPRoute
-	if live == nil || !metav1.IsControlledBy(live, s.Endpoint) || !serves(live, s.Endpoint) {
+	if live == nil || !s.Owns(string(v1alpha1.ExposureHTTPRoute)) || !serves(live, s.Endpoint) {
 		return Route{}, NotYet()
 	}
 	var since time.Time
@@ -45,6 +44,50 @@ func judgeHTTPRoute(options *installation.Options, s *snapshot.Snapshot) (Route,
 	}
 	address, secure := listener(s)
 	return Route{Kind: v1alpha1.ExposureHTTPRoute, SettlesIn: routeSettles - s.Now.Sub(since), Address: address, Secure: secure}, nil
+}
+
+// checkGateways says why the Gateways that the endpoint names would not attach a route, as far as is known of them.
+func checkGateways(options *installation.Options, s *snapshot.Snapshot) *verdict.Problem {
+	if !s.GatewayAPI {
+		return noGatewayAPI()
+	}
+	for _, parent := range render.ParentRefs(s.Endpoint) {
+		name := fmt.Sprintf("%s/%s", *parent.Namespace, parent.Name)
+		gateway := s.Gateway(parent)
+		switch {
+		case gateway == nil && !options.Sees(string(*parent.Namespace)): // its own namespace is always seen
+			continue
+		case gateway == nil:
+			return noGateway(name)
+		case !slices.ContainsFunc(gateway.Spec.Listeners, func(l gatewayapi.Listener) bool { return attaches(l, parent, s.Endpoint) }):
+			return verdict.Problemf(v1alpha1.ReasonRouteNotAccepted,
+				"Gateway %s has no listener%s that speaks HTTP, serves url.host and takes routes of this namespace: correct url.host or url.httpRoute.parentRefs, or ask the platform team",
+				name, strings.TrimSuffix(" "+string(value(parent.SectionName)), " "))
+		}
+	}
+	return nil
+}
+
+// attaches reports whether the listener may take the endpoint's route. Which namespaces a selector chooses is for the Gateway to say.
+func attaches(listener gatewayapi.Listener, parent gatewayv1.ParentReference, endpoint *v1alpha1.WeChatEndpoint) bool {
+	speaksHTTP := listener.Protocol == gatewayv1.HTTPProtocolType || listener.Protocol == gatewayv1.HTTPSProtocolType
+	from := gatewayv1.NamespacesFromSame // the default
+	if listener.AllowedRoutes != nil && listener.AllowedRoutes.Namespaces != nil {
+		from = cmp.Or(value(listener.AllowedRoutes.Namespaces.From), from)
+	}
+	allowed := from == gatewayv1.NamespacesFromAll || from == gatewayv1.NamespacesFromSelector ||
+		from == gatewayv1.NamespacesFromSame && string(*parent.Namespace) == endpoint.Namespace
+	return speaksHTTP && allowed && isMeant(listener, parent, endpoint.Spec.URL.Host)
+}
+
+func noGatewayAPI() *verdict.Problem {
+	return verdict.Problemf(v1alpha1.ReasonGatewayAPINotFound,
+		"this cluster knows no HTTPRoutes: ask the platform team to install the Gateway API, or set url.exposure to Ingress")
+}
+
+func noGateway(name string) *verdict.Problem {
+	return verdict.Problemf(v1alpha1.ReasonGatewayNotFound,
+		"Gateway %s does not exist: correct url.httpRoute.parentRefs, or ask the platform team for the Gateway's name", name)
 }
 
 // serves reports whether the HTTPRoute has all routes of the endpoint and hangs on all its Gateways.
@@ -106,8 +149,7 @@ func judgeSilence(options *installation.Options, s *snapshot.Snapshot, parent ga
 	}
 	gateway := s.Gateway(parent)
 	if gateway == nil {
-		return verdict.Problemf(v1alpha1.ReasonGatewayNotFound,
-			"Gateway %s does not exist: correct url.httpRoute.parentRefs, or ask the platform team for the Gateway's name", name)
+		return noGateway(name)
 	}
 	return verdict.Problemf(v1alpha1.ReasonRouteNotAccepted,
 		"Gateway %s has not answered for HTTPRoute %s: wait some seconds; if it stays so, ask the platform team whether the controller of GatewayClass %s runs",
@@ -150,11 +192,15 @@ func listener(s *snapshot.Snapshot) (address string, secure bool) {
 
 // endsTLS reports whether the listener serves the host to the reference by HTTPS.
 func endsTLS(listener gatewayapi.Listener, parent gatewayv1.ParentReference, host string) bool {
+	return isMeant(listener, parent, host) && listener.Protocol == gatewayv1.HTTPSProtocolType
+}
+
+// isMeant reports whether the reference names the listener, or none, and the listener serves the host.
+func isMeant(listener gatewayapi.Listener, parent gatewayv1.ParentReference, host string) bool {
 	if section := value(parent.SectionName); section != "" && section != listener.Name {
 		return false
 	}
 	name := string(value(listener.Hostname))
 	suffix, wildcard := strings.CutPrefix(name, "*")
-	fits := name == "" || host == "" || name == host || wildcard && strings.HasSuffix(host, suffix)
-	return fits && listener.Protocol == gatewayv1.HTTPSProtocolType
+	return name == "" || host == "" || name == host || wildcard && strings.HasSuffix(host, suffix)
 }

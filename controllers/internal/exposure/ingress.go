@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
@@ -24,7 +23,7 @@ func judgeIngress(options *installation.Options, s *snapshot.Snapshot, applied b
 		return Route{}, problem
 	}
 	ingress := s.Ingress
-	there := ingress != nil && metav1.IsControlledBy(ingress, s.Endpoint) && publishes(ingress, s.Endpoint)
+	there := ingress != nil && s.Owns(string(v1alpha1.ExposureIngress)) && publishes(ingress, s.Endpoint)
 	if !applied && !there {
 		return Route{}, NotYet()
 	}
@@ -98,4 +97,13 @@ func checkClass(options *installation.Options, s *snapshot.Snapshot) *verdict.Pr
 		return verdict.Problemf(v1alpha1.ReasonIngressClassNotFound, "no IngressClass is the cluster's default; %s", there)
 	}
 	return verdict.Problemf(v1alpha1.ReasonIngressClassNotFound, "IngressClass %s does not exist; %s", wanted, there)
+}
+
+// checkCertificate says that the Secret with the certificate does not exist. That it is wrong is for the ingress controller to say.
+func checkCertificate(s *snapshot.Snapshot) *verdict.Problem {
+	if !s.MissingTLS {
+		return nil
+	}
+	return verdict.Problemf(v1alpha1.ReasonTLSSecretNotFound,
+		"Secret %s does not exist: make it, or correct url.ingress.tlsSecretName", s.Endpoint.Spec.URL.Ingress.TLSSecretName)
 }

@@ -47,9 +47,20 @@ type GatewaySpec struct {
 
 // Listener is a port of a Gateway.
 type Listener struct {
-	Name     gatewayv1.SectionName  `json:"name"`
-	Hostname *gatewayv1.Hostname    `json:"hostname,omitempty"`
-	Protocol gatewayv1.ProtocolType `json:"protocol"`
+	Name          gatewayv1.SectionName  `json:"name"`
+	Hostname      *gatewayv1.Hostname    `json:"hostname,omitempty"`
+	Protocol      gatewayv1.ProtocolType `json:"protocol"`
+	AllowedRoutes *AllowedRoutes         `json:"allowedRoutes,omitempty"`
+}
+
+// AllowedRoutes are those that a listener takes.
+type AllowedRoutes struct {
+	Namespaces *RouteNamespaces `json:"namespaces,omitempty"`
+}
+
+// RouteNamespaces are where such routes may be.
+type RouteNamespaces struct {
+	From *gatewayv1.FromNamespaces `json:"from,omitempty"`
 }
 
 // GatewayStatus is what became of a Gateway.

@@ -45,7 +45,7 @@ func (s *State) Forget(endpoint types.NamespacedName) {
 	s.behind.forget(endpoint)
 }
 
-// Do writes what is planned: all that the spec asks for, or, where that cannot be served or is rejected, the entry alone. It stops
+// Do writes what is planned: all that the spec asks for, or, where that cannot be served or is rejected, what goes on. It stops
 // at the first object that is not taken, and says which.
 func (h *Hands) Do(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan) plan.Done {
 	done := plan.Done{Generation: s.Live.Generation, Err: p.Err}
@@ -55,8 +55,8 @@ func (h *Hands) Do(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan) plan
 	if done.Err == nil && p.Whole != nil {
 		h.doWhole(ctx, s, p, &done)
 	}
-	if done.Err == nil && done.Behind == 0 && !done.Whole && p.Entry != nil {
-		h.doEntry(ctx, s, p, &done)
+	if done.Err == nil && done.Behind == 0 && !done.Whole && p.GoesOn != nil {
+		h.doGoesOn(ctx, s, p, &done)
 	}
 	if done.Err != nil || done.Behind > 0 {
 		return done
@@ -95,18 +95,23 @@ func (h *Hands) doWhole(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan,
 	}
 }
 
-// doEntry writes the live configuration with the credentials that are accepted now. Of two rejections the status tells the first.
-func (h *Hands) doEntry(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan, done *plan.Done) {
-	err := h.writeAll(ctx, s, p.Entry, p, done)
+// doGoesOn writes the live configuration with the credentials that are accepted now, and then what the pods need. Of two rejections the
+// status tells the first.
+func (h *Hands) doGoesOn(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan, done *plan.Done) {
+	reached := done.ReachedPods
+	err := h.writeAll(ctx, s, p.GoesOn, p, done)
+	done.ReachedPods = reached // this is no part of a rollout
 	rejection, taken := (*plan.Rejection)(nil), (*takenError)(nil)
-	switch {
-	case done.Rejection == nil:
-		done.Behind = h.behind.check(s.Endpoint, err, s.Now)
-	case errors.As(err, &rejection):
-		return
-	}
-	if done.Behind == 0 && !errors.As(err, &taken) {
+	switch isRejection := errors.As(err, &rejection); {
+	case isRejection && done.Rejection != nil, errors.As(err, &taken) && done.Taken != nil:
+	case errors.As(err, &taken):
+		done.Taken = taken.problem
+	case !isRejection:
 		done.Err = err
+	default:
+		if done.Behind = h.behind.check(s.Endpoint, err, s.Now); done.Behind == 0 {
+			done.Rejection = rejection
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ const (
 
 // Notes on a kept object stand among its annotations. No stored object has one of these, since a space is no part of a key.
 const (
-	NoteApplied  = "applied digest"           // of what the operator applied; empty where the object is larger than any that it makes
+	NoteApplied  = children.NoteApplied       // a digest of what the operator applied; empty where the object is larger than any that it makes
 	NoteAround   = "applied digest around it" // likewise of a Deployment, without the pods' template
 	NoteReplicas = "applied replicas"         // the operator chose the number of pods
 	NoteData     = "data left out"            // because it is longer than maxData
@@ -121,6 +121,9 @@ func keepChild(object client.Object) client.Object {
 	}
 	if children.Is(object) {
 		noteWhatWasApplied(object, kept)
+		for _, finalizer := range atMost(object.GetFinalizers(), 1) {
+			kept.SetFinalizers([]string{short(finalizer)})
+		}
 	}
 	return kept
 }
@@ -254,7 +257,7 @@ func keepIngress(ingress, kept *networkingv1.Ingress) {
 		kept.Spec.IngressClassName = new(short(*ingress.Spec.IngressClassName))
 	}
 	if len(ingress.Spec.TLS) > 0 {
-		kept.Spec.TLS = []networkingv1.IngressTLS{{}}
+		kept.Spec.TLS = []networkingv1.IngressTLS{{SecretName: short(ingress.Spec.TLS[0].SecretName)}}
 	}
 	for _, address := range atMost(ingress.Status.LoadBalancer.Ingress, 1) {
 		kept.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: short(address.IP), Hostname: short(address.Hostname)}}
@@ -354,12 +357,21 @@ func keepGateway(gateway *gatewayapi.Gateway) *gatewayapi.Gateway {
 	for _, listener := range atMost(gateway.Spec.Listeners, maxPaths) {
 		kept.Spec.Listeners = append(kept.Spec.Listeners, gatewayapi.Listener{
 			Name: short(listener.Name), Hostname: shortPointer(listener.Hostname), Protocol: short(listener.Protocol),
+			AllowedRoutes: keepAllowed(listener.AllowedRoutes),
 		})
 	}
 	for _, address := range atMost(gateway.Status.Addresses, 1) {
 		kept.Status.Addresses = []gatewayapi.Address{{Value: short(address.Value)}}
 	}
 	return kept
+}
+
+// keepAllowed keeps from where routes are allowed, but not which namespaces a selector chooses.
+func keepAllowed(allowed *gatewayapi.AllowedRoutes) *gatewayapi.AllowedRoutes {
+	if allowed == nil || allowed.Namespaces == nil {
+		return nil
+	}
+	return &gatewayapi.AllowedRoutes{Namespaces: &gatewayapi.RouteNamespaces{From: shortPointer(allowed.Namespaces.From)}}
 }
 
 func keepGrant(grant *gatewayapi.ReferenceGrant) *gatewayapi.ReferenceGrant {

@@ -7,10 +7,12 @@ package plan
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/acceptance"
@@ -32,6 +34,8 @@ import (
 type Plan struct {
 	// Accepted, Backend and Credentials are what is wrong with what the spec asks for, and refers to.
 	Accepted, Backend, Credentials *verdict.Problem
+	// Held says why the route that the spec asks for would lead nowhere, where another one is published: that one stays.
+	Held *verdict.Problem
 	// Lag says why the pods are not given what the spec asks for.
 	Lag *verdict.Problem
 	// Pairs are the credentials that are accepted, newest first.
@@ -43,9 +47,9 @@ type Plan struct {
 
 	// Whole is all that the spec asks for; nil where it cannot be served.
 	Whole *Batch
-	// Entry is what goes on where it cannot, or is refused: the live configuration, with the credentials that are accepted now. What
-	// leaked must be revoked whatever else is wrong. Nil where nothing serves.
-	Entry *Batch
+	// GoesOn is what goes on where it cannot, or is refused: the live configuration, with the credentials that are accepted now, and
+	// the objects that the pods need. What leaked must be revoked whatever else is wrong. Nil where nothing serves.
+	GoesOn *Batch
 	// Err is a fault of the operator's own.
 	Err error
 }
@@ -96,17 +100,17 @@ func Decide(options *installation.Options, s *snapshot.Snapshot, memory status.M
 	case len(p.Pairs) == 0:
 		return p
 	case s.Endpoint.Spec.Paused:
-		p.Lag = pausedBehind(in, s)
+		p.decidePaused(options, s, memory, in)
 		return p
 	case p.Accepted == nil && p.Backend == nil:
 		p.decideWhole(options, s, memory, in)
-		if !in.Serving {
-			return p // the whole contains the entry, and before it nothing serves
+		if p.Whole != nil && !in.Serving {
+			return p // the whole contains the configuration, and before it nothing serves
 		}
 		in.Served = live
 	}
 	if in.Served != nil {
-		p.Entry = entryOf(s, in)
+		p.GoesOn = p.goesOn(s, in)
 	}
 	return p
 }
@@ -137,12 +141,39 @@ func (p *Plan) judgeSpec(options *installation.Options, s *snapshot.Snapshot, in
 	p.Lag = pods.Understand(s, render.Version(*in))
 }
 
-// pausedBehind says that a paused endpoint serves something else than what it asks for now, or returns nil.
-func pausedBehind(in render.Input, s *snapshot.Snapshot) *verdict.Problem {
-	if generation, _, err := render.MakeFiles(in); err != nil || generation == s.Live.Generation {
-		return nil // then another condition says why
+// decidePaused plans nothing, and says which objects are not as the endpoint asks for now.
+func (p *Plan) decidePaused(options *installation.Options, s *snapshot.Snapshot, memory status.Memory, in render.Input) {
+	if p.Accepted != nil || p.Backend != nil || s.Live.Generation == "" {
+		return // then another condition says why
 	}
-	return verdict.Problemf(v1alpha1.ReasonPaused, "spec.paused is true, and the spec or the Secret was changed since: the pods go on with what was there before. Set it to false when the operator may work on")
+	var asked Plan
+	asked.decideWhole(options, s, memory, in)
+	p.Accepted, p.Choice = asked.Accepted, asked.Choice
+	var behind []string
+	if asked.Held != nil {
+		behind = append(behind, string(s.Endpoint.Spec.URL.Exposure))
+	}
+	if asked.Whole != nil {
+		behind = append(behind, asked.Whole.differing()...)
+	}
+	if len(behind) > 0 {
+		p.Lag = verdict.Problemf(v1alpha1.ReasonPaused,
+			"spec.paused is true, and what was changed since is not served (%s): set it to false when the operator may work on", strings.Join(behind, ", "))
+	}
+}
+
+// differing are the kinds of the objects that are not as they should be.
+func (b *Batch) differing() []string {
+	var kinds []string
+	for _, w := range b.Writes {
+		if kind := w.Object.GetKind(); !w.Same && !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	for _, child := range b.Prune {
+		kinds = append(kinds, child.Kind)
+	}
+	return kinds
 }
 
 // decideWhole plans all that the spec asks for.
@@ -171,6 +202,12 @@ func (p *Plan) decideWhole(options *installation.Options, s *snapshot.Snapshot, 
 	if p.Err = whole.add(s, wanted, p.Choice.Keep); p.Err != nil {
 		return
 	}
+	if p.Held = whole.unprogrammable(options, s); p.Held != nil {
+		return
+	}
+	if p.Lag != nil {
+		whole.leaveWays(s, in.Served)
+	}
 	whole.prune(s, wanted)
 	if route, problem := exposure.Judge(options, s, true); problem == nil && route.SettlesIn <= 0 {
 		whole.Retire = exposure.Left(s, route)
@@ -178,22 +215,52 @@ func (p *Plan) decideWhole(options *installation.Options, s *snapshot.Snapshot, 
 	p.Whole = whole
 }
 
-// entryOf plans the live configuration with the credentials that are accepted now. Credentials that do not fit what is served wait for
-// the spec that they are for.
-func entryOf(s *snapshot.Snapshot, in render.Input) *Batch {
+// unprogrammable says why the route that the batch writes would lead nowhere, where it replaces one that is published.
+func (b *Batch) unprogrammable(options *installation.Options, s *snapshot.Snapshot) *verdict.Problem {
+	published := slices.ContainsFunc(s.Children, func(child snapshot.Child) bool { return child.Route && child.Owned && !child.Deleting })
+	same := slices.ContainsFunc(b.Writes, func(w Write) bool { return w.Route != "" && w.Same })
+	if !published || same {
+		return nil
+	}
+	return exposure.Unprogrammable(options, s).And("; what was published before is served on")
+}
+
+// leaveWays leaves out of the batch what leads to the pods and from them, where the live configuration goes on: the route, and a NetworkPolicy
+// that would keep the pods from a backend which they call.
+func (b *Batch) leaveWays(s *snapshot.Snapshot, live *config.Config) {
+	var asked []string
+	for _, service := range backends.Services(s.Endpoint) {
+		asked = append(asked, service.Namespace)
+	}
+	cuts := slices.ContainsFunc(backends.Called(live), func(service types.NamespacedName) bool { return !slices.Contains(asked, service.Namespace) })
+	b.Writes = slices.DeleteFunc(b.Writes, func(w Write) bool { return w.Route != "" || cuts && w.Object.GetKind() == "NetworkPolicy" })
+}
+
+// goesOn plans the live configuration with the credentials that are accepted now. Where the spec can be read and the whole is not tried, after
+// it come the objects that the pods need, but for their template, which stays. So does the route. Credentials that do not fit what is served
+// wait for the spec that they are for.
+func (p *Plan) goesOn(s *snapshot.Snapshot, in render.Input) *Batch {
+	in.Serving = true // pods may be there, or what they need
 	generation, files, err := render.MakeFiles(in)
 	if err != nil {
 		return nil
 	}
-	wanted, err := toUnstructured(files)
-	if err != nil {
+	batch := &Batch{Generation: generation}
+	if !batch.render(s, files) {
 		return nil
 	}
-	entry := &Batch{Generation: generation}
-	if entry.add(s, wanted, false) != nil {
-		return nil
+	if p.Whole == nil && s.Endpoint.Spec.Readable() {
+		if objects, err := render.Make(in); err == nil && batch.render(s, objects.Children[:len(objects.Children)-len(files)]) {
+			batch.leaveWays(s, in.Served)
+		}
 	}
-	return entry
+	return batch
+}
+
+// render adds the writes of rendered objects, and reports whether it could.
+func (b *Batch) render(s *snapshot.Snapshot, rendered []runtime.ApplyConfiguration) bool {
+	wanted, err := toUnstructured(rendered)
+	return err == nil && b.add(s, wanted, true) == nil
 }
 
 func toUnstructured(rendered []runtime.ApplyConfiguration) ([]*unstructured.Unstructured, error) {

@@ -123,7 +123,11 @@ func (p *Plan) After(options *installation.Options, s *snapshot.Snapshot, memory
 	case done.Whole && s.Endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone:
 		j.published = nil
 	}
-	j.sidecar = pods.Judge(s, done.Generation, verdict.First(done.Rejection.pods(), p.Lag))
+	lag := verdict.First(done.Rejection.pods(), terminating(s, false), p.Lag)
+	if s.Deployment == nil {
+		lag = verdict.First(lag, done.Taken)
+	}
+	j.sidecar = pods.Judge(s, done.Generation, lag)
 	if s.Endpoint.Spec.Readable() {
 		j.judgeRoute()
 	}
@@ -133,6 +137,9 @@ func (p *Plan) After(options *installation.Options, s *snapshot.Snapshot, memory
 // judgeRoute says whether the route is programmed. What the operator has not published is not, whatever the object says: its tenant
 // may have written that.
 func (j *Judgement) judgeRoute() {
+	if j.unrouted = verdict.First(j.Held, terminating(j.s, true)); j.unrouted != nil {
+		return
+	}
 	asked := j.s.Endpoint.Spec.URL.Exposure
 	j.route, j.unrouted = exposure.Judge(j.options, j.s, j.done.Whole)
 	if j.unrouted == nil && asked != v1alpha1.ExposureNone && !claims.Covers(j.published, j.s.Endpoint, asked) {
@@ -144,6 +151,23 @@ func (j *Judgement) judgeRoute() {
 	if j.unrouted == nil && j.done.Whole && j.route.Kind != "" && (j.done.Retired || len(exposure.Left(j.s, j.route)) == 0) {
 		j.published = slices.DeleteFunc(slices.Clone(j.published), func(p v1alpha1.PublishedRoute) bool { return p.By != j.route.Kind })
 	}
+}
+
+// terminating names an object of the endpoint that somebody deletes and that a finalizer keeps: the route that it asks for, or one of the others.
+// It is made again once it is gone.
+func terminating(s *snapshot.Snapshot, route bool) *verdict.Problem {
+	for _, child := range s.Children {
+		if !child.Owned || !child.Deleting || child.Route != route || route && child.Kind != string(s.Endpoint.Spec.URL.Exposure) {
+			continue
+		}
+		waitsFor := "the pods that it deletes"
+		if len(child.Finalizers) > 0 {
+			waitsFor = "finalizer " + child.Finalizers[0]
+		}
+		return verdict.Problemf(v1alpha1.ReasonChildTerminating,
+			"%s %s is being deleted and waits for %s: it is made again once it is gone; if it stays, ask whose finalizer that is", child.Kind, child.Name, waitsFor)
+	}
+	return nil
 }
 
 // current says that what runs is this very spec: it was written, or the endpoint is paused and unchanged since.
@@ -245,10 +269,13 @@ func (j *Judgement) sayAll(report *Report, said status.Said, tried Tried) {
 
 // begin is the status without its conditions.
 func (j *Judgement) begin() Report {
-	after := *j.s.Endpoint.Status.DeepCopy()
+	e := j.s.Endpoint
+	after := *e.Status.DeepCopy()
 	after.Unreadable, after.Published = nil, j.published // what could not be read is written anew
-	if spec := j.s.Endpoint.Spec; spec.Readable() {
-		after.URL = status.Cut(string(exposure.Scheme(j.s))+"://"+spec.URL.Shown(), status.MaxURL)
+	if spec := e.Spec; spec.Readable() {
+		if asked := spec.URL.Exposure; len(j.published) == 0 || asked == v1alpha1.ExposureNone && j.current() || claims.Covers(j.published, e, asked) {
+			after.URL = status.Cut(string(exposure.Scheme(j.s))+"://"+spec.URL.Shown(), status.MaxURL)
+		}
 		after.Backend = status.Cut(spec.Backend.Service.Name+":"+spec.Backend.Service.Port.String(), status.MaxBackend)
 	}
 	if j.done.Err == nil && j.done.Pairs != nil {
@@ -373,9 +400,9 @@ func (j *Judgement) routeAgain(reachable verdict.Verdict) verdict.Again {
 }
 
 // unwatched says when to look again for a change that no watch tells of: a foreign object with a child's name, which the filtered
-// caches do not hold, goes away; the Gateway API is installed.
+// caches do not hold, goes away; the Gateway API is installed; a Secret with a certificate is made.
 func unwatched(problem *verdict.Problem) verdict.Again {
-	if problem.Is(v1alpha1.ReasonNameTaken) || problem.Is(v1alpha1.ReasonGatewayAPINotFound) {
+	if problem.Is(v1alpha1.ReasonNameTaken) || problem.Is(v1alpha1.ReasonGatewayAPINotFound) || problem.Is(v1alpha1.ReasonTLSSecretNotFound) {
 		return verdict.In(verdict.Unwatched)
 	}
 	return verdict.Never

@@ -21,9 +21,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/backends"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
@@ -210,7 +212,25 @@ func TestWhatIsWritten(t *testing.T) {
 			}
 		}
 	}
-	gatewayAPI := func(s *scene) { s.GatewayAPI = true }
+	gatewayAPI := func(s *scene) {
+		s.GatewayAPI = true
+		gateway := &gatewayapi.Gateway{}
+		gateway.Spec.Listeners = []gatewayapi.Listener{{Name: "web", Protocol: gatewayv1.HTTPProtocolType}}
+		s.Gateways = map[types.NamespacedName]*gatewayapi.Gateway{{Namespace: "team-a", Name: "edge"}: gateway}
+	}
+	noGateway := func(s *scene) { s.Gateways = nil }
+	toNoClass := spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Ingress = &v1alpha1.IngressExposure{ClassName: "missing"} })
+	toTLS := spec(func(s *v1alpha1.WeChatEndpointSpec) {
+		s.URL.Ingress = &v1alpha1.IngressExposure{ClassName: "edge", TLSSecretName: "tls"}
+	})
+	deleted := func(kind string) func(*scene) {
+		return func(s *scene) {
+			s.Children = slices.DeleteFunc(s.Children, func(c snapshot.Child) bool { return c.Kind == kind })
+			if kind == "Deployment" {
+				s.Deployment, s.Pods = nil, nil
+			}
+		}
+	}
 	for name, test := range map[string]struct {
 		s            *scene
 		whole, entry []string // what differs
@@ -243,7 +263,19 @@ func TestWhatIsWritten(t *testing.T) {
 		}), nil, nil, false},
 		"the URL is no longer published":                 {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Exposure, s.URL.Ingress = v1alpha1.ExposureNone, nil })), []string{"Secret", "Ingress gone"}, nil, false},
 		"the URL moves to an HTTPRoute: both are needed": {served(t, toHTTPRoute, gatewayAPI), []string{"HTTPRoute new"}, nil, false},
-		"the cluster knows no HTTPRoutes":                {served(t, toHTTPRoute), nil, nil, false},
+		"the cluster knows no HTTPRoutes":                {served(t, toHTTPRoute), nil, nil, true},
+		"the Gateway does not exist":                     {served(t, gatewayAPI, noGateway, toHTTPRoute), nil, nil, true},
+		"the class does not exist":                       {served(t, toNoClass), nil, nil, true},
+		"so it is, and the path is another one":          {served(t, toNoClass, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Path = "/other" })), nil, nil, true},
+		"so it is, and the token was changed":            {served(t, toNoClass, token("a-newer-token")), nil, []string{"Secret"}, true},
+		"so it is, and there are to be more pods":        {served(t, toNoClass, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.Replicas = new(int32(3)) })), nil, []string{"Deployment around its template"}, true},
+		"so it is, and the pods are to be others":        {served(t, toNoClass, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.ImageVersion = "2" })), nil, nil, true},
+		"so it is, and the Service was deleted":          {served(t, toNoClass, deleted("Service")), nil, []string{"Service new"}, true},
+		"so it is, and the Ingress was deleted":          {served(t, toNoClass, deleted("Ingress")), []string{"Ingress new"}, nil, false},
+		"the class does not exist, of what is published": {served(t, func(s *scene) { s.Classes = nil }), nil, nil, false},
+		"the Secret with the certificate does not exist": {served(t, toTLS, func(s *scene) { s.MissingTLS = true }), nil, nil, true},
+		"the Secret with the certificate exists":         {served(t, toTLS), []string{"Ingress"}, nil, false},
+		"the app is gone, and the Deployment":            {served(t, noApp, deleted("Deployment")), nil, []string{"Deployment new around its template"}, true},
 		"the pods cannot read what is asked for":         {served(t, func(s *scene) { s.Live.Version = config.VersionFirst }, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.ReceiverIDs = []string{"*"}; s.URL.Query = "a=b" }), token("a-newer-token")), []string{"Secret"}, []string{"Secret"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -258,7 +290,7 @@ func TestWhatIsWritten(t *testing.T) {
 				t.Errorf("of the whole (-want +got):\n%s", diff)
 			}
 			if test.wholeIsNil || test.entry != nil {
-				if diff := cmp.Diff(test.entry, changed(p.Entry), cmpopts.EquateEmpty()); diff != "" {
+				if diff := cmp.Diff(test.entry, changed(p.GoesOn), cmpopts.EquateEmpty()); diff != "" {
 					t.Errorf("of the entry alone (-want +got):\n%s", diff)
 				}
 			}
@@ -269,7 +301,7 @@ func TestWhatIsWritten(t *testing.T) {
 // TestWhatServesGoesOnWithItsConfiguration: with credentials alone, nothing else of the live configuration changes.
 func TestWhatServesGoesOnWithItsConfiguration(t *testing.T) {
 	s := served(t, noApp, token("a-newer-token"), spec(func(s *v1alpha1.WeChatEndpointSpec) { s.AppID = "wx0000000000000000" }))
-	entry := s.decide().Entry
+	entry := s.decide().GoesOn
 	got, err := config.ParseConfig(documentIn(t, entry.Writes[0].Object))
 	if err != nil {
 		t.Fatal(err)
@@ -285,10 +317,10 @@ func TestWhatServesGoesOnWithItsConfiguration(t *testing.T) {
 func TestNothingLeadsOutOfTheCluster(t *testing.T) {
 	s := served(t, func(s *scene) { s.Services[app].Spec.Type = corev1.ServiceTypeExternalName })
 	p := s.decide()
-	if !p.Backend.Is(v1alpha1.ReasonServiceNotAllowed) || p.Entry == nil {
-		t.Fatalf("the problem is %+v, the entry %v", p.Backend, p.Entry)
+	if !p.Backend.Is(v1alpha1.ReasonServiceNotAllowed) || p.GoesOn == nil {
+		t.Fatalf("the problem is %+v, the entry %v", p.Backend, p.GoesOn)
 	}
-	if got, err := config.ParseConfig(documentIn(t, p.Entry.Writes[0].Object)); err != nil || got.Backend.URL != backends.Close("http://app.team-a.svc:80") {
+	if got, err := config.ParseConfig(documentIn(t, p.GoesOn.Writes[0].Object)); err != nil || got.Backend.URL != backends.Close("http://app.team-a.svc:80") {
 		t.Errorf("the pods call %s, %v", got.Backend.URL, err)
 	}
 }

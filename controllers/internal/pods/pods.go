@@ -109,8 +109,8 @@ type State struct {
 func Judge(s *snapshot.Snapshot, generation string, lag *verdict.Problem) State {
 	serving, behind, silent := count(s, generation)
 	problem := silent
-	if problem == nil && s.Deployment == nil {
-		problem = lag // which may say why there is none
+	if problem == nil && (s.Deployment == nil || s.Endpoint.Spec.Paused) {
+		problem = lag // which may say why there is none, or why waiting is of no use
 	}
 	if problem == nil {
 		problem = judgeDeployment(s)

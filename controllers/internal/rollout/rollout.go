@@ -123,10 +123,10 @@ type Outcome struct {
 	Again   verdict.Again
 }
 
-// Leave lets an endpoint that cannot be applied now hold up nobody. Its pods may be current all the same, unless it seeks a slot.
+// Leave lets an endpoint that cannot be applied now hold up nobody. Its pods may be current all the same, unless it is known that they are not.
 func Leave(endpoint *v1alpha1.WeChatEndpoint, slot status.Slot, said verdict.Verdict, choice Choice) Outcome {
 	switch {
-	case !choice.Seek && (said == verdict.Verdict{} || said.IsTrue()):
+	case (choice.Template == "" || choice.Current) && (said == verdict.Verdict{} || said.IsTrue()):
 		return Outcome{Slot: slot.Stored, Verdict: said}
 	case endpoint.Spec.Paused:
 		return Outcome{Verdict: verdict.Unknown(v1alpha1.ReasonPaused, "spec.paused is true, so that the pods go on as they are: set it to false when the operator may work on")}

@@ -250,7 +250,7 @@ func TestWhoLeavesHoldsUpNobody(t *testing.T) {
 	} {
 		endpoint := &v1alpha1.WeChatEndpoint{}
 		endpoint.Spec.Paused = test.paused
-		got := Leave(endpoint, rolling(ago(0, "new")), test.said, Choice{Seek: test.seek})
+		got := Leave(endpoint, rolling(ago(0, "new")), test.said, Choice{Template: "new", Seek: test.seek, Current: !test.seek})
 		if got.Verdict.Reason != test.want || (got.Slot == nil) != (test.want == v1alpha1.ReasonWaiting || test.want == v1alpha1.ReasonPaused) {
 			t.Errorf("%s: said is %+v, the slot %+v", name, got.Verdict, got.Slot)
 		}

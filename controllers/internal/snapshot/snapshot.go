@@ -49,6 +49,9 @@ type Snapshot struct {
 	Services map[types.NamespacedName]*corev1.Service
 	// Classes are the cluster's IngressClasses, where they may be seen and are asked for.
 	Classes []networkingv1.IngressClass
+	// MissingTLS says that the published Ingress is to get another Secret with a certificate, which does not exist and which nobody was asked
+	// to make.
+	MissingTLS bool
 	// GatewayAPI says that the cluster knows the kinds of the Gateway API.
 	GatewayAPI bool
 	// Gateways are those that the spec names, where they may be seen.
@@ -72,8 +75,9 @@ type Child struct {
 	Kind, Name      string
 	UID             types.UID
 	ResourceVersion string
-	Owned           bool // by this endpoint
+	Owned           bool // by this endpoint, or nobody's any more
 	Deleting        bool
+	Finalizers      []string
 	Route           bool // it publishes a URL
 	// Applied and Around are digests of what the operator applied: of all, and of all but the pods' template.
 	Applied, Around string
@@ -107,6 +111,11 @@ func (s *Snapshot) Child(kind, name string) *Child {
 		}
 	}
 	return nil
+}
+
+// Owns reports whether there is an object of the kind that is the endpoint's own, and stays.
+func (s *Snapshot) Owns(kind string) bool {
+	return slices.ContainsFunc(s.Children, func(child Child) bool { return child.Kind == kind && child.Owned && !child.Deleting })
 }
 
 // Granted reports whether the namespace of a Service lets such objects refer to it.

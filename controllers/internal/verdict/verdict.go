@@ -72,6 +72,14 @@ func (p *Problem) Or(otherwise Verdict) Verdict {
 	return Verdict{metav1.ConditionFalse, p.Reason, p.Message}
 }
 
+// And adds words to what is wrong. Nil stays nil.
+func (p *Problem) And(words string) *Problem {
+	if p == nil {
+		return nil
+	}
+	return &Problem{p.Reason, p.Message + words}
+}
+
 // Is reports whether there is a Problem with the reason.
 func (p *Problem) Is(reason string) bool { return p != nil && p.Reason == reason }
 

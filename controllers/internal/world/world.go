@@ -8,7 +8,9 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -69,7 +71,7 @@ func (w *World) Look(ctx context.Context, name types.NamespacedName, now time.Ti
 		return l.s, nil
 	}
 	for _, read := range []func(context.Context) error{
-		l.readGatewayAPI, l.readRivals, l.readRoutes, l.readChildren, l.readGatewayKey, l.readEntry, l.readSecret, l.readServices, l.readClasses, l.readPods,
+		l.readGatewayAPI, l.readRivals, l.readRoutes, l.readChildren, l.readCertificate, l.readGatewayKey, l.readEntry, l.readSecret, l.readServices, l.readClasses, l.readPods,
 	} {
 		if err := read(ctx); err != nil {
 			return &snapshot.Snapshot{Now: now, Endpoint: &endpoint}, err
@@ -234,10 +236,10 @@ func (l *look) add(kind children.Kind, whole client.Object) {
 	applied, _ := kept.Note(object, kept.NoteApplied)
 	around, _ := kept.Note(object, kept.NoteAround)
 	_, ownsReplicas := kept.Note(object, kept.NoteReplicas)
-	owned := metav1.IsControlledBy(object, l.s.Endpoint)
+	owned := children.BelongTo(l.s.Endpoint, object)
 	l.s.Children = append(l.s.Children, snapshot.Child{
 		Kind: kind.Name, Name: object.GetName(), UID: object.GetUID(), ResourceVersion: object.GetResourceVersion(), Route: kind.Route,
-		Owned: owned, Deleting: !object.GetDeletionTimestamp().IsZero(), Applied: applied, Around: around, OwnsReplicas: ownsReplicas,
+		Owned: owned, Deleting: !object.GetDeletionTimestamp().IsZero(), Finalizers: object.GetFinalizers(), Applied: applied, Around: around, OwnsReplicas: ownsReplicas,
 	})
 	switch o := object.(type) {
 	case *appsv1.Deployment:
@@ -257,6 +259,27 @@ func (l *look) add(kind children.Kind, whole client.Object) {
 	}
 }
 
+// readCertificate asks whether there is the Secret with the certificate that a published Ingress is to get. Such Secrets are not cached.
+// What makes a Secret for an annotation waits for the Ingress.
+func (l *look) readCertificate(ctx context.Context) error {
+	asked, live := l.s.Endpoint.Spec.URL.Ingress, l.s.Ingress
+	made := func(key string) bool {
+		return strings.HasPrefix(key, "cert-manager.io/") || key == "kubernetes.io/tls-acme"
+	}
+	if asked == nil || asked.TLSSecretName == "" || live == nil || slices.ContainsFunc(slices.Collect(maps.Keys(asked.Annotations)), made) ||
+		slices.ContainsFunc(live.Spec.TLS, func(tls networkingv1.IngressTLS) bool { return tls.SecretName == asked.TLSSecretName }) {
+		return nil
+	}
+	secret := metav1.PartialObjectMetadata{}
+	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(children.Secret))
+	err := l.Live.Get(ctx, types.NamespacedName{Namespace: l.s.Endpoint.Namespace, Name: asked.TLSSecretName}, &secret)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("reading Secret %s: %w", asked.TLSSecretName, err)
+	}
+	l.s.MissingTLS = err != nil
+	return nil
+}
+
 // readGatewayKey reads the key that the app may mount, and makes one where there is none. The pods' own, if they have one, comes
 // before it: neither a deletion nor an edit of one of them changes it.
 func (l *look) readGatewayKey(ctx context.Context) error {
@@ -269,7 +292,7 @@ func (l *look) readGatewayKey(ctx context.Context) error {
 		l.add(children.Named(children.Secret), &secret)
 	}
 	l.s.GatewayKey = secret.Data[v1alpha1.GatewayKeyKey]
-	if !metav1.IsControlledBy(&secret, l.s.Endpoint) || len(l.s.GatewayKey) != config.GatewayKeySize {
+	if !children.BelongTo(l.s.Endpoint, &secret) || len(l.s.GatewayKey) != config.GatewayKeySize {
 		l.s.GatewayKey = make([]byte, config.GatewayKeySize)
 		_, _ = rand.Read(l.s.GatewayKey) // never fails, by its documentation
 	}
@@ -292,7 +315,7 @@ func (l *look) readEntry(ctx context.Context) error {
 			return fmt.Errorf("reading Secret %s: %w", l.child().Name, err)
 		}
 	}
-	if secret == nil || !metav1.IsControlledBy(secret, l.s.Endpoint) {
+	if secret == nil || !children.BelongTo(l.s.Endpoint, secret) {
 		return nil
 	}
 	document := secret.Data[config.File]

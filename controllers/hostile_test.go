@@ -279,6 +279,10 @@ func TestForeignObjectsOfEveryKindAreNeverTouched(t *testing.T) {
 			meta.Name = "shop-gateway-key"
 			return &corev1.Secret{ObjectMeta: meta, Data: map[string][]byte{v1alpha1.GatewayKeyKey: []byte(strings.Repeat("k", 32))}}
 		},
+		"Secret with the copy": func(meta metav1.ObjectMeta) client.Object {
+			meta.Name = "shop-sidecar-copy"
+			return &corev1.Secret{ObjectMeta: meta, Data: map[string][]byte{"precious": []byte("1")}}
+		},
 		"Deployment": deployment,
 		"PodDisruptionBudget": func(meta metav1.ObjectMeta) client.Object {
 			return &policyv1.PodDisruptionBudget{ObjectMeta: meta, Spec: policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(1))}}

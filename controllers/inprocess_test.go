@@ -152,7 +152,7 @@ func (p *inProcess) born(object runtime.Object) error {
 		return err
 	}
 	count := p.count.Add(1)
-	meta.SetUID(types.UID(fmt.Sprintf("00000000-0000-0000-0000-%012d", count)))
+	meta.SetUID(types.UID(fmt.Sprintf("%08d-0000-4000-8000-000000000000", count)))
 	meta.SetResourceVersion(strconv.FormatInt(1000*count, 10)) // which the fake client counts up
 	meta.SetCreationTimestamp(metav1.NewTime(time.Now().Truncate(time.Second)))
 	meta.SetGeneration(1)

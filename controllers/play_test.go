@@ -50,6 +50,7 @@ type play struct {
 	broken              error                 // of reading a Secret
 	bare                bool                  // the cluster has no Gateway API
 	refusing            bool                  // the API server takes no status that tells of credentials
+	prober              controllers.Prober    // nil is the play itself
 	events              *events.FakeRecorder
 }
 
@@ -126,6 +127,9 @@ func (p *play) reconcile(t *testing.T) error {
 		calling = bareCluster{calling}
 	}
 	r := &controllers.Reconciler{Client: calling, Live: p.operators, Events: p.events, Probe: p, Options: p.options}
+	if p.prober != nil {
+		r.Probe = p.prober
+	}
 	_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: p.namespace, Name: "shop"}})
 	return err
 }

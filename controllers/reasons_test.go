@@ -399,7 +399,9 @@ func TestEveryReason(t *testing.T) {
 			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonIngressClassNotFound, "set url.ingress.className to one of: any; what was published before is served on",
 		},
 		"a published endpoint whose certificate is mistyped": {
-			serving(func(t *testing.T, p *play) { p.change(t, func(e *endpoint) { e.Spec.URL.Ingress.TLSSecretName = "missing" }) }),
+			serving(func(t *testing.T, p *play) {
+				p.change(t, func(e *endpoint) { e.Spec.URL.Ingress.TLSSecretName = "missing" })
+			}),
 			v1alpha1.ConditionRouteProgrammed, no, v1alpha1.ReasonTLSSecretNotFound, "make it, or correct url.ingress.tlsSecretName; what was published before is served on",
 		},
 		"an Ingress that a finalizer keeps": {

@@ -288,7 +288,7 @@ func TestEachObjectIsReadOnce(t *testing.T) {
 		"Deployment": 1, "ReplicaSet": 1, "Pod": 1, "HTTPRoute": 1, "Gateway": 1,
 		"Ingress":             2, // of both namespaces
 		"ReferenceGrant":      2, // likewise
-		"Secret":              3, // the user's, the pods' and the app's
+		"Secret":              4, // the user's, the pods', the copy of it and the app's
 		"Service":             3, // the sidecar's and two backends
 		"WeChatEndpoint":      3, // itself, those of its host, and those of the rollout
 		"ServiceAccount":      1,

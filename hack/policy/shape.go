@@ -294,7 +294,7 @@ func constant(value any) (literal.Expression, error) {
 	switch value {
 	case "shop":
 		return literal.Expression{Text: "variables.endpoint", Type: "string"}, nil
-	case "shop-sidecar", "shop-gateway-key":
+	case "shop-sidecar", "shop-sidecar-copy", "shop-gateway-key":
 		return literal.Expression{Text: "variables.name", Type: "string"}, nil
 	case "team-a":
 		return literal.Expression{Text: "request.namespace", Type: "string"}, nil

@@ -145,7 +145,7 @@ func Is(object metav1.Object) bool {
 		return false
 	}
 	endpoint := &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	return object.GetName() == render.Name(endpoint) || object.GetName() == render.GatewayKeyName(endpoint)
+	return slices.Contains([]string{render.Name(endpoint), render.GatewayKeyName(endpoint), render.CopyName(endpoint)}, object.GetName())
 }
 
 // BelongTo reports whether an object with the name of a child is the endpoint's: it controls it, or the object is an orphan.

@@ -91,11 +91,13 @@ func Decide(options *installation.Options, s *snapshot.Snapshot, memory status.M
 	in := newInput(options, s)
 	live := backends.Guarded(options, s.Live.Config, s.Services)
 	p.judgeSpec(options, s, &in)
+	p.choose(s, memory, in)
 	if p.Accepted != nil || p.Backend != nil || p.Lag != nil {
 		in.Served = live
 	}
 	p.Pairs, p.Credentials = credentials.Accepted(s.Endpoint, s.Secret, s.Live.Pairs, in.Served, memory.Credentials, s.Now)
 	in.Pairs = p.Pairs
+	in.Copied = len(p.Pairs) > 1 || p.Credentials != nil || s.Child("Secret", render.CopyName(s.Endpoint)) != nil
 	switch {
 	case len(p.Pairs) == 0:
 		return p
@@ -141,14 +143,26 @@ func (p *Plan) judgeSpec(options *installation.Options, s *snapshot.Snapshot, in
 	p.Lag = pods.Understand(s, render.Version(*in))
 }
 
+// choose decides which pods the endpoint may have.
+func (p *Plan) choose(s *snapshot.Snapshot, memory status.Memory, in render.Input) {
+	if !s.Endpoint.Spec.Readable() {
+		return
+	}
+	template, templateErr := render.Template(in)
+	asked, askedErr := render.Asked(s.Endpoint)
+	if p.Err = errors.Join(templateErr, askedErr); p.Err == nil {
+		p.Choice = rollout.Choose(s, memory.Slot, template, in.Image, asked)
+	}
+}
+
 // decidePaused plans nothing, and says which objects are not as the endpoint asks for now.
 func (p *Plan) decidePaused(options *installation.Options, s *snapshot.Snapshot, memory status.Memory, in render.Input) {
 	if p.Accepted != nil || p.Backend != nil || s.Live.Generation == "" {
 		return // then another condition says why
 	}
-	var asked Plan
+	asked := Plan{Choice: p.Choice}
 	asked.decideWhole(options, s, memory, in)
-	p.Accepted, p.Choice = asked.Accepted, asked.Choice
+	p.Accepted = asked.Accepted
 	var behind []string
 	if asked.Held != nil {
 		behind = append(behind, string(s.Endpoint.Spec.URL.Exposure))
@@ -178,12 +192,9 @@ func (b *Batch) differing() []string {
 
 // decideWhole plans all that the spec asks for.
 func (p *Plan) decideWhole(options *installation.Options, s *snapshot.Snapshot, memory status.Memory, in render.Input) {
-	template, templateErr := render.Template(in)
-	asked, askedErr := render.Asked(s.Endpoint)
-	if p.Err = errors.Join(templateErr, askedErr); p.Err != nil {
+	if p.Err != nil {
 		return
 	}
-	p.Choice = rollout.Choose(s, memory.Slot, template, in.Image, asked)
 	p.SlotShown = rollout.Shown(memory.Slot, p.Choice)
 	in.Image = p.Choice.Image
 	objects, err := render.Make(in)
@@ -240,13 +251,15 @@ func (b *Batch) leaveWays(s *snapshot.Snapshot, live *config.Config) {
 // it come the objects that the pods need, but for their template, which stays. So does the route. Credentials that do not fit what is served
 // wait for the spec that they are for.
 func (p *Plan) goesOn(s *snapshot.Snapshot, in render.Input) *Batch {
-	in.Serving = true // pods may be there, or what they need
+	in.Serving, in.Copied = true, in.Copied || p.Whole == nil // pods may be there, or what they need
 	generation, files, err := render.MakeFiles(in)
 	if err != nil {
 		return nil
 	}
 	batch := &Batch{Generation: generation}
-	if !batch.render(s, files) {
+	first := slices.Clone(files)
+	slices.Reverse(first) // a quota may refuse the copy
+	if !batch.render(s, first) {
 		return nil
 	}
 	if p.Whole == nil && s.Endpoint.Spec.Readable() {

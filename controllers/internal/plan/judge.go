@@ -273,7 +273,8 @@ func (j *Judgement) begin() Report {
 	after := *e.Status.DeepCopy()
 	after.Unreadable, after.Published = nil, j.published // what could not be read is written anew
 	if spec := e.Spec; spec.Readable() {
-		if asked := spec.URL.Exposure; len(j.published) == 0 || asked == v1alpha1.ExposureNone && j.current() || claims.Covers(j.published, e, asked) {
+		asked := spec.URL.Exposure
+		if len(j.published) == 0 || j.current() && (asked == v1alpha1.ExposureNone || claims.Covers(j.published, e, asked)) {
 			after.URL = status.Cut(string(exposure.Scheme(j.s))+"://"+spec.URL.Shown(), status.MaxURL)
 		}
 		after.Backend = status.Cut(spec.Backend.Service.Name+":"+spec.Backend.Service.Port.String(), status.MaxBackend)

@@ -157,6 +157,9 @@ func written(batch *Batch) []string {
 	var all []string
 	for _, w := range batch.Writes {
 		text := w.Object.GetKind()
+		if w.Object.GetName() == "shop-sidecar-copy" {
+			text = "Copy"
+		}
 		for _, note := range []struct {
 			holds bool
 			word  string
@@ -237,15 +240,15 @@ func TestWhatIsWritten(t *testing.T) {
 		wholeIsNil   bool
 	}{
 		"nothing changed":                             {served(t), nil, nil, false},
-		"the token was changed":                       {served(t, token("a-newer-token")), []string{"Secret"}, []string{"Secret"}, false},
+		"the token was changed":                       {served(t, token("a-newer-token")), []string{"Copy new", "Secret"}, []string{"Secret", "Copy new"}, false},
 		"the path was changed":                        {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Path = "/other" })), []string{"Ingress", "Secret"}, nil, false},
 		"there is no Secret yet":                      {fresh(noSecret), nil, nil, true},
-		"the Secret is gone: its last values go on":   {served(t, noSecret), nil, nil, false},
-		"the app is gone":                             {served(t, noApp), nil, nil, true},
-		"the app is gone, and the token changed":      {served(t, noApp, token("a-newer-token")), nil, []string{"Secret"}, true},
+		"the Secret is gone: its last values go on":   {served(t, noSecret), []string{"Copy new"}, []string{"Copy new"}, false},
+		"the app is gone":                             {served(t, noApp), nil, []string{"Copy new"}, true},
+		"the app is gone, and the token changed":      {served(t, noApp, token("a-newer-token")), nil, []string{"Secret", "Copy new"}, true},
 		"the app is gone before anything was served":  {fresh(noApp), nil, nil, true},
-		"the spec is not allowed, and a token leaked": {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Host = "" }), token("a-newer-token")), nil, []string{"Secret"}, true},
-		"the spec cannot be read, and a token leaked": {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Unreadable = []string{"spec.rules"} }), token("a-newer-token")), nil, []string{"Secret"}, true},
+		"the spec is not allowed, and a token leaked": {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Host = "" }), token("a-newer-token")), nil, []string{"Secret", "Copy new"}, true},
+		"the spec cannot be read, and a token leaked": {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Unreadable = []string{"spec.rules"} }), token("a-newer-token")), nil, []string{"Secret", "Copy new"}, true},
 		"it is paused":                                {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Paused = true; s.URL.Path = "/other" })), nil, nil, true},
 		"the installation asks for another image":     {served(t, image("x:2")), nil, nil, false},
 		"so it does, and the endpoint for more pods":  {served(t, image("x:2"), spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.Replicas = new(int32(3)) })), []string{"Deployment around its template"}, nil, false},
@@ -263,20 +266,20 @@ func TestWhatIsWritten(t *testing.T) {
 		}), nil, nil, false},
 		"the URL is no longer published":                 {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Exposure, s.URL.Ingress = v1alpha1.ExposureNone, nil })), []string{"Secret", "Ingress gone"}, nil, false},
 		"the URL moves to an HTTPRoute: both are needed": {served(t, toHTTPRoute, gatewayAPI), []string{"HTTPRoute new"}, nil, false},
-		"the cluster knows no HTTPRoutes":                {served(t, toHTTPRoute), nil, nil, true},
-		"the Gateway does not exist":                     {served(t, gatewayAPI, noGateway, toHTTPRoute), nil, nil, true},
-		"the class does not exist":                       {served(t, toNoClass), nil, nil, true},
-		"so it is, and the path is another one":          {served(t, toNoClass, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Path = "/other" })), nil, nil, true},
-		"so it is, and the token was changed":            {served(t, toNoClass, token("a-newer-token")), nil, []string{"Secret"}, true},
-		"so it is, and there are to be more pods":        {served(t, toNoClass, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.Replicas = new(int32(3)) })), nil, []string{"Deployment around its template"}, true},
-		"so it is, and the pods are to be others":        {served(t, toNoClass, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.ImageVersion = "2" })), nil, nil, true},
-		"so it is, and the Service was deleted":          {served(t, toNoClass, deleted("Service")), nil, []string{"Service new"}, true},
+		"the cluster knows no HTTPRoutes":                {served(t, toHTTPRoute), nil, []string{"Copy new"}, true},
+		"the Gateway does not exist":                     {served(t, gatewayAPI, noGateway, toHTTPRoute), nil, []string{"Copy new"}, true},
+		"the class does not exist":                       {served(t, toNoClass), nil, []string{"Copy new"}, true},
+		"so it is, and the path is another one":          {served(t, toNoClass, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.URL.Path = "/other" })), nil, []string{"Copy new"}, true},
+		"so it is, and the token was changed":            {served(t, toNoClass, token("a-newer-token")), nil, []string{"Secret", "Copy new"}, true},
+		"so it is, and there are to be more pods":        {served(t, toNoClass, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.Replicas = new(int32(3)) })), nil, []string{"Copy new", "Deployment around its template"}, true},
+		"so it is, and the pods are to be others":        {served(t, toNoClass, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.ImageVersion = "2" })), nil, []string{"Copy new"}, true},
+		"so it is, and the Service was deleted":          {served(t, toNoClass, deleted("Service")), nil, []string{"Copy new", "Service new"}, true},
 		"so it is, and the Ingress was deleted":          {served(t, toNoClass, deleted("Ingress")), []string{"Ingress new"}, nil, false},
 		"the class does not exist, of what is published": {served(t, func(s *scene) { s.Classes = nil }), nil, nil, false},
-		"the Secret with the certificate does not exist": {served(t, toTLS, func(s *scene) { s.MissingTLS = true }), nil, nil, true},
+		"the Secret with the certificate does not exist": {served(t, toTLS, func(s *scene) { s.MissingTLS = true }), nil, []string{"Copy new"}, true},
 		"the Secret with the certificate exists":         {served(t, toTLS), []string{"Ingress"}, nil, false},
-		"the app is gone, and the Deployment":            {served(t, noApp, deleted("Deployment")), nil, []string{"Deployment new around its template"}, true},
-		"the pods cannot read what is asked for":         {served(t, func(s *scene) { s.Live.Version = config.VersionFirst }, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.ReceiverIDs = []string{"*"}; s.URL.Query = "a=b" }), token("a-newer-token")), []string{"Secret"}, []string{"Secret"}, false},
+		"the app is gone, and the Deployment":            {served(t, noApp, deleted("Deployment")), nil, []string{"Copy new", "Deployment new around its template"}, true},
+		"the pods cannot read what is asked for":         {served(t, func(s *scene) { s.Live.Version = config.VersionFirst }, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.ReceiverIDs = []string{"*"}; s.URL.Query = "a=b" }), token("a-newer-token")), []string{"Copy new", "Secret"}, []string{"Secret", "Copy new"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := test.s.decide()

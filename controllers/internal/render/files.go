@@ -53,13 +53,16 @@ func makeDocument(in Input) (generation string, text []byte, err error) {
 	return c.Generation, text, err
 }
 
-// MakeFiles renders the Secret with the sidecar's document, and names its generation.
+// MakeFiles renders the Secret with the sidecar's document, after its copy if there is one, and names its generation.
 func MakeFiles(in Input) (generation string, children []runtime.ApplyConfiguration, err error) {
 	generation, document, err := makeDocument(in)
 	if err != nil {
 		return "", nil, fmt.Errorf("rendering the configuration: %w", err)
 	}
-	return generation, []runtime.ApplyConfiguration{makeSecret(in.Endpoint, document)}, nil
+	if in.Copied {
+		children = append(children, makeSecret(in.Endpoint, CopyName(in.Endpoint), document))
+	}
+	return generation, append(children, makeSecret(in.Endpoint, Name(in.Endpoint), document)), nil
 }
 
 // generationPattern is the form of the name of a generation, which is written into an annotation of pods.
@@ -151,8 +154,8 @@ func duration(given *v1.Duration) config.Duration {
 	return config.Duration(given.Duration)
 }
 
-func makeSecret(endpoint *v1alpha1.WeChatEndpoint, document []byte) *applycorev1.SecretApplyConfiguration {
-	return applycorev1.Secret(Name(endpoint), endpoint.Namespace).
+func makeSecret(endpoint *v1alpha1.WeChatEndpoint, name string, document []byte) *applycorev1.SecretApplyConfiguration {
+	return applycorev1.Secret(name, endpoint.Namespace).
 		WithLabels(Labels(endpoint)).
 		WithLabels(map[string]string{v1alpha1.LabelCredentials: v1alpha1.CredentialsGenerated}).
 		WithOwnerReferences(owner(endpoint)).

@@ -29,12 +29,15 @@ const (
 	uid          = 65532
 )
 
-// Name is the name of every child of an endpoint but the gateway key; their kinds tell them apart. It is not NAME-wechat, which users like to
+// Name is the name of every child of an endpoint but two Secrets; their kinds tell them apart. It is not NAME-wechat, which users like to
 // call their own Secret.
 func Name(endpoint *v1alpha1.WeChatEndpoint) string { return endpoint.Name + "-sidecar" }
 
 // GatewayKeyName is the name of the Secret with the key that signs what goes to the app, which the app may mount.
 func GatewayKeyName(endpoint *v1alpha1.WeChatEndpoint) string { return endpoint.Name + "-gateway-key" }
+
+// CopyName is the name of the Secret with a copy of the pods' document. It is there where the document could not be made again.
+func CopyName(endpoint *v1alpha1.WeChatEndpoint) string { return Name(endpoint) + "-copy" }
 
 // Labels are on every child and pod.
 func Labels(endpoint *v1alpha1.WeChatEndpoint) map[string]string {

@@ -24,6 +24,9 @@ type Input struct {
 	Served *config.Config
 	// Serving says that pods have a document already.
 	Serving bool
+	// Copied says that the pods' document is written twice. Part of it is nowhere else: earlier credentials while they are rotated, and what is
+	// served while the spec or the user's Secret is broken. Whoever deletes one Secret loses none of it.
+	Copied bool
 	// BackendURL is http://host:port of the app, or https://.
 	BackendURL string
 	// RuleURLs lead to the backends of spec.rules, in their order; empty where a rule has none.

@@ -86,6 +86,7 @@ func TestGolden(t *testing.T) {
 				Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000m"), corev1.ResourceMemory: resource.MustParse("131072Ki")},
 			}
 			in.Pairs[0].EncodingAESKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+			in.Copied = true
 		},
 		"not-published": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Exposure = v1alpha1.ExposureNone },
 		"httproute": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) {

@@ -16,7 +16,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -56,6 +55,7 @@ type look struct {
 	s *snapshot.Snapshot
 
 	secret    *corev1.Secret // of the pods
+	copied    *corev1.Secret // the copy of it
 	ingresses []networkingv1.Ingress
 	routes    []gatewayapi.HTTPRoute
 }
@@ -71,7 +71,7 @@ func (w *World) Look(ctx context.Context, name types.NamespacedName, now time.Ti
 		return l.s, nil
 	}
 	for _, read := range []func(context.Context) error{
-		l.readGatewayAPI, l.readRivals, l.readRoutes, l.readChildren, l.readCertificate, l.readGatewayKey, l.readEntry, l.readSecret, l.readServices, l.readClasses, l.readPods,
+		l.readGatewayAPI, l.readRivals, l.readRoutes, l.readChildren, l.readCertificate, l.readCopy, l.readGatewayKey, l.readEntry, l.readSecret, l.readServices, l.readClasses, l.readPods,
 	} {
 		if err := read(ctx); err != nil {
 			return &snapshot.Snapshot{Now: now, Endpoint: &endpoint}, err
@@ -280,27 +280,38 @@ func (l *look) readCertificate(ctx context.Context) error {
 	return nil
 }
 
-// readGatewayKey reads the key that the app may mount, and makes one where there is none. The pods' own, if they have one, comes
-// before it: neither a deletion nor an edit of one of them changes it.
-func (l *look) readGatewayKey(ctx context.Context) error {
+// readSecretNamed reads a child that is a Secret with a name of its own.
+func (l *look) readSecretNamed(ctx context.Context, name string) (*corev1.Secret, error) {
 	var secret corev1.Secret
-	there, err := l.get(ctx, types.NamespacedName{Namespace: l.s.Endpoint.Namespace, Name: render.GatewayKeyName(l.s.Endpoint)}, &secret)
-	if err != nil {
-		return err
-	}
+	there, err := l.get(ctx, types.NamespacedName{Namespace: l.s.Endpoint.Namespace, Name: name}, &secret)
 	if there {
 		l.add(children.Named(children.Secret), &secret)
 	}
+	return &secret, err
+}
+
+func (l *look) readCopy(ctx context.Context) (err error) {
+	l.copied, err = l.readSecretNamed(ctx, render.CopyName(l.s.Endpoint))
+	return err
+}
+
+// readGatewayKey reads the key that the app may mount, and makes one where there is none. The pods' own, if they have one, comes
+// before it: neither a deletion nor an edit of one of them changes it. That of the copy does not count: who deletes both gets a new key.
+func (l *look) readGatewayKey(ctx context.Context) error {
+	secret, err := l.readSecretNamed(ctx, render.GatewayKeyName(l.s.Endpoint))
+	if err != nil {
+		return err
+	}
 	l.s.GatewayKey = secret.Data[v1alpha1.GatewayKeyKey]
-	if !children.BelongTo(l.s.Endpoint, &secret) || len(l.s.GatewayKey) != config.GatewayKeySize {
+	if !children.BelongTo(l.s.Endpoint, secret) || len(l.s.GatewayKey) != config.GatewayKeySize {
 		l.s.GatewayKey = make([]byte, config.GatewayKeySize)
 		_, _ = rand.Read(l.s.GatewayKey) // never fails, by its documentation
 	}
 	return nil
 }
 
-// readEntry reads the document that the pods were given last. What of it cannot be read, or is not the endpoint's, counts as none: it
-// will be written again, or reported when it is applied.
+// readEntry reads the document that the pods were given last, or its copy. What of it cannot be read, or is not the endpoint's, counts as none:
+// it will be written again, or reported when it is applied.
 func (l *look) readEntry(ctx context.Context) error {
 	secret, leftOut := l.secret, false
 	if secret != nil {
@@ -309,32 +320,42 @@ func (l *look) readEntry(ctx context.Context) error {
 	if leftOut || secret == nil && l.s.Endpoint.Status.Credentials.Generation > 0 {
 		// Somebody may have taken the label away by which the cache sees it, and the pairs in it are nowhere else.
 		secret = &corev1.Secret{}
-		if err := l.Live.Get(ctx, l.child(), secret); apierrors.IsNotFound(err) {
-			return nil
-		} else if err != nil {
+		if err := l.Live.Get(ctx, l.child(), secret); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("reading Secret %s: %w", l.child().Name, err)
 		}
 	}
+	entry, key := l.entryIn(secret)
+	if key != nil {
+		l.s.GatewayKey = key
+	}
+	if entry.Generation == "" {
+		if copied, _ := l.entryIn(l.copied); copied.Generation != "" {
+			entry = copied
+		}
+	}
+	l.s.Live = entry
+	return nil
+}
+
+// entryIn is what a Secret of the endpoint's own has of it, and the gateway key.
+func (l *look) entryIn(secret *corev1.Secret) (entry snapshot.Entry, key []byte) {
 	if secret == nil || !children.BelongTo(l.s.Endpoint, secret) {
-		return nil
+		return entry, nil
 	}
 	document := secret.Data[config.File]
 	if version, err := config.ReadVersion(document); err == nil {
-		l.s.Live.Version = version
+		entry.Version = version
 	}
 	if parsed, err := config.ParseConfig(document); err == nil {
-		l.s.Live.Config = &parsed
+		entry.Config = &parsed
 	}
 	generation, generationErr := config.ReadGeneration(document)
 	parsed, err := config.ReadCredentials(document)
 	if err != nil || generationErr != nil || !render.IsGeneration(generation) {
-		return nil
+		return entry, nil
 	}
-	l.s.Live.Generation, l.s.Live.Pairs = generation, credentials.Genuine(parsed.Pairs)
-	if parsed.GatewayKey != nil {
-		l.s.GatewayKey = parsed.GatewayKey
-	}
-	return nil
+	entry.Generation, entry.Pairs = generation, credentials.Genuine(parsed.Pairs)
+	return entry, parsed.GatewayKey
 }
 
 // readSecret reads the user's credentials.

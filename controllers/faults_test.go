@@ -14,9 +14,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
 
 // TestEveryCallMayFail lets every single call to the API server fail in turn, in each way, before it took effect and after
@@ -61,7 +64,21 @@ func stories() map[string]func(*testing.T, *scene) {
 		"what leaked is revoked":                func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.changeToken(t); s.settle(t); s.revoke(t) },
 		"WeChat is seen using the newer token":  func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.changeToken(t); s.settle(t); s.use() },
 		"the app's Service goes, and the token": func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.deleteService(t); s.changeToken(t) },
-		"the installation has another image":    func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.options.SidecarImage = "example.com/sidecar:2" },
+		"the class is mistyped, and the Service deleted": func(t *testing.T, s *scene) {
+			s.make(t)
+			s.settle(t)
+			s.edit(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.URL.Ingress.ClassName = "missing" })
+			s.deleteChild(t, &corev1.Service{}, "shop-sidecar")
+		},
+		"during a rotation the pods' Secret is deleted": func(t *testing.T, s *scene) {
+			s.make(t)
+			s.settle(t)
+			s.changeToken(t)
+			s.settle(t)
+			s.deleteChild(t, &corev1.Secret{}, "shop-sidecar")
+		},
+		"the objects lose their owner":       func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.orphan(t) },
+		"the installation has another image": func(t *testing.T, s *scene) { s.make(t); s.settle(t); s.options.SidecarImage = "example.com/sidecar:2" },
 	}
 }
 

@@ -6,12 +6,15 @@
 package controllers_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
@@ -77,4 +80,36 @@ func TestHistoryIsNotLostWithALabel(t *testing.T) {
 		return ""
 	})
 	awaitTokens(t, namespace, "a-newer-token", "a-fine-token")
+}
+
+// TestOrphansAreTakenUp: whoever takes the owners of an endpoint's objects away loses nothing. The policies that confine the operator let it give
+// them back, or delete what is not asked for any more. They do not let it take what somebody else has made.
+func TestOrphansAreTakenUp(t *testing.T) {
+	namespace := newNamespace(t)
+	endpoint := newEndpoint(namespace)
+	endpoint.Spec.Sidecar.Autoscaling = &v1alpha1.Autoscaling{MaxReplicas: 3}
+	create(t, endpoint)
+	all := append(children(namespace), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-gateway-key"}})
+	for _, child := range all {
+		awaitChild(t, child)
+	}
+	scaler := &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar"}}
+	awaitChild(t, scaler)
+	for _, child := range all {
+		change(t, child, func(o client.Object) { o.SetOwnerReferences(nil) })
+		eventually(t, func() string {
+			if err := cluster.client.Get(t.Context(), client.ObjectKeyFromObject(child), child); err != nil {
+				return err.Error()
+			}
+			if !metav1.IsControlledBy(child, endpoint) {
+				return fmt.Sprintf("%T has no owner: %+v", child, get(t, endpoint).Status.Conditions)
+			}
+			return ""
+		})
+	}
+	change(t, endpoint, func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused = true })
+	awaitCondition(t, endpoint, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonPaused)
+	change(t, scaler, func(o *autoscalingv2.HorizontalPodAutoscaler) { o.SetOwnerReferences(nil) })
+	change(t, endpoint, func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused, e.Spec.Sidecar.Autoscaling = false, nil })
+	awaitGone(t, scaler)
 }

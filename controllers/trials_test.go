@@ -4,6 +4,7 @@
 package controllers_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -25,6 +26,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/google/go-cmp/cmp"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
@@ -57,6 +60,48 @@ func TestWhatServesGoesOn(t *testing.T) {
 		})
 	}
 	fmt.Printf("trials: %d steps in %d trials; after %d of them somebody had taken away what WeChat needs\n", steps, len(foundSeeds)+*trials, excused)
+}
+
+// TestANewGatewayKeyLosesNoHistory follows the procedure of docs/threat-model.md while WeChat uses one token and the Secret holds the next.
+func TestANewGatewayKeyLosesNoHistory(t *testing.T) {
+	for name, rotating := range map[string]bool{"during a rotation": true, "without one": false} {
+		t.Run(name, func(t *testing.T) {
+			p := newWorld(t).newPlay(t)
+			p.serve(t, anything)
+			if rotating {
+				p.changeToken(t)
+				for range 3 {
+					p.round(t)
+				}
+			}
+			_, before := p.files(t)
+			p.change(t, func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused = true })
+			p.round(t)
+			for _, secret := range []string{"shop-gateway-key", "shop-sidecar"} {
+				if err := p.client.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: secret}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.round(t)
+			for _, condition := range p.endpoint(t).Status.Conditions {
+				if strings.Contains(condition.Message, "nothing runs yet") || condition.Type == v1alpha1.ConditionReady && condition.Status == metav1.ConditionTrue {
+					t.Errorf("while the pods go on, and none could start, %s is %s: %s", condition.Type, condition.Status, condition.Message)
+				}
+			}
+			p.change(t, func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused = false })
+			for range 3 {
+				p.round(t)
+			}
+			_, after := p.files(t)
+			if diff := cmp.Diff(before.Pairs, after.Pairs); diff != "" {
+				t.Errorf("what is accepted changed (-before +after):\n%s", diff)
+			}
+			if bytes.Equal(before.GatewayKey, after.GatewayKey) {
+				t.Error("the gateway key is the old one")
+			}
+			p.wantCondition(t, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+		})
+	}
 }
 
 // trial is an endpoint that people work on.
@@ -138,7 +183,7 @@ func (tr *trial) excuse(t *testing.T) bool {
 		(spec.URL.HTTPRoute == nil || spec.URL.HTTPRoute.ParentRefs[0].Name == "edge" && spec.URL.HTTPRoute.ParentRefs[0].SectionName == "web")
 	if well && spec.Backend.Service.Name == "app" {
 		delete(tr.excused, "nobody asks for the route")
-	} else if !tr.isRouted(t, tr.console.host, tr.console.path) {
+	} else if why := tr.notAccepted(t); !tr.isRouted(t, tr.console.host, tr.console.path) || strings.Contains(why, "certificate") {
 		tr.excused["nobody asks for the route"] = true
 	}
 	return len(tr.excused) >= before
@@ -183,6 +228,10 @@ func (tr *trial) notAccepted(t *testing.T) string {
 
 func (tr *trial) refuses(t *testing.T, host, path, token string) string {
 	t.Helper()
+	var ingress networkingv1.Ingress
+	if tr.has(t, &ingress) && len(ingress.Spec.TLS) > 0 && len(tr.excused) == 0 {
+		return "the certificate does not exist"
+	}
 	if !tr.isRouted(t, host, path) {
 		return fmt.Sprintf("no route leads from %s%s", host, path)
 	}
@@ -215,7 +264,7 @@ func (tr *trial) answers(host, path, token string) string {
 func (tr *trial) isRouted(t *testing.T, host, path string) bool {
 	t.Helper()
 	var ingress networkingv1.Ingress
-	if tr.has(t, &ingress) && ingress.Spec.IngressClassName != nil && *ingress.Spec.IngressClassName == "any" && len(ingress.Spec.TLS) == 0 {
+	if tr.has(t, &ingress) && ingress.Spec.IngressClassName != nil && *ingress.Spec.IngressClassName == "any" {
 		for _, rule := range ingress.Spec.Rules {
 			if rule.Host == host && rule.HTTP != nil && slices.ContainsFunc(rule.HTTP.Paths, func(p networkingv1.HTTPIngressPath) bool {
 				return p.Path == path && p.Backend.Service != nil && p.Backend.Service.Name == "shop-sidecar"
@@ -435,6 +484,7 @@ var acts = []act{
 		return true
 	}),
 	{"mend the spec", true, func(t *testing.T, tr *trial) bool { tr.mend(t, v1alpha1.ExposureIngress); return true }},
+	{"mend the spec", true, func(t *testing.T, tr *trial) bool { tr.mend(t, v1alpha1.ExposureIngress); return true }},
 	{"mend the spec, and publish by the Gateway", true, func(t *testing.T, tr *trial) bool { tr.mend(t, v1alpha1.ExposureHTTPRoute); return true }},
 	spoil("more memory", func(s *v1alpha1.WeChatEndpointSpec) bool {
 		limit := resource.MustParse("64Mi")
@@ -470,6 +520,11 @@ var acts = []act{
 		return there
 	}),
 	spoil("pause", func(s *v1alpha1.WeChatEndpointSpec) bool { s.Paused = true; return true }),
+	{"unpause", true, func(t *testing.T, tr *trial) bool {
+		there := tr.endpoint(t).Spec.Paused
+		tr.change(t, func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused = false })
+		return there
+	}},
 	{"unpause", true, func(t *testing.T, tr *trial) bool {
 		tr.change(t, func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused = false })
 		return true
@@ -564,16 +619,20 @@ var acts = []act{
 		tr.excused["a name is taken"] = true
 		return true
 	}},
-	{"give the names back", false, func(t *testing.T, tr *trial) bool {
-		did := false
-		for _, child := range tr.allOfTheName(t) {
-			if child.GetLabels()["theirs"] != "" {
-				did = tr.client.Delete(t.Context(), child) == nil || did
-			}
+	{"give the names back", false, giveBack},
+	{"give the names back", false, giveBack},
+	{"give the names back", false, giveBack},
+}
+
+func giveBack(t *testing.T, tr *trial) bool {
+	did := false
+	for _, child := range tr.allOfTheName(t) {
+		if child.GetLabels()["theirs"] != "" {
+			did = tr.client.Delete(t.Context(), child) == nil || did
 		}
-		delete(tr.excused, "a name is taken")
-		return did
-	}},
+	}
+	delete(tr.excused, "a name is taken")
+	return did
 }
 
 // spoil changes the spec.

@@ -67,7 +67,7 @@ func (e *errand) callApp(ctx context.Context) Answer {
 }
 
 // deliver begins the delivery of a message, or joins the one that goes on for a repeat. A delivery keeps the parcel until the app has
-// answered, also when WeChat was answered before; a repeat needs none. What is not verified is no repeat, and has none.
+// answered, also when WeChat was answered before; a repeat needs none. A message that nobody verified is never taken for a repeat, nor remembered for later ones.
 func (e *errand) deliver(ctx context.Context) (*backend.Delivery, error) {
 	defer e.parcel.free()
 	if e.decision.Unverified {

@@ -16,9 +16,6 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
-// defaultOverlap is the default of the CRD, for an endpoint that was stored before the field existed.
-const defaultOverlap = 24 * time.Hour
-
 // Readable reports whether what the spec says of the credentials could be read.
 func Readable(endpoint *v1alpha1.WeChatEndpoint) bool {
 	return endpoint.Spec.Platform != "" && endpoint.Spec.Credentials.SecretName != "" && !slices.ContainsFunc(endpoint.Spec.Unreadable, func(problem string) bool {

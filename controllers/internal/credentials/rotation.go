@@ -17,6 +17,9 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
+// defaultOverlap is the default of the CRD, for an endpoint that was stored before the field existed.
+const defaultOverlap = 24 * time.Hour
+
 // Policy is what a rotation depends on besides the values.
 type Policy struct {
 	// Counter is the highest generation that was ever given out.
@@ -37,7 +40,7 @@ type Policy struct {
 const MaxGeneration = 1<<53 - 1
 
 // Genuine returns the pairs that Rotate may have written: generations count down from the newest, and an end is a time that a status can
-// tell. The others are somebody else's. A history that holds one would be told in no status, and go on in the next history.
+// tell. The others are somebody else's. No status could show such a pair, and it would be copied into every later history.
 func Genuine(history []config.Pair) []config.Pair {
 	var genuine []config.Pair
 	next := int64(MaxGeneration)

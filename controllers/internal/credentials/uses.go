@@ -18,7 +18,7 @@ import (
 const lastUsedPrecision = time.Hour
 
 // NoteUses adds what a pod says about the use of the accepted generations. A status holds whole seconds. A pod may say anything:
-// what is yet to come was now, and what no status can hold was never.
+// a time in the future counts as now, and one that no status can hold is ignored.
 func NoteUses(accepted []v1alpha1.AcceptedCredentials, uses map[int64]config.Use, now time.Time) {
 	for i := range accepted {
 		use, used := uses[accepted[i].Generation]

@@ -28,8 +28,8 @@ type behind struct {
 	since map[client.ObjectKey]time.Time
 }
 
-// check returns when to begin again, with nothing to tell of, where err is a rejection for which the API server may be behind. Zero is
-// not at all.
+// check returns how long to wait before everything is tried again and nothing is told, where err is a rejection for which the API server may be
+// behind. Zero means: tell of it.
 func (b *behind) check(endpoint *v1alpha1.WeChatEndpoint, err error, now time.Time) time.Duration {
 	key := client.ObjectKeyFromObject(endpoint)
 	if err == nil || !strings.Contains(err.Error(), specPolicy) {

@@ -25,8 +25,8 @@ import (
 )
 
 // CacheOptions keep the cache small: of the children's kinds only what is labelled as such, of Secrets only the labelled ones, and of all
-// objects only what is read. The Services that endpoints name, and the routes that lead to them, have no label of ours: they are
-// kept in full number. Namespaces limit it to these; without any it is for the whole cluster.
+// objects only what is read. The Services that endpoints name, and the routes that lead to them, have no label of ours: all of
+// them are in the cache. Namespaces limit it to these; without any it is for the whole cluster.
 func CacheOptions(namespaces ...string) cache.Options {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{render.LabelManagedBy: render.ManagedBy})}
 	labelled, err := labels.Parse(v1alpha1.LabelCredentials)

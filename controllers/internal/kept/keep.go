@@ -174,7 +174,7 @@ func upTo[T ~string](text T, most int) T {
 
 func atMost[T any](all []T, most int) []T { return all[:min(len(all), most)] }
 
-// keepPod keeps what tells whether a pod may be asked, and the first reason why not. Since when that is so is not kept.
+// keepPod keeps what tells whether a pod may be asked, and the first reason why not. The time since when is not kept.
 func keepPod(pod *corev1.Pod) *corev1.Pod {
 	kept := bare(pod)
 	kept.Annotations = only(pod.Annotations, v1alpha1.AnnotationGeneration)

@@ -18,6 +18,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/pods"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/rollout"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/snapshot"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/status"
@@ -86,7 +87,7 @@ type Trial struct {
 	Subject probe.Subject
 	// Pods are those to play against.
 	Pods []snapshot.Pod
-	// Play says whether pods are played against. An endpoint may have none, and is played all the same.
+	// Play says whether pods are played against. It is true also where there are none: then Verified is judged without any.
 	Play bool
 	// Address, if not empty, is where the route is published. It is tried if every pod answers well.
 	Address string
@@ -299,6 +300,9 @@ func (j *Judgement) credentials(report *Report, available verdict.Verdict) verdi
 // sayNothingRuns marks what cannot be known before there is anything that runs, but for what was rejected on the way there.
 func (j *Judgement) sayNothingRuns(said status.Said) {
 	waiting := verdict.Waiting("nothing runs yet: first see to the conditions before this one")
+	if len(j.s.ReadyPods()) > 0 {
+		waiting = verdict.Waiting("Secret " + render.Name(j.s.Endpoint) + " is gone: the pods go on with what they have loaded, and no other one can start. It is made again once the conditions before this one hold and spec.paused is false")
+	}
 	none := waiting.Or(verdict.Verdict{})
 	said[v1alpha1.ConditionSidecarAvailable] = j.done.Rejection.pods().Or(none)
 	if j.s.Endpoint.Spec.URL.Exposure != v1alpha1.ExposureNone {

@@ -223,8 +223,8 @@ func Moved(before, after status.Slot) bool {
 	return before.Reason != after.Reason && before.Reason != "" && !began && !waits
 }
 
-// Next are the endpoints that may be next, by their names; and, where a failure stopped the rollout or has been mended, all whose
-// status says otherwise.
+// Next are the endpoints that may be next, the first by their names; and, where a failure stopped the rollout or has been mended, every
+// endpoint whose status still says the opposite.
 func Next(bounds installation.Rollout, all []v1alpha1.WeChatEndpoint) []types.NamespacedName {
 	failed := slices.ContainsFunc(all, func(e v1alpha1.WeChatEndpoint) bool { return Stops(&e) })
 	var next, misled []types.NamespacedName

@@ -36,7 +36,7 @@ func NewRepeats[T any](limit int) *Repeats[T] {
 }
 
 // Claim returns the delivery of a message, and whether it is a repeat's. For a first one it calls start, which must return
-// at once; until then, nobody else gets in. The delivery is kept until the given time, if it is settled as kept. This memory never
+// at once; until then, nobody else gets in. The delivery is kept until the given time, if Keep is called for it. This memory never
 // fails.
 func (r *Repeats[T]) Claim(_ context.Context, key Key, now, until time.Time, start func() T) (value T, repeated bool, err error) {
 	r.mu.Lock()

@@ -329,6 +329,10 @@ func TestForeignObjectsOfEveryKindAreNeverTouched(t *testing.T) {
 					withHTTPRoute(endpoint, v1alpha1.ParentReference{Name: "edge"})
 				}
 				create(t, endpoint)
+				if kind == "Secret with the copy" { // which is not needed before
+					awaitFiles(t, namespace, "a-fine-token")
+					setToken(t, namespace, "a-newer-token")
+				}
 				condition := awaitCondition(t, endpoint, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonNameTaken)
 				wantMessage(t, condition, strings.Fields(kind)[0]+" "+object.GetName()+" exists")
 				if err := cluster.client.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {

@@ -46,6 +46,7 @@ type play struct {
 	*scene
 	silent, wrong, lost error                 // of a pod that is asked what it serves, one that is called as WeChat does, and the address
 	stranger            *config.WrongReceiver // of a message that the pods refused
+	unreached           *config.Unreached     // of a message that they could not deliver
 	behind              bool                  // the pods serve what was
 	broken              error                 // of reading a Secret
 	bare                bool                  // the cluster has no Gateway API
@@ -144,7 +145,7 @@ func (p *play) Ask(ctx context.Context, addresses []string) []probe.Result {
 		if p.behind {
 			results[i].Status.Generation = "of-yesterday"
 		}
-		results[i].Status.WrongReceiver = p.stranger
+		results[i].Status.WrongReceiver, results[i].Status.Unreached = p.stranger, p.unreached
 		results[i].Err = errors.Join(results[i].Err, p.silent)
 	}
 	return results

@@ -425,6 +425,41 @@ func TestEveryReason(t *testing.T) {
 			v1alpha1.ConditionRouteProgrammed, unknown, v1alpha1.ReasonWaiting, "this URL is not published yet: first see to the conditions before this one",
 		},
 
+		"a history that somebody deleted": {
+			serving(func(t *testing.T, p *play) {
+				p.changeToken(t)
+				for range 3 {
+					p.round(t)
+				}
+				for _, secret := range []string{"shop-sidecar", "shop-sidecar-copy"} {
+					p.deleteChild(t, &corev1.Secret{}, secret)
+				}
+			}),
+			v1alpha1.ConditionCredentialsResolved, no, v1alpha1.ReasonCredentialsLost, "in the console and press Save (提交) now, or put those back that the console has",
+		},
+		"an app that has a pod": {
+			serving(nothing),
+			v1alpha1.ConditionBackendAvailable, yes, v1alpha1.ReasonBackendAvailable, "every Service that the spec names has a pod that is ready",
+		},
+		"an app without a pod that is ready": {
+			serving(func(t *testing.T, p *play) {
+				slice := appSlice(p.namespace)
+				p.get(t, slice)
+				slice.Endpoints[0].Conditions.Ready = new(false)
+				p.update(t, slice)
+			}),
+			v1alpha1.ConditionBackendAvailable, no, v1alpha1.ReasonNoBackendPods, "Service app has no pod that is ready, so that messages are answered as backend.onDeadline says: see kubectl -n",
+		},
+		"an app that the pods do not reach": {
+			serving(func(_ *testing.T, p *play) { p.unreached = &config.Unreached{Cause: "late"} }),
+			v1alpha1.ConditionBackendAvailable, no, v1alpha1.ReasonBackendUnreached, "lets the sidecars' pods in",
+		},
+		"an app that is not looked for": {
+			serving(func(t *testing.T, p *play) {
+				p.change(t, func(e *endpoint) { e.Spec.Backend.Service.Name = "missing" })
+			}),
+			v1alpha1.ConditionBackendAvailable, unknown, v1alpha1.ReasonWaiting, "first see to BackendResolved",
+		},
 		"pods that answer as WeChat needs it": {
 			serving(nothing),
 			v1alpha1.ConditionVerified, yes, v1alpha1.ReasonVerified, "each answered as WeChat needs it",

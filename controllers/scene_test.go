@@ -73,6 +73,7 @@ func (w *world) newScene(t *testing.T) *scene {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "fault-"}}
 	w.create(t, namespace)
 	w.create(t, appService(namespace.Name))
+	w.create(t, appSlice(namespace.Name))
 	w.create(t, tokenSecret(namespace.Name, "a-fine-token"))
 	return &scene{world: w, namespace: namespace.Name, options: controllers.Options{
 		SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent", OperatorNamespace: "platform", NetworkPolicy: everyRule,

@@ -288,6 +288,7 @@ func TestEachObjectIsReadOnce(t *testing.T) {
 		"Deployment": 1, "ReplicaSet": 1, "Pod": 1, "HTTPRoute": 1, "Gateway": 1,
 		"Ingress":             2, // of both namespaces
 		"ReferenceGrant":      2, // likewise
+		"EndpointSlice":       2, // of each backend
 		"Secret":              4, // the user's, the pods', the copy of it and the app's
 		"Service":             3, // the sidecar's and two backends
 		"WeChatEndpoint":      3, // itself, those of its host, and those of the rollout

@@ -187,6 +187,7 @@ func newNamespace(t *testing.T) string {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
 	create(t, namespace)
 	create(t, appService(namespace.Name))
+	create(t, appSlice(namespace.Name))
 	create(t, tokenSecret(namespace.Name, "a-fine-token"))
 	return namespace.Name
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
@@ -80,6 +81,7 @@ func (r *Reconciler) watch(blueprint *builder.Builder) {
 		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.nextSlots), builder.WithPredicates(slotMoved)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referring(indexSecret))).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.usingService)).
+		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(r.usingSlice), builder.WithPredicates(staffChanged)).
 		Watches(&networkingv1.Ingress{}, handler.EnqueueRequestsFromMapFunc(r.besideIngress), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(endpointOfPod), builder.WithPredicates(podChanged))
 	if r.Options.SeesCluster() {
@@ -230,6 +232,18 @@ func grantsOf(namespace string) string { return namespace + "/*" }
 func (r *Reconciler) usingService(ctx context.Context, object client.Object) []reconcile.Request {
 	return r.requests(ctx, client.MatchingFields{indexService: client.ObjectKeyFromObject(object).String()})
 }
+
+// usingSlice maps an EndpointSlice to the endpoints that name its Service.
+func (r *Reconciler) usingSlice(ctx context.Context, slice client.Object) []reconcile.Request {
+	service := types.NamespacedName{Namespace: slice.GetNamespace(), Name: slice.GetLabels()[discoveryv1.LabelServiceName]}
+	return r.requests(ctx, client.MatchingFields{indexService: service.String()})
+}
+
+// staffChanged ignores which pods a Service has, as long as it has one or none.
+var staffChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	return kept.Staffs(e.ObjectOld.(*discoveryv1.EndpointSlice)) != kept.Staffs(e.ObjectNew.(*discoveryv1.EndpointSlice)) ||
+		!maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels())
+}}
 
 // usingGrant maps a ReferenceGrant to the endpoints that name a Service of its namespace.
 func (r *Reconciler) usingGrant(ctx context.Context, grant *gatewayapi.ReferenceGrant) []reconcile.Request {

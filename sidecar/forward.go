@@ -97,6 +97,7 @@ func (e *Endpoint) begin(key memory.Key, call backend.Call, parcel *parcel) *bac
 		defer e.calls.Done()
 		defer parcel.free()
 		e.settle(key, a)
+		e.noteReached(a)
 		e.metrics.Retries.Add(float64(a.Retries))
 		if acknowledged && a.Outcome != outcome.Answered {
 			e.lament(a)
@@ -111,6 +112,16 @@ func (e *Endpoint) settle(key memory.Key, a backend.Answer) {
 		e.memory.Keep(key, backend.Settled(a), cap(a.Reply), e.clock(time.Now()))
 	} else {
 		e.memory.Forget(key)
+	}
+}
+
+// noteReached remembers whether the app was reached. One that answers badly, or late, was.
+func (e *Endpoint) noteReached(a backend.Answer) {
+	switch {
+	case a.Outcome == outcome.Answered, a.Outcome == outcome.BadReply:
+		e.uses.noteReached("", e.clock(time.Now()))
+	case a.Outcome == outcome.Unavailable:
+		e.uses.noteReached(a.Failure.Cause, e.clock(time.Now()))
 	}
 }
 

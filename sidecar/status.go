@@ -14,7 +14,7 @@ func (s *Sidecar) status() config.Status {
 	file := s.file.Status()
 	status := config.Status{Generation: file.Generation, Problem: file.Problem, Version: config.Understood}
 	endpoint := s.endpoints[0]
-	status.Used, status.WrongReceiver = endpoint.uses.all()
+	endpoint.uses.tell(&status)
 	if account := endpoint.account.Load(); account != nil {
 		status.Ready = !s.draining.Load() && s.door().Waits() < stuckAfter
 		status.Serials = account.gate.Serials(s.clock(time.Now()))

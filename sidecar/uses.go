@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 )
 
-// uses remembers the use of the accepted generations, since this process began. The zero value is ready for use.
+// uses remembers the use of the accepted generations, and whether the app is reached, since this process began. The zero value is ready for use.
 type uses struct {
 	mu           sync.Mutex
 	byGeneration map[int64]config.Use
 	stranger     *config.WrongReceiver
+	unreached    *config.Unreached
 }
 
 // note records a verified callback. Generation 0, of one that several would have verified, tells nothing.
@@ -46,6 +48,16 @@ func (u *uses) noteStranger(receiver string, now time.Time) {
 	u.stranger = &config.WrongReceiver{ID: receiver, Last: now}
 }
 
+// noteReached remembers whether a message reached an app. With a cause it did not.
+func (u *uses) noteReached(cause outcome.Cause, now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.unreached = nil
+	if cause != "" {
+		u.unreached = &config.Unreached{Cause: string(cause), Last: now}
+	}
+}
+
 // keep forgets what is not true of a new configuration: the generations that are no longer accepted, and the wrong receiver.
 func (u *uses) keep(pairs []config.Pair) {
 	accepted := map[int64]bool{}
@@ -54,12 +66,13 @@ func (u *uses) keep(pairs []config.Pair) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.stranger = nil
+	u.stranger, u.unreached = nil, nil
 	maps.DeleteFunc(u.byGeneration, func(generation int64, _ config.Use) bool { return !accepted[generation] })
 }
 
-func (u *uses) all() (map[int64]config.Use, *config.WrongReceiver) {
+// tell writes what is remembered into the status.
+func (u *uses) tell(status *config.Status) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return maps.Clone(u.byGeneration), u.stranger
+	status.Used, status.WrongReceiver, status.Unreached = maps.Clone(u.byGeneration), u.stranger, u.unreached
 }

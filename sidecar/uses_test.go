@@ -23,12 +23,20 @@ func TestUses(t *testing.T) {
 	u.noteStranger("", noon)
 	u.noteStranger("wx8", noon)
 	u.noteStranger("wx9", noon.Add(time.Hour))
-	if used, stranger := u.all(); cmp.Diff(want, used) != "" || *stranger != (config.WrongReceiver{ID: "wx9", Last: noon.Add(time.Hour)}) {
-		t.Errorf("the wrong receiver is %v, the uses are (-want +got):\n%s", stranger, cmp.Diff(want, used))
+	u.noteReached("late", noon)
+	told := func() (status config.Status) { u.tell(&status); return status }
+	if diff := cmp.Diff(config.Status{
+		Used: want, WrongReceiver: &config.WrongReceiver{ID: "wx9", Last: noon.Add(time.Hour)}, Unreached: &config.Unreached{Cause: "late", Last: noon},
+	}, told()); diff != "" {
+		t.Errorf("what is told (-want +got):\n%s", diff)
 	}
+	if u.noteReached("", noon.Add(time.Hour)); told().Unreached != nil {
+		t.Errorf("the app was reached since: %+v", told().Unreached)
+	}
+	u.noteReached("late", noon)
 	u.keep([]config.Pair{{Generation: 3}, {Generation: 2}})
 	delete(want, 1)
-	if used, stranger := u.all(); cmp.Diff(want, used) != "" || stranger != nil {
-		t.Errorf("after a rotation, the wrong receiver is %v, the uses are (-want +got):\n%s", stranger, cmp.Diff(want, used))
+	if diff := cmp.Diff(config.Status{Used: want}, told()); diff != "" {
+		t.Errorf("after a rotation (-want +got):\n%s", diff)
 	}
 }

@@ -23,6 +23,9 @@ const (
 	// ConditionReachable is true when the operator played WeChat through the address that the Ingress or the Gateway
 	// publishes. It is not a part of Ready: the operator may stand where that address does not lead.
 	ConditionReachable = "Reachable"
+	// ConditionBackendAvailable is false when a backend's Service has no pod that is ready, or a sidecar could not reach it. It is no part of
+	// Ready: WeChat sends most messages again.
+	ConditionBackendAvailable = "BackendAvailable"
 	// ConditionBackendExposed is true when another Ingress or HTTPRoute leads to a backend's Service, past every check. It is
 	// a warning, and absent where there is none.
 	ConditionBackendExposed = "BackendExposed"
@@ -65,6 +68,8 @@ const (
 	ReasonCredentialsResolved = "CredentialsResolved"
 	// ReasonRotationStarting: newer values are accepted too, but not yet by every pod: it is too early for the console.
 	ReasonRotationStarting = "RotationStarting"
+	// ReasonCredentialsLost: earlier values that WeChat may use stand nowhere any more.
+	ReasonCredentialsLost = "CredentialsLost"
 	// ReasonRotationPending: newer values are accepted too, and WeChat was not seen using them: the console's form waits to
 	// be saved.
 	ReasonRotationPending = "RotationPending"
@@ -89,6 +94,12 @@ const (
 	ReasonReferenceNotGranted = "ReferenceNotGranted"
 	// ReasonTLSMalformed: backend.tls.caBundle cannot be read.
 	ReasonTLSMalformed = "TLSMalformed"
+	// ReasonBackendAvailable: every backend's Service has a pod that is ready.
+	ReasonBackendAvailable = "BackendAvailable"
+	// ReasonNoBackendPods: a backend's Service has none.
+	ReasonNoBackendPods = "NoBackendPods"
+	// ReasonBackendUnreached: a sidecar could not deliver its last message to an app.
+	ReasonBackendUnreached = "BackendUnreached"
 	// ReasonBackendExposed: another route leads to a backend's Service.
 	ReasonBackendExposed = "BackendExposed"
 

@@ -779,6 +779,12 @@ type CredentialsStatus struct {
 	// +listMapKey=generation
 	// +kubebuilder:validation:MaxItems=4
 	Accepted []AcceptedCredentials `json:"accepted,omitempty"`
+
+	// lost are the generations of earlier values that WeChat may still use, and that stand nowhere any more.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=4
+	Lost []int64 `json:"lost,omitempty"`
 }
 
 // AcceptedCredentials are the values of one generation.

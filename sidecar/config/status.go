@@ -19,6 +19,8 @@ type Status struct {
 	Used map[int64]Use `json:"used,omitempty"`
 	// WrongReceiver is nil where none came since this configuration is served.
 	WrongReceiver *WrongReceiver `json:"wrongReceiver,omitempty"`
+	// Unreached is the last message that reached no app, nil if one reached it since, or none came.
+	Unreached *Unreached `json:"unreached,omitempty"`
 	// Serials are those of WeChat Pay's keys that notifications may be signed with now.
 	Serials []string `json:"serials,omitempty"`
 }
@@ -27,6 +29,12 @@ type Status struct {
 // from the console's form.
 type Use struct {
 	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+}
+
+// Unreached says why a message reached no app until its deadline, and when. The cause is one of outcome.Cause.
+type Unreached struct {
+	Cause string    `json:"cause"`
 	Last  time.Time `json:"last"`
 }
 

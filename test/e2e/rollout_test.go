@@ -112,7 +112,7 @@ func (s *stage) load(t *testing.T) (stop func()) {
 		senders.Wait()
 		saw := s.seen(t)
 		distinct := int64(saw.Distinct - before.Distinct)
-		t.Logf("sent %d, answered %d, failed %d; the app saw %d, of which %d different", sent.Load(), answered.Load(), len(failures), saw.Count-before.Count, distinct)
+		t.Logf("serving: %s: %d sent, %d answered, %d failed; the app saw %d, of which %d different", t.Name(), sent.Load(), answered.Load(), len(failures), saw.Count-before.Count, distinct)
 		if len(failures) > 0 {
 			t.Errorf("%d of %d messages were lost or answered wrongly:\n%s", len(failures), sent.Load(), strings.Join(failures[:min(len(failures), 10)], "\n"))
 		}

@@ -85,10 +85,35 @@ func Show(known v1alpha1.CredentialsStatus, pairs []config.Pair) v1alpha1.Creden
 	return shown
 }
 
+// Lost are the earlier generations that were accepted and stand nowhere any more, although nobody has revoked them and WeChat was not seen using
+// newer ones: somebody has deleted the pods' document and its copy. Before and after are the status as it was and as it will be.
+func Lost(before, after v1alpha1.CredentialsStatus, live []config.Pair, revokeBefore int64, now time.Time) []int64 {
+	if len(after.Accepted) == 0 || after.Accepted[0].FirstUsed != nil {
+		return nil
+	}
+	candidates := slices.Clone(before.Lost)
+	for i, accepted := range before.Accepted {
+		there := slices.ContainsFunc(live, func(pair config.Pair) bool { return pair.Generation == accepted.Generation })
+		if i > 0 && !there && (accepted.Until == nil || accepted.Until.After(now)) {
+			candidates = append(candidates, accepted.Generation)
+		}
+	}
+	slices.Sort(candidates)
+	candidates = slices.DeleteFunc(slices.Compact(candidates), func(generation int64) bool {
+		return generation < revokeBefore || slices.ContainsFunc(after.Accepted, func(a v1alpha1.AcceptedCredentials) bool { return a.Generation == generation })
+	})
+	return candidates[max(0, len(candidates)-config.MaxPairs):]
+}
+
 // Words say what the user has to do next, where the Secret holds well-formed values. PodsServe says that every pod serves what it
 // was given.
-func Words(secret string, accepted []v1alpha1.AcceptedCredentials, podsServe bool) verdict.Verdict {
-	holds := "Secret " + secret + " holds well-formed values"
+func Words(secret string, known v1alpha1.CredentialsStatus, podsServe bool) verdict.Verdict {
+	holds, accepted := "Secret "+secret+" holds well-formed values", known.Accepted
+	if len(known.Lost) > 0 {
+		return verdict.False(v1alpha1.ReasonCredentialsLost,
+			"%s, but generation %d, which WeChat may still use, stands nowhere any more: somebody deleted the Secrets that had it, and messages signed with it are refused. Enter the values of the Secret in the console and press Save (提交) now, or put those back that the console has",
+			holds, known.Lost[len(known.Lost)-1])
+	}
 	if len(accepted) < 2 {
 		return verdict.True(v1alpha1.ReasonCredentialsResolved, holds)
 	}

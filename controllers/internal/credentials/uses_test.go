@@ -4,6 +4,7 @@
 package credentials
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,8 +93,49 @@ func TestWhatTheUserDoesNext(t *testing.T) {
 		"nothing more, WeChat uses them":     {pairs{{Generation: 2, FirstUsed: at}, {Generation: 1}}, true, v1alpha1.ReasonRotationEnding, "the earlier ones are about to end"},
 		"nothing more, and the end is known": {pairs{{Generation: 2, FirstUsed: at}, {Generation: 1, Until: at}}, false, v1alpha1.ReasonRotationEnding, "accepted until 2026-11-20T12:00:00Z"},
 	} {
-		if got := Words("wechat", test.accepted, test.serve); got.Reason != test.reason || !strings.HasSuffix(got.Message, test.message) {
+		if got := Words("wechat", v1alpha1.CredentialsStatus{Accepted: test.accepted}, test.serve); got.Reason != test.reason || !strings.HasSuffix(got.Message, test.message) {
 			t.Errorf("%s: said is %+v", name, got)
 		}
+	}
+}
+
+// TestWhatIsLost: earlier values that were accepted, that WeChat may still use, and that are not in what the pods are given.
+func TestWhatIsLost(t *testing.T) {
+	at := func(hour int) *metav1.Time {
+		return &metav1.Time{Time: time.Date(2026, 11, 20, hour, 0, 0, 0, time.UTC)}
+	}
+	now := at(12).Time
+	type pairs = []v1alpha1.AcceptedCredentials
+	live := func(generations ...int64) (all []config.Pair) {
+		for _, generation := range generations {
+			all = append(all, config.Pair{Generation: generation})
+		}
+		return all
+	}
+	for name, test := range map[string]struct {
+		before, after pairs
+		known         []int64
+		live          []config.Pair
+		revokeBefore  int64
+		want          []int64
+	}{
+		"nothing, where nothing changed":             {pairs{{Generation: 2}, {Generation: 1}}, pairs{{Generation: 2}, {Generation: 1}}, nil, live(2, 1), 0, nil},
+		"the earlier ones, where nothing is there":   {pairs{{Generation: 2}, {Generation: 1}}, pairs{{Generation: 3}}, nil, nil, 0, []int64{1}},
+		"one of two, where one was taken out":        {pairs{{Generation: 3}, {Generation: 2}, {Generation: 1}}, pairs{{Generation: 3}, {Generation: 2}}, nil, live(3, 2), 0, []int64{1}},
+		"nothing that was revoked":                   {pairs{{Generation: 2}, {Generation: 1}}, pairs{{Generation: 3}}, nil, nil, 2, nil},
+		"nothing that has ended":                     {pairs{{Generation: 2}, {Generation: 1, Until: at(11)}}, pairs{{Generation: 3}}, nil, nil, 0, nil},
+		"what was about to end":                      {pairs{{Generation: 2}, {Generation: 1, Until: at(13)}}, pairs{{Generation: 3}}, nil, nil, 0, []int64{1}},
+		"nothing, once WeChat uses the newest":       {pairs{{Generation: 2}, {Generation: 1}}, pairs{{Generation: 3, FirstUsed: at(12)}}, []int64{1}, nil, 0, nil},
+		"still, as long as it does not":              {pairs{{Generation: 3}}, pairs{{Generation: 3}}, []int64{1}, live(3), 0, []int64{1}},
+		"nothing of an endpoint with one generation": {pairs{{Generation: 1}}, pairs{{Generation: 2}}, nil, nil, 0, nil},
+		"what was dropped because it was too many":   {pairs{{Generation: 2}, {Generation: 1}}, pairs{{Generation: 2}}, nil, live(2, 1), 0, nil},
+	} {
+		got := Lost(v1alpha1.CredentialsStatus{Accepted: test.before, Lost: test.known}, v1alpha1.CredentialsStatus{Accepted: test.after}, test.live, test.revokeBefore, now)
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: lost are %v, want %v", name, got, test.want)
+		}
+	}
+	if words := Words("wechat", v1alpha1.CredentialsStatus{Accepted: pairs{{Generation: 3}}, Lost: []int64{1}}, true); words.Reason != v1alpha1.ReasonCredentialsLost || words.IsTrue() {
+		t.Errorf("said is %+v", words)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -91,6 +92,8 @@ func Keep(object client.Object) client.Object {
 		return kept
 	case *corev1.Pod:
 		return keepPod(o)
+	case *discoveryv1.EndpointSlice:
+		return keepSlice(o)
 	case *metav1.PartialObjectMetadata: // of a ReplicaSet
 		kept := bare(o)
 		kept.Annotations = only(o.Annotations, pods.AnnotationRevision)
@@ -173,6 +176,21 @@ func upTo[T ~string](text T, most int) T {
 }
 
 func atMost[T any](all []T, most int) []T { return all[:min(len(all), most)] }
+
+// keepSlice keeps whose it is, and whether any of its pods is ready.
+func keepSlice(slice *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
+	kept := bare(slice)
+	kept.OwnerReferences, kept.Labels = nil, only(slice.Labels, discoveryv1.LabelServiceName)
+	if Staffs(slice) {
+		kept.Endpoints = []discoveryv1.Endpoint{{Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}}
+	}
+	return kept
+}
+
+// Staffs reports whether a pod of the slice is ready. One that says nothing counts as ready, by the API's documentation.
+func Staffs(slice *discoveryv1.EndpointSlice) bool {
+	return slices.ContainsFunc(slice.Endpoints, func(e discoveryv1.Endpoint) bool { return e.Conditions.Ready == nil || *e.Conditions.Ready })
+}
 
 // keepPod keeps what tells whether a pod may be asked, and the first reason why not. The time since when is not kept.
 func keepPod(pod *corev1.Pod) *corev1.Pod {

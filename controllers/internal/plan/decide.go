@@ -228,7 +228,7 @@ func (p *Plan) decideWhole(options *installation.Options, s *snapshot.Snapshot, 
 
 // unprogrammable says why the route that the batch writes would lead nowhere, where it replaces one that is published.
 func (b *Batch) unprogrammable(options *installation.Options, s *snapshot.Snapshot) *verdict.Problem {
-	published := slices.ContainsFunc(s.Children, func(child snapshot.Child) bool { return child.Route && child.Owned && !child.Deleting })
+	published := slices.ContainsFunc(s.Children, func(child snapshot.Child) bool { return child.Route && child.Owned })
 	same := slices.ContainsFunc(b.Writes, func(w Write) bool { return w.Route != "" && w.Same })
 	if !published || same {
 		return nil

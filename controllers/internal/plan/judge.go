@@ -264,6 +264,10 @@ func (j *Judgement) sayAll(report *Report, said status.Said, tried Tried) {
 	j.judgeSlot(report, said, rollout.Judge)
 	said[v1alpha1.ConditionRouteProgrammed] = j.unrouted.Or(exposure.Words(j.options, e))
 	said[v1alpha1.ConditionReachable] = j.reachable(tried, said)
+	said[v1alpha1.ConditionBackendAvailable] = verdict.Unknown(v1alpha1.ReasonWaiting, "there is no app to look at: first see to BackendResolved")
+	if j.Backend == nil {
+		said[v1alpha1.ConditionBackendAvailable] = backends.Available(j.options, j.s)
+	}
 	said[v1alpha1.ConditionBackendExposed] = backends.Exposed(j.s)
 	report.Again = verdict.Soonest(report.Again, j.routeAgain(said[v1alpha1.ConditionReachable]))
 }
@@ -288,13 +292,16 @@ func (j *Judgement) begin() Report {
 			credentials.NoteUses(after.Credentials.Accepted, pod.Answer.Status.Used, j.s.Now)
 		}
 	}
+	if j.done.Err == nil && j.done.Pairs != nil {
+		after.Credentials.Lost = credentials.Lost(e.Status.Credentials, after.Credentials, j.s.Live.Pairs, e.Spec.Credentials.RevokeBefore, j.s.Now)
+	}
 	return Report{Status: after}
 }
 
 // credentials says what the user has to do next. Pods that lag behind the spec serve the credentials all the same.
 func (j *Judgement) credentials(report *Report, available verdict.Verdict) verdict.Verdict {
 	serve := available.IsTrue() || available.Reason == v1alpha1.ReasonSidecarOutdated || available.Reason == v1alpha1.ReasonPaused
-	return j.Credentials.Or(credentials.Words(j.s.Endpoint.Spec.Credentials.SecretName, report.Status.Credentials.Accepted, serve))
+	return j.Credentials.Or(credentials.Words(j.s.Endpoint.Spec.Credentials.SecretName, report.Status.Credentials, serve))
 }
 
 // sayNothingRuns marks what cannot be known before there is anything that runs, but for what was rejected on the way there.

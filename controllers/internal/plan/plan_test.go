@@ -189,7 +189,7 @@ func changed(batch *Batch) []string {
 // TestTheOrderOfWrites: what a pod needs comes before it, and the route last; where pods serve already, their files come last.
 func TestTheOrderOfWrites(t *testing.T) {
 	if diff := cmp.Diff([]string{
-		"ServiceAccount new", "Secret new", "Secret new", "Deployment new", "PodDisruptionBudget new", "Service new", "Ingress new",
+		"Secret new", "ServiceAccount new", "Secret new", "Deployment new", "PodDisruptionBudget new", "Service new", "Ingress new",
 	}, written(fresh().decide().Whole)); diff != "" {
 		t.Errorf("at first (-want +got):\n%s", diff)
 	}

@@ -44,8 +44,8 @@ type Input struct {
 	OperatorNamespace string
 }
 
-// Objects are the children of an endpoint, in the order in which they are applied. At first what a pod needs comes before it,
-// and the route comes last. Where pods serve already, their document comes last, and before it the pods: the API server, a quota
+// Objects are the children of an endpoint, in the order in which they are applied. At first the document comes first, which has what is random
+// and what may stand nowhere else: no other object may hold it up. What a pod needs comes before it, and the route last. Where pods serve already, their document comes last, and before it the pods: the API server, a quota
 // or a webhook may refuse any other object, and then nothing must have changed for what serves.
 type Objects struct {
 	// Generation names the configuration together with the credentials.
@@ -65,7 +65,7 @@ func Make(in Input) (Objects, error) {
 		return Objects{}, fmt.Errorf("rendering the Deployment: %w", err)
 	}
 	type children = []runtime.ApplyConfiguration
-	around := children{makeServiceAccount(in.Endpoint), makeGatewayKey(in)} // before the credentials, which repeat the key: what is random must be kept first
+	around := children{makeServiceAccount(in.Endpoint), makeGatewayKey(in)}
 	if in.NetworkPolicy.Enabled {
 		around = append(around, makeNetworkPolicy(in)) // before the pods: there is no moment without it
 	}
@@ -74,7 +74,7 @@ func Make(in Input) (Objects, error) {
 		pods = append(pods, makeAutoscaler(in.Endpoint, scaling))
 	}
 	access := append(children{makePodDisruptionBudget(in.Endpoint), makeService(in.Endpoint)}, makeRoute(in.Endpoint)...)
-	order := []children{around, written, pods, access}
+	order := []children{written, around, pods, access}
 	if in.Serving {
 		order = []children{around, access, pods, written}
 	}

@@ -47,6 +47,8 @@ type Snapshot struct {
 	Secret *corev1.Secret
 	// Services are those that the spec names, and those that the live configuration calls.
 	Services map[types.NamespacedName]*corev1.Service
+	// Staffed are those of the spec's Services that have a pod which is ready, as far as their namespaces may be seen.
+	Staffed map[types.NamespacedName]bool
 	// Classes are the cluster's IngressClasses, where they may be seen and are asked for.
 	Classes []networkingv1.IngressClass
 	// MissingTLS says that the published Ingress is to get another Secret with a certificate, which does not exist and which nobody was asked

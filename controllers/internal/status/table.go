@@ -40,6 +40,7 @@ var table = []row{
 	{name: v1alpha1.ConditionVerified, ready: true, words: verifiedWords},
 	{name: v1alpha1.ConditionReady}, // which follows from the others: see summary
 	{name: v1alpha1.ConditionReachable},
+	{name: v1alpha1.ConditionBackendAvailable},
 	{name: v1alpha1.ConditionSidecarCurrent},
 	{name: v1alpha1.ConditionBackendExposed, warning: true},
 	{name: v1alpha1.ConditionWrongReceiver, warning: true},

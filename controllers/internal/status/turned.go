@@ -12,7 +12,8 @@ import (
 
 // Turned returns the conditions whose status or reason changed. Ready only repeats another one, unless it holds;
 // and what is as it should be when it is first looked at has not turned. With hundreds of endpoints applied at once, or waiting
-// for their slot in a rollout, events of that would be most of what the operator asks of the API server.
+// for their slot in a rollout, events of that would be most of what the operator asks of the API server. Nor is anybody told of what passes by
+// itself, and of its end but by Ready: otherwise each edit of a Secret would be seven events.
 func Turned(before, after []metav1.Condition) []metav1.Condition {
 	var turned []metav1.Condition
 	isNew := len(before) == 0
@@ -22,17 +23,23 @@ func Turned(before, after []metav1.Condition) []metav1.Condition {
 		isReady := now.Type == v1alpha1.ConditionReady
 		repeats := isReady && now.Status != metav1.ConditionTrue
 		expected := isNew && !isReady && !Warns(now) || was == nil && now.Reason == v1alpha1.ReasonSidecarCurrent
-		if !same && !repeats && !expected && now.Status != metav1.ConditionUnknown && !waitsForSlot(now.Reason) {
+		ended := !isReady && was != nil && (passes(was.Reason) || was.Status == metav1.ConditionUnknown) && now.Status == metav1.ConditionTrue && now.Reason == now.Type
+		if !same && !repeats && !expected && !ended && !passes(now.Reason) && now.Status != metav1.ConditionUnknown && !waitsForSlot(now.Reason) {
 			turned = append(turned, now)
 		}
 	}
 	return turned
 }
 
+// passes reports whether a state ends by itself.
+func passes(reason string) bool {
+	return reason == v1alpha1.ReasonProgressing || reason == v1alpha1.ReasonRotationStarting
+}
+
 // Warns reports whether somebody may have to act.
 func Warns(condition metav1.Condition) bool {
 	return (condition.Status == metav1.ConditionFalse || rowOf(condition.Type).warning) &&
-		condition.Reason != v1alpha1.ReasonProgressing && condition.Reason != v1alpha1.ReasonRollingOut
+		!passes(condition.Reason) && condition.Reason != v1alpha1.ReasonRollingOut
 }
 
 // Ready is the condition that sums up all others, or nil.

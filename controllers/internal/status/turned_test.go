@@ -27,6 +27,12 @@ func TestTurnedConditions(t *testing.T) {
 	exposed := condition(v1alpha1.ConditionBackendExposed, metav1.ConditionTrue, v1alpha1.ReasonBackendExposed)
 	stranger := condition(v1alpha1.ConditionWrongReceiver, metav1.ConditionTrue, v1alpha1.ReasonWrongReceiver)
 
+	resolved := condition(v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonCredentialsResolved)
+	begun := condition(v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationStarting)
+	pending := condition(v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationPending)
+	verified := condition(v1alpha1.ConditionVerified, metav1.ConditionTrue, v1alpha1.ReasonVerified)
+	lost := condition(v1alpha1.ConditionReachable, metav1.ConditionFalse, v1alpha1.ReasonNotReachable)
+	reached := condition(v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable)
 	current := condition(v1alpha1.ConditionSidecarCurrent, metav1.ConditionTrue, v1alpha1.ReasonSidecarCurrent)
 	queued := condition(v1alpha1.ConditionSidecarCurrent, metav1.ConditionFalse, v1alpha1.ReasonRolloutQueued)
 	rolling := condition(v1alpha1.ConditionSidecarCurrent, metav1.ConditionFalse, v1alpha1.ReasonRollingOut)
@@ -41,14 +47,17 @@ func TestTurnedConditions(t *testing.T) {
 		"of a new endpoint, that it is Ready":               {nil, conditions{accepted, available, ready}, conditions{ready}},
 		"what was mended":                                   {conditions{refused}, conditions{accepted}, conditions{accepted}},
 		"what broke":                                        {conditions{accepted}, conditions{refused}, conditions{refused}},
-		"the pods came":                                     {conditions{starting, unready}, conditions{available, ready}, conditions{available, ready}},
-		"the pods of an endpoint that was known go again":   {conditions{available, ready}, conditions{starting, unready}, conditions{starting}},
+		"the pods came":                                     {conditions{starting, unready}, conditions{available, ready}, conditions{ready}},
+		"the pods of an endpoint that was known go again":   {conditions{available, ready}, conditions{starting, unready}, nil},
 		"a condition that an endpoint did not have earlier": {conditions{accepted}, conditions{accepted, available}, conditions{available}},
 		"of an older operator's endpoint, pods as wanted":   {conditions{accepted}, conditions{accepted, current}, nil},
 		"that an endpoint waits for a slot":                 {conditions{current}, conditions{queued}, nil},
 		"that it has a slot now":                            {conditions{queued}, conditions{rolling}, conditions{rolling}},
 		"that its slot has ended":                           {conditions{rolling}, conditions{current}, conditions{current}},
 		"that its pods fail":                                {conditions{rolling}, conditions{failed}, conditions{failed}},
+		"a new token, before every pod has it":              {conditions{resolved, available, ready}, conditions{begun, starting, unready}, nil},
+		"a new token, once every pod has it":                {conditions{begun, starting, waiting, unready}, conditions{pending, available, verified, ready}, conditions{pending, ready}},
+		"the URL is reached again":                          {conditions{lost}, conditions{reached}, conditions{reached}},
 		"what is not known any more":                        {conditions{available}, conditions{waiting}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -71,7 +72,7 @@ func (w *World) Look(ctx context.Context, name types.NamespacedName, now time.Ti
 		return l.s, nil
 	}
 	for _, read := range []func(context.Context) error{
-		l.readGatewayAPI, l.readRivals, l.readRoutes, l.readChildren, l.readCertificate, l.readCopy, l.readGatewayKey, l.readEntry, l.readSecret, l.readServices, l.readClasses, l.readPods,
+		l.readGatewayAPI, l.readRivals, l.readRoutes, l.readChildren, l.readCertificate, l.readCopy, l.readGatewayKey, l.readEntry, l.readSecret, l.readServices, l.readStaff, l.readClasses, l.readPods,
 	} {
 		if err := read(ctx); err != nil {
 			return &snapshot.Snapshot{Now: now, Endpoint: &endpoint}, err
@@ -266,8 +267,9 @@ func (l *look) readCertificate(ctx context.Context) error {
 	made := func(key string) bool {
 		return strings.HasPrefix(key, "cert-manager.io/") || key == "kubernetes.io/tls-acme"
 	}
-	if asked == nil || asked.TLSSecretName == "" || live == nil || slices.ContainsFunc(slices.Collect(maps.Keys(asked.Annotations)), made) ||
-		slices.ContainsFunc(live.Spec.TLS, func(tls networkingv1.IngressTLS) bool { return tls.SecretName == asked.TLSSecretName }) {
+	published := slices.ContainsFunc(l.s.Children, func(child snapshot.Child) bool { return child.Route && child.Owned })
+	if asked == nil || asked.TLSSecretName == "" || !published || slices.ContainsFunc(slices.Collect(maps.Keys(asked.Annotations)), made) ||
+		live != nil && slices.ContainsFunc(live.Spec.TLS, func(tls networkingv1.IngressTLS) bool { return tls.SecretName == asked.TLSSecretName }) {
 		return nil
 	}
 	secret := metav1.PartialObjectMetadata{}
@@ -389,6 +391,24 @@ func (l *look) readServices(ctx context.Context) error {
 		l.s.Services[name] = nil
 		if there {
 			l.s.Services[name] = &service
+		}
+	}
+	return nil
+}
+
+// readStaff asks which of the spec's Services have a pod that is ready.
+func (l *look) readStaff(ctx context.Context) error {
+	l.s.Staffed = map[types.NamespacedName]bool{}
+	for _, service := range backends.Services(l.s.Endpoint) {
+		if !l.sees(service.Namespace) {
+			continue
+		}
+		var slices discoveryv1.EndpointSliceList
+		if err := l.List(ctx, &slices, client.InNamespace(service.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: service.Name}, client.UnsafeDisableDeepCopy); err != nil {
+			return fmt.Errorf("listing the EndpointSlices of Service %s: %w", service.Name, err)
+		}
+		for i := range slices.Items {
+			l.s.Staffed[service] = l.s.Staffed[service] || kept.Staffs(&slices.Items[i])
 		}
 	}
 	return nil

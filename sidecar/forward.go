@@ -117,10 +117,9 @@ func (e *Endpoint) settle(key memory.Key, a backend.Answer) {
 
 // noteReached remembers whether the app was reached. One that answers badly, or late, was.
 func (e *Endpoint) noteReached(a backend.Answer) {
-	switch {
-	case a.Outcome == outcome.Answered, a.Outcome == outcome.BadReply:
+	if a.Outcome == outcome.Answered || a.Outcome == outcome.BadReply {
 		e.uses.noteReached("", e.clock(time.Now()))
-	case a.Outcome == outcome.Unavailable:
+	} else if a.Outcome == outcome.Unavailable {
 		e.uses.noteReached(a.Failure.Cause, e.clock(time.Now()))
 	}
 }

@@ -115,13 +115,19 @@ func (e *Endpoint) settle(key memory.Key, a backend.Answer) {
 	}
 }
 
-// noteReached remembers whether the app was reached. One that answers badly, or late, was.
+// reaches are the outcomes that tell whether the app was reached. One that answers badly was.
+var reaches = map[outcome.Outcome]bool{outcome.Answered: true, outcome.BadReply: true, outcome.Unavailable: false}
+
 func (e *Endpoint) noteReached(a backend.Answer) {
-	if a.Outcome == outcome.Answered || a.Outcome == outcome.BadReply {
-		e.uses.noteReached("", e.clock(time.Now()))
-	} else if a.Outcome == outcome.Unavailable {
-		e.uses.noteReached(a.Failure.Cause, e.clock(time.Now()))
+	reached, known := reaches[a.Outcome]
+	if !known {
+		return
 	}
+	cause := a.Failure.Cause
+	if reached {
+		cause = ""
+	}
+	e.uses.noteReached(cause, e.clock(time.Now()))
 }
 
 // lament tells of a message that may be lost: WeChat was told that it was taken, and the app did not take it.

@@ -8,10 +8,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -33,7 +36,7 @@ func (p Plugin) rotate(ctx context.Context, o options) (int, error) {
 		return 0, err
 	}
 	for i := range sharing {
-		if err := rotatable(&sharing[i]); err != nil {
+		if err := rotatable(&sharing[i], o.compromised); err != nil {
 			return 0, err
 		}
 	}
@@ -76,16 +79,25 @@ func (p Plugin) sharing(ctx context.Context, cluster client.Client, endpoint *v1
 	return sharing, nil
 }
 
-// rotatable says why the sidecars would never get new values. Those that serve get them whatever else is wrong with the spec.
-func rotatable(endpoint *v1alpha1.WeChatEndpoint) error {
+// rotatable says why the sidecars would never get new values. Those that serve get them whatever else is wrong with the spec, unless nothing is known
+// of the credentials. While not all of them serve what they have, nobody would know when to press Save; for values that leaked that is no reason to wait.
+func rotatable(endpoint *v1alpha1.WeChatEndpoint, compromised bool) error {
 	if endpoint.Spec.Paused {
 		return fmt.Errorf("WeChatEndpoint %s is paused, so that its sidecars would not get new values: set spec.paused to false first; nothing is changed", endpoint.Name)
 	}
+	stops := map[string][]string{v1alpha1.ConditionAccepted: nil, v1alpha1.ConditionBackendResolved: nil} // every reason
 	if endpoint.Status.Credentials.Generation > 0 {
-		return nil
+		stops = map[string][]string{
+			v1alpha1.ConditionAccepted:            {v1alpha1.ReasonNameTaken, v1alpha1.ReasonSpecUnreadable},
+			v1alpha1.ConditionCredentialsResolved: {v1alpha1.ReasonSecretNotFound},
+		}
+		if !compromised {
+			stops[v1alpha1.ConditionSidecarAvailable] = nil
+		}
 	}
-	for _, name := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionBackendResolved} {
-		if why := hindrance(endpoint, name); why != "" {
+	for _, name := range slices.Sorted(maps.Keys(stops)) {
+		condition := meta.FindStatusCondition(endpoint.Status.Conditions, name)
+		if why := hindrance(endpoint, name); why != "" && (stops[name] == nil || slices.Contains(stops[name], condition.Reason)) {
 			return fmt.Errorf("the sidecars of WeChatEndpoint %s would not get new values (%s): mend that first; nothing is changed", endpoint.Name, why)
 		}
 	}

@@ -232,16 +232,25 @@ func TestRotateChangesNothingThatWouldNotBeServed(t *testing.T) {
 	told := func(condition, message string) func(*v1alpha1.WeChatEndpoint) {
 		return func(e *v1alpha1.WeChatEndpoint) { says(e, condition, metav1.ConditionFalse, message) }
 	}
+	because := func(condition, reason, message string) func(*v1alpha1.WeChatEndpoint) {
+		return func(e *v1alpha1.WeChatEndpoint) {
+			says(e, condition, metav1.ConditionFalse, message)
+			meta.FindStatusCondition(e.Status.Conditions, condition).Reason = reason
+		}
+	}
 	named := func(e *v1alpha1.WeChatEndpoint) { e.Name = "data" }
 	never := func(e *v1alpha1.WeChatEndpoint) { e.Status.Credentials = v1alpha1.CredentialsStatus{} } // served
 	for name, test := range map[string]struct {
 		endpoints []client.Object
 		words     string
 	}{
-		"a paused endpoint":                    {[]client.Object{servedDemo(paused)}, "WeChatEndpoint demo is paused, so that its sidecars would not get new values: set spec.paused to false first; nothing is changed"},
-		"a paused endpoint of the same Secret": {[]client.Object{servedDemo(), servedDemo(named, paused)}, "WeChatEndpoint data is paused"},
-		"a refused endpoint":                   {[]client.Object{servedDemo(never, told(v1alpha1.ConditionAccepted, "team-b/other holds the URL"))}, "demo would not get new values (Accepted: team-b/other holds the URL): mend that first; nothing is changed"},
-		"an endpoint whose app is not there":   {[]client.Object{servedDemo(never, told(v1alpha1.ConditionBackendResolved, "there is no Service app"))}, "(BackendResolved: there is no Service app)"},
+		"a paused endpoint":                     {[]client.Object{servedDemo(paused)}, "WeChatEndpoint demo is paused, so that its sidecars would not get new values: set spec.paused to false first; nothing is changed"},
+		"a paused endpoint of the same Secret":  {[]client.Object{servedDemo(), servedDemo(named, paused)}, "WeChatEndpoint data is paused"},
+		"a refused endpoint":                    {[]client.Object{servedDemo(never, told(v1alpha1.ConditionAccepted, "team-b/other holds the URL"))}, "demo would not get new values (Accepted: team-b/other holds the URL): mend that first; nothing is changed"},
+		"an endpoint whose app is not there":    {[]client.Object{servedDemo(never, told(v1alpha1.ConditionBackendResolved, "there is no Service app"))}, "(BackendResolved: there is no Service app)"},
+		"an endpoint whose Secret is another's": {[]client.Object{servedDemo(because(v1alpha1.ConditionAccepted, v1alpha1.ReasonNameTaken, "Secret demo-sidecar exists"))}, "(Accepted: Secret demo-sidecar exists)"},
+		"an endpoint that cannot be read":       {[]client.Object{servedDemo(because(v1alpha1.ConditionAccepted, v1alpha1.ReasonSpecUnreadable, "spec.messageMode"))}, "(Accepted: spec.messageMode)"},
+		"a Secret that the operator cannot see": {[]client.Object{servedDemo(because(v1alpha1.ConditionCredentialsResolved, v1alpha1.ReasonSecretNotFound, "it lacks the label"))}, "(CredentialsResolved: it lacks the label)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := operated(t, awake, append(test.endpoints, secret(token))...)
@@ -255,6 +264,12 @@ func TestRotateChangesNothingThatWouldNotBeServed(t *testing.T) {
 	t.Run("but what serves gets new values whatever else is wrong", func(t *testing.T) {
 		refused := servedDemo(told(v1alpha1.ConditionAccepted, "team-b/other holds the URL"))
 		run(t, connectTo(operated(t, awake, refused, secret(token))), "", "rotate", "demo").check(t, StatusOK)
+	})
+	t.Run("pods that do not serve what they have hold it up, unless the values leaked", func(t *testing.T) {
+		failing := servedDemo(told(v1alpha1.ConditionSidecarAvailable, "pod demo-sidecar-0: ErrImagePull"))
+		c := operated(t, awake, failing, secret(token))
+		run(t, connectTo(c), "", "rotate", "demo").check(t, StatusUsage, "(SidecarAvailable: pod demo-sidecar-0: ErrImagePull): mend that first; nothing is changed")
+		run(t, connectTo(c), "", "rotate", "demo", "--compromised", "--yes").check(t, StatusOK)
 	})
 	t.Run("but what was said of an earlier spec counts no more", func(t *testing.T) {
 		mended := servedDemo(never, told(v1alpha1.ConditionAccepted, "team-b/other holds the URL"), func(e *v1alpha1.WeChatEndpoint) { e.Generation++ })

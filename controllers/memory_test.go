@@ -21,6 +21,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -276,6 +277,10 @@ func crammed(t *testing.T, w *server) []client.Object {
 	for range 800 {
 		terms = append(terms, corev1.WeightedPodAffinityTerm{Weight: 1, PodAffinityTerm: corev1.PodAffinityTerm{TopologyKey: "a", LabelSelector: &metav1.LabelSelector{}}})
 	}
+	endpoints := make([]discoveryv1.Endpoint, 1000) // as many as the API server takes
+	for i := range endpoints {
+		endpoints[i] = discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.0.%d.%d", i/250, i%250)}, NodeName: new(strings.Repeat("n", 200))}
+	}
 	var objects []client.Object
 	for i := range 220 {
 		objects = append(objects, &corev1.Secret{
@@ -306,6 +311,7 @@ func crammed(t *testing.T, w *server) []client.Object {
 		small.Spec.Sidecar.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{PreferredDuringSchedulingIgnoredDuringExecution: terms}}
 		objects = append(objects, endpoint, small,
 			&corev1.Pod{ObjectMeta: meta(500), Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}}},
+			&discoveryv1.EndpointSlice{ObjectMeta: meta(300), AddressType: discoveryv1.AddressTypeIPv4, Endpoints: endpoints},
 			&corev1.Service{ObjectMeta: meta(500), Spec: corev1.ServiceSpec{ClusterIP: "None", Selector: selector.MatchLabels}},
 			&corev1.Secret{ObjectMeta: child(100), Data: map[string][]byte{"endpoint.json": make([]byte, 700<<10)}},
 			&corev1.ServiceAccount{ObjectMeta: child(500)},

@@ -36,7 +36,7 @@ import (
 )
 
 var (
-	trials    = flag.Int("trials", 4, "how many trials are drawn at random")
+	trials    = flag.Int("trials", 1, "how many trials are drawn at random")
 	firstSeed = flag.Int("first-trial", 0, "the seed of the first of them")
 )
 

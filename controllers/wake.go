@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -83,6 +85,7 @@ func (r *Reconciler) watch(blueprint *builder.Builder) {
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.usingService)).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(r.usingSlice), builder.WithPredicates(staffChanged)).
 		Watches(&networkingv1.Ingress{}, handler.EnqueueRequestsFromMapFunc(r.besideIngress), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&networkingv1.Ingress{}, lately(r.sharingRoute), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(endpointOfPod), builder.WithPredicates(podChanged))
 	if r.Options.SeesCluster() {
 		blueprint.Watches(&networkingv1.IngressClass{}, handler.EnqueueRequestsFromMapFunc(r.all))
@@ -248,6 +251,40 @@ var staffChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 // usingGrant maps a ReferenceGrant to the endpoints that name a Service of its namespace.
 func (r *Reconciler) usingGrant(ctx context.Context, grant *gatewayapi.ReferenceGrant) []reconcile.Request {
 	return r.requests(ctx, client.MatchingFields{indexService: grantsOf(grant.Namespace)})
+}
+
+// controllersAct is how long ingress controllers may take to act on somebody's route.
+const controllersAct = 10 * time.Second
+
+// lately wakes endpoints once ingress controllers have acted.
+func lately(mapped handler.MapFunc) handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	wake := func(ctx context.Context, q queue, objects ...client.Object) {
+		for _, object := range objects {
+			for _, request := range mapped(ctx, object) {
+				q.AddAfter(request, controllersAct)
+			}
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { wake(ctx, q, e.Object) },
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) { wake(ctx, q, e.ObjectOld, e.ObjectNew) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { wake(ctx, q, e.Object) },
+	}
+}
+
+// sharingRoute maps somebody's Ingress to the endpoints of its hosts: whether they are reached may have changed.
+func (r *Reconciler) sharingRoute(ctx context.Context, object client.Object) []reconcile.Request {
+	if children.Is(object) {
+		return nil
+	}
+	var requests []reconcile.Request
+	for _, rule := range object.(*networkingv1.Ingress).Spec.Rules {
+		if rule.HTTP == nil { // the others say where it leads
+			requests = append(requests, r.requests(ctx, client.MatchingFields{world.IndexHost: rule.Host})...)
+		}
+	}
+	return requests
 }
 
 // besideIngress maps somebody's Ingress to the endpoints whose backends it leads to.

@@ -181,3 +181,18 @@ func TestARouteThatMayLeadAnywhereWakesItsNamespace(t *testing.T) {
 		}
 	}
 }
+
+// TestAnIngressOfTheHostWakesItsEndpoints: somebody else's route may lead the URL elsewhere.
+func TestAnIngressOfTheHostWakesItsEndpoints(t *testing.T) {
+	r := &Reconciler{Client: onHost{endpoints: []v1alpha1.WeChatEndpoint{*publishing(asking("team-b/shop", "/weixin", 1))}}}
+	ingress := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "thief"}, Spec: networkingv1.IngressSpec{
+		Rules: []networkingv1.IngressRule{{Host: sharedHost, IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{}}}},
+	}}
+	if woken := r.sharingRoute(t.Context(), kept.Keep(ingress)); len(woken) != 1 || woken[0].Name != "shop" {
+		t.Errorf("woken are %v", woken)
+	}
+	ingress.Spec.Rules = nil
+	if woken := r.sharingRoute(t.Context(), kept.Keep(ingress)); len(woken) != 0 {
+		t.Errorf("an Ingress without a host wakes %v", woken)
+	}
+}

@@ -38,6 +38,7 @@ const (
 	maxData    = 64 << 10 // bytes of a sidecar's document
 	maxPorts   = 256      // of a Service
 	maxPaths   = 64       // of a child's route; the operator makes 18
+	maxHosts   = 16       // of somebody's route
 	maxLeadsTo = 256      // Services that somebody's route leads to
 	maxParents = 32       // of a child's HTTPRoute, as its CRD has it
 )
@@ -266,6 +267,11 @@ func keepIngress(ingress, kept *networkingv1.Ingress) {
 			paths = append(paths, networkingv1.HTTPIngressPath{Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: service.Name}}})
 		}
 		kept.Spec.Rules = []networkingv1.IngressRule{{IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{Paths: paths}}}}
+		for _, rule := range atMost(ingress.Spec.Rules, maxHosts) {
+			if rule.Host != "" {
+				kept.Spec.Rules = append(kept.Spec.Rules, networkingv1.IngressRule{Host: short(rule.Host)})
+			}
+		}
 		if more {
 			addNote(kept, NoteLeadsTo, "")
 		}
@@ -318,10 +324,10 @@ func keepHTTPRoute(route, kept *gatewayapi.HTTPRoute) {
 			Namespace: new(gatewayv1.Namespace(service.Namespace)), Name: gatewayv1.ObjectName(service.Name),
 		})
 	}
+	for _, host := range atMost(route.Spec.Hostnames, maxHosts) {
+		kept.Spec.Hostnames = append(kept.Spec.Hostnames, short(host))
+	}
 	if children.Is(route) {
-		for _, host := range atMost(route.Spec.Hostnames, maxPaths) {
-			kept.Spec.Hostnames = append(kept.Spec.Hostnames, short(host))
-		}
 		for _, parent := range atMost(route.Spec.ParentRefs, maxParents) {
 			kept.Spec.ParentRefs = append(kept.Spec.ParentRefs, keepParent(parent))
 		}

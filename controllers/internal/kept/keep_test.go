@@ -17,6 +17,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -110,13 +111,27 @@ func TestKeep(t *testing.T) {
 			&networkingv1.Ingress{ObjectMeta: meta, Spec: networkingv1.IngressSpec{DefaultBackend: toService("b"), TLS: []networkingv1.IngressTLS{{}}, Rules: []networkingv1.IngressRule{ruleTo("h", "/1", "a"), ruleTo("i", "/2", "b")}}},
 			&networkingv1.Ingress{ObjectMeta: bared, Spec: networkingv1.IngressSpec{Rules: []networkingv1.IngressRule{{IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
 				Paths: []networkingv1.HTTPIngressPath{{Backend: *toService("b")}, {Backend: *toService("a")}},
-			}}}}}},
+			}}}, {Host: "h"}, {Host: "i"}}}},
 		},
 		"a class of Ingresses": {
 			&networkingv1.IngressClass{ObjectMeta: meta, Spec: networkingv1.IngressClassSpec{Controller: "c"}},
 			&networkingv1.IngressClass{ObjectMeta: with(unlabelled, func(m *metav1.ObjectMeta) {
 				m.Annotations = map[string]string{networkingv1.AnnotationIsDefaultIngressClass: "true"}
 			})},
+		},
+		"an EndpointSlice, with whether a pod is ready": {
+			&discoveryv1.EndpointSlice{ObjectMeta: with(meta, func(m *metav1.ObjectMeta) {
+				m.Labels = map[string]string{discoveryv1.LabelServiceName: "app", "a": "b"}
+			}), Endpoints: []discoveryv1.Endpoint{
+				{Addresses: []string{"10.0.0.1"}, Conditions: discoveryv1.EndpointConditions{Ready: new(false)}}, {Addresses: []string{"10.0.0.2"}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}},
+			}},
+			&discoveryv1.EndpointSlice{ObjectMeta: with(bared, func(m *metav1.ObjectMeta) {
+				m.Labels, m.OwnerReferences = map[string]string{discoveryv1.LabelServiceName: "app"}, nil
+			}), Endpoints: []discoveryv1.Endpoint{{Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}}},
+		},
+		"an EndpointSlice of no pod that is ready": {
+			&discoveryv1.EndpointSlice{ObjectMeta: unlabelled, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, Conditions: discoveryv1.EndpointConditions{Ready: new(false)}}}},
+			&discoveryv1.EndpointSlice{ObjectMeta: with(unlabelled, func(m *metav1.ObjectMeta) { m.Annotations = nil })},
 		},
 		"metadata alone": {&metav1.PartialObjectMetadata{ObjectMeta: meta}, &metav1.PartialObjectMetadata{ObjectMeta: bared}},
 		"a ReplicaSet, with whose template it is": {

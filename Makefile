@@ -74,8 +74,7 @@ verify: ## Fail if a generated file or go.mod is stale
 
 ##@ Tests
 
-test: lint unit limits interop ## Run every test
-	@$(MAKE) --jobs=2 --output-sync integration e2e # which wait much of the time
+test: lint unit limits interop integration e2e ## Run every test
 
 lint: ## Lint the Go code, the chart and what it renders
 	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits ./...

@@ -281,7 +281,8 @@ func TestPolicyOfDeletions(t *testing.T) {
 		"the Ingress that is asked for":        {&networkingv1.Ingress{ObjectMeta: child}, "asks for another kind of route"},
 		"the HTTPRoute that it replaced":       {leftBehind, ""},
 		"the NetworkPolicy, which all have":    {&networkingv1.NetworkPolicy{ObjectMeta: child}, "NetworkPolicies where the installation wants them"},
-		"what endpoints ask for until the end": {&corev1.ServiceAccount{ObjectMeta: child}, "cannot delete resource"}, // by the roles
+		"what endpoints ask for until the end": {&corev1.ServiceAccount{ObjectMeta: child}, "routes, autoscalers and NetworkPolicies only"},
+		"a user's Secret":                      {tokenSecret(namespace, ""), "its endpoints own"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantRefusal(t, operator.Delete(t.Context(), test.object.DeepCopyObject().(client.Object), client.DryRunAll), test.message)

@@ -28,7 +28,7 @@ import (
 // What the operator may do: nothing that the end-to-end tests do not see it do. Applying an object takes patch, and create
 // where there is none yet. Reading goes through the cache, by list and watch; get is for what the cache does not hold. What
 // an endpoint may no longer ask for is deleted; the garbage collector deletes the other children. What the operator may do to
-// children stands beside their table (internal/children).
+// children, and the rights that an API server asks for without a request of their own, stand beside their table (internal/children).
 //
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints,verbs=list;watch
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/status,verbs=patch

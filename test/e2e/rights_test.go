@@ -43,7 +43,14 @@ func (c *cluster) ofRunningOperator(ctx context.Context) (func(rights.Request) b
 // TestImpliedRights shows it.
 var impliedRights = map[string]string{
 	"update wechatendpoints/finalizers.wechatendpoint.io": "OwnerReferencesPermissionEnforcement, for blockOwnerDeletion of the children",
+	"delete secrets":                     toAdopt,
+	"delete serviceaccounts":             toAdopt,
+	"delete services":                    toAdopt,
+	"delete deployments.apps":            toAdopt,
+	"delete poddisruptionbudgets.policy": toAdopt,
 }
+
+const toAdopt = "OwnerReferencesPermissionEnforcement, where an object that lost its owner gets it back; the admission policy lets none be deleted"
 
 // absences are the times in which the tests took the operator's roles away, under its feet.
 var absences struct {
@@ -173,8 +180,8 @@ func TestRights(t *testing.T) {
 	t.Logf("not used so far: %v", found.Unused)
 }
 
-// TestImpliedRights shows that a right is needed of which the audit log knows nothing: without it the API server refuses a
-// child whose deletion its endpoint waits for.
+// TestImpliedRights shows that rights are needed of which the audit log knows nothing: without them the API server refuses a
+// child whose deletion its endpoint waits for, and to give a child its owner back.
 func TestImpliedRights(t *testing.T) {
 	if !kube.local {
 		t.Skip("other clusters may not ask for it")
@@ -182,7 +189,7 @@ func TestImpliedRights(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "implied")
 	endpoint := s.endpoint(func(spec *v1alpha1.WeChatEndpointSpec) { spec.Paused = true })
-	services := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"create"}}
+	services := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"create", "patch"}}
 	role := &rbacv1.Role{ObjectMeta: s.object("implied"), Rules: []rbacv1.PolicyRule{services}}
 	s.create(t, endpoint, role, &rbacv1.RoleBinding{
 		ObjectMeta: s.object("implied"),
@@ -211,4 +218,20 @@ func TestImpliedRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, patience, "no refusal with the right", try)
+
+	orphan := &corev1.Service{ObjectMeta: s.object("orphan"), Spec: child.Spec}
+	s.create(t, orphan)
+	owned := orphan.DeepCopy()
+	owned.OwnerReferences = child.OwnerReferences
+	adopt := func(ctx context.Context) error {
+		return lesser.Patch(ctx, owned.DeepCopy(), client.MergeFrom(orphan), client.DryRunAll)
+	}
+	if err := adopt(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot set an ownerRef on a resource you can't delete") {
+		t.Errorf("without the right to delete it, an orphan is adopted: %v", err)
+	}
+	role.Rules[0].Verbs = append(role.Rules[0].Verbs, "delete")
+	if err := kube.Update(t.Context(), role); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "an orphan to be adopted with the right", adopt)
 }

@@ -149,7 +149,7 @@ func TestStolenToken(t *testing.T) {
 			return stolen.Delete(ctx, &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: operatorName}})
 		}, byRoles},
 		"an endpoint's spec":  {patched(s.endpoint(), `{"spec":{"paused":true}}`), byRoles},
-		"a Secret is deleted": {func(ctx context.Context) error { return stolen.Delete(ctx, s.secret()) }, byRoles},
+		"a Secret is deleted": {func(ctx context.Context) error { return stolen.Delete(ctx, s.secret()) }, byPolicy},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := test.attack(t.Context()); err == nil || !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), test.by) {

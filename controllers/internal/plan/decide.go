@@ -97,7 +97,8 @@ func Decide(options *installation.Options, s *snapshot.Snapshot, memory status.M
 	}
 	p.Pairs, p.Credentials = credentials.Accepted(s.Endpoint, s.Secret, s.Live.Pairs, in.Served, memory.Credentials, s.Now)
 	in.Pairs = p.Pairs
-	in.Copied = len(p.Pairs) > 1 || p.Credentials != nil || s.Child("Secret", render.CopyName(s.Endpoint)) != nil
+	copied := s.Child("Secret", render.CopyName(s.Endpoint))
+	in.Copied = len(p.Pairs) > 1 || p.Credentials != nil || copied != nil && copied.Owned
 	switch {
 	case len(p.Pairs) == 0:
 		return p

@@ -161,6 +161,7 @@ func (p *Plan) decidePaused(options *installation.Options, s *snapshot.Snapshot,
 	if p.Accepted != nil || p.Backend != nil || s.Live.Generation == "" {
 		return // then another condition says why
 	}
+	in.Copied = false // whether it is there changes nothing for what serves
 	asked := Plan{Choice: p.Choice}
 	asked.decideWhole(options, s, memory, in)
 	p.Accepted = asked.Accepted
@@ -227,9 +228,10 @@ func (p *Plan) decideWhole(options *installation.Options, s *snapshot.Snapshot, 
 	p.Whole = whole
 }
 
-// unprogrammable says why the route that the batch writes would lead nowhere, where it replaces one that is published.
+// unprogrammable says why the route that the batch writes would lead nowhere, where it replaces one that is published. One whose configuration is
+// not known any more cannot be served on.
 func (b *Batch) unprogrammable(options *installation.Options, s *snapshot.Snapshot) *verdict.Problem {
-	published := slices.ContainsFunc(s.Children, func(child snapshot.Child) bool { return child.Route && child.Owned })
+	published := s.Live.Config != nil && slices.ContainsFunc(s.Children, func(child snapshot.Child) bool { return child.Route && child.Owned })
 	same := slices.ContainsFunc(b.Writes, func(w Write) bool { return w.Route != "" && w.Same })
 	if !published || same {
 		return nil

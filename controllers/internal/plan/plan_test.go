@@ -275,6 +275,7 @@ func TestWhatIsWritten(t *testing.T) {
 		"so it is, and the pods are to be others":        {served(t, toNoClass, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.ImageVersion = "2" })), nil, []string{"Copy new"}, true},
 		"so it is, and the Service was deleted":          {served(t, toNoClass, deleted("Service")), nil, []string{"Copy new", "Service new"}, true},
 		"so it is, and the Ingress was deleted":          {served(t, toNoClass, deleted("Ingress")), []string{"Ingress new"}, nil, false},
+		"so it is, and the document is gone":             {served(t, toNoClass, func(s *scene) { s.Live = snapshot.Entry{} }), []string{"Secret", "Ingress"}, nil, false},
 		"the class does not exist, of what is published": {served(t, func(s *scene) { s.Classes = nil }), nil, nil, false},
 		"the Secret with the certificate does not exist": {served(t, toTLS, func(s *scene) { s.MissingTLS = true }), nil, []string{"Copy new"}, true},
 		"the Secret with the certificate exists":         {served(t, toTLS), []string{"Ingress"}, nil, false},

@@ -126,7 +126,7 @@ func TestStolenToken(t *testing.T) {
 		})), byPolicy},
 		"the user's Secret":                           {patched(&corev1.Secret{ObjectMeta: s.object(secretName)}, `{"stringData":{"token":"Forged"}}`), byPolicy},
 		"another's Secret, named like a child":        {patched(theirs, `{"stringData":{"endpoint.json":"evil"}}`), byPolicy},
-		"another's Secret is adopted":                 {patched(theirs, `{"metadata":{"labels":{"app.kubernetes.io/managed-by":"wechatendpoint","wechatendpoint.io/endpoint":"theirs"},"ownerReferences":[{"apiVersion":"wechatendpoint.io/v1alpha1","kind":"WeChatEndpoint","name":"theirs","uid":"1","controller":true}]}}`), byRoles},
+		"another's Secret is adopted":                 {patched(theirs, `{"metadata":{"labels":{"app.kubernetes.io/managed-by":"wechatendpoint","wechatendpoint.io/endpoint":"theirs"},"ownerReferences":[{"apiVersion":"wechatendpoint.io/v1alpha1","kind":"WeChatEndpoint","name":"theirs","uid":"1","controller":true}]}}`), byPolicy},
 		"the cluster's DNS":                           {patched(&corev1.ConfigMap{ObjectMeta: dns}, `{"data":{"Corefile":""}}`), byRoles},
 		"another's Service":                           {patched(&corev1.Service{ObjectMeta: s.object(appName)}, `{"spec":{"selector":{"app":"evil"}}}`), byPolicy},
 		"the sidecar's Service, to another's pods":    {patched(&corev1.Service{ObjectMeta: s.object(childName)}, `{"spec":{"selector":{"app":"`+appName+`"}}}`), byPolicy},
@@ -137,6 +137,12 @@ func TestStolenToken(t *testing.T) {
 		}, byPolicy},
 		"its NetworkPolicy is deleted": {func(ctx context.Context) error {
 			return stolen.Delete(ctx, &networkingv1.NetworkPolicy{ObjectMeta: s.object(childName)})
+		}, byPolicy},
+		"the sidecar is deleted": {func(ctx context.Context) error {
+			return stolen.Delete(ctx, &appsv1.Deployment{ObjectMeta: s.object(childName)})
+		}, byPolicy},
+		"its credentials are deleted": {func(ctx context.Context) error {
+			return stolen.Delete(ctx, &corev1.Secret{ObjectMeta: s.object(childName)})
 		}, byPolicy},
 		"another's Ingress is deleted": {func(ctx context.Context) error { return stolen.Delete(ctx, ingress) }, byPolicy},
 		"another's ServiceAccount":     {patched(&corev1.ServiceAccount{ObjectMeta: s.object("default")}, `{"imagePullSecrets":[{"name":"evil"}]}`), byPolicy},

@@ -254,7 +254,13 @@ func TestWhatIsWritten(t *testing.T) {
 		"so it does, and the endpoint for more pods":  {served(t, image("x:2"), spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.Replicas = new(int32(3)) })), []string{"Deployment around its template"}, nil, false},
 		"the endpoint has an image of its own":        {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.ImageVersion = "2" })), []string{"Deployment"}, nil, false},
 		"somebody else's object has the name":         {served(t, foreign("Service")), []string{"Service taken"}, nil, false},
-		"it autoscales from now on":                   {served(t, autoscaled), []string{"Deployment handed over", "HorizontalPodAutoscaler new"}, nil, false},
+		"an object of somebody else's has the copy's name": {served(t, func(s *scene) {
+			s.Children = append(s.Children, snapshot.Child{Kind: "Secret", Name: "shop-sidecar-copy"})
+		}), nil, nil, false},
+		"there is a copy of an earlier rotation": {served(t, func(s *scene) {
+			s.Children = append(s.Children, snapshot.Child{Kind: "Secret", Name: "shop-sidecar-copy", Owned: true})
+		}), []string{"Copy"}, nil, false},
+		"it autoscales from now on": {served(t, autoscaled), []string{"Deployment handed over", "HorizontalPodAutoscaler new"}, nil, false},
 		"it does not any more": {served(t, func(s *scene) {
 			s.Children = append(s.Children, snapshot.Child{Kind: "HorizontalPodAutoscaler", Name: "shop-sidecar", Owned: true})
 		}), []string{"HorizontalPodAutoscaler gone"}, nil, false},

@@ -433,6 +433,20 @@ func TestWhatIsSaid(t *testing.T) {
 		"it is paused, and was changed since": {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Paused = true; s.AppID = "wx0000000000000000" })), left, Tried{}, said{
 			"Ready": "False Paused", "SidecarAvailable": "False Paused",
 		}, verdict.Never},
+		"it is paused, and is to have more pods": {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Paused, s.Sidecar.Replicas = true, new(int32(3)) })), left, Tried{}, said{
+			"Ready": "False Paused", "SidecarAvailable": "False Paused", "SidecarCurrent": "True SidecarCurrent",
+		}, verdict.Never},
+		"it is paused, and is to have other pods": {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Paused, s.Sidecar.ImageVersion = true, "2" })), left, Tried{}, said{
+			"Ready": "False Paused", "SidecarAvailable": "False Paused", "SidecarCurrent": "Unknown Paused",
+		}, verdict.Never},
+		"it is paused, and is to scale by itself": {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) {
+			s.Paused, s.Sidecar.Autoscaling = true, &v1alpha1.Autoscaling{MaxReplicas: 9}
+		})), left, Tried{}, said{
+			"Ready": "False Paused", "SidecarAvailable": "False Paused",
+		}, verdict.Never},
+		"it is paused, and the installation has another image": {served(t, image("x:2"), spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Paused = true })), left, well, said{
+			"Ready": "True Ready", "SidecarAvailable": "True SidecarAvailable", "SidecarCurrent": "Unknown Paused",
+		}, verdict.Never},
 		"its spec cannot be read: what is known of an earlier one stays": {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { *s = v1alpha1.WeChatEndpointSpec{Unreadable: []string{"spec"}} })), left, Tried{}, said{
 			"Ready": "False SpecUnreadable", "Accepted": "False SpecUnreadable", "BackendResolved": "Unknown Waiting", "RouteProgrammed": "True RouteProgrammed", "Verified": "True Verified",
 		}, verdict.Never},

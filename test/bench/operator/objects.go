@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -75,8 +76,14 @@ func (b *bench) makeGround(ctx context.Context, set string, from, to int) error 
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "app"},
 			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 8080}}},
 		}
-		if err := client.IgnoreAlreadyExists(b.client.Create(ctx, service)); err != nil {
-			return err
+		slice := &discoveryv1.EndpointSlice{ // the app has a pod
+			ObjectMeta:  metav1.ObjectMeta{Namespace: namespace, Name: "app-1", Labels: map[string]string{discoveryv1.LabelServiceName: "app"}},
+			AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"192.0.2.80"}}},
+		}
+		for _, object := range []client.Object{service, slice} {
+			if err := client.IgnoreAlreadyExists(b.client.Create(ctx, object)); err != nil {
+				return err
+			}
 		}
 	}
 	return each(ctx, busy, to-from, func(ctx context.Context, i int) error {

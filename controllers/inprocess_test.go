@@ -236,7 +236,7 @@ func (p *inProcess) judge(object, before runtime.Object) error {
 	return nil
 }
 
-// schemas are those of the operator's children, by their groups. Parsing them takes seconds under the race detector: once is enough.
+// schemas are the fields of the children's kinds, by API group. It takes seconds to parse them under the race detector, so it is done once.
 var schemas = sync.OnceValue(func() typeConverters {
 	converters, builtIn := typeConverters{}, clientgoapplyconfigurations.NewTypeConverter(kinds())
 	for _, group := range []string{corev1.GroupName, appsv1.GroupName, autoscalingv2.GroupName, networkingv1.GroupName, policyv1.GroupName} {

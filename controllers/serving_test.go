@@ -4,8 +4,10 @@
 package controllers_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -224,4 +226,69 @@ func whatIsRefusedChangesNothing(t *testing.T, w *world) {
 			}
 		})
 	}
+}
+
+// TestANewGatewayKeyLosesNoHistory follows the procedure of docs/threat-model.md while WeChat uses one token and the Secret holds the next.
+func TestANewGatewayKeyLosesNoHistory(t *testing.T) {
+	for name, rotating := range map[string]bool{"during a rotation": true, "without one": false} {
+		t.Run(name, func(t *testing.T) {
+			p := newWorld(t).newPlay(t)
+			p.serve(t, anything)
+			if rotating {
+				p.changeToken(t)
+				for range 3 {
+					p.round(t)
+				}
+			}
+			_, before := p.files(t)
+			p.change(t, func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused = true })
+			p.round(t)
+			for _, secret := range []string{"shop-gateway-key", "shop-sidecar"} {
+				if err := p.client.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: secret}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.round(t)
+			for _, condition := range p.endpoint(t).Status.Conditions {
+				if strings.Contains(condition.Message, "nothing runs yet") || condition.Type == v1alpha1.ConditionReady && condition.Status == metav1.ConditionTrue {
+					t.Errorf("while the pods go on, and none could start, %s is %s: %s", condition.Type, condition.Status, condition.Message)
+				}
+			}
+			p.change(t, func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused = false })
+			for range 3 {
+				p.round(t)
+			}
+			_, after := p.files(t)
+			if diff := cmp.Diff(before.Pairs, after.Pairs); diff != "" {
+				t.Errorf("what is accepted changed (-before +after):\n%s", diff)
+			}
+			if bytes.Equal(before.GatewayKey, after.GatewayKey) {
+				t.Error("the gateway key is the old one")
+			}
+			p.wantCondition(t, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+		})
+	}
+}
+
+// TestALostHistoryIsTold deletes all that knows what is accepted beside the user's Secret, while WeChat uses an earlier token.
+func TestALostHistoryIsTold(t *testing.T) {
+	p := newWorld(t).newPlay(t)
+	p.serve(t, anything)
+	p.changeToken(t)
+	for range 3 {
+		p.round(t)
+	}
+	for _, secret := range []string{"shop-sidecar", "shop-sidecar-copy"} {
+		p.deleteChild(t, &corev1.Secret{}, secret)
+	}
+	p.settleAs(t, v1alpha1.ConditionCredentialsResolved, v1alpha1.ReasonCredentialsLost)
+	if lost := p.endpoint(t).Status.Credentials.Lost; !slices.Equal(lost, []int64{1}) {
+		t.Errorf("lost are the generations %v", lost)
+	}
+	p.use() // the console was saved
+	p.used = map[int64]config.Use{p.endpoint(t).Status.Credentials.Generation: p.used[2]}
+	for range 3 {
+		p.round(t)
+	}
+	p.wantCondition(t, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 }

@@ -83,7 +83,7 @@ func (r *Reconciler) watch(blueprint *builder.Builder) {
 		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.nextSlots), builder.WithPredicates(slotMoved)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referring(indexSecret))).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.usingService)).
-		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(r.usingSlice), builder.WithPredicates(staffChanged)).
+		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(r.usingSlice), builder.WithPredicates(readinessChanged)).
 		Watches(&networkingv1.Ingress{}, handler.EnqueueRequestsFromMapFunc(r.besideIngress), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&networkingv1.Ingress{}, lately(r.sharingRoute), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(endpointOfPod), builder.WithPredicates(podChanged))
@@ -242,9 +242,9 @@ func (r *Reconciler) usingSlice(ctx context.Context, slice client.Object) []reco
 	return r.requests(ctx, client.MatchingFields{indexService: service.String()})
 }
 
-// staffChanged ignores which pods a Service has, as long as it has one or none.
-var staffChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-	return kept.Staffs(e.ObjectOld.(*discoveryv1.EndpointSlice)) != kept.Staffs(e.ObjectNew.(*discoveryv1.EndpointSlice)) ||
+// readinessChanged ignores which pods are ready, as long as there is one or none.
+var readinessChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	return kept.HasReadyPod(e.ObjectOld.(*discoveryv1.EndpointSlice)) != kept.HasReadyPod(e.ObjectNew.(*discoveryv1.EndpointSlice)) ||
 		!maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels())
 }}
 
@@ -279,10 +279,8 @@ func (r *Reconciler) sharingRoute(ctx context.Context, object client.Object) []r
 		return nil
 	}
 	var requests []reconcile.Request
-	for _, rule := range object.(*networkingv1.Ingress).Spec.Rules {
-		if rule.HTTP == nil { // the others say where it leads
-			requests = append(requests, r.requests(ctx, client.MatchingFields{world.IndexHost: rule.Host})...)
-		}
+	for _, host := range kept.IngressHosts(object.(*networkingv1.Ingress)) {
+		requests = append(requests, r.requests(ctx, client.MatchingFields{world.IndexHost: host})...)
 	}
 	return requests
 }

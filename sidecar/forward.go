@@ -6,6 +6,7 @@ package sidecar
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
@@ -115,19 +116,13 @@ func (e *Endpoint) settle(key memory.Key, a backend.Answer) {
 	}
 }
 
-// reaches are the outcomes that tell whether the app was reached. One that answers badly was.
-var reaches = map[outcome.Outcome]bool{outcome.Answered: true, outcome.BadReply: true, outcome.Unavailable: false}
-
+// noteReached remembers whether the app was reached. One that answers badly was; of one that is late it is not known.
 func (e *Endpoint) noteReached(a backend.Answer) {
-	reached, known := reaches[a.Outcome]
-	if !known {
-		return
+	if slices.Contains([]outcome.Outcome{outcome.Answered, outcome.BadReply}, a.Outcome) {
+		e.uses.noteReached()
+	} else if a.Outcome == outcome.Unavailable {
+		e.uses.noteUnreached(a.Failure.Cause, e.clock(time.Now()))
 	}
-	cause := a.Failure.Cause
-	if reached {
-		cause = ""
-	}
-	e.uses.noteReached(cause, e.clock(time.Now()))
 }
 
 // lament tells of a message that may be lost: WeChat was told that it was taken, and the app did not take it.

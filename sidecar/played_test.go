@@ -13,14 +13,20 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
-// expectUse holds that WeChat was seen with generation 2, or that nobody was seen.
-func (s *stage) expectUse(t *testing.T, counts bool) {
+// status is what the sidecar says of itself.
+func (s *stage) status(t *testing.T) (status config.Status) {
 	t.Helper()
 	_, text := s.get(t, "/status")
-	var status struct{ Used map[int64]any }
 	if err := json.Unmarshal([]byte(text), &status); err != nil {
 		t.Fatal(err)
 	}
+	return status
+}
+
+// expectUse holds that WeChat was seen with generation 2, or that nobody was seen.
+func (s *stage) expectUse(t *testing.T, counts bool) {
+	t.Helper()
+	status := s.status(t)
 	if _, used := status.Used[2]; used != counts || !counts && len(status.Used) > 0 {
 		t.Errorf("the uses are %v, want one: %t", status.Used, counts)
 	}

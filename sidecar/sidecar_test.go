@@ -24,6 +24,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
@@ -382,6 +383,9 @@ func TestAnAppThatIsDownIsTriedUntilTheDeadline(t *testing.T) {
 	if must(t, answer, err); answer.Status != http.StatusServiceUnavailable {
 		t.Errorf("WeChat got %d, want 503", answer.Status)
 	}
+	if said := s.status(t).Unreached; said == nil || said.Cause != string(outcome.Refused) {
+		t.Errorf("the status says of the app that is down: %+v", said)
+	}
 	s.config.Generation = "g-3"
 	s.write(t, s.config, token)
 	s.awaitGeneration(t, "g-3")
@@ -399,6 +403,9 @@ func TestAnAppThatIsDownIsTriedUntilTheDeadline(t *testing.T) {
 	answer, err = s.sender().Send(t.Context(), request)
 	if must(t, answer, err); answer.Status != http.StatusOK || s.app.count() != 1 {
 		t.Errorf("WeChat got %d and the app %d messages, want 200 and 1 when the app is back in time", answer.Status, s.app.count())
+	}
+	if said := s.status(t).Unreached; said != nil {
+		t.Errorf("the status says of the app that is back: %+v", said)
 	}
 }
 

@@ -6,6 +6,7 @@ package sidecar
 import (
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
@@ -17,7 +18,9 @@ type uses struct {
 	mu           sync.Mutex
 	byGeneration map[int64]config.Use
 	stranger     *config.WrongReceiver
-	unreached    *config.Unreached
+
+	// unreached is set and cleared without the lock: most callbacks find nothing to clear.
+	unreached atomic.Pointer[config.Unreached]
 }
 
 // note records a verified callback. Generation 0, of one that several would have verified, tells nothing.
@@ -48,17 +51,20 @@ func (u *uses) noteStranger(receiver string, now time.Time) {
 	u.stranger = &config.WrongReceiver{ID: receiver, Last: now}
 }
 
-// noteReached remembers whether a message reached an app. With a cause it did not.
-func (u *uses) noteReached(cause outcome.Cause, now time.Time) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.unreached = nil
-	if cause != "" {
-		u.unreached = &config.Unreached{Cause: string(cause), Last: now}
+// noteReached remembers that a message reached an app.
+func (u *uses) noteReached() {
+	if u.unreached.Load() != nil {
+		u.unreached.Store(nil)
 	}
 }
 
-// keep forgets what is not true of a new configuration: the generations that are no longer accepted, and the wrong receiver.
+// noteUnreached remembers that a message reached no app until its deadline.
+func (u *uses) noteUnreached(cause outcome.Cause, now time.Time) {
+	u.unreached.Store(&config.Unreached{Cause: string(cause), Last: now})
+}
+
+// keep forgets what is not true of a new configuration: the generations that are no longer accepted, the wrong receiver, and
+// that no app was reached.
 func (u *uses) keep(pairs []config.Pair) {
 	accepted := map[int64]bool{}
 	for _, pair := range pairs {
@@ -66,7 +72,8 @@ func (u *uses) keep(pairs []config.Pair) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.stranger, u.unreached = nil, nil
+	u.stranger = nil
+	u.unreached.Store(nil)
 	maps.DeleteFunc(u.byGeneration, func(generation int64, _ config.Use) bool { return !accepted[generation] })
 }
 
@@ -74,5 +81,5 @@ func (u *uses) keep(pairs []config.Pair) {
 func (u *uses) tell(status *config.Status) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	status.Used, status.WrongReceiver, status.Unreached = maps.Clone(u.byGeneration), u.stranger, u.unreached
+	status.Used, status.WrongReceiver, status.Unreached = maps.Clone(u.byGeneration), u.stranger, u.unreached.Load()
 }

@@ -23,17 +23,17 @@ func TestUses(t *testing.T) {
 	u.noteStranger("", noon)
 	u.noteStranger("wx8", noon)
 	u.noteStranger("wx9", noon.Add(time.Hour))
-	u.noteReached("late", noon)
+	u.noteUnreached("late", noon)
 	told := func() (status config.Status) { u.tell(&status); return status }
 	if diff := cmp.Diff(config.Status{
 		Used: want, WrongReceiver: &config.WrongReceiver{ID: "wx9", Last: noon.Add(time.Hour)}, Unreached: &config.Unreached{Cause: "late", Last: noon},
 	}, told()); diff != "" {
 		t.Errorf("what is told (-want +got):\n%s", diff)
 	}
-	if u.noteReached("", noon.Add(time.Hour)); told().Unreached != nil {
+	if u.noteReached(); told().Unreached != nil {
 		t.Errorf("the app was reached since: %+v", told().Unreached)
 	}
-	u.noteReached("late", noon)
+	u.noteUnreached("late", noon)
 	u.keep([]config.Pair{{Generation: 3}, {Generation: 2}})
 	delete(want, 1)
 	if diff := cmp.Diff(config.Status{Used: want}, told()); diff != "" {

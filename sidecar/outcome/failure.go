@@ -87,6 +87,9 @@ func (f Failure) explain() (cause, remedy string, called bool) {
 		return strings.Replace(text[0], "#", strconv.FormatInt(f.Number, 10), 1), text[1], false
 	}
 	cause, remedy = wechat.ReplyFault(f.Cause).Explain()
+	if cause == "" { // of a newer sidecar
+		return "for a reason that is not known here", "see the sidecar's log", false
+	}
 	return cause, remedy, false
 }
 

@@ -180,8 +180,8 @@ func TestRights(t *testing.T) {
 	t.Logf("not used so far: %v", found.Unused)
 }
 
-// TestImpliedRights shows that rights are needed of which the audit log knows nothing: without them the API server refuses a
-// child whose deletion its endpoint waits for, and to give a child its owner back.
+// TestImpliedRights shows two rights that an admission plugin asks for and that no audit log shows. Without the first, the API server refuses a child
+// whose owner waits for its deletion. Without the second, it does not let a child get its owner back.
 func TestImpliedRights(t *testing.T) {
 	if !kube.local {
 		t.Skip("other clusters may not ask for it")

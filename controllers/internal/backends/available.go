@@ -5,16 +5,15 @@ package backends
 
 import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/snapshot"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/verdict"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 )
 
 // Available says whether messages reach the apps: by the pods of their Services, and by what the sidecars say of their last calls.
-func Available(options *installation.Options, s *snapshot.Snapshot) verdict.Verdict {
+func Available(s *snapshot.Snapshot) verdict.Verdict {
 	for _, service := range Services(s.Endpoint) {
-		if (service.Namespace == s.Endpoint.Namespace || options.Sees(service.Namespace)) && !s.Staffed[service] {
+		if ready, seen := s.HasReadyPod[service]; seen && !ready {
 			return verdict.False(v1alpha1.ReasonNoBackendPods,
 				"Service %s has no pod that is ready, so that messages are answered as backend.onDeadline says: see kubectl -n %s get pods, and the Service's selector",
 				service.Name, service.Namespace)

@@ -149,8 +149,8 @@ func Is(object metav1.Object) bool {
 	return slices.Contains([]string{render.Name(endpoint), render.GatewayKeyName(endpoint), render.CopyName(endpoint)}, object.GetName())
 }
 
-// BelongTo reports whether an object with the name of a child is the endpoint's: it controls it, or the object is an orphan.
-func BelongTo(endpoint *v1alpha1.WeChatEndpoint, object metav1.Object) bool {
+// Owns reports whether an object with the name of a child is the endpoint's: it controls it, or the object is an orphan.
+func Owns(endpoint *v1alpha1.WeChatEndpoint, object metav1.Object) bool {
 	return metav1.IsControlledBy(object, endpoint) || isOrphan(object) && object.GetLabels()[v1alpha1.LabelEndpoint] == endpoint.Name
 }
 

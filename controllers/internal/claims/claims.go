@@ -3,7 +3,7 @@
 
 // Package claims decides which endpoint may publish a URL (docs/adr/0011-claims.md). It is pure.
 //
-// Who has published wins against who has not. If both have, or neither, the older one wins. A host belongs to one namespace, that of its first endpoint,
+// An endpoint that has published a URL wins over one that has not. If both have, or neither has, the older one wins. A host belongs to one namespace, that of its first endpoint,
 // unless the installation gives it to others.
 //
 // What was published stands in the endpoint's status, and is read from nowhere else: it was written there when the claim was judged and the

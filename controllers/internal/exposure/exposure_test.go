@@ -6,6 +6,7 @@ package exposure
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -289,4 +290,50 @@ func TestWhatIsSaidOfTheWayThroughTheAddress(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWhatCouldBePublished asks before the route is written.
+func TestWhatCouldBePublished(t *testing.T) {
+	web := gatewayapi.Listener{Name: "web", Protocol: gatewayv1.HTTPProtocolType}
+	of := func(change func(*gatewayapi.Listener)) []edit {
+		l := web
+		change(&l)
+		return []edit{listening("edge", l), listening("inner", allowing(web, gatewayv1.NamespacesFromAll))}
+	}
+	well := of(func(*gatewayapi.Listener) {})
+	for name, test := range map[string]struct {
+		options options
+		s       *snapshot.Snapshot
+		reason  string // empty where nothing is known against it
+		message string
+	}{
+		"an Ingress of a class that exists":         {options{}, withIngress(), "", ""},
+		"an Ingress of a class that does not":       {options{}, withIngress(class("other")), v1alpha1.ReasonIngressClassNotFound, "other does not exist"},
+		"an Ingress whose certificate is missing":   {options{}, withIngress(class("edge"), func(s *snapshot.Snapshot) { s.MissingTLS = true }), v1alpha1.ReasonTLSSecretNotFound, "correct url.ingress.tlsSecretName"},
+		"what the user routes":                      {options{}, newSnapshot(v1alpha1.ExposureNone, nil), "", ""},
+		"an HTTPRoute of two Gateways that take it": {options{}, withHTTPRoute(well...), "", ""},
+		"the cluster knows no HTTPRoutes":           {options{}, withHTTPRoute(append(slices.Clone(well), func(s *snapshot.Snapshot) { s.GatewayAPI = false })...), v1alpha1.ReasonGatewayAPINotFound, ""},
+		"a Gateway that does not exist":             {options{}, withHTTPRoute(append(slices.Clone(well), func(s *snapshot.Snapshot) { s.Gateways = nil })...), v1alpha1.ReasonGatewayNotFound, "team-a/edge does not exist"},
+		"a Gateway that cannot be seen": {options{Namespaces: []string{"team-a"}}, withHTTPRoute(append(slices.Clone(well), func(s *snapshot.Snapshot) {
+			delete(s.Gateways, types.NamespacedName{Namespace: "platform", Name: "inner"})
+		})...), "", ""},
+		"a listener that does not exist":            {options{}, withHTTPRoute(append(slices.Clone(well), listening("inner", allowing(gatewayapi.Listener{Name: "other", Protocol: web.Protocol}, gatewayv1.NamespacesFromAll)))...), v1alpha1.ReasonRouteNotAccepted, "platform/inner has no listener web that"},
+		"a listener of another protocol":            {options{}, withHTTPRoute(of(func(l *gatewayapi.Listener) { l.Protocol = gatewayv1.TLSProtocolType })...), v1alpha1.ReasonRouteNotAccepted, "team-a/edge has no listener that"},
+		"a listener of HTTPS":                       {options{}, withHTTPRoute(of(func(l *gatewayapi.Listener) { l.Protocol = gatewayv1.HTTPSProtocolType })...), "", ""},
+		"a listener of another host":                {options{}, withHTTPRoute(of(func(l *gatewayapi.Listener) { l.Hostname = new(gatewayv1.Hostname("a.example.com")) })...), v1alpha1.ReasonRouteNotAccepted, ""},
+		"a listener of every host below":            {options{}, withHTTPRoute(of(func(l *gatewayapi.Listener) { l.Hostname = new(gatewayv1.Hostname("*.example.com")) })...), "", ""},
+		"a listener that takes its own namespace's": {options{}, withHTTPRoute(append(slices.Clone(well), listening("inner", web))...), v1alpha1.ReasonRouteNotAccepted, "platform/inner"},
+		"a listener that takes nobody's":            {options{}, withHTTPRoute(append(slices.Clone(well), listening("inner", allowing(web, "None")))...), v1alpha1.ReasonRouteNotAccepted, ""},
+		"a listener whose selector is not known":    {options{}, withHTTPRoute(append(slices.Clone(well), listening("inner", allowing(web, gatewayv1.NamespacesFromSelector)))...), "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantProblem(t, Unprogrammable(&test.options, test.s), test.reason, test.message)
+		})
+	}
+}
+
+// allowing is a listener that takes routes from these namespaces.
+func allowing(listener gatewayapi.Listener, from gatewayv1.FromNamespaces) gatewayapi.Listener {
+	listener.AllowedRoutes = &gatewayapi.AllowedRoutes{Namespaces: &gatewayapi.RouteNamespaces{From: &from}}
+	return listener
 }

@@ -87,7 +87,7 @@ func (h *Hands) updateAroundTemplate(ctx context.Context, endpoint *v1alpha1.WeC
 	if err := h.Live.Get(ctx, client.ObjectKeyFromObject(wanted), &live); err != nil {
 		return fmt.Errorf("reading Deployment %s: %w", wanted.GetName(), err)
 	}
-	if !children.BelongTo(endpoint, &live) {
+	if !children.Owns(endpoint, &live) {
 		return &takenError{plan.Taken(wanted.GetKind(), wanted.GetName())}
 	}
 	applied, err := children.AppliedTo(&live)
@@ -125,7 +125,7 @@ func (h *Hands) create(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, w
 	if err := h.Live.Get(ctx, client.ObjectKeyFromObject(wanted), &live); err != nil {
 		return fmt.Errorf("reading %s %s: %w", wanted.GetKind(), wanted.GetName(), err)
 	}
-	if !children.BelongTo(endpoint, &live) {
+	if !children.Owns(endpoint, &live) {
 		return &takenError{plan.Taken(wanted.GetKind(), wanted.GetName())}
 	}
 	if labels.SelectorFromSet(wanted.GetLabels()).Matches(labels.Set(live.Labels)) {

@@ -21,6 +21,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/plan"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/pods"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/snapshot"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/verdict"
 )
 
 // Hands write what was decided.
@@ -98,27 +99,26 @@ func (h *Hands) doWhole(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan,
 // doGoesOn writes the live configuration with the credentials that are accepted now, and then what the pods need. Of two rejections the
 // status tells the first.
 func (h *Hands) doGoesOn(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan, done *plan.Done) {
-	reached := done.ReachedPods
 	err := h.writeAll(ctx, s, p.GoesOn, p, done)
-	done.ReachedPods = reached // this is no part of a rollout
+	if done.Rejection == nil {
+		done.Behind = h.behind.check(s.Endpoint, err, s.Now)
+	}
 	rejection, taken := (*plan.Rejection)(nil), (*takenError)(nil)
-	switch isRejection := errors.As(err, &rejection); {
-	case isRejection && done.Rejection != nil, errors.As(err, &taken) && done.Taken != nil:
+	switch {
+	case done.Behind > 0:
 	case errors.As(err, &taken):
-		done.Taken = taken.problem
-	case !isRejection:
+		done.Taken = verdict.First(done.Taken, taken.problem)
+	case !errors.As(err, &rejection):
 		done.Err = err
-	default:
-		if done.Behind = h.behind.check(s.Endpoint, err, s.Now); done.Behind == 0 {
-			done.Rejection = rejection
-		}
+	case done.Rejection == nil:
+		done.Rejection = rejection
 	}
 }
 
 func (h *Hands) writeAll(ctx context.Context, s *snapshot.Snapshot, batch *plan.Batch, p *plan.Plan, done *plan.Done) error {
 	for _, w := range batch.Writes {
 		kind, name := w.Object.GetKind(), w.Object.GetName()
-		done.ReachedPods = done.ReachedPods || kind == "Deployment"
+		done.ReachedPods = done.ReachedPods || kind == "Deployment" && batch == p.Whole
 		event, err := h.write(ctx, s.Endpoint, w)
 		if err != nil {
 			return err

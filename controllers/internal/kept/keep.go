@@ -38,7 +38,7 @@ const (
 	maxData    = 64 << 10 // bytes of a sidecar's document
 	maxPorts   = 256      // of a Service
 	maxPaths   = 64       // of a child's route; the operator makes 18
-	maxHosts   = 16       // of somebody's route
+	maxHosts   = 16       // of somebody's Ingress
 	maxLeadsTo = 256      // Services that somebody's route leads to
 	maxParents = 32       // of a child's HTTPRoute, as its CRD has it
 )
@@ -125,7 +125,7 @@ func keepChild(object client.Object) client.Object {
 	}
 	if children.Is(object) {
 		noteWhatWasApplied(object, kept)
-		for _, finalizer := range atMost(object.GetFinalizers(), 1) {
+		for _, finalizer := range atMost(object.GetFinalizers(), 1) { // what a deletion waits for
 			kept.SetFinalizers([]string{short(finalizer)})
 		}
 	}
@@ -182,14 +182,14 @@ func atMost[T any](all []T, most int) []T { return all[:min(len(all), most)] }
 func keepSlice(slice *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
 	kept := bare(slice)
 	kept.OwnerReferences, kept.Labels = nil, only(slice.Labels, discoveryv1.LabelServiceName)
-	if Staffs(slice) {
+	if HasReadyPod(slice) {
 		kept.Endpoints = []discoveryv1.Endpoint{{Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}}
 	}
 	return kept
 }
 
-// Staffs reports whether a pod of the slice is ready. One that says nothing counts as ready, by the API's documentation.
-func Staffs(slice *discoveryv1.EndpointSlice) bool {
+// HasReadyPod reports whether a pod of the slice is ready. One that says nothing counts as ready, by the API's documentation.
+func HasReadyPod(slice *discoveryv1.EndpointSlice) bool {
 	return slices.ContainsFunc(slice.Endpoints, func(e discoveryv1.Endpoint) bool { return e.Conditions.Ready == nil || *e.Conditions.Ready })
 }
 
@@ -267,10 +267,8 @@ func keepIngress(ingress, kept *networkingv1.Ingress) {
 			paths = append(paths, networkingv1.HTTPIngressPath{Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: service.Name}}})
 		}
 		kept.Spec.Rules = []networkingv1.IngressRule{{IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{Paths: paths}}}}
-		for _, rule := range atMost(ingress.Spec.Rules, maxHosts) {
-			if rule.Host != "" {
-				kept.Spec.Rules = append(kept.Spec.Rules, networkingv1.IngressRule{Host: short(rule.Host)})
-			}
+		for _, host := range atMost(IngressHosts(ingress), maxHosts) {
+			kept.Spec.Rules = append(kept.Spec.Rules, networkingv1.IngressRule{Host: short(host)})
 		}
 		if more {
 			addNote(kept, NoteLeadsTo, "")
@@ -324,10 +322,10 @@ func keepHTTPRoute(route, kept *gatewayapi.HTTPRoute) {
 			Namespace: new(gatewayv1.Namespace(service.Namespace)), Name: gatewayv1.ObjectName(service.Name),
 		})
 	}
-	for _, host := range atMost(route.Spec.Hostnames, maxHosts) {
-		kept.Spec.Hostnames = append(kept.Spec.Hostnames, short(host))
-	}
 	if children.Is(route) {
+		for _, host := range atMost(route.Spec.Hostnames, maxPaths) {
+			kept.Spec.Hostnames = append(kept.Spec.Hostnames, short(host))
+		}
 		for _, parent := range atMost(route.Spec.ParentRefs, maxParents) {
 			kept.Spec.ParentRefs = append(kept.Spec.ParentRefs, keepParent(parent))
 		}

@@ -5,6 +5,7 @@ package kept
 
 import (
 	"cmp"
+	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -29,6 +30,17 @@ func IngressServices(ingress *networkingv1.Ingress) []types.NamespacedName {
 		}
 	}
 	return services
+}
+
+// IngressHosts are the hosts that an Ingress names, each once.
+func IngressHosts(ingress *networkingv1.Ingress) []string {
+	var hosts []string
+	for _, rule := range ingress.Spec.Rules {
+		if rule.Host != "" && !slices.Contains(hosts, rule.Host) {
+			hosts = append(hosts, rule.Host)
+		}
+	}
+	return hosts
 }
 
 // RouteServices are the Services that an HTTPRoute leads to.

@@ -151,7 +151,7 @@ func (p *Plan) choose(s *snapshot.Snapshot, memory status.Memory, in render.Inpu
 	}
 	template, templateErr := render.Template(in)
 	asked, askedErr := render.Asked(s.Endpoint)
-	if p.Err = errors.Join(templateErr, askedErr); p.Err == nil {
+	if errors.Join(templateErr, askedErr) == nil { // decideWhole renders both again, and tells
 		p.Choice = rollout.Choose(s, memory.Slot, template, in.Image, asked)
 	}
 }
@@ -194,9 +194,6 @@ func (b *Batch) differing() []string {
 
 // decideWhole plans all that the spec asks for.
 func (p *Plan) decideWhole(options *installation.Options, s *snapshot.Snapshot, memory status.Memory, in render.Input) {
-	if p.Err != nil {
-		return
-	}
 	p.SlotShown = rollout.Shown(memory.Slot, p.Choice)
 	in.Image = p.Choice.Image
 	objects, err := render.Make(in)
@@ -231,9 +228,8 @@ func (p *Plan) decideWhole(options *installation.Options, s *snapshot.Snapshot, 
 // unprogrammable says why the route that the batch writes would lead nowhere, where it replaces one that is published. One whose configuration is
 // not known any more cannot be served on.
 func (b *Batch) unprogrammable(options *installation.Options, s *snapshot.Snapshot) *verdict.Problem {
-	published := s.Live.Config != nil && slices.ContainsFunc(s.Children, func(child snapshot.Child) bool { return child.Route && child.Owned })
 	same := slices.ContainsFunc(b.Writes, func(w Write) bool { return w.Route != "" && w.Same })
-	if !published || same {
+	if s.Live.Config == nil || !s.Publishes() || same {
 		return nil
 	}
 	return exposure.Unprogrammable(options, s).And("; what was published before is served on")
@@ -254,19 +250,18 @@ func (b *Batch) leaveWays(s *snapshot.Snapshot, live *config.Config) {
 // it come the objects that the pods need, but for their template, which stays. So does the route. Credentials that do not fit what is served
 // wait for the spec that they are for.
 func (p *Plan) goesOn(s *snapshot.Snapshot, in render.Input) *Batch {
-	in.Serving, in.Copied = true, in.Copied || p.Whole == nil // pods may be there, or what they need
+	in.Copied = in.Copied || p.Whole == nil
 	generation, files, err := render.MakeFiles(in)
 	if err != nil {
 		return nil
 	}
 	batch := &Batch{Generation: generation}
-	first := slices.Clone(files)
-	slices.Reverse(first) // a quota may refuse the copy
-	if !batch.render(s, first) {
+	slices.Reverse(files) // a quota may refuse the copy
+	if !batch.render(s, files) {
 		return nil
 	}
 	if p.Whole == nil && s.Endpoint.Spec.Readable() {
-		if objects, err := render.Make(in); err == nil && batch.render(s, objects.Children[:len(objects.Children)-len(files)]) {
+		if around, err := render.Around(in); err == nil && batch.render(s, around) {
 			batch.leaveWays(s, in.Served)
 		}
 	}

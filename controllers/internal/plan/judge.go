@@ -5,6 +5,7 @@ package plan
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -161,12 +162,9 @@ func terminating(s *snapshot.Snapshot, route bool) *verdict.Problem {
 		if !child.Owned || !child.Deleting || child.Route != route || route && child.Kind != string(s.Endpoint.Spec.URL.Exposure) {
 			continue
 		}
-		waitsFor := "the pods that it deletes"
-		if len(child.Finalizers) > 0 {
-			waitsFor = "finalizer " + child.Finalizers[0]
-		}
 		return verdict.Problemf(v1alpha1.ReasonChildTerminating,
-			"%s %s is being deleted and waits for %s: it is made again once it is gone; if it stays, ask whose finalizer that is", child.Kind, child.Name, waitsFor)
+			"%s %s is being deleted and waits for finalizer %s: it is made again once it is gone; if it stays, ask whose finalizer that is",
+			child.Kind, child.Name, strings.Join(child.Finalizers, ", "))
 	}
 	return nil
 }
@@ -266,7 +264,7 @@ func (j *Judgement) sayAll(report *Report, said status.Said, tried Tried) {
 	said[v1alpha1.ConditionReachable] = j.reachable(tried, said)
 	said[v1alpha1.ConditionBackendAvailable] = verdict.Unknown(v1alpha1.ReasonWaiting, "there is no app to look at: first see to BackendResolved")
 	if j.Backend == nil {
-		said[v1alpha1.ConditionBackendAvailable] = backends.Available(j.options, j.s)
+		said[v1alpha1.ConditionBackendAvailable] = backends.Available(j.s)
 	}
 	said[v1alpha1.ConditionBackendExposed] = backends.Exposed(j.s)
 	report.Again = verdict.Soonest(report.Again, j.routeAgain(said[v1alpha1.ConditionReachable]))

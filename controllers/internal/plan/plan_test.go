@@ -206,6 +206,13 @@ func TestWhatIsWritten(t *testing.T) {
 	toHTTPRoute := spec(func(s *v1alpha1.WeChatEndpointSpec) {
 		s.URL.Exposure, s.URL.Ingress, s.URL.HTTPRoute = v1alpha1.ExposureHTTPRoute, nil, &v1alpha1.HTTPRouteExposure{ParentRefs: []v1alpha1.ParentReference{{Name: "edge"}}}
 	})
+	terminating := func(kind string) func(*scene) {
+		return func(s *scene) {
+			for i := range s.Children {
+				s.Children[i].Deleting = s.Children[i].Kind == kind
+			}
+		}
+	}
 	foreign := func(kind string) func(*scene) {
 		return func(s *scene) {
 			for i := range s.Children {
@@ -282,6 +289,7 @@ func TestWhatIsWritten(t *testing.T) {
 		"so it is, and the Service was deleted":          {served(t, toNoClass, deleted("Service")), nil, []string{"Copy new", "Service new"}, true},
 		"so it is, and the Ingress was deleted":          {served(t, toNoClass, deleted("Ingress")), []string{"Ingress new"}, nil, false},
 		"so it is, and the document is gone":             {served(t, toNoClass, func(s *scene) { s.Live = snapshot.Entry{} }), []string{"Secret", "Ingress"}, nil, false},
+		"so it is, and a finalizer keeps the Ingress":    {served(t, toNoClass, terminating("Ingress")), nil, []string{"Copy new"}, true},
 		"the class does not exist, of what is published": {served(t, func(s *scene) { s.Classes = nil }), nil, nil, false},
 		"the Secret with the certificate does not exist": {served(t, toTLS, func(s *scene) { s.MissingTLS = true }), nil, []string{"Copy new"}, true},
 		"the Secret with the certificate exists":         {served(t, toTLS), []string{"Ingress"}, nil, false},

@@ -44,9 +44,9 @@ type Input struct {
 	OperatorNamespace string
 }
 
-// Objects are the children of an endpoint, in the order in which they are applied. At first the document comes first, which has what is random
-// and what may stand nowhere else: no other object may hold it up. What a pod needs comes before it, and the route last. Where pods serve already, their document comes last, and before it the pods: the API server, a quota
-// or a webhook may refuse any other object, and then nothing must have changed for what serves.
+// Objects are the children of an endpoint, in the order in which they are applied. Before pods serve, the document comes first: part of it may stand
+// nowhere else, and no other object may hold it up. Then come what a pod needs, the pods, and the route last. Where pods serve already, the document
+// comes last: the API server, a quota or a webhook may refuse any other object, and then nothing must have changed for what serves.
 type Objects struct {
 	// Generation names the configuration together with the credentials.
 	Generation string
@@ -60,25 +60,47 @@ func Make(in Input) (Objects, error) {
 	if err != nil {
 		return Objects{}, err
 	}
+	pods, err := makePods(in)
+	if err != nil {
+		return Objects{}, err
+	}
+	around, access := makeSurroundings(in), append(makeAccess(in.Endpoint), makeRoute(in.Endpoint)...)
+	order := [][]runtime.ApplyConfiguration{written, around, pods, access}
+	if in.Serving {
+		order = [][]runtime.ApplyConfiguration{around, access, pods, written}
+	}
+	return Objects{Generation: generation, Children: slices.Concat(order...)}, nil
+}
+
+// Around renders what there is beside the document and the route.
+func Around(in Input) ([]runtime.ApplyConfiguration, error) {
+	pods, err := makePods(in)
+	return slices.Concat(makeSurroundings(in), makeAccess(in.Endpoint), pods), err
+}
+
+// makeSurroundings renders what comes before the pods. There is no moment without a NetworkPolicy.
+func makeSurroundings(in Input) []runtime.ApplyConfiguration {
+	around := []runtime.ApplyConfiguration{makeServiceAccount(in.Endpoint), makeGatewayKey(in)}
+	if in.NetworkPolicy.Enabled {
+		around = append(around, makeNetworkPolicy(in))
+	}
+	return around
+}
+
+func makePods(in Input) ([]runtime.ApplyConfiguration, error) {
 	deployment, err := makeDeployment(in)
 	if err != nil {
-		return Objects{}, fmt.Errorf("rendering the Deployment: %w", err)
+		return nil, fmt.Errorf("rendering the Deployment: %w", err)
 	}
-	type children = []runtime.ApplyConfiguration
-	around := children{makeServiceAccount(in.Endpoint), makeGatewayKey(in)}
-	if in.NetworkPolicy.Enabled {
-		around = append(around, makeNetworkPolicy(in)) // before the pods: there is no moment without it
-	}
-	pods := children{deployment}
+	pods := []runtime.ApplyConfiguration{deployment}
 	if scaling := in.Endpoint.Spec.Sidecar.Autoscaling; scaling != nil {
 		pods = append(pods, makeAutoscaler(in.Endpoint, scaling))
 	}
-	access := append(children{makePodDisruptionBudget(in.Endpoint), makeService(in.Endpoint)}, makeRoute(in.Endpoint)...)
-	order := []children{written, around, pods, access}
-	if in.Serving {
-		order = []children{around, access, pods, written}
-	}
-	return Objects{Generation: generation, Children: slices.Concat(order...)}, nil
+	return pods, nil
+}
+
+func makeAccess(endpoint *v1alpha1.WeChatEndpoint) []runtime.ApplyConfiguration {
+	return []runtime.ApplyConfiguration{makePodDisruptionBudget(endpoint), makeService(endpoint)}
 }
 
 // makeRoute renders what publishes the URL, if anything does.

@@ -47,8 +47,8 @@ type Snapshot struct {
 	Secret *corev1.Secret
 	// Services are those that the spec names, and those that the live configuration calls.
 	Services map[types.NamespacedName]*corev1.Service
-	// Staffed are those of the spec's Services that have a pod which is ready, as far as their namespaces may be seen.
-	Staffed map[types.NamespacedName]bool
+	// HasReadyPod says of each Service that the spec names, where its namespace may be seen, whether one of its pods is ready.
+	HasReadyPod map[types.NamespacedName]bool
 	// Classes are the cluster's IngressClasses, where they may be seen and are asked for.
 	Classes []networkingv1.IngressClass
 	// MissingTLS says that the published Ingress is to get another Secret with a certificate, which does not exist and which nobody was asked
@@ -79,8 +79,8 @@ type Child struct {
 	ResourceVersion string
 	Owned           bool // by this endpoint, or nobody's any more
 	Deleting        bool
-	Finalizers      []string
-	Route           bool // it publishes a URL
+	Finalizers      []string // what a deletion waits for
+	Route           bool     // it publishes a URL
 	// Applied and Around are digests of what the operator applied: of all, and of all but the pods' template.
 	Applied, Around string
 	// OwnsReplicas says that the operator has chosen the number of pods.
@@ -118,6 +118,11 @@ func (s *Snapshot) Child(kind, name string) *Child {
 // Owns reports whether there is an object of the kind that is the endpoint's own, and stays.
 func (s *Snapshot) Owns(kind string) bool {
 	return slices.ContainsFunc(s.Children, func(child Child) bool { return child.Kind == kind && child.Owned && !child.Deleting })
+}
+
+// Publishes reports whether there is a route of the endpoint's own.
+func (s *Snapshot) Publishes() bool {
+	return slices.ContainsFunc(s.Children, func(child Child) bool { return child.Route && child.Owned })
 }
 
 // Granted reports whether the namespace of a Service lets such objects refer to it.

@@ -23,6 +23,7 @@ func Turned(before, after []metav1.Condition) []metav1.Condition {
 		isReady := now.Type == v1alpha1.ConditionReady
 		repeats := isReady && now.Status != metav1.ConditionTrue
 		expected := isNew && !isReady && !Warns(now) || was == nil && now.Reason == v1alpha1.ReasonSidecarCurrent
+		// A condition that simply holds has its own name as its reason.
 		ended := !isReady && was != nil && (passes(was.Reason) || was.Status == metav1.ConditionUnknown) && now.Status == metav1.ConditionTrue && now.Reason == now.Type
 		if !same && !repeats && !expected && !ended && !passes(now.Reason) && now.Status != metav1.ConditionUnknown && !waitsForSlot(now.Reason) {
 			turned = append(turned, now)

@@ -72,7 +72,7 @@ func (w *World) Look(ctx context.Context, name types.NamespacedName, now time.Ti
 		return l.s, nil
 	}
 	for _, read := range []func(context.Context) error{
-		l.readGatewayAPI, l.readRivals, l.readRoutes, l.readChildren, l.readCertificate, l.readCopy, l.readGatewayKey, l.readEntry, l.readSecret, l.readServices, l.readStaff, l.readClasses, l.readPods,
+		l.readGatewayAPI, l.readRivals, l.readRoutes, l.readChildren, l.readCertificate, l.readCopy, l.readGatewayKey, l.readEntry, l.readSecret, l.readServices, l.readReadiness, l.readClasses, l.readPods,
 	} {
 		if err := read(ctx); err != nil {
 			return &snapshot.Snapshot{Now: now, Endpoint: &endpoint}, err
@@ -237,7 +237,7 @@ func (l *look) add(kind children.Kind, whole client.Object) {
 	applied, _ := kept.Note(object, kept.NoteApplied)
 	around, _ := kept.Note(object, kept.NoteAround)
 	_, ownsReplicas := kept.Note(object, kept.NoteReplicas)
-	owned := children.BelongTo(l.s.Endpoint, object)
+	owned := children.Owns(l.s.Endpoint, object)
 	l.s.Children = append(l.s.Children, snapshot.Child{
 		Kind: kind.Name, Name: object.GetName(), UID: object.GetUID(), ResourceVersion: object.GetResourceVersion(), Route: kind.Route,
 		Owned: owned, Deleting: !object.GetDeletionTimestamp().IsZero(), Finalizers: object.GetFinalizers(), Applied: applied, Around: around, OwnsReplicas: ownsReplicas,
@@ -267,8 +267,7 @@ func (l *look) readCertificate(ctx context.Context) error {
 	made := func(key string) bool {
 		return strings.HasPrefix(key, "cert-manager.io/") || key == "kubernetes.io/tls-acme"
 	}
-	published := slices.ContainsFunc(l.s.Children, func(child snapshot.Child) bool { return child.Route && child.Owned })
-	if asked == nil || asked.TLSSecretName == "" || !published || slices.ContainsFunc(slices.Collect(maps.Keys(asked.Annotations)), made) ||
+	if asked == nil || asked.TLSSecretName == "" || !l.s.Publishes() || slices.ContainsFunc(slices.Collect(maps.Keys(asked.Annotations)), made) ||
 		live != nil && slices.ContainsFunc(live.Spec.TLS, func(tls networkingv1.IngressTLS) bool { return tls.SecretName == asked.TLSSecretName }) {
 		return nil
 	}
@@ -305,7 +304,7 @@ func (l *look) readGatewayKey(ctx context.Context) error {
 		return err
 	}
 	l.s.GatewayKey = secret.Data[v1alpha1.GatewayKeyKey]
-	if !children.BelongTo(l.s.Endpoint, secret) || len(l.s.GatewayKey) != config.GatewayKeySize {
+	if !children.Owns(l.s.Endpoint, secret) || len(l.s.GatewayKey) != config.GatewayKeySize {
 		l.s.GatewayKey = make([]byte, config.GatewayKeySize)
 		_, _ = rand.Read(l.s.GatewayKey) // never fails, by its documentation
 	}
@@ -341,7 +340,7 @@ func (l *look) readEntry(ctx context.Context) error {
 
 // entryIn is what a Secret of the endpoint's own has of it, and the gateway key.
 func (l *look) entryIn(secret *corev1.Secret) (entry snapshot.Entry, key []byte) {
-	if secret == nil || !children.BelongTo(l.s.Endpoint, secret) {
+	if secret == nil || !children.Owns(l.s.Endpoint, secret) {
 		return entry, nil
 	}
 	document := secret.Data[config.File]
@@ -396,20 +395,18 @@ func (l *look) readServices(ctx context.Context) error {
 	return nil
 }
 
-// readStaff asks which of the spec's Services have a pod that is ready.
-func (l *look) readStaff(ctx context.Context) error {
-	l.s.Staffed = map[types.NamespacedName]bool{}
+// readReadiness asks which of the spec's Services have a pod that is ready.
+func (l *look) readReadiness(ctx context.Context) error {
+	l.s.HasReadyPod = map[types.NamespacedName]bool{}
 	for _, service := range backends.Services(l.s.Endpoint) {
 		if !l.sees(service.Namespace) {
 			continue
 		}
-		var slices discoveryv1.EndpointSliceList
-		if err := l.List(ctx, &slices, client.InNamespace(service.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: service.Name}, client.UnsafeDisableDeepCopy); err != nil {
+		var all discoveryv1.EndpointSliceList
+		if err := l.List(ctx, &all, client.InNamespace(service.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: service.Name}, client.UnsafeDisableDeepCopy); err != nil {
 			return fmt.Errorf("listing the EndpointSlices of Service %s: %w", service.Name, err)
 		}
-		for i := range slices.Items {
-			l.s.Staffed[service] = l.s.Staffed[service] || kept.Staffs(&slices.Items[i])
-		}
+		l.s.HasReadyPod[service] = slices.ContainsFunc(all.Items, func(slice discoveryv1.EndpointSlice) bool { return kept.HasReadyPod(&slice) })
 	}
 	return nil
 }

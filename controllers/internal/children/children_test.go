@@ -1,0 +1,50 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package children
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+)
+
+// TestWhoseAnObjectIs: an object is the endpoint's if the endpoint controls it, or if the operator has applied it for that endpoint and nobody
+// controls it any more. Whoever writes its labels alone does not make it so.
+func TestWhoseAnObjectIs(t *testing.T) {
+	endpoint := &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "shop", UID: "e"}}
+	owner := *metav1.NewControllerRef(endpoint, v1alpha1.GroupVersion.WithKind("WeChatEndpoint"))
+	other := owner
+	other.UID = "another"
+	controller := metav1.OwnerReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "shop", UID: "d", Controller: new(true)}
+	applied := metav1.ManagedFieldsEntry{Manager: render.FieldManager, Operation: metav1.ManagedFieldsOperationApply}
+	type edit = func(*metav1.ObjectMeta)
+	for name, test := range map[string]struct {
+		edit    edit
+		is, own bool
+	}{
+		"controlled by it":                           {func(m *metav1.ObjectMeta) { m.OwnerReferences = []metav1.OwnerReference{owner} }, true, true},
+		"controlled by an earlier one of its name":   {func(m *metav1.ObjectMeta) { m.OwnerReferences = []metav1.OwnerReference{other} }, true, false},
+		"controlled by something else":               {func(m *metav1.ObjectMeta) { m.OwnerReferences = []metav1.OwnerReference{controller} }, false, false},
+		"an orphan that the operator has applied":    {func(*metav1.ObjectMeta) {}, true, true},
+		"one of the cache, which keeps a note of it": {func(m *metav1.ObjectMeta) { m.ManagedFields, m.Annotations = nil, map[string]string{NoteApplied: ""} }, true, true},
+		"nothing but the labels":                     {func(m *metav1.ObjectMeta) { m.ManagedFields = nil }, false, false},
+		"written, and not applied":                   {func(m *metav1.ObjectMeta) { m.ManagedFields[0].Operation = metav1.ManagedFieldsOperationUpdate }, false, false},
+		"applied by somebody else":                   {func(m *metav1.ObjectMeta) { m.ManagedFields[0].Manager = "kubectl" }, false, false},
+		"of which the operator has applied a status": {func(m *metav1.ObjectMeta) { m.ManagedFields[0].Subresource = "status" }, false, false},
+		"without the label of the operator's":        {func(m *metav1.ObjectMeta) { delete(m.Labels, render.LabelManagedBy) }, false, false},
+		"an orphan of another endpoint's":            {func(m *metav1.ObjectMeta) { m.Labels[v1alpha1.LabelEndpoint] = "other" }, false, false},
+		"an orphan with the name of no child":        {func(m *metav1.ObjectMeta) { m.Name = "shop" }, false, true},
+	} {
+		object := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "a", Name: "shop-sidecar", Labels: render.Labels(endpoint), ManagedFields: []metav1.ManagedFieldsEntry{applied},
+		}}
+		test.edit(&object.ObjectMeta)
+		if is, own := Is(object), Owns(endpoint, object); is != test.is || own != test.own {
+			t.Errorf("%s: it is a child: %v, and the endpoint's: %v; want %v and %v", name, is, own, test.is, test.own)
+		}
+	}
+}

@@ -47,8 +47,8 @@ const (
 
 // cluster is what the tests need of the world.
 type cluster struct {
-	client.Client
-	typed  kubernetes.Interface // for what client.Client has not: logs, proxies, discovery
+	client.WithWatch
+	typed  kubernetes.Interface // for what client.WithWatch has not: logs, proxies, discovery
 	config *rest.Config
 
 	local                     bool
@@ -91,7 +91,7 @@ func connect() (*cluster, error) {
 	if err := errors.Join(scheme.AddToScheme(types), v1alpha1.AddToScheme(types), gatewayv1.Install(types)); err != nil {
 		return nil, err
 	}
-	if c.Client, err = client.New(config, client.Options{Scheme: types}); err != nil {
+	if c.WithWatch, err = client.NewWithWatch(config, client.Options{Scheme: types}); err != nil {
 		return nil, fmt.Errorf("connecting to the cluster: %w", err)
 	}
 	c.config = config

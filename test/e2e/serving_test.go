@@ -8,9 +8,15 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -22,7 +28,8 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
 
-// TestWhatServesGoesOn mistypes, deletes and strips what a serving endpoint has while messages come, and mends it. Each message is answered.
+// TestWhatServesGoesOn mistypes, deletes and strips what a serving endpoint has while messages come, and mends it. Each message is answered, and
+// the endpoint tells what docs/status.md promises.
 func TestWhatServesGoesOn(t *testing.T) {
 	t.Parallel()
 	type spec = v1alpha1.WeChatEndpointSpec
@@ -51,6 +58,7 @@ func TestWhatServesGoesOn(t *testing.T) {
 	for published, test := range map[string]struct {
 		by     func(*spec)
 		trials []trial
+		events []string
 	}{
 		"by an Ingress": {func(*spec) {}, []trial{
 			{"a class", mistyped(class, v1alpha1.ConditionRouteProgrammed, v1alpha1.ReasonIngressClassNotFound)},
@@ -61,11 +69,16 @@ func TestWhatServesGoesOn(t *testing.T) {
 			}, v1alpha1.ConditionAccepted, v1alpha1.ReasonAnnotationNotAllowed)},
 			{"a Gateway to move to", mistyped(asHTTPRoute(v1alpha1.ParentReference{Name: "missing"}), v1alpha1.ConditionRouteProgrammed, v1alpha1.ReasonGatewayNotFound)},
 			{"what a paused endpoint asks for", paused},
+		}, []string{
+			v1alpha1.ReasonReady,
+			v1alpha1.ReasonIngressClassNotFound, v1alpha1.ReasonTLSSecretNotFound, v1alpha1.ReasonGatewayNotFound, v1alpha1.ReasonRouteProgrammed,
+			v1alpha1.ReasonAnnotationNotAllowed, v1alpha1.ReasonAccepted,
+			v1alpha1.ReasonPaused, v1alpha1.ReasonSidecarAvailable,
 		}},
 		"by a Gateway": {asHTTPRoute(plainHTTP), []trial{
 			{"a Gateway", mistyped(func(s *spec) { s.URL.HTTPRoute.ParentRefs[0].Name = "missing" }, v1alpha1.ConditionRouteProgrammed, v1alpha1.ReasonGatewayNotFound)},
 			{"a listener", mistyped(func(s *spec) { s.URL.HTTPRoute.ParentRefs[0].SectionName = "missing" }, v1alpha1.ConditionRouteProgrammed, v1alpha1.ReasonRouteNotAccepted)},
-		}},
+		}, []string{v1alpha1.ReasonReady, v1alpha1.ReasonGatewayNotFound, v1alpha1.ReasonRouteNotAccepted, v1alpha1.ReasonRouteProgrammed}},
 		"while its token is changed": {func(*spec) {}, []trial{
 			{"the Secret of the pods", func(t *testing.T, s *stage) {
 				s.prepareRotation(t)
@@ -81,6 +94,9 @@ func TestWhatServesGoesOn(t *testing.T) {
 				s.change(t, func(now *spec) { now.Paused = false })
 				s.await(t, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationPending)
 			}},
+		}, []string{
+			v1alpha1.ReasonReady, v1alpha1.ReasonRotationPending, v1alpha1.ReasonChildRecreated,
+			v1alpha1.ReasonPaused, v1alpha1.ReasonAccepted, v1alpha1.ReasonSidecarAvailable,
 		}},
 		"and made anew": {func(*spec) {}, []trial{
 			{"the owners of all objects", func(t *testing.T, s *stage) {
@@ -90,12 +106,13 @@ func TestWhatServesGoesOn(t *testing.T) {
 				s.awaitOwned(t)
 			}},
 			{"the endpoint itself", remade},
-		}},
+		}, []string{v1alpha1.ReasonReady}},
 	} {
 		t.Run(published, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, "goes-on")
 			s.serve(t, withReplicas(2), test.by)
+			told := s.watchStatus(t)
 			for _, trial := range test.trials {
 				t.Run(trial.name, func(t *testing.T) {
 					stop := s.load(t)
@@ -104,8 +121,92 @@ func TestWhatServesGoesOn(t *testing.T) {
 					stop()
 				})
 			}
+			told()
+			s.awaitEvents(t, test.events)
 		})
 	}
+}
+
+// documentedReason is a row of docs/status.md: a condition, unless it is that of the row before, and a reason.
+var documentedReason = regexp.MustCompile("(?m)^\\| (?:`([A-Za-z]+)`)? ?\\| ((?:`[A-Za-z]+`(?:, )?)+)")
+
+// readDocumented reads from docs/status.md which reasons each condition has.
+func readDocumented(t *testing.T) map[string]bool {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/status.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented, condition := map[string]bool{}, ""
+	for _, row := range documentedReason.FindAllStringSubmatch(string(page), -1) {
+		if row[1] != "" {
+			condition = row[1]
+		}
+		documented[condition+" "+v1alpha1.ReasonWaiting] = true
+		for reason := range strings.SplitSeq(row[2], ", ") {
+			documented[condition+" "+strings.Trim(reason, "`")] = true
+		}
+	}
+	return documented
+}
+
+// watchStatus looks at each status that the endpoint has until what it returns is called: there is none that docs/status.md does not tell of.
+func (s *stage) watchStatus(t *testing.T) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	statuses, err := kube.Watch(ctx, &v1alpha1.WeChatEndpointList{}, client.InNamespace(s.namespace))
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented, reasons, early, ended := readDocumented(t), map[string]bool{}, false, make(chan struct{})
+	go func() {
+		defer close(ended)
+		for event := range statuses.ResultChan() {
+			if endpoint, ok := event.Object.(*v1alpha1.WeChatEndpoint); ok {
+				for _, condition := range endpoint.Status.Conditions {
+					reasons[condition.Type+" "+condition.Reason] = true
+				}
+			}
+		}
+		early = ctx.Err() == nil
+	}()
+	t.Cleanup(cancel)
+	return func() {
+		t.Helper()
+		cancel()
+		<-ended
+		if early {
+			t.Error("the watch of the status ended early")
+		}
+		for reason := range reasons {
+			if !documented[reason] && !strings.HasPrefix(reason, v1alpha1.ConditionReady+" ") { // which repeats another's
+				t.Errorf("the status said %s on the way, and docs/status.md tells of no such reason", reason)
+			}
+		}
+		t.Logf("the status said %d things on the way: %s", len(reasons), strings.Join(slices.Sorted(maps.Keys(reasons)), ", "))
+	}
+}
+
+// awaitEvents waits until the events of the endpoint have these reasons, and no others.
+func (s *stage) awaitEvents(t *testing.T, want []string) {
+	t.Helper()
+	slices.Sort(want)
+	eventually(t, patience, "the events", func(ctx context.Context) error {
+		var events corev1.EventList
+		if err := kube.List(ctx, &events, client.InNamespace(s.namespace)); err != nil {
+			return err
+		}
+		got := map[string]bool{}
+		for _, event := range events.Items {
+			if event.InvolvedObject.Kind == "WeChatEndpoint" && event.InvolvedObject.Name == s.name {
+				got[event.Reason] = true
+			}
+		}
+		if diff := cmp.Diff(want, slices.Sorted(maps.Keys(got))); diff != "" {
+			return fmt.Errorf("-want +got:\n%s", diff)
+		}
+		return nil
+	})
 }
 
 // paused asks a paused endpoint for more memory, which its pods do not get.

@@ -113,6 +113,7 @@ func Decide(options *installation.Options, s *snapshot.Snapshot, memory status.M
 		in.Served = live
 	}
 	if in.Served != nil {
+		in.Copied = in.Copied || p.Whole == nil
 		p.GoesOn = p.goesOn(s, in)
 	}
 	return p
@@ -158,18 +159,23 @@ func (p *Plan) choose(s *snapshot.Snapshot, memory status.Memory, in render.Inpu
 
 // decidePaused plans nothing, and says which objects are not as the endpoint asks for now.
 func (p *Plan) decidePaused(options *installation.Options, s *snapshot.Snapshot, memory status.Memory, in render.Input) {
-	if p.Accepted != nil || p.Backend != nil || s.Live.Generation == "" {
+	if s.Live.Generation == "" {
 		return // then another condition says why
 	}
 	in.Copied = false // whether it is there changes nothing for what serves
-	asked := Plan{Choice: p.Choice}
-	asked.decideWhole(options, s, memory, in)
-	p.Accepted = asked.Accepted
 	var behind []string
-	if asked.Held != nil {
-		behind = append(behind, string(s.Endpoint.Spec.URL.Exposure))
-	}
-	if asked.Whole != nil {
+	switch broken := p.Accepted != nil || p.Backend != nil; {
+	case broken && in.Served == nil:
+		return
+	case broken:
+		behind = p.goesOn(s, in).differing()
+	default:
+		asked := Plan{Choice: p.Choice}
+		asked.decideWhole(options, s, memory, in)
+		p.Accepted = asked.Accepted
+		if asked.Held != nil {
+			behind = append(behind, string(s.Endpoint.Spec.URL.Exposure))
+		}
 		behind = append(behind, asked.Whole.differing()...)
 	}
 	if len(behind) > 0 {
@@ -180,6 +186,9 @@ func (p *Plan) decidePaused(options *installation.Options, s *snapshot.Snapshot,
 
 // differing are the kinds of the objects that are not as they should be.
 func (b *Batch) differing() []string {
+	if b == nil {
+		return nil
+	}
 	var kinds []string
 	for _, w := range b.Writes {
 		if kind := w.Object.GetKind(); !w.Same && !slices.Contains(kinds, kind) {
@@ -250,7 +259,6 @@ func (b *Batch) leaveWays(s *snapshot.Snapshot, live *config.Config) {
 // it come the objects that the pods need, but for their template, which stays. So does the route. Credentials that do not fit what is served
 // wait for the spec that they are for.
 func (p *Plan) goesOn(s *snapshot.Snapshot, in render.Input) *Batch {
-	in.Copied = in.Copied || p.Whole == nil
 	generation, files, err := render.MakeFiles(in)
 	if err != nil {
 		return nil

@@ -344,7 +344,7 @@ func (j *Judgement) reachable(tried Tried, said status.Said) verdict.Verdict {
 // judgeSlot says what becomes of the endpoint's slot in a rollout.
 func (j *Judgement) judgeSlot(report *Report, said status.Said, judge func(rollout.Facts) rollout.Outcome) {
 	var outcome rollout.Outcome
-	if j.done.LeavesRollout() {
+	if j.done.LeavesRollout() || j.Choice.New && j.done.Rejection.pods() != nil {
 		outcome = rollout.Leave(j.s.Endpoint, j.memory.Slot, j.memory.Said(v1alpha1.ConditionSidecarCurrent), j.Choice)
 	} else {
 		outcome = judge(rollout.Facts{

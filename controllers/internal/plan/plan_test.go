@@ -455,6 +455,22 @@ func TestWhatIsSaid(t *testing.T) {
 		"it is paused, and the installation has another image": {served(t, image("x:2"), spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Paused = true })), left, well, said{
 			"Ready": "True Ready", "SidecarAvailable": "True SidecarAvailable", "SidecarCurrent": "Unknown Paused",
 		}, verdict.Never},
+		"it is paused with a spec that cannot be served, as it was": {served(t, noApp, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Paused = true })), left, well, said{
+			"Ready": "False ServiceNotFound", "SidecarAvailable": "True SidecarAvailable",
+		}, verdict.Never},
+		"it is paused with a spec that cannot be served, and its Secret is gone": {served(t, noApp, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Paused = true }), func(s *scene) {
+			s.Children = slices.DeleteFunc(s.Children, func(c snapshot.Child) bool { return c.Kind == "Secret" && c.Name == "shop-sidecar" })
+		}), left, Tried{}, said{
+			"Ready": "False ServiceNotFound", "SidecarAvailable": "False Paused",
+		}, verdict.Never},
+		"the Deployment's name is taken: what was said of its pods is not so any more": {served(t, func(s *scene) { s.Deployment = nil }), func(s *scene) Done {
+			return Done{Generation: s.Live.Generation, Taken: Taken("Deployment", "shop-sidecar")}
+		}, Tried{}, said{
+			"Ready": "False NameTaken", "SidecarAvailable": "False NameTaken", "SidecarCurrent": "Unknown Waiting",
+		}, verdict.In(verdict.Unwatched)},
+		"the Deployment is gone, and another one is rejected": {served(t, func(s *scene) { s.Deployment = nil }), rejected("Deployment", true), Tried{}, said{
+			"Ready": "False PodsNotCreated", "SidecarAvailable": "False PodsNotCreated", "SidecarCurrent": "Unknown Waiting",
+		}, verdict.In(verdict.Soon)},
 		"its spec cannot be read: what is known of an earlier one stays": {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { *s = v1alpha1.WeChatEndpointSpec{Unreadable: []string{"spec"}} })), left, Tried{}, said{
 			"Ready": "False SpecUnreadable", "Accepted": "False SpecUnreadable", "BackendResolved": "Unknown Waiting", "RouteProgrammed": "True RouteProgrammed", "Verified": "True Verified",
 		}, verdict.Never},

@@ -36,9 +36,12 @@ type Choice struct {
 	Keep bool
 	// Seek says that a slot is needed first.
 	Seek bool
-	// Current says that the live Deployment has the template, or that there is none yet.
-	Current bool
+	// Current says that the live Deployment has the template, and New that there is none.
+	Current, New bool
 }
+
+// settled says that no pods need to be replaced.
+func (c Choice) settled() bool { return c.Current || c.New }
 
 // Choose decides whether the endpoint's pods may get the template that the installation and the spec ask for. Asked is a
 // digest of what the spec alone asks for.
@@ -50,8 +53,9 @@ func Choose(s *snapshot.Snapshot, slot status.Slot, template, image, asked strin
 		return choice
 	}
 	live := s.Deployment
-	if live == nil || live.Annotations[v1alpha1.AnnotationTemplate] == template {
-		choice.Current = true
+	choice.New = live == nil
+	choice.Current = live != nil && live.Annotations[v1alpha1.AnnotationTemplate] == template
+	if choice.settled() {
 		return choice
 	}
 	before, known := live.Annotations[v1alpha1.AnnotationAsked]
@@ -65,7 +69,7 @@ func Choose(s *snapshot.Snapshot, slot status.Slot, template, image, asked strin
 
 // Shown reports whether the snapshot shows what the operator remembers of the endpoint's slot: it is taken, or not needed.
 func Shown(slot status.Slot, choice Choice) bool {
-	return choice.Current || slot.Stored != nil && slot.Rolling()
+	return choice.settled() || slot.Stored != nil && slot.Rolling()
 }
 
 // Admission is the answer to an endpoint that seeks a slot. One of them is true.
@@ -125,8 +129,10 @@ type Outcome struct {
 
 // Leave lets an endpoint that cannot be applied now hold up nobody. Its pods may be current all the same, unless it is known that they are not.
 func Leave(endpoint *v1alpha1.WeChatEndpoint, slot status.Slot, said verdict.Verdict, choice Choice) Outcome {
+	isNew := choice.New && said == verdict.Verdict{}
+	current := (choice.Template == "" || choice.Current) && (said == verdict.Verdict{} || said.IsTrue())
 	switch {
-	case (choice.Template == "" || choice.Current) && (said == verdict.Verdict{} || said.IsTrue()):
+	case isNew || current:
 		return Outcome{Slot: slot.Stored, Verdict: said}
 	case endpoint.Spec.Paused:
 		return Outcome{Verdict: verdict.Unknown(v1alpha1.ReasonPaused, "spec.paused is true, so that the pods go on as they are: set it to false when the operator may work on")}
@@ -164,7 +170,7 @@ func Begin(f Facts) Outcome {
 			Verdict: verdict.False(v1alpha1.ReasonRollingOut, "the pods are being replaced by those that the installation asks for, none of them before the next one serves: wait"),
 			Again:   verdict.Now(),
 		}
-	case f.Choice.Current && !f.Slot.Failed():
+	case f.Choice.settled() && !f.Slot.Failed():
 		return Outcome{Verdict: current(f.Options, f.Snapshot.Endpoint)}
 	case f.Slot.Stored != nil && f.Slot.Rolling():
 		slot := *f.Slot.Stored

@@ -58,7 +58,7 @@ func TestWhatMayBeDoneAboutThePods(t *testing.T) {
 		slot status.Slot
 		want Choice
 	}{
-		"there are no pods yet":                         {&snapshot.Snapshot{}, status.Slot{}, Choice{Template: "new", Image: "x:2", Current: true}},
+		"there are no pods yet":                         {&snapshot.Snapshot{}, status.Slot{}, Choice{Template: "new", Image: "x:2", New: true}},
 		"they are as they should be":                    {live("new", "x:2", "now"), status.Slot{}, Choice{Template: "new", Image: "x:2", Current: true}},
 		"the installation asks for others":              {live("old", "x:1", "now"), status.Slot{}, Choice{Template: "new", Image: "x:1", Keep: true, Seek: true}},
 		"it is known to have no slot":                   {live("old", "x:1", "now"), waits(v1alpha1.ReasonRolloutQueued), Choice{Template: "new", Image: "x:1", Keep: true, Seek: true}},
@@ -239,18 +239,21 @@ func TestWhoLeavesHoldsUpNobody(t *testing.T) {
 	for name, test := range map[string]struct {
 		said   verdict.Verdict
 		paused bool
-		seek   bool
+		choice Choice
 		want   string
 	}{
-		"its pods are current":                       {current, false, false, v1alpha1.ReasonSidecarCurrent},
-		"they were, and it seeks a slot now":         {current, false, true, v1alpha1.ReasonWaiting},
-		"nothing was ever said of them":              {verdict.Verdict{}, false, false, ""},
-		"it was rolling":                             {rollingOut, false, false, v1alpha1.ReasonWaiting},
-		"it was rolling, and somebody has paused it": {rollingOut, true, false, v1alpha1.ReasonPaused},
+		"its pods are current":                       {current, false, Choice{Current: true}, v1alpha1.ReasonSidecarCurrent},
+		"they were, and it seeks a slot now":         {current, false, Choice{Seek: true}, v1alpha1.ReasonWaiting},
+		"they were, and there are none now":          {current, false, Choice{New: true}, v1alpha1.ReasonWaiting},
+		"there were none ever":                       {verdict.Verdict{}, false, Choice{New: true}, ""},
+		"nothing was ever said of them":              {verdict.Verdict{}, false, Choice{Current: true}, ""},
+		"it was rolling":                             {rollingOut, false, Choice{Current: true}, v1alpha1.ReasonWaiting},
+		"it was rolling, and somebody has paused it": {rollingOut, true, Choice{Current: true}, v1alpha1.ReasonPaused},
 	} {
 		endpoint := &v1alpha1.WeChatEndpoint{}
 		endpoint.Spec.Paused = test.paused
-		got := Leave(endpoint, rolling(ago(0, "new")), test.said, Choice{Template: "new", Seek: test.seek, Current: !test.seek})
+		test.choice.Template = "new"
+		got := Leave(endpoint, rolling(ago(0, "new")), test.said, test.choice)
 		if got.Verdict.Reason != test.want || (got.Slot == nil) != (test.want == v1alpha1.ReasonWaiting || test.want == v1alpha1.ReasonPaused) {
 			t.Errorf("%s: said is %+v, the slot %+v", name, got.Verdict, got.Slot)
 		}

@@ -14,6 +14,11 @@ import (
 	"testing"
 	"time"
 
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
@@ -25,6 +30,8 @@ func TestAppDown(t *testing.T) {
 	s := newStage(t, "app-down")
 	s.serve(t, withDeadline(deadline))
 	s.scaleApp(t, 0)
+	s.await(t, v1alpha1.ConditionBackendAvailable, metav1.ConditionFalse, v1alpha1.ReasonNoBackendPods)
+	s.awaitReady(t) // nothing rests on it
 
 	request := s.text(t, "are you there?")
 	answer, err := s.sender().Send(t.Context(), request)
@@ -63,9 +70,45 @@ func TestAppDown(t *testing.T) {
 		return nil
 	})
 	s.replies(t, request, "are you there?")
+	s.await(t, v1alpha1.ConditionBackendAvailable, metav1.ConditionTrue, v1alpha1.ReasonBackendAvailable)
 	if content := s.seen(t).Messages[0].Content; content != "are you there?" {
 		t.Errorf("the app got %q", content)
 	}
+}
+
+// TestAppBehindAPolicy keeps the sidecar from the app, as a namespace does whose NetworkPolicies deny by default.
+func TestAppBehindAPolicy(t *testing.T) {
+	t.Parallel()
+	if !kube.local {
+		t.Skip("only the pods' networks of the local cluster can be entered")
+	}
+	s := newStage(t, "app-behind-a-policy")
+	s.serve(t, withDeadline(1500*time.Millisecond))
+	policy := &networkingv1.NetworkPolicy{ObjectMeta: s.object("deny"), Spec: networkingv1.NetworkPolicySpec{
+		PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app": appName}}, PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
+	}}
+	s.create(t, policy)
+	awaitWay(t, false, "a call of the app", s.podIP(t, client.MatchingLabels{v1alpha1.LabelEndpoint: s.name}), s.podIP(t, client.MatchingLabels{"app": appName})+":8080")
+	request := s.text(t, "is there a way?")
+	if answer, err := s.sender().Send(t.Context(), request); err != nil || answer.Status != http.StatusServiceUnavailable {
+		t.Errorf("status %d, %v; want 503", answer.Status, err)
+	}
+	message := s.await(t, v1alpha1.ConditionBackendAvailable, metav1.ConditionFalse, v1alpha1.ReasonBackendUnreached)
+	if !strings.Contains(message, "NetworkPolicy") {
+		t.Errorf("the message does not lead to the NetworkPolicy: %s", message)
+	}
+	s.awaitReady(t)
+	if err := kube.Delete(t.Context(), policy); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "the same message to be delivered", func(ctx context.Context) error {
+		_, refusal := diagnose.Message(s.sender().Send(ctx, request))
+		if refusal != nil {
+			return errors.New(refusal.String())
+		}
+		return nil
+	})
+	s.await(t, v1alpha1.ConditionBackendAvailable, metav1.ConditionTrue, v1alpha1.ReasonBackendAvailable)
 }
 
 // retried reads the counter of retries.

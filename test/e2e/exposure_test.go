@@ -61,6 +61,31 @@ func TestHTTPRoute(t *testing.T) {
 	s.await(t, v1alpha1.ConditionRouteProgrammed, metav1.ConditionFalse, v1alpha1.ReasonRouteNotAccepted)
 }
 
+// TestURLThatAnotherNamespaceTakes lets the Ingress of another namespace take an endpoint's URL, and give it back: Reachable tells of it.
+func TestURLThatAnotherNamespaceTakes(t *testing.T) {
+	t.Parallel()
+	if kube.className != "traefik" {
+		t.Skip("each ingress controller has its own way to let a route precede another")
+	}
+	s, thief := newStage(t, "taken"), newStage(t, "taker")
+	s.serve(t)
+	s.await(t, v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable)
+	taker := &networkingv1.Ingress{ObjectMeta: thief.object("taker"), Spec: networkingv1.IngressSpec{IngressClassName: &kube.className, Rules: []networkingv1.IngressRule{{
+		Host: s.host,
+		IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{Paths: []networkingv1.HTTPIngressPath{{
+			Path: s.path, PathType: new(networkingv1.PathTypePrefix),
+			Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: appName, Port: networkingv1.ServiceBackendPort{Number: 8080}}},
+		}}}},
+	}}}}
+	taker.Annotations = map[string]string{"traefik.ingress.kubernetes.io/router.priority": "1000000"}
+	thief.create(t, taker)
+	s.await(t, v1alpha1.ConditionReachable, metav1.ConditionFalse, v1alpha1.ReasonNotReachable)
+	if err := kube.Delete(t.Context(), taker); err != nil {
+		t.Fatal(err)
+	}
+	s.await(t, v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable)
+}
+
 // plainHTTP is the listener of the cluster's Gateway.
 var plainHTTP = v1alpha1.ParentReference{Name: "traefik", Namespace: "traefik", SectionName: "web"}
 

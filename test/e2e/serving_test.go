@@ -16,13 +16,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -70,7 +71,6 @@ func TestWhatServesGoesOn(t *testing.T) {
 			{"a Gateway to move to", mistyped(asHTTPRoute(v1alpha1.ParentReference{Name: "missing"}), v1alpha1.ConditionRouteProgrammed, v1alpha1.ReasonGatewayNotFound)},
 			{"what a paused endpoint asks for", paused},
 		}, []string{
-			v1alpha1.ReasonReady,
 			v1alpha1.ReasonIngressClassNotFound, v1alpha1.ReasonTLSSecretNotFound, v1alpha1.ReasonGatewayNotFound, v1alpha1.ReasonRouteProgrammed,
 			v1alpha1.ReasonAnnotationNotAllowed, v1alpha1.ReasonAccepted,
 			v1alpha1.ReasonPaused, v1alpha1.ReasonSidecarAvailable,
@@ -78,7 +78,7 @@ func TestWhatServesGoesOn(t *testing.T) {
 		"by a Gateway": {asHTTPRoute(plainHTTP), []trial{
 			{"a Gateway", mistyped(func(s *spec) { s.URL.HTTPRoute.ParentRefs[0].Name = "missing" }, v1alpha1.ConditionRouteProgrammed, v1alpha1.ReasonGatewayNotFound)},
 			{"a listener", mistyped(func(s *spec) { s.URL.HTTPRoute.ParentRefs[0].SectionName = "missing" }, v1alpha1.ConditionRouteProgrammed, v1alpha1.ReasonRouteNotAccepted)},
-		}, []string{v1alpha1.ReasonReady, v1alpha1.ReasonGatewayNotFound, v1alpha1.ReasonRouteNotAccepted, v1alpha1.ReasonRouteProgrammed}},
+		}, []string{v1alpha1.ReasonGatewayNotFound, v1alpha1.ReasonRouteNotAccepted, v1alpha1.ReasonRouteProgrammed}},
 		"while its token is changed": {func(*spec) {}, []trial{
 			{"the Secret of the pods", func(t *testing.T, s *stage) {
 				s.prepareRotation(t)
@@ -95,7 +95,7 @@ func TestWhatServesGoesOn(t *testing.T) {
 				s.await(t, v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonRotationPending)
 			}},
 		}, []string{
-			v1alpha1.ReasonReady, v1alpha1.ReasonRotationPending, v1alpha1.ReasonChildRecreated,
+			v1alpha1.ReasonRotationPending, v1alpha1.ReasonChildRecreated,
 			v1alpha1.ReasonPaused, v1alpha1.ReasonAccepted, v1alpha1.ReasonSidecarAvailable,
 		}},
 		"and made anew": {func(*spec) {}, []trial{
@@ -106,13 +106,13 @@ func TestWhatServesGoesOn(t *testing.T) {
 				s.awaitOwned(t)
 			}},
 			{"the endpoint itself", remade},
-		}, []string{v1alpha1.ReasonReady}},
+		}, []string{v1alpha1.ReasonChildRestored, v1alpha1.ReasonReady}},
 	} {
 		t.Run(published, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, "goes-on")
 			s.serve(t, withReplicas(2), test.by)
-			told := s.watchStatus(t)
+			told, before := s.watchStatus(t), s.events(t)
 			for _, trial := range test.trials {
 				t.Run(trial.name, func(t *testing.T) {
 					stop := s.load(t)
@@ -122,7 +122,7 @@ func TestWhatServesGoesOn(t *testing.T) {
 				})
 			}
 			told()
-			s.awaitEvents(t, test.events)
+			s.awaitEvents(t, before, test.events)
 		})
 	}
 }
@@ -187,23 +187,35 @@ func (s *stage) watchStatus(t *testing.T) (stop func()) {
 	}
 }
 
-// awaitEvents waits until the events of the endpoint have these reasons, and no others.
-func (s *stage) awaitEvents(t *testing.T, want []string) {
+// events are the reasons of those that tell of the endpoint, and of an earlier one of its name.
+func (s *stage) events(t *testing.T) map[types.UID][]string {
 	t.Helper()
-	slices.Sort(want)
-	eventually(t, patience, "the events", func(ctx context.Context) error {
-		var events corev1.EventList
-		if err := kube.List(ctx, &events, client.InNamespace(s.namespace)); err != nil {
-			return err
+	var events corev1.EventList
+	if err := kube.List(t.Context(), &events, client.InNamespace(s.namespace)); err != nil {
+		t.Fatal(err)
+	}
+	reasons := map[types.UID][]string{}
+	for _, event := range events.Items {
+		if of := event.InvolvedObject; of.Kind == "WeChatEndpoint" && of.Name == s.name {
+			reasons[of.UID] = append(reasons[of.UID], event.Reason)
 		}
-		got := map[string]bool{}
-		for _, event := range events.Items {
-			if event.InvolvedObject.Kind == "WeChatEndpoint" && event.InvolvedObject.Name == s.name {
-				got[event.Reason] = true
+	}
+	return reasons
+}
+
+// awaitEvents waits for events with these reasons. Those that were not there before have no others.
+func (s *stage) awaitEvents(t *testing.T, before map[types.UID][]string, want []string) {
+	t.Helper()
+	eventually(t, patience, "the events", func(context.Context) error {
+		missing := sets.New(want...)
+		for uid, reasons := range s.events(t) {
+			missing.Delete(reasons...)
+			if unexpected := sets.New(reasons...).Delete(before[uid]...).Delete(want...); len(unexpected) > 0 {
+				return fmt.Errorf("there are %v too", sets.List(unexpected))
 			}
 		}
-		if diff := cmp.Diff(want, slices.Sorted(maps.Keys(got))); diff != "" {
-			return fmt.Errorf("-want +got:\n%s", diff)
+		if len(missing) > 0 {
+			return fmt.Errorf("there is none with %v", sets.List(missing))
 		}
 		return nil
 	})

@@ -4,6 +4,8 @@
 package backends
 
 import (
+	"time"
+
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/snapshot"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/verdict"
@@ -29,4 +31,12 @@ func Available(s *snapshot.Snapshot) verdict.Verdict {
 			"the last message of pod %s reached no app (%s): %s; if the app runs, see whether a NetworkPolicy of its namespace lets the sidecars' pods in", pod.Name, cause, remedy)
 	}
 	return verdict.True(v1alpha1.ReasonBackendAvailable, "every Service that the spec names has a pod that is ready")
+}
+
+// Again says when to look again: no watch tells that the sidecars reach an app again.
+func Again(available verdict.Verdict, saidFor time.Duration) verdict.Again {
+	if available.Reason != v1alpha1.ReasonBackendUnreached {
+		return verdict.Never
+	}
+	return verdict.Growing(saidFor, verdict.Rarely).NotBefore(verdict.Unwatched)
 }

@@ -264,7 +264,9 @@ func (j *Judgement) sayAll(report *Report, said status.Said, tried Tried) {
 	said[v1alpha1.ConditionReachable] = j.reachable(tried, said)
 	said[v1alpha1.ConditionBackendAvailable] = verdict.Unknown(v1alpha1.ReasonWaiting, "there is no app to look at: first see to BackendResolved")
 	if j.Backend == nil {
-		said[v1alpha1.ConditionBackendAvailable] = backends.Available(j.s)
+		available := backends.Available(j.s)
+		said[v1alpha1.ConditionBackendAvailable] = available
+		report.Again = verdict.Soonest(report.Again, backends.Again(available, j.memory.SaidFor(v1alpha1.ConditionBackendAvailable, available, now)))
 	}
 	said[v1alpha1.ConditionBackendExposed] = backends.Exposed(j.s)
 	report.Again = verdict.Soonest(report.Again, j.routeAgain(said[v1alpha1.ConditionReachable]))

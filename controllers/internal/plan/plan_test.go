@@ -409,6 +409,9 @@ func TestWhatIsSaid(t *testing.T) {
 		"a pod answers otherwise": {served(t), (*scene).whole, Tried{Pods: []error{errors.New("302")}}, said{
 			"Ready": "False NotVerified", "Verified": "False NotVerified", "Reachable": "Unknown Waiting",
 		}, verdict.In(verdict.Seldom)},
+		"a pod did not reach the app": {served(t, func(s *scene) { s.Pods[0].Answer.Status.Unreached = &config.Unreached{Cause: "refused"} }), (*scene).whole, well, said{
+			"Ready": "True Ready", "BackendAvailable": "False BackendUnreached",
+		}, verdict.In(verdict.Unwatched)},
 		"the address leads elsewhere": {served(t), (*scene).whole, Tried{Pods: []error{nil}, Reached: true, Reach: errors.New("404")}, said{
 			"Ready": "True Ready", "Reachable": "Unknown Progressing",
 		}, verdict.In(verdict.Soon)},

@@ -22,9 +22,10 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
-// metric reads one series of the second port.
+// metric reads one series of the second port: that of the endpoint, unless it is the process's.
 func (s *stage) metric(t *testing.T, series string) float64 {
 	t.Helper()
+	series = ofEndpoint(series)
 	_, text := s.get(t, "/metrics")
 	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\S+)$`).FindStringSubmatch(text)
 	if found == nil {
@@ -35,6 +36,18 @@ func (s *stage) metric(t *testing.T, series string) float64 {
 		t.Fatal(err)
 	}
 	return value
+}
+
+// ofEndpoint adds the label of the endpoint to a series.
+func ofEndpoint(series string) string {
+	name, labels, _ := strings.Cut(strings.TrimSuffix(series, "}"), "{")
+	switch {
+	case name == "wechat_sidecar_in_flight" || name == "wechat_sidecar_config_stale":
+		return series
+	case labels != "":
+		labels += ","
+	}
+	return name + "{" + labels + `wechat_endpoint="team-a/shop"}`
 }
 
 // expectFresh sends one more genuine request.

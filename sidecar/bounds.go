@@ -33,6 +33,8 @@ type bounds struct {
 	strangers int64
 	// uses and repeats are what is remembered.
 	uses, repeats int
+	// entries are what the endpoints themselves take, where there are several.
+	entries int
 }
 
 // boundsFor returns the bounds of a process that may use so many bytes; 0 is DefaultMemory.
@@ -48,6 +50,7 @@ func boundsFor(memory int64) bounds {
 		strangers:   memory / 32,
 		uses:        int(memory / 10),
 		repeats:     int(memory / 16),
+		entries:     int(memory / 8),
 	}
 }
 

@@ -50,7 +50,7 @@ func (e *errand) makeCall() backend.Call {
 // callTo is a call to the app, still without the message. Its target is the app's own path, or the request's, and the queries.
 func (e *errand) callTo(queries ...string) backend.Call {
 	app, form := e.decision.Backend, e.message.Form
-	call := backend.Call{Origin: app.URL, Target: cmp.Or(app.Path, e.request.Path), Deadline: e.deadline, MaxReply: e.maxReply(form)}
+	call := backend.Call{Endpoint: e.name, Room: e.bodies, Origin: app.URL, Target: cmp.Or(app.Path, e.request.Path), Deadline: e.deadline, MaxReply: e.maxReply(form)}
 	if e.decision.Replies {
 		call.Check = func(reply []byte) error { return wechat.CheckReply(reply, form) }
 	}
@@ -69,7 +69,7 @@ func (e *errand) callTo(queries ...string) backend.Call {
 
 // maxReply bounds a reply to a message in that form. The longest of a bot's are beyond what all replies may have together.
 func (c *callback) maxReply(message wechat.Form) int64 {
-	return min(wechat.MaxReply(message), c.bounds.bodies-1)
+	return min(wechat.MaxReply(message), c.bodies.Most()-1)
 }
 
 // describe tells the app about a message. A value from within a message is told only if it is a plain word.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
@@ -44,11 +43,10 @@ func (s *Sidecar) callbackHandler() http.Handler {
 		if s.draining.Load() {
 			w.Header().Set("Connection", "close") // the router opens its next connection elsewhere
 		}
-		path := r.URL.EscapedPath()
-		answer := s.endpoints.find(r.Host, path).Serve(r.Context(), gate.Request{
+		answer := s.answer(r.Context(), gate.Request{
 			Method:   r.Method,
 			Host:     r.Host,
-			Path:     path,
+			Path:     r.URL.EscapedPath(),
 			RawQuery: r.URL.RawQuery,
 			Header:   r.Header,
 			Stream:   r.Body,
@@ -93,9 +91,15 @@ func (s *Sidecar) opsHandler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		status := s.status()
-		writeStatus(w, map[bool]int{true: http.StatusOK, false: http.StatusServiceUnavailable}[status.Ready], status)
+		writeJSON(w, map[bool]int{true: http.StatusOK, false: http.StatusServiceUnavailable}[status.Ready], status)
 	})
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { writeStatus(w, http.StatusOK, s.status()) })
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
+		if query := r.URL.Query(); query.Has("entry") {
+			writeJSON(w, http.StatusOK, s.statusOf(query.Get("entry")))
+			return
+		}
+		writeJSON(w, http.StatusOK, s.statusOfAll())
+	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Gatherer(), promhttp.HandlerOpts{MaxRequestsInFlight: 4, DisableCompression: true}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		door.Received(r.Context())
@@ -103,8 +107,8 @@ func (s *Sidecar) opsHandler() http.Handler {
 	})
 }
 
-func writeStatus(w http.ResponseWriter, code int, status config.Status) {
+func writeJSON(w http.ResponseWriter, code int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(status) // a client that hung up needs no answer
+	_ = json.NewEncoder(w).Encode(value) // a client that hung up needs no answer
 }

@@ -5,8 +5,11 @@ package sidecar
 
 import (
 	"context"
+	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
@@ -14,16 +17,22 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/metrics"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // Endpoint is one account: what is served for it, and what is remembered and counted of it.
 type Endpoint struct {
 	*shared
-	account atomic.Pointer[account] // nil before there is one
-	memory  Memory
-	uses    uses
-	metrics *metrics.Endpoint
+	name       string // namespace/name
+	account    atomic.Pointer[account]
+	memory     Memory
+	forget     func()
+	uses       uses
+	strangers  *memory.Portion // of bodies that nobody has verified yet
+	bodies     *memory.Portion // of all others, and of replies
+	refusals   *rate.Limiter   // in the log
+	complaints *rate.Limiter   // likewise, about the app
+	log        *slog.Logger
+	metrics    *metrics.Endpoint
 }
 
 // account is one generation of an endpoint's document, taken as a whole by each request.
@@ -45,27 +54,38 @@ type Memory interface {
 	Forget(key memory.Key)
 }
 
-func newEndpoint(shared *shared, process *metrics.Process) *Endpoint {
-	local := memory.NewLocal[*backend.Delivery](shared.bounds.uses, shared.bounds.repeats)
-	return &Endpoint{shared: shared, memory: local, metrics: process.NewEndpoint(metrics.Gauges{
-		Bindings:        func() float64 { return float64(local.Len()) },
-		EvictedBindings: func() float64 { return float64(local.Uses.Evicted()) },
-		EvictedReplies:  func() float64 { return float64(local.Repeats.Evicted()) },
-		RefusalReasons:  wechat.Reasons,
-	})}
+func newEndpoint(shared *shared, process *metrics.Process, log *slog.Logger, name string) *Endpoint {
+	local := memory.NewLocal[*backend.Delivery](shared.uses, shared.repeats)
+	return &Endpoint{
+		shared: shared, name: name, memory: local, forget: local.Close,
+		strangers: shared.strangers.NewPortion(), bodies: shared.bodies.NewPortion(),
+		refusals: rate.NewLimiter(linesInLog, linesInLog), complaints: rate.NewLimiter(linesInLog, linesInLog),
+		log: log.With("endpoint", name),
+		metrics: process.NewEndpoint(name, metrics.Gauges{
+			Bindings:        func() float64 { return float64(local.Len()) },
+			EvictedBindings: func() float64 { return float64(local.Uses.Evicted()) },
+			EvictedReplies:  func() float64 { return float64(local.Repeats.Evicted()) },
+		}),
+	}
 }
 
+// take serves a document from now on.
 func (e *Endpoint) take(document config.Document) {
 	e.uses.keep(document.Credentials.Pairs)
 	e.account.Store(&account{config: document.Config, gate: gate.New(document.Config, document.Credentials), gatewayKey: document.Credentials.GatewayKey})
 }
 
+// close gives back what the endpoint has of the process. Callbacks under way end as they would have.
+func (e *Endpoint) close() {
+	e.forget()
+	e.strangers.Close()
+	e.bodies.Close()
+	e.metrics.Close()
+}
+
 // Serve decides about a request, and does what was decided. Whoever gets the answer frees it.
 func (e *Endpoint) Serve(ctx context.Context, request gate.Request) Answer {
 	account := e.account.Load()
-	if account == nil {
-		return say(statusAgain, "")
-	}
 	if file, ok := account.findFile(request.Host, request.Path); ok && (request.Method == "GET" || request.Method == "HEAD") {
 		door.Received(ctx)
 		return say(statusTaken, file.Content)
@@ -87,28 +107,4 @@ func (a *account) findFile(host, path string) (found config.DomainFile, ok bool)
 		}
 	}
 	return found, false
-}
-
-// table says whose a request is. It has one entry as long as a process serves one endpoint.
-type table []*Endpoint
-
-// find returns the endpoint of a host and a path. If none matches, it is the last one, which refuses the request.
-func (t table) find(host, path string) *Endpoint {
-	last := len(t) - 1
-	for _, e := range t[:last] {
-		if e.has(host, path) {
-			return e
-		}
-	}
-	return t[last]
-}
-
-// has reports whether something is served at that URL.
-func (e *Endpoint) has(host, path string) bool {
-	account := e.account.Load()
-	if account == nil {
-		return false
-	}
-	_, file := account.findFile(host, path)
-	return file || account.gate.ServesURL(host, path)
 }

@@ -152,7 +152,7 @@ func (e *errand) await(ctx context.Context, delivery *backend.Delivery) (answer 
 		}
 	}
 	took = ended.Sub(started)
-	e.metrics.Backend.Observe(took.Seconds())
+	e.metrics.ObserveBackend(took)
 	return answer, took
 }
 

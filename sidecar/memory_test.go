@@ -55,11 +55,12 @@ func TestWithoutMemory(t *testing.T) {
 			app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
 			t.Cleanup(app.Close)
 			s := New(Options{ConfigDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
-			s.endpoints[0].memory = away{}
-			s.take(config.Document{Config: config.Config{
+			serveDocument(t, s, config.Document{Config: config.Config{
 				Platform: config.PlatformOfficialAccount, MessageMode: test.mode, AppID: "wx1", Path: "/weixin", Endpoint: "team-a/shop",
 				Backend: config.Backend{URL: app.URL},
 			}, Credentials: config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: key}}}})
+			endpoint := s.table.Load().only
+			endpoint.memory = away{}
 
 			test.sender.URL, test.sender.Token = "http://wx.example.com/weixin", token
 			request, err := test.sender.NewPost([]byte("<xml><MsgType>text</MsgType></xml>"))
@@ -67,7 +68,7 @@ func TestWithoutMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 {
-				answer := s.endpoints[0].Serve(t.Context(), gate.Request{
+				answer := endpoint.Serve(t.Context(), gate.Request{
 					Method: request.Method, Path: request.Path, RawQuery: request.Query,
 					Stream: bytes.NewReader(request.Body), Length: int64(len(request.Body)), Arrived: time.Now(),
 				})

@@ -17,7 +17,7 @@ var errOverloaded = errors.New("no room for another message")
 
 // parcel owns the body of one callback and what it takes of the budgets, until it is freed. One goroutine uses it at a time.
 type parcel struct {
-	budget *memory.Budget // that what is held was taken from
+	budget *memory.Portion // that what is held was taken from
 	held   int64
 
 	source   io.Reader
@@ -30,7 +30,7 @@ type parcel struct {
 	err   error
 }
 
-func newParcel(stream io.Reader, length, limit int64, budget *memory.Budget, deadline time.Time) parcel {
+func newParcel(stream io.Reader, length, limit int64, budget *memory.Portion, deadline time.Time) parcel {
 	return parcel{budget: budget, source: stream, length: length, limit: limit, deadline: deadline}
 }
 
@@ -92,7 +92,7 @@ func (p *parcel) hold(bytes int64) bool {
 
 // move takes what the parcel holds from another budget, and that many times of it: what was verified is held for longer, and in
 // more than one form. The body is its reader's from now on. It reports whether there was room.
-func (p *parcel) move(to *memory.Budget, times int64) bool {
+func (p *parcel) move(to *memory.Portion, times int64) bool {
 	wanted := times * p.held
 	if wanted > 0 && !to.Take(wanted, p.deadline) {
 		return false

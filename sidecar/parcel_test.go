@@ -68,7 +68,7 @@ func TestBodiesAreChargedAsTheyCome(t *testing.T) {
 		"what was charged for a refused one is its own": {announced: 30_000, sent: 10_000, reason: wechat.ReasonMalformed, held: 30_000 - freeBody},
 	} {
 		t.Run(name, func(t *testing.T) {
-			budget, other := memory.NewBudget(all), memory.NewBudget(all)
+			budget, other := memory.NewBudget(all).NewPortion(), memory.NewBudget(all).NewPortion()
 			if !budget.Take(test.used, time.Now()) {
 				t.Fatal("the others use more than there is")
 			}
@@ -110,7 +110,7 @@ func TestBodiesAreChargedAsTheyCome(t *testing.T) {
 
 // TestAMessageThatFindsNoRoomKeepsNone of what it had from the other budget's, until it is freed.
 func TestAMessageThatFindsNoRoomKeepsNone(t *testing.T) {
-	strangers, bodies := memory.NewBudget(100_000), memory.NewBudget(10_000)
+	strangers, bodies := memory.NewBudget(100_000).NewPortion(), memory.NewBudget(10_000).NewPortion()
 	const length = 20_000
 	p := newParcel(strings.NewReader(strings.Repeat("x", length)), length, 256<<10, strangers, time.Now().Add(time.Millisecond))
 	if _, err := p.read(); err != nil {

@@ -85,7 +85,7 @@ func newAccountStage(t *testing.T, a account) (*stage, *caller.Sender) {
 		GatewayKey: []byte(strings.Repeat("k", 32)),
 		Pairs:      []config.Pair{{Generation: 2, Token: token, EncodingAESKey: aesKey}, {Generation: 1, Token: token, EncodingAESKey: olderKey}},
 	})
-	eventually(t, "the encoding key is served", func() bool { code, body := s.get(t, "/readyz"); return code == 200 && strings.Contains(body, "g-2") })
+	s.awaitGeneration(t, "g-2")
 	sender := a.sender
 	sender.URL, sender.Token = s.url+sender.URL, token
 	return s, &sender

@@ -16,7 +16,7 @@ import (
 // status is what the sidecar says of itself.
 func (s *stage) status(t *testing.T) (status config.Status) {
 	t.Helper()
-	_, text := s.get(t, "/status")
+	_, text := s.get(t, "/status?entry="+config.Entry)
 	if err := json.Unmarshal([]byte(text), &status); err != nil {
 		t.Fatal(err)
 	}

@@ -24,17 +24,18 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/metrics"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/reload"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // Options of a Sidecar.
 type Options struct {
-	// ConfigDir holds the endpoint's document.
+	// ConfigDir holds a document for each endpoint.
 	ConfigDir string
 	// DrainDelay is how long new callbacks are still accepted after the end was announced: routers need that long to
 	// stop sending them here. Zero accepts none.
@@ -50,56 +51,49 @@ type Options struct {
 // Sidecar is the process: its ports, its budgets, its end. What it serves is the endpoints'.
 type Sidecar struct {
 	shared
-	options   Options
-	file      *reload.File
-	endpoints table
-	public    atomic.Pointer[door.Listener] // once it serves
-	metrics   *metrics.Process
-	draining  atomic.Bool
+	options  Options
+	folder   *reload.Folder
+	entries  entries
+	table    atomic.Pointer[table]
+	public   atomic.Pointer[door.Listener] // once it serves
+	metrics  *metrics.Process
+	unknown  *rate.Limiter // in the log, of callbacks for nobody's URL
+	draining atomic.Bool
 }
 
 // shared is what all endpoints of a process have together.
 type shared struct {
-	bounds     bounds
-	log        *slog.Logger
-	backend    *backend.Client
-	strangers  *memory.Budget // of bodies that nobody has verified yet
-	bodies     *memory.Budget // of all others, and of replies
-	calls      sync.WaitGroup
-	refusals   *rate.Limiter // in the log
-	complaints *rate.Limiter // likewise, about the app
-	random     io.Reader     // of the bytes before a sealed reply
+	bounds        bounds
+	backend       *backend.Client
+	strangers     *memory.Budget // of bodies that nobody has verified yet
+	bodies        *memory.Budget // of all others, and of replies
+	uses, repeats *memory.Pool
+	calls         sync.WaitGroup
+	random        io.Reader // of the bytes before a sealed reply
 	// clock is the time that the timestamps of a request are compared with which arrived then. In tests it stands still.
 	clock func(arrived time.Time) time.Time
 }
 
-// New returns a Sidecar that has read its document once. One that cannot be served yet is no error: the sidecar is not
-// ready, says why on /status, and looks again.
+// New returns a Sidecar that has read its documents once. One that cannot be served yet is no error: the sidecar says why on /status,
+// and looks again.
 func New(o Options) *Sidecar {
 	b := boundsFor(o.Memory)
-	bodies := memory.NewBudget(b.bodies)
-	s := &Sidecar{options: o, shared: shared{
-		bounds:     b,
-		log:        o.Log,
-		backend:    backend.New(b.calls, bodies),
-		clock:      func(arrived time.Time) time.Time { return arrived },
-		random:     rand.Reader,
-		strangers:  memory.NewBudget(b.strangers),
-		bodies:     bodies,
-		refusals:   rate.NewLimiter(linesInLog, linesInLog),
-		complaints: rate.NewLimiter(linesInLog, linesInLog),
+	s := &Sidecar{options: o, unknown: rate.NewLimiter(linesInLog, linesInLog), shared: shared{
+		bounds:    b,
+		backend:   backend.New(b.calls),
+		strangers: memory.NewBudget(b.strangers),
+		bodies:    memory.NewBudget(b.bodies),
+		uses:      memory.NewPool(b.uses),
+		repeats:   memory.NewPool(b.repeats),
+		random:    rand.Reader,
+		clock:     func(arrived time.Time) time.Time { return arrived },
 	}}
-	s.metrics = metrics.NewProcess(func() float64 { return float64(s.backend.Pending()) }, s.staleConfig)
-	s.endpoints = table{newEndpoint(&s.shared, s.metrics)}
-	s.file = reload.New(o.ConfigDir, s.take, o.Log)
-	s.file.Load()
+	s.entries = entries{endpoints: map[string]*Endpoint{}, names: map[string]string{}, urls: map[claim]string{}, costs: map[string]int{}}
+	s.table.Store(newTable(nil))
+	s.metrics = metrics.NewProcess(func() float64 { return float64(s.backend.Pending()) }, s.brokenDocuments, wechat.Reasons)
+	s.folder = reload.New(o.ConfigDir, s, o.Log)
+	s.folder.Load()
 	return s
-}
-
-// take gives the endpoint what is to be served now.
-func (s *Sidecar) take(document config.Document) {
-	s.backend.Share(document.Apps())
-	s.endpoints[0].take(document)
 }
 
 // Serve serves callbacks on public and health, metrics and status on ops, until ctx is done and the callbacks under way
@@ -107,7 +101,7 @@ func (s *Sidecar) take(document config.Document) {
 func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	go s.file.Watch(background, reload.Interval)
+	go s.folder.Watch(background, reload.Interval)
 
 	opsServer := newServer(s.opsHandler(), opsDoor)
 	opsServer.IdleTimeout = opsIdleTimeout
@@ -158,4 +152,22 @@ func (s *Sidecar) drain(shutdown func(context.Context) error) error {
 	case <-ctx.Done():
 		return errors.New("finishing calls to the app: some went on for longer than the grace time and were cut off")
 	}
+}
+
+// answer lets the endpoint decide whose the request is. Nobody's is refused like any other.
+func (s *Sidecar) answer(ctx context.Context, request gate.Request) Answer {
+	table := s.table.Load()
+	if e := table.find(&request); e != nil {
+		return e.Serve(ctx, request)
+	}
+	if len(table.entries) == 0 {
+		return say(statusAgain, "")
+	}
+	s.metrics.Unknown.Inc()
+	if s.unknown.Allow() {
+		s.options.Log.Info("refused a callback", "reason", wechat.ReasonUnknownURL, "detail", "not the URL of any endpoint; compare the URL in the console with status.url")
+	}
+	answer := say(statusUnknown, "")
+	answer.Refused = true
+	return answer
 }

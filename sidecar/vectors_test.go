@@ -97,7 +97,7 @@ func serveFrozen(t *testing.T, c config.Config, pairs []config.Pair, now time.Ti
 	if random != "" {
 		s.random = strings.NewReader(random)
 	}
-	s.take(config.Document{Config: c, Credentials: config.Credentials{Pairs: pairs}})
+	serveDocument(t, s, config.Document{Config: c, Credentials: config.Credentials{Pairs: pairs}})
 	public, ops := listenOnLoopback(t), listenOnLoopback(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -371,7 +371,7 @@ func playSignature(t *testing.T, v *vectors.Vector) {
 func (s *vectorStage) expectRefusedFor(t *testing.T, what string, reason wechat.Reason) {
 	t.Helper()
 	_, metrics := s.call(t, http.MethodGet, s.ops+"/metrics", nil, nil)
-	if !strings.Contains(metrics, fmt.Sprintf("wechat_sidecar_refused_total{reason=%q} 1\n", reason)) {
+	if !strings.Contains(metrics, fmt.Sprintf("wechat_sidecar_refused_total{reason=%q,wechat_endpoint=\"team-a/shop\"} 1\n", reason)) {
 		t.Errorf("%s was not refused as %s", what, reason)
 	}
 }

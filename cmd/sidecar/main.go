@@ -1,8 +1,8 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command sidecar verifies WeChat's callbacks for one endpoint and forwards them to its app. It needs no Kubernetes: it
-// reads one file and listens on two ports.
+// Command sidecar verifies WeChat's callbacks and forwards them to the apps. It needs no Kubernetes: it reads a folder with a document
+// for each endpoint, and listens on two ports.
 package main
 
 import (
@@ -39,7 +39,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("sidecar", flag.ContinueOnError)
-	configDir := flags.String("config-dir", "/etc/wechat-sidecar", "folder of endpoint.json")
+	configDir := flags.String("config-dir", "/etc/wechat-sidecar", "folder with a document NAME.json for each endpoint")
 	listen := flags.String("listen", ":8080", "address for WeChat's callbacks")
 	opsListen := flags.String("ops-listen", ":8081", "address for health, readiness, metrics and /status; never publish it")
 	drainDelay := flags.Duration("drain-delay", 5*time.Second, "how long to accept callbacks after SIGTERM, while routers take notice")

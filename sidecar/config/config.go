@@ -12,8 +12,20 @@ import (
 	"time"
 )
 
-// File is the name of the document in the volume, which is also its key in the Secret.
-const File = "endpoint.json"
+// Names of files in a sidecar's folder. Those of a volume are also the keys of its Secrets.
+const (
+	// DocumentSuffix ends the name of a document. What stands before it names the entry.
+	DocumentSuffix = ".json"
+	// ListSuffix ends the name of a list, which holds the names of entries between white space: those that are in the Secret of the
+	// list. One that it does not name any more has ended.
+	ListSuffix = ".list"
+	// File is the document of pods that serve one endpoint, and Entry the name of that.
+	File  = Entry + DocumentSuffix
+	Entry = "endpoint"
+)
+
+// MaxEntries is how many documents a sidecar reads.
+const MaxEntries = 8192
 
 // Document is all that a sidecar is told about an endpoint. Never log a value of this type.
 type Document struct {

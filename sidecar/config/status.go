@@ -5,7 +5,19 @@ package config
 
 import "time"
 
-// Status is the answer of a sidecar's GET /status on its second port, which the operator asks.
+// ProcessStatus is the answer of a sidecar's GET /status on its second port: what it says of itself, and of each of its entries.
+type ProcessStatus struct {
+	// Version is the newest version of the contract that the sidecar reads.
+	Version int `json:"version"`
+	// Ready says that callbacks are served and more may be sent there.
+	Ready bool `json:"ready"`
+	// Problem says what is wrong with the folder of the documents, empty if there is nothing to say.
+	Problem string `json:"problem,omitempty"`
+	// Entries has each entry by its name.
+	Entries map[string]Status `json:"entries"`
+}
+
+// Status is the answer of a sidecar's GET /status?entry=NAME, and to the operator of the one endpoint that its pods serve.
 type Status struct {
 	// Generation is the one that is served, empty before the first.
 	Generation string `json:"generation"`

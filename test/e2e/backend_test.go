@@ -114,7 +114,7 @@ func TestAppBehindAPolicy(t *testing.T) {
 // retried reads the counter of retries.
 func retried(metrics string) bool {
 	for line := range strings.Lines(metrics) {
-		if value, found := strings.CutPrefix(line, "wechat_sidecar_backend_retries_total "); found {
+		if _, value, found := strings.Cut(line, "} "); found && strings.HasPrefix(line, "wechat_sidecar_backend_retries_total{") {
 			return strings.TrimSpace(value) != "0"
 		}
 	}

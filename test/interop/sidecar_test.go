@@ -79,7 +79,7 @@ func spawn(t *testing.T, dir, generation string) string {
 	t.Helper()
 	for range 3 {
 		public, ops := freeAddress(t), freeAddress(t)
-		if p := startProcess(t, dir, public, ops); p.serves(t, "http://"+ops+"/status", generation) {
+		if p := startProcess(t, dir, public, ops); p.serves(t, "http://"+ops+"/status?entry=endpoint", generation) {
 			t.Cleanup(func() { p.stop(t) })
 			return public
 		}

@@ -47,6 +47,8 @@ type burst struct {
 	reply  string
 	usual  int64 // messages
 	worst  bool  // of its kind
+
+	neighbours int // other endpoints in the same pod
 }
 
 // TestBursts: everything at once that WeChat, users and an app can send, and slow strangers beside it. Not every message finds room; the
@@ -63,17 +65,21 @@ func TestBursts(t *testing.T) {
 	}
 	sealed := caller.Sender{EncodingAESKey: aesKey, ReceiverID: reception}
 	in := func(change func(*caller.Sender)) caller.Sender { s := sealed; change(&s); return s }
-	for name, b := range map[string]burst{
-		"an Official Account in plaintext":      {mode(config.PlatformOfficialAccount, config.ModePlaintext), caller.Sender{}, verified, text, 60_000, true},
-		"an Official Account, compatible":       {mode(config.PlatformOfficialAccount, config.ModeCompatible), in(func(s *caller.Sender) { s.Cleartext = true }), unverified / 3, text, 15_000, false},
-		"an Official Account, encrypted":        {mode(config.PlatformOfficialAccount, config.ModeEncrypted), sealed, unverified * 3 / 4, text, 15_000, false},
-		"one whose app opens it by itself":      {original(mode(config.PlatformOfficialAccount, config.ModeEncrypted)), sealed, unverified * 3 / 4, text, 15_000, true},
-		"a Mini Program in plaintext JSON":      {mode(config.PlatformMiniProgram, config.ModePlaintext), caller.Sender{Form: wechat.FormJSON}, verified, object, 15_000, false},
-		"a Mini Program, encrypted JSON":        {mode(config.PlatformMiniProgram, config.ModeEncrypted), in(func(s *caller.Sender) { s.Form = wechat.FormJSON }), unverified * 3 / 4, object, 15_000, true},
-		"a Shop":                                {mode(config.PlatformShop, ""), in(func(s *caller.Sender) { s.Form = wechat.FormJSON }), unverified * 3 / 4, object, 15_000, false},
-		"WeCom":                                 {mode(config.PlatformWeCom, ""), in(func(s *caller.Sender) { s.WeCom = true }), unverified * 3 / 4, text, 15_000, false},
-		"an authorizer of a third-party system": {mode(config.PlatformOpenPlatform, ""), sealed, unverified * 3 / 4, text, 15_000, false},
-	} {
+	bursts := map[string]burst{
+		"an Official Account in plaintext":      {mode(config.PlatformOfficialAccount, config.ModePlaintext), caller.Sender{}, verified, text, 60_000, true, 0},
+		"an Official Account, compatible":       {mode(config.PlatformOfficialAccount, config.ModeCompatible), in(func(s *caller.Sender) { s.Cleartext = true }), unverified / 3, text, 15_000, false, 0},
+		"an Official Account, encrypted":        {mode(config.PlatformOfficialAccount, config.ModeEncrypted), sealed, unverified * 3 / 4, text, 15_000, false, 0},
+		"one whose app opens it by itself":      {original(mode(config.PlatformOfficialAccount, config.ModeEncrypted)), sealed, unverified * 3 / 4, text, 15_000, true, 0},
+		"a Mini Program in plaintext JSON":      {mode(config.PlatformMiniProgram, config.ModePlaintext), caller.Sender{Form: wechat.FormJSON}, verified, object, 15_000, false, 0},
+		"a Mini Program, encrypted JSON":        {mode(config.PlatformMiniProgram, config.ModeEncrypted), in(func(s *caller.Sender) { s.Form = wechat.FormJSON }), unverified * 3 / 4, object, 15_000, true, 0},
+		"a Shop":                                {mode(config.PlatformShop, ""), in(func(s *caller.Sender) { s.Form = wechat.FormJSON }), unverified * 3 / 4, object, 15_000, false, 0},
+		"WeCom":                                 {mode(config.PlatformWeCom, ""), in(func(s *caller.Sender) { s.WeCom = true }), unverified * 3 / 4, text, 15_000, false, 0},
+		"an authorizer of a third-party system": {mode(config.PlatformOpenPlatform, ""), sealed, unverified * 3 / 4, text, 15_000, false, 0},
+	}
+	beside := bursts["an Official Account in plaintext"]
+	beside.neighbours, beside.usual = 1000, 15_000 // more than there is room for
+	bursts["one beside many others"] = beside
+	for name, b := range bursts {
 		if b.worst || long {
 			t.Run(name, func(t *testing.T) { playBurst(t, b) })
 		}
@@ -81,7 +87,7 @@ func TestBursts(t *testing.T) {
 }
 
 func playBurst(t *testing.T, b burst) {
-	p := startPod(t, b.edit, func(w http.ResponseWriter, r *http.Request) {
+	p := startPod(t, b.edit, b.neighbours, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		switch r.URL.Query().Get("app") + r.Header.Get("X-Wechat-Open-Id") {
 		case "oSlow":

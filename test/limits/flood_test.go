@@ -80,7 +80,7 @@ func TestFloods(t *testing.T) {
 		"questions on the second port":         {32, onOps(lines("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"))},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := startPod(t, nil, func(http.ResponseWriter, *http.Request) {})
+			p := startPod(t, nil, 0, func(http.ResponseWriter, *http.Request) {})
 			ctx, cancel := context.WithTimeout(t.Context(), floodTime())
 			defer cancel()
 			before := p.cpu()

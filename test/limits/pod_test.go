@@ -79,8 +79,8 @@ type pod struct {
 	log         *os.File
 }
 
-// startPod starts the sidecar in a memory cgroup of its own.
-func startPod(t *testing.T, edit func(*config.Config), app http.HandlerFunc) *pod {
+// startPod starts the sidecar in a memory cgroup of its own, with an endpoint and its neighbours.
+func startPod(t *testing.T, edit func(*config.Config), neighbours int, app http.HandlerFunc) *pod {
 	t.Helper()
 	server := httptest.NewServer(app)
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
@@ -92,17 +92,10 @@ func startPod(t *testing.T, edit func(*config.Config), app http.HandlerFunc) *po
 		edit(&c)
 	}
 	dir := t.TempDir()
-	text, err := json.Marshal(config.Document{
-		Config: c,
-		Credentials: config.Credentials{GatewayKey: []byte(strings.Repeat("k", config.GatewayKeySize)), Pairs: []config.Pair{
-			{Generation: 1, Token: token, EncodingAESKey: aesKey},
-		}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, config.File), text, 0o600); err != nil {
-		t.Fatal(err)
+	writeDocument(t, dir, config.Entry, c)
+	for i := range neighbours {
+		c.Endpoint, c.Path = fmt.Sprint("team-a/neighbour-", i), fmt.Sprint("/weixin/", i)
+		writeDocument(t, dir, fmt.Sprint("neighbour-", i), c)
 	}
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
@@ -136,6 +129,22 @@ func startPod(t *testing.T, edit func(*config.Config), app http.HandlerFunc) *po
 		}
 	}
 	return p
+}
+
+func writeDocument(t *testing.T, dir, entry string, c config.Config) {
+	t.Helper()
+	text, err := json.Marshal(config.Document{
+		Config: c,
+		Credentials: config.Credentials{GatewayKey: []byte(strings.Repeat("k", config.GatewayKeySize)), Pairs: []config.Pair{
+			{Generation: 1, Token: token, EncodingAESKey: aesKey},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, entry+config.DocumentSuffix), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func freePort(t *testing.T) string {

@@ -294,7 +294,7 @@ func TestWhatIsWritten(t *testing.T) {
 		"the Secret with the certificate does not exist": {served(t, toTLS, func(s *scene) { s.MissingTLS = true }), nil, []string{"Copy new"}, true},
 		"the Secret with the certificate exists":         {served(t, toTLS), []string{"Ingress"}, nil, false},
 		"the app is gone, and the Deployment":            {served(t, noApp, deleted("Deployment")), nil, []string{"Copy new", "Deployment new around its template"}, true},
-		"the pods cannot read what is asked for":         {served(t, func(s *scene) { s.Live.Version = config.VersionFirst }, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.ReceiverIDs = []string{"*"}; s.URL.Query = "a=b" }), token("a-newer-token")), []string{"Copy new", "Secret"}, []string{"Secret", "Copy new"}, false},
+		"the pods cannot read what is asked for":         {served(t, func(s *scene) { s.Live.Version = config.VersionFirst }, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.ReceiverIDs = []string{"*"}; s.URL.Path = "/other" }), token("a-newer-token")), []string{"Copy new", "Secret"}, []string{"Secret", "Copy new"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := test.s.decide()

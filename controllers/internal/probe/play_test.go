@@ -66,7 +66,7 @@ func (p played) play(t *testing.T, s Subject) error {
 // status is what the sidecar says of itself.
 func (p played) status(t *testing.T) string {
 	t.Helper()
-	response, err := http.Get(p.ops + "/status")
+	response, err := http.Get(p.ops + "/status?entry=" + config.Entry)
 	if err != nil {
 		t.Fatal(err)
 	}

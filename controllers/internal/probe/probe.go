@@ -116,7 +116,7 @@ func each(ctx context.Context, addresses []string, do func(ctx context.Context, 
 }
 
 func (p *Prober) ask(ctx context.Context, address string) (config.Status, error) {
-	url := "http://" + net.JoinHostPort(address, strconv.Itoa(p.port)) + "/status"
+	url := "http://" + net.JoinHostPort(address, strconv.Itoa(p.port)) + "/status?entry=" + config.Entry
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return config.Status{}, fmt.Errorf("making the question: %w", err)

@@ -48,6 +48,10 @@ type Call struct {
 	Deadline time.Time
 	// MaxReply bounds a reply. Bytes.
 	MaxReply int64
+	// Endpoint is whose call it is: endpoints share the places.
+	Endpoint string
+	// Room is what the reply takes its memory from.
+	Room Room
 	// Check returns the wechat.ReplyFault of a reply that must not be passed on; nil passes none on, and an answer's status is
 	// all that counts.
 	Check func(reply []byte) error
@@ -64,17 +68,14 @@ type Room interface {
 type Client struct {
 	pool    pool
 	places  *places
-	room    Room
 	pending atomic.Int64
 }
 
 // New returns a Client that makes at most that many calls at once. One that finds no place waits for it until its
 // deadline.
-func New(calls int, room Room) *Client {
-	return &Client{places: newPlaces(calls), room: room}
-}
+func New(calls int) *Client { return &Client{places: newPlaces(calls)} }
 
-// Share says between how many apps the places are shared: each of them has some of its own.
+// Share says between how many apps of endpoints the places are shared: each of them has some of its own.
 func (c *Client) Share(apps int) { c.places.share(apps) }
 
 // Pending returns how many calls go on, those past their deadline included.
@@ -120,7 +121,7 @@ func (c *Client) Start(call Call, ended func(answer Answer, acknowledged bool)) 
 
 // deliver waits for a place and calls the app.
 func (c *Client) deliver(ctx context.Context, call Call, d *Delivery) Answer {
-	place := c.places.take(ctx, call.Origin, call.Deadline, d.cancel)
+	place := c.places.take(ctx, App{call.Endpoint, call.Origin}, call.Deadline, d.cancel)
 	if place == nil {
 		return Answer{Outcome: outcome.Overloaded}
 	}

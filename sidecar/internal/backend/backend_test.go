@@ -21,6 +21,7 @@ import (
 
 func call(origin string, patience time.Duration) Call {
 	return Call{
+		Room:   roomy{},
 		Origin: origin, Target: "/weixin?a=b", Header: http.Header{"X-Test": {"1"}}, Body: []byte("<xml/>"),
 		Deadline: time.Now().Add(patience), MaxReply: wechat.MaxReplySize, Check: checkXML,
 	}
@@ -33,7 +34,6 @@ func (roomy) Take(int64, time.Time) bool { return true }
 func (roomy) Give(int64)                 {}
 
 // newClient has places for so many calls.
-func newClient(calls int) *Client { return New(calls, roomy{}) }
 
 func checkXML(reply []byte) error { return wechat.CheckReply(reply, wechat.FormXML) }
 
@@ -88,7 +88,7 @@ func TestOutcomes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			app := httptest.NewServer(test.app)
 			defer app.Close()
-			answer := deliver(newClient(1), call(app.URL, 5*time.Second))
+			answer := deliver(New(1), call(app.URL, 5*time.Second))
 			if answer.Outcome != test.outcome || answer.Retries != 0 {
 				t.Errorf("got %+v, want %s at the first try", answer, test.outcome)
 			}
@@ -112,7 +112,7 @@ func sized(n int) string { return "<xml>" + strings.Repeat("a", n-len("<xml></xm
 const nobody = "http://127.0.0.1:1"
 
 func TestAnAppThatRefusesIsTriedAgainUntilTheDeadline(t *testing.T) {
-	answer := deliver(newClient(1), call(nobody, 300*time.Millisecond))
+	answer := deliver(New(1), call(nobody, 300*time.Millisecond))
 	if answer.Outcome != outcome.Unavailable || answer.Retries == 0 || answer.Failure.Cause != outcome.Refused {
 		t.Errorf("got %+v, want unavailable after retries", answer)
 	}
@@ -124,7 +124,7 @@ func TestAnIdleConnectionThatTheAppClosed(t *testing.T) {
 	app := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
 	app.Start()
 	defer app.Close()
-	client := newClient(1)
+	client := New(1)
 	for i := range int64(5) {
 		if answer := deliver(client, call(app.URL, 5*time.Second)); answer.Outcome != outcome.Answered {
 			t.Fatalf("call %d: %+v", i, answer)
@@ -153,7 +153,7 @@ func TestAnAppThatBeganToAnswerIsNotCalledAgain(t *testing.T) {
 		_, _ = io.WriteString(connection, "HTTP/1.1 2")
 	}))
 	defer app.Close()
-	client := newClient(1)
+	client := New(1)
 	if answer := deliver(client, call(app.URL, 5*time.Second)); answer.Outcome != outcome.Answered {
 		t.Fatalf("the first: %+v", answer)
 	}
@@ -167,7 +167,7 @@ func TestAnUncheckedReplyIsNotPassedOn(t *testing.T) {
 	defer app.Close()
 	unchecked := call(app.URL, 5*time.Second)
 	unchecked.Check = nil
-	if answer := deliver(newClient(1), unchecked); answer.Outcome != outcome.Answered || answer.Reply != nil {
+	if answer := deliver(New(1), unchecked); answer.Outcome != outcome.Answered || answer.Reply != nil {
 		t.Errorf("got %+v, want an answer without a reply", answer)
 	}
 }
@@ -181,7 +181,7 @@ func TestADeadlineIsAcknowledgedOnlyOnceTheAppHasTheMessage(t *testing.T) {
 		}))
 		defer app.Close()
 		late := make(chan Answer, 1)
-		client := newClient(1)
+		client := New(1)
 		slow := call(app.URL, 100*time.Millisecond)
 		delivery := client.Start(slow, func(a Answer, acknowledged bool) {
 			if acknowledged {
@@ -204,7 +204,7 @@ func TestADeadlineIsAcknowledgedOnlyOnceTheAppHasTheMessage(t *testing.T) {
 		defer listener.Close() // it accepts in the kernel, and nobody reads
 		large := call("http://"+listener.Addr().String(), 200*time.Millisecond)
 		large.Body = make([]byte, 32<<20) // more than the socket's buffers take
-		if answer := deliver(newClient(1), large); answer.Outcome != outcome.Unavailable {
+		if answer := deliver(New(1), large); answer.Outcome != outcome.Unavailable {
 			t.Errorf("got %+v, want unavailable", answer)
 		}
 	})
@@ -234,7 +234,7 @@ func TestNoProxyOfTheEnvironment(t *testing.T) {
 		}
 	}()
 	// net/http would never send loopback to a proxy; this name is none.
-	if answer := deliver(newClient(1), call("http://app.invalid", 100*time.Millisecond)); answer.Outcome != outcome.Unavailable {
+	if answer := deliver(New(1), call("http://app.invalid", 100*time.Millisecond)); answer.Outcome != outcome.Unavailable {
 		t.Errorf("got %+v", answer)
 	}
 }
@@ -260,7 +260,7 @@ func TestTheRequestIsWrittenAsItIs(t *testing.T) {
 	}()
 	wanted := call("http://"+listener.Addr().String(), 5*time.Second)
 	wanted.Target = "/a%2fb?c=#d&e=\""
-	if answer := deliver(newClient(1), wanted); answer.Outcome != outcome.Answered {
+	if answer := deliver(New(1), wanted); answer.Outcome != outcome.Answered {
 		t.Fatalf("got %+v", answer)
 	}
 	want := "POST /a%2fb?c=#d&e=\" HTTP/1.1\r\nHost: " + listener.Addr().String() + "\r\nX-Test: 1\r\nContent-Length: 6\r\n\r\n<xml/>"
@@ -296,7 +296,7 @@ func TestConnectionsAreKept(t *testing.T) {
 			}
 			app.Start()
 			defer app.Close()
-			client := newClient(1)
+			client := New(1)
 			for range 3 {
 				deliver(client, call(app.URL, 5*time.Second))
 			}
@@ -326,7 +326,7 @@ func TestWhatNobodyAskedForIsNoAnswer(t *testing.T) {
 		connection.Close()
 	}))
 	defer app.Close()
-	client := newClient(1)
+	client := New(1)
 	for n := range 2 {
 		answer := deliver(client, call(app.URL, 5*time.Second))
 		if want := fmt.Sprintf("<xml><n>%d</n></xml>", n+1); string(answer.Reply) != want {
@@ -346,7 +346,7 @@ func TestAnAppThatStopsReadingHasAnswered(t *testing.T) {
 	defer app.Close()
 	large := call(app.URL, time.Second)
 	large.Body = make([]byte, 8<<20)
-	if answer := deliver(newClient(1), large); answer.Outcome != outcome.BadReply || calls.Load() != 1 {
+	if answer := deliver(New(1), large); answer.Outcome != outcome.BadReply || calls.Load() != 1 {
 		t.Errorf("got %+v after %d calls", answer, calls.Load())
 	}
 }
@@ -382,7 +382,9 @@ func TestRepliesTakeRoomAsTheyCome(t *testing.T) {
 			defer app.Close()
 			room := &narrow{}
 			room.free.Store(test.room)
-			answer := deliver(New(1, room), call(app.URL, time.Second))
+			c := call(app.URL, time.Second)
+			c.Room = room
+			answer := deliver(New(1), c)
 			if answer.Outcome != test.outcome || room.free.Load() != test.room {
 				t.Errorf("got %s (%v), and %d of %d bytes are free", answer.Outcome, answer.Failure, room.free.Load(), test.room)
 			}
@@ -435,7 +437,7 @@ func TestErrorsQuoteNothing(t *testing.T) {
 			wanted := call(origin, 100*time.Millisecond)
 			wanted.Target, wanted.Body = "/weixin?signature=secret", []byte("<xml>secret</xml>")
 			_, wanted.Identity.CA = newSecureApp(t)
-			answer := deliver(newClient(1), wanted)
+			answer := deliver(New(1), wanted)
 			told := outcome.Report{Outcome: answer.Outcome, Failure: answer.Failure}
 			if known, ok := outcome.Parse(told.String()); !ok || known != told || explain(answer) == "" {
 				t.Errorf("it tells %q, %q", told, explain(answer))

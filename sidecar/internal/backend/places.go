@@ -8,23 +8,27 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/fair"
 )
 
-// places bounds how many calls go on at once. Half of them are divided between the apps, so that one which accepts everything and
-// answers nothing cannot take those of the others; the other half is for whoever needs more. It is safe for concurrent use.
+// places bounds how many calls go on at once. They are shared between the apps of all endpoints, so that one which accepts
+// everything and answers nothing cannot take those of the others. It is safe for concurrent use.
 type places struct {
 	all int
 
 	mu    sync.Mutex
-	apps  int
-	taken map[string]int // by app
-	held  list.List      // of *place, the oldest first
-	queue list.List      // of *waiter, the longest waiting first
+	taken *fair.Shares[App]
+	held  list.List // of *place, the oldest first
+	queue list.List // of *waiter, the longest waiting first
 }
+
+// App is who is called, and for which endpoint: one that calls many apps takes no more from the other endpoints.
+type App struct{ Endpoint, Origin string }
 
 // place is held by one call.
 type place struct {
-	app     string
+	app     App
 	expires time.Time          // when nobody waits for the answer any more
 	end     context.CancelFunc // ends the call; nil once it was told to
 	element *list.Element
@@ -36,36 +40,16 @@ type waiter struct {
 	got    chan struct{} // closed once it has the place
 }
 
-func newPlaces(all int) *places { return &places{all: all, apps: 1, taken: map[string]int{}} }
+func newPlaces(all int) *places { return &places{all: all, taken: fair.New[App](int64(all))} }
 
 func (p *places) share(apps int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.apps = max(1, apps)
-}
-
-// own is how many places are kept for each app.
-func (p *places) own() int { return p.all / 2 / p.apps }
-
-// beyond is how many places are taken by apps that have no more of their own.
-func (p *places) beyond() int {
-	sum := 0
-	for _, taken := range p.taken {
-		sum += max(0, taken-p.own())
-	}
-	return sum
-}
-
-// mayTake reports whether there is a place for the app.
-func (p *places) mayTake(app string) bool {
-	if p.held.Len() >= p.all {
-		return false
-	}
-	return p.taken[app] < p.own() || p.beyond() < p.all-p.own()*p.apps
+	p.taken.Between(apps)
 }
 
 func (p *places) hold(wanted *place) {
-	p.taken[wanted.app]++
+	p.taken.Hold(wanted.app, 1)
 	wanted.element = p.held.PushBack(wanted)
 }
 
@@ -74,10 +58,10 @@ const makeRoomEvery = 250 * time.Millisecond
 
 // take waits for a place until the deadline or until ctx is done, and returns nil if there is none, or if half as many wait already
 // as there are places. End ends the call that it is for, should others need its place more than ShortLinger after its deadline.
-func (p *places) take(ctx context.Context, app string, deadline time.Time, end context.CancelFunc) *place {
+func (p *places) take(ctx context.Context, app App, deadline time.Time, end context.CancelFunc) *place {
 	wanted := &place{app: app, expires: deadline, end: end}
 	p.mu.Lock()
-	if p.mayTake(app) {
+	if p.taken.May(app, 1) {
 		p.hold(wanted)
 		p.mu.Unlock()
 		return wanted
@@ -134,11 +118,9 @@ func (p *places) give(held *place) {
 // release passes a place on to whoever has waited longest of those who may have it.
 func (p *places) release(held *place) {
 	p.held.Remove(held.element)
-	if p.taken[held.app]--; p.taken[held.app] == 0 {
-		delete(p.taken, held.app)
-	}
+	p.taken.Hold(held.app, -1)
 	for element := p.queue.Front(); element != nil; element = element.Next() {
-		if waiting := element.Value.(*waiter); p.mayTake(waiting.wanted.app) {
+		if waiting := element.Value.(*waiter); p.taken.May(waiting.wanted.app, 1) {
 			p.queue.Remove(element)
 			p.hold(waiting.wanted)
 			close(waiting.got)
@@ -149,10 +131,10 @@ func (p *places) release(held *place) {
 
 // makeRoom ends the oldest call that has gone on for ShortLinger although nobody waits for its answer, if its place helps the app: it
 // is the app's own, or one that its app has beyond those that are kept for it.
-func (p *places) makeRoom(app string, now time.Time) {
+func (p *places) makeRoom(app App, now time.Time) {
 	for element := p.held.Front(); element != nil; element = element.Next() {
 		held := element.Value.(*place)
-		helps := held.app == app || p.taken[held.app] > p.own()
+		helps := held.app == app || p.taken.HoldsMore(held.app)
 		if held.end != nil && helps && now.Sub(held.expires) > ShortLinger {
 			held.end()
 			held.end = nil

@@ -12,7 +12,7 @@ import (
 // takeNow takes a place that is free now, or nil.
 func takeNow(t *testing.T, p *places, app string) *place {
 	t.Helper()
-	return p.take(t.Context(), app, time.Now().Add(-time.Nanosecond), func() {})
+	return p.take(t.Context(), App{Origin: app}, time.Now().Add(-time.Nanosecond), func() {})
 }
 
 func TestPlaces(t *testing.T) {
@@ -21,14 +21,14 @@ func TestPlaces(t *testing.T) {
 		takes string // one letter for each call, by its app
 		got   string // those that found a place
 	}{
-		"one app has all of them":                      {1, "aaaaaaaaa", "aaaaaaaa"},
-		"of two, one has its own and what is common":   {2, "aaaaaaaaa", "aaaaaa"},
-		"and the other one its own":                    {2, "aaaaaaaaabbbb", "aaaaaabb"},
-		"what is common is for whoever comes first":    {2, "aaabbbbbbaaaa", "aaabbbbb"},
-		"of four, three can leave the fourth its own":  {4, "aaaaaaaabbbbbbbbccccccccdd", "aaaaabcd"},
-		"an app of an earlier configuration has less":  {1, "bbbbbbbbb", "bbbbbbbb"},
-		"one that it leaves out takes none beyond all": {1, "aaaaaaaab", "aaaaaaaa"},
-		"many apps share what is common, without more": {16, "abcdefghi", "abcdefgh"},
+		"one app has all of them":                            {1, "aaaaaaaaa", "aaaaaaaa"},
+		"of two, one has its own and most of what is common": {2, "aaaaaaaaa", "aaaaa"},
+		"and the other one its own":                          {2, "aaaaaaaaabbbb", "aaaaabb"},
+		"of what is common, whoever comes first leaves some": {2, "aaabbbbbbaaaa", "aaabbbb"},
+		"of four, three can leave the fourth its own":        {4, "aaaaaaaabbbbbbbbccccccccdd", "aaaabcd"},
+		"an app of an earlier configuration has less":        {1, "bbbbbbbbb", "bbbbbbbb"},
+		"one that it leaves out takes none beyond all":       {1, "aaaaaaaab", "aaaaaaaa"},
+		"many apps share what is common, without more":       {16, "abcdefghi", "abcdefgh"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlaces(8)
@@ -57,7 +57,7 @@ func TestAPlaceThatIsGivenBackGoesToWhoeverMayHaveIt(t *testing.T) {
 	got := make(chan string, 3)
 	for i, app := range []string{"a", "b"} {
 		go func() {
-			if p.take(t.Context(), app, time.Now().Add(10*time.Second), func() {}) != nil {
+			if p.take(t.Context(), App{Origin: app}, time.Now().Add(10*time.Second), func() {}) != nil {
 				got <- app
 			}
 		}()
@@ -82,19 +82,19 @@ func TestNobodyWaitsForEver(t *testing.T) {
 	held := takeNow(t, p, "a")
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if p.take(gone, "a", time.Now().Add(time.Hour), func() {}) != nil || p.take(t.Context(), "a", time.Now().Add(10*time.Millisecond), func() {}) != nil {
+	if p.take(gone, App{Origin: "a"}, time.Now().Add(time.Hour), func() {}) != nil || p.take(t.Context(), App{Origin: "a"}, time.Now().Add(10*time.Millisecond), func() {}) != nil {
 		t.Error("there is a place")
 	}
 	for range 2 {
 		p.queue.PushBack(&waiter{})
 	}
-	if soon := time.Now(); p.take(t.Context(), "a", soon.Add(time.Hour), func() {}) != nil || time.Since(soon) > time.Minute {
+	if soon := time.Now(); p.take(t.Context(), App{Origin: "a"}, soon.Add(time.Hour), func() {}) != nil || time.Since(soon) > time.Minute {
 		t.Error("one more waits than may")
 	}
 	p.queue.Init()
 	p.give(held)
-	if p.queue.Len() != 0 || p.held.Len() != 0 || len(p.taken) != 0 {
-		t.Errorf("%d wait, %d are held by %v", p.queue.Len(), p.held.Len(), p.taken)
+	if p.queue.Len() != 0 || p.held.Len() != 0 || p.taken.Held(App{Origin: "a"}) != 0 {
+		t.Errorf("%d wait, %d are held by a", p.queue.Len(), p.taken.Held(App{Origin: "a"}))
 	}
 }
 
@@ -121,10 +121,10 @@ func TestWhoIsNotNeededMakesRoom(t *testing.T) {
 			p.share(test.apps)
 			ended := ""
 			for _, app := range []string{"a", "a", "a", "b", "b"} {
-				p.hold(&place{app: app, expires: now.Add(-test.overdue), end: func() { ended += app }})
+				p.hold(&place{app: App{Origin: app}, expires: now.Add(-test.overdue), end: func() { ended += app }})
 			}
 			for _, app := range test.waits {
-				p.makeRoom(app, now)
+				p.makeRoom(App{Origin: app}, now)
 			}
 			if ended != test.ended {
 				t.Errorf("%q ended, want %q", ended, test.ended)

@@ -63,7 +63,7 @@ func TestAnAppByHTTPS(t *testing.T) {
 			t.Parallel()
 			wanted := call(app.URL, time.Second)
 			wanted.Identity = test.identity
-			answer := deliver(newClient(1), wanted)
+			answer := deliver(New(1), wanted)
 			if test.problem == "" {
 				if answer.Outcome != outcome.Answered {
 					t.Errorf("got %+v, want the reply", answer)
@@ -80,7 +80,7 @@ func TestAnAppByHTTPS(t *testing.T) {
 // TestAConnectionIsOfOneIdentity: an open connection to an app is not used for a call that knows the app otherwise.
 func TestAConnectionIsOfOneIdentity(t *testing.T) {
 	app, ca := newSecureApp(t)
-	client := newClient(1)
+	client := New(1)
 	good := call(app.URL, time.Second)
 	good.Identity = Identity{CA: ca}
 	if answer := deliver(client, good); answer.Outcome != outcome.Answered {

@@ -284,10 +284,10 @@ func (g *Gate) URLQuery(id string) string {
 	return before + id + after
 }
 
-// ServesURL reports whether a host and a path are the configured ones, so that Check is to judge the rest.
-func (g *Gate) ServesURL(host, path string) bool {
-	_, ok := servesPath(g.config.Path, path)
-	return ok && g.ServesHost(host)
+// Serves reports whether host, path and query are those of the URL, so that Check is to judge the rest.
+func (g *Gate) Serves(r Request) bool {
+	_, ok := g.serves(r)
+	return ok
 }
 
 // ServesHost reports whether a Host header, perhaps with a port, names the configured host.

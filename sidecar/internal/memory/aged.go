@@ -3,17 +3,19 @@
 
 // Package memory remembers what callbacks must be compared with: the first use of each signature, and what became of each
 // message. What it keeps is counted in bytes. At its bound the oldest is forgotten, and counted: to refuse instead would let a
-// burst stop the account, and to grow would let it end the process.
+// burst stop the account, and to grow would let it end the process. Endpoints of one process share the bounds, and none takes the part of
+// another.
 //
 // The memory is each replica's own.
 package memory
 
 import "time"
 
-// aged keeps values until a time, or until their bytes find no room. It is not safe for concurrent use.
+// aged keeps values until a time, or until the bytes of its pool find no room. The lock of the pool guards it.
 type aged[K comparable, V any] struct {
-	limit          int // bytes
-	bytes          int
+	pool           *Pool
+	held           int // bytes
+	closed         bool
 	entries        map[K]*entry[K, V]
 	oldest, newest *entry[K, V]
 	evicted        uint64
@@ -27,14 +29,16 @@ type entry[K comparable, V any] struct {
 	next  *entry[K, V]
 }
 
-func newAged[K comparable, V any](limit int) aged[K, V] {
-	return aged[K, V]{limit: limit, entries: map[K]*entry[K, V]{}}
+func newAged[K comparable, V any](pool *Pool) *aged[K, V] {
+	a := &aged[K, V]{pool: pool, entries: map[K]*entry[K, V]{}}
+	pool.join(a)
+	return a
 }
 
 // get returns the value that is kept for a key, once everything is forgotten that is stale now.
 func (a *aged[K, V]) get(key K, now time.Time) (value V, known bool) {
-	for a.oldest != nil && a.oldest.until < now.UnixNano() {
-		a.forgetOldest()
+	for a.isStale(now) {
+		a.forgetOldest(now)
 	}
 	if found, ok := a.entries[key]; ok {
 		return found.value, true
@@ -47,7 +51,10 @@ const largest = 8
 
 // add keeps the value of a new key, which takes so many bytes.
 func (a *aged[K, V]) add(key K, value V, size int, now, until time.Time) {
-	if size > a.limit/largest {
+	switch {
+	case a.closed:
+		return
+	case size > a.pool.limit/largest:
 		a.evicted++
 		return
 	}
@@ -57,20 +64,36 @@ func (a *aged[K, V]) add(key K, value V, size int, now, until time.Time) {
 	} else {
 		a.newest.next = added
 	}
-	a.entries[key], a.newest, a.bytes = added, added, a.bytes+size
-	for a.bytes > a.limit {
-		if a.oldest.until >= now.UnixNano() {
-			a.evicted++
-		}
-		a.forgetOldest()
-	}
+	a.entries[key], a.newest = added, added
+	a.held += size
+	a.pool.bytes += size
+	a.pool.makeRoom(a, now)
 }
 
-func (a *aged[K, V]) forgetOldest() {
+func (a *aged[K, V]) size() int { return a.held }
+
+func (a *aged[K, V]) isStale(now time.Time) bool {
+	return a.oldest != nil && a.oldest.until < now.UnixNano()
+}
+
+func (a *aged[K, V]) forgetOldest(now time.Time) {
+	if !a.isStale(now) {
+		a.evicted++
+	}
 	oldest := a.oldest
 	delete(a.entries, oldest.key)
-	a.bytes -= oldest.size
+	a.held -= oldest.size
+	a.pool.bytes -= oldest.size
 	if a.oldest = oldest.next; a.oldest == nil {
 		a.newest = nil
 	}
+}
+
+// close forgets everything, and what is added from now on.
+func (a *aged[K, V]) close() {
+	a.pool.mu.Lock()
+	defer a.pool.mu.Unlock()
+	delete(a.pool.members, a)
+	a.pool.bytes -= a.held
+	a.entries, a.oldest, a.newest, a.held, a.closed = nil, nil, nil, 0, true
 }

@@ -9,7 +9,13 @@ type Local[T any] struct {
 	*Repeats[T]
 }
 
-// NewLocal returns a memory whose uses and settled deliveries take at most so many bytes.
-func NewLocal[T any](uses, repeats int) Local[T] {
+// NewLocal returns a memory that takes the bytes of its uses and of its settled deliveries from two pools.
+func NewLocal[T any](uses, repeats *Pool) Local[T] {
 	return Local[T]{NewUses(uses), NewRepeats[T](repeats)}
+}
+
+// Close gives back to the pools what they lent. The memory remembers nothing more.
+func (l Local[T]) Close() {
+	l.uses.close()
+	l.settled.close()
 }

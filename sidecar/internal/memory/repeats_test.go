@@ -39,7 +39,7 @@ func TestARepeatGetsTheDeliveryOfTheFirst(t *testing.T) {
 		"and others' ends are nothing": {func(r *Repeats[int]) { r.Forget(Key{2}); r.Keep(Key{3}, 10, 1, now) }, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := NewRepeats[int](roomFor(16))
+			r := NewRepeats[int](NewPool(roomFor(16)))
 			if value, repeated := claimed(r, Key{1}, now, now.Add(time.Minute), start(1)); value != 1 || repeated {
 				t.Fatalf("the first got %d %v", value, repeated)
 			}
@@ -54,7 +54,7 @@ func TestARepeatGetsTheDeliveryOfTheFirst(t *testing.T) {
 
 func TestTheOldestReplyIsForgottenFirst(t *testing.T) {
 	const room = 10
-	r := NewRepeats[int](roomFor(room))
+	r := NewRepeats[int](NewPool(roomFor(room)))
 	for n := range byte(room + 1) {
 		claimed(r, Key{n}, now, now.Add(time.Minute), start(int(n)))
 		r.Keep(Key{n}, int(n), 100, now)
@@ -64,14 +64,14 @@ func TestTheOldestReplyIsForgottenFirst(t *testing.T) {
 			t.Errorf("message %d is known: %v", n, repeated)
 		}
 	}
-	if r.Evicted() != 1 || r.settled.bytes != roomFor(room) {
-		t.Errorf("%d evicted, %d bytes are kept; want 1, %d", r.Evicted(), r.settled.bytes, roomFor(room))
+	if r.Evicted() != 1 || r.settled.held != roomFor(room) {
+		t.Errorf("%d evicted, %d bytes are kept; want 1, %d", r.Evicted(), r.settled.held, roomFor(room))
 	}
 }
 
 // TestOneReplyThatIsTooLargeIsForgottenAlone, and not many others for it.
 func TestOneReplyThatIsTooLargeIsForgottenAlone(t *testing.T) {
-	r := NewRepeats[int](roomFor(16))
+	r := NewRepeats[int](NewPool(roomFor(16)))
 	for n, size := range []int{100, roomFor(16)/largest - repeatCost + 1, roomFor(16)/largest - repeatCost} {
 		claimed(r, Key{byte(n)}, now, now.Add(time.Minute), start(n))
 		r.Keep(Key{byte(n)}, n, size, now)
@@ -89,7 +89,7 @@ func TestOneReplyThatIsTooLargeIsForgottenAlone(t *testing.T) {
 // TestWhatIsStaleIsNotCountedAsForgotten, also where it finds no room behind an entry that is fresh for longer.
 func TestWhatIsStaleIsNotCountedAsForgotten(t *testing.T) {
 	const room = 10
-	r := NewRepeats[int](roomFor(room))
+	r := NewRepeats[int](NewPool(roomFor(room)))
 	keep := func(n byte, size int, now time.Time, fresh time.Duration) {
 		claimed(r, Key{n}, now, now.Add(fresh), start(int(n)))
 		r.Keep(Key{n}, int(n), size, now)
@@ -110,7 +110,7 @@ func TestWhatIsStaleIsNotCountedAsForgotten(t *testing.T) {
 func TestARepeatCountsForWhatItTakes(t *testing.T) {
 	type delivery struct{ _ [128]byte } // what the sidecar keeps of one
 	const n = 20_000
-	r := NewRepeats[*delivery](2 * n * repeatCost)
+	r := NewRepeats[*delivery](NewPool(2 * n * repeatCost))
 	taken := measure(func() {
 		for i := range n {
 			var key Key

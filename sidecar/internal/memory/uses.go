@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"sync"
 	"time"
 )
 
@@ -24,8 +23,7 @@ type Uses struct {
 	// secret keeps everybody from finding two bodies whose digests are alike: they are cut to 16 bytes.
 	secret [16]byte
 
-	mu   sync.Mutex
-	uses aged[signature, use]
+	uses *aged[signature, use]
 }
 
 type (
@@ -35,9 +33,9 @@ type (
 	use       = [16]byte
 )
 
-// NewUses returns Uses of at most limit bytes.
-func NewUses(limit int) *Uses {
-	u := &Uses{uses: newAged[signature, use](limit)}
+// NewUses returns Uses that take their bytes from a pool.
+func NewUses(pool *Pool) *Uses {
+	u := &Uses{uses: newAged[signature, use](pool)}
 	_, _ = rand.Read(u.secret[:]) // never fails
 	return u
 }
@@ -51,8 +49,8 @@ func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until
 		return false, nil //nolint:nilerr // no signature was ever used that is none
 	}
 	wanted := u.digest(method, body)
-	u.mu.Lock()
-	defer u.mu.Unlock()
+	u.uses.pool.mu.Lock()
+	defer u.uses.pool.mu.Unlock()
 	if first, known := u.uses.get(key, now); known {
 		return first == wanted, nil
 	}
@@ -62,15 +60,15 @@ func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until
 
 // Len returns the number of remembered uses.
 func (u *Uses) Len() int {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+	u.uses.pool.mu.Lock()
+	defer u.uses.pool.mu.Unlock()
 	return len(u.uses.entries)
 }
 
 // Evicted returns how many uses were forgotten before they were stale.
 func (u *Uses) Evicted() uint64 {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+	u.uses.pool.mu.Lock()
+	defer u.uses.pool.mu.Unlock()
 	return u.uses.evicted
 }
 

@@ -37,7 +37,7 @@ func TestBind(t *testing.T) {
 		"a GET cannot take away what a POST has bound": {{"POST", "a", true}, {"GET", "", false}, {"POST", "a", true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := NewUses(16 * useCost)
+			b := NewUses(NewPool(16 * useCost))
 			for i, use := range uses {
 				if got := used(b, signatureOf(1), use.method, []byte(use.body), now, now.Add(time.Minute)); got != use.want {
 					t.Errorf("use %d, %s %q: %v", i, use.method, use.body, got)
@@ -48,7 +48,7 @@ func TestBind(t *testing.T) {
 }
 
 func TestBindingsEndWhenTheRequestIsStale(t *testing.T) {
-	b := NewUses(16 * useCost)
+	b := NewUses(NewPool(16 * useCost))
 	used(b, signatureOf(1), "POST", []byte("a"), now, now.Add(time.Minute))
 	if used(b, signatureOf(1), "POST", []byte("b"), now.Add(time.Minute), now.Add(time.Minute)) {
 		t.Error("forgotten while the request is still fresh")
@@ -61,7 +61,7 @@ func TestBindingsEndWhenTheRequestIsStale(t *testing.T) {
 
 func TestMemoryIsBoundedAndEvictionCounted(t *testing.T) {
 	const room = 10
-	b := NewUses(room * useCost)
+	b := NewUses(NewPool(room * useCost))
 	for n := range room + 3 {
 		used(b, signatureOf(n), "POST", []byte("a"), now, now.Add(time.Minute))
 	}
@@ -76,7 +76,7 @@ func TestMemoryIsBoundedAndEvictionCounted(t *testing.T) {
 }
 
 func TestOnlyOneOfManyBodiesWins(t *testing.T) {
-	b := NewUses(64 * useCost)
+	b := NewUses(NewPool(64 * useCost))
 	var passed atomic.Int64
 	var wait sync.WaitGroup
 	for n := range 32 {
@@ -95,7 +95,7 @@ func TestOnlyOneOfManyBodiesWins(t *testing.T) {
 // TestAUseCountsForWhatItTakes measures the memory of many uses.
 func TestAUseCountsForWhatItTakes(t *testing.T) {
 	const n = 50_000
-	u := NewUses(2 * n * useCost)
+	u := NewUses(NewPool(2 * n * useCost))
 	taken := measure(func() {
 		for i := range n {
 			used(u, signatureOf(i), "POST", nil, now, now.Add(time.Minute))
@@ -119,7 +119,7 @@ func measure(do func()) uint64 {
 }
 
 func TestASignatureThatIsNoneIsNotBound(t *testing.T) {
-	u := NewUses(16 * useCost)
+	u := NewUses(NewPool(16 * useCost))
 	if used(u, "not hexadecimal", "POST", nil, now, now) || u.Len() != 0 {
 		t.Error("it was bound")
 	}

@@ -5,6 +5,9 @@
 package metrics
 
 import (
+	"sync"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -12,35 +15,85 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
-// Process holds the metrics of one sidecar, in a registry of its own.
-type Process struct{ registry *prometheus.Registry }
+// label names the endpoint of a series, as namespace/name. It is not called endpoint, which Prometheus Operator uses itself.
+const label = "wechat_endpoint"
 
-// NewProcess returns what all endpoints have in common. StaleConfig is 1 while the document on disk is not the one served.
-func NewProcess(inFlight, staleConfig func() float64) *Process {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(
+// Process holds the metrics of one sidecar, in a registry of its own.
+type Process struct {
+	// Unknown counts callbacks for a URL that is no endpoint's.
+	Unknown prometheus.Counter
+
+	registry               *prometheus.Registry
+	callbacks, refused     *prometheus.CounterVec
+	retries, repeats       *prometheus.CounterVec
+	unverified, unreadable *prometheus.CounterVec
+	lateFailures           *prometheus.CounterVec
+	backend                *prometheus.HistogramVec
+	lastVerified           *prometheus.GaugeVec
+	reasons                []wechat.Reason
+
+	mu        sync.Mutex
+	endpoints map[*Endpoint]bool
+}
+
+// NewProcess returns what all endpoints have in common. Broken is how many documents on disk cannot be served. The reasons are those for
+// which a callback may be refused.
+func NewProcess(inFlight, broken func() float64, reasons []wechat.Reason) *Process {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{label}, labels...))
+	}
+	p := &Process{
+		registry:  prometheus.NewRegistry(),
+		callbacks: counter("wechat_sidecar_callbacks_total", "Verified callbacks, by what became of them.", "outcome"),
+		refused:   counter("wechat_sidecar_refused_total", "Callbacks that did not pass, by the check that they failed. Those for no endpoint's URL have an empty one.", "reason"),
+		retries:   counter("wechat_sidecar_backend_retries_total", "Attempts to call the app after a first one that did not reach it."),
+		repeats:   counter("wechat_sidecar_repeats_total", "Messages that were known already and joined the delivery of the first."),
+		unverified: counter("wechat_sidecar_unverified_total",
+			"Messages that failed a check and went to the app all the same, because verification.enforcement is InsecureAudit."),
+		unreadable: counter("wechat_sidecar_unreadable_total",
+			"Verified messages whose kind cannot be read to the end: no rule for an event or an InfoType matches them, and WeChat is told that they were taken only if the app takes them."),
+		lateFailures: counter("wechat_sidecar_backend_late_failures_total",
+			"Calls that failed after WeChat had been answered success in the app's place: their messages may be lost."),
+		backend: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "wechat_sidecar_backend_duration_seconds",
+			Help:    "Time until the app's reply, or until the deadline.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 4.5, 5},
+		}, []string{label}),
+		lastVerified: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "wechat_sidecar_last_verified_timestamp_seconds",
+			Help: "When a callback of WeChat's was last verified, 0 for never.",
+		}, []string{label}),
+		reasons:   reasons,
+		endpoints: map[*Endpoint]bool{},
+	}
+	p.Unknown = p.refused.WithLabelValues("", string(wechat.ReasonUnknownURL))
+	p.registry.MustRegister(
 		gauge("wechat_sidecar_in_flight", "Calls to the app that go on.", inFlight),
-		gauge("wechat_sidecar_config_stale", "1 while the files on disk cannot be served and the last good ones go on.", staleConfig),
+		gauge("wechat_sidecar_config_stale", "Documents on disk that cannot be served; the last good ones go on.", broken),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		p.callbacks, p.refused, p.retries, p.repeats, p.unverified, p.unreadable, p.lateFailures, p.backend, p.lastVerified, remembered{p},
 	)
-	return &Process{registry}
+	return p
 }
 
 // Gatherer is where the metrics are read.
 func (p *Process) Gatherer() prometheus.Gatherer { return p.registry }
 
-// Endpoint holds the metrics of one endpoint. As long as a process serves one only, they bear no label of it.
+// Endpoint holds the metrics of one endpoint.
 type Endpoint struct {
 	Callbacks    *prometheus.CounterVec // by outcome
 	Refused      *prometheus.CounterVec // by reason
 	Retries      prometheus.Counter
 	Repeats      prometheus.Counter
 	Unverified   prometheus.Counter
-	Backend      prometheus.Histogram // seconds
-	LastVerified prometheus.Gauge     // seconds since 1970
+	LastVerified prometheus.Gauge // seconds since 1970
 	LateFailures prometheus.Counter
 	Unreadable   prometheus.Counter
+
+	process *Process
+	name    string
+	gauges  Gauges
 }
 
 // Gauges are read when the metrics are scraped.
@@ -48,68 +101,85 @@ type Gauges struct {
 	Bindings        func() float64
 	EvictedBindings func() float64
 	EvictedReplies  func() float64
-	RefusalReasons  []wechat.Reason
 }
 
-// NewEndpoint returns metrics whose every series is there from the start, at zero, so that an alert on a rate sees the first event.
-func (p *Process) NewEndpoint(g Gauges) *Endpoint {
+// few is up to how many endpoints of a process have every series from the start, at zero, so that an alert on a rate sees the first event.
+// With more of them a series begins at its first event: a thousand would have fifty thousand series, most of them zero.
+const few = 50
+
+// NewEndpoint returns the metrics of one more endpoint.
+func (p *Process) NewEndpoint(name string, g Gauges) *Endpoint {
+	with := prometheus.Labels{label: name}
 	m := &Endpoint{
-		Callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "wechat_sidecar_callbacks_total",
-			Help: "Verified callbacks, by what became of them.",
-		}, []string{"outcome"}),
-		Refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "wechat_sidecar_refused_total",
-			Help: "Callbacks that did not pass, by the check that they failed.",
-		}, []string{"reason"}),
-		Retries: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "wechat_sidecar_backend_retries_total",
-			Help: "Attempts to call the app after a first one that did not reach it.",
-		}),
-		Repeats: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "wechat_sidecar_repeats_total",
-			Help: "Messages that were known already and joined the delivery of the first.",
-		}),
-		Unverified: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "wechat_sidecar_unverified_total",
-			Help: "Messages that failed a check and went to the app all the same, because verification.enforcement is InsecureAudit.",
-		}),
-		Backend: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "wechat_sidecar_backend_duration_seconds",
-			Help:    "Time until the app's reply, or until the deadline.",
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 4.5, 5},
-		}),
-		LastVerified: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "wechat_sidecar_last_verified_timestamp_seconds",
-			Help: "When a callback of WeChat's was last verified, 0 for never.",
-		}),
-		LateFailures: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "wechat_sidecar_backend_late_failures_total",
-			Help: "Calls that failed after WeChat had been answered success in the app's place: their messages may be lost.",
-		}),
-		Unreadable: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "wechat_sidecar_unreadable_total",
-			Help: "Verified messages whose kind cannot be read to the end: no rule for an event or an InfoType matches them, and WeChat is told that they were taken only if the app takes them.",
-		}),
+		Callbacks:    p.callbacks.MustCurryWith(with),
+		Refused:      p.refused.MustCurryWith(with),
+		Retries:      p.retries.With(with),
+		Repeats:      p.repeats.With(with),
+		Unverified:   p.unverified.With(with),
+		LastVerified: p.lastVerified.With(with),
+		LateFailures: p.lateFailures.With(with),
+		Unreadable:   p.unreadable.With(with),
+		process:      p, name: name, gauges: g,
 	}
-	p.registry.MustRegister(m.Callbacks, m.Refused, m.Retries, m.Repeats, m.Unverified, m.Backend, m.LastVerified, m.LateFailures, m.Unreadable,
-		gauge("wechat_sidecar_bindings", "Signatures that are remembered with their first use.", g.Bindings),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "wechat_sidecar_bindings_evicted_total",
-			Help: "Signatures that were forgotten before they were stale, because memory is bounded.",
-		}, g.EvictedBindings),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "wechat_sidecar_replies_evicted_total",
-			Help: "Replies that were forgotten before a repeat of their message would be stale, because memory is bounded.",
-		}, g.EvictedReplies),
-	)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.endpoints[m] = true
+	if len(p.endpoints) > few {
+		return m
+	}
+	p.backend.With(with)
 	for _, o := range outcome.All {
 		m.Callbacks.WithLabelValues(string(o))
 	}
-	for _, reason := range g.RefusalReasons {
+	for _, reason := range p.reasons {
 		m.Refused.WithLabelValues(string(reason))
 	}
 	return m
+}
+
+// ObserveBackend counts a call to the app that took so long.
+func (e *Endpoint) ObserveBackend(took time.Duration) {
+	e.process.backend.WithLabelValues(e.name).Observe(took.Seconds())
+}
+
+// Close ends every series of the endpoint.
+func (e *Endpoint) Close() {
+	p, with := e.process, prometheus.Labels{label: e.name}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.endpoints, e)
+	for _, all := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
+		p.callbacks, p.refused, p.retries, p.repeats, p.unverified, p.unreadable, p.lateFailures, p.backend, p.lastVerified,
+	} {
+		all.DeletePartialMatch(with)
+	}
+}
+
+// remembered collects what the endpoints remember.
+type remembered struct{ *Process }
+
+var (
+	bindings        = prometheus.NewDesc("wechat_sidecar_bindings", "Signatures that are remembered with their first use.", []string{label}, nil)
+	evictedBindings = prometheus.NewDesc("wechat_sidecar_bindings_evicted_total", "Signatures that were forgotten before they were stale, because memory is bounded.", []string{label}, nil)
+	evictedReplies  = prometheus.NewDesc("wechat_sidecar_replies_evicted_total", "Replies that were forgotten before a repeat of their message would be stale, because memory is bounded.", []string{label}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (r remembered) Describe(to chan<- *prometheus.Desc) {
+	to <- bindings
+	to <- evictedBindings
+	to <- evictedReplies
+}
+
+// Collect implements prometheus.Collector.
+func (r remembered) Collect(to chan<- prometheus.Metric) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for e := range r.endpoints {
+		to <- prometheus.MustNewConstMetric(bindings, prometheus.GaugeValue, e.gauges.Bindings(), e.name)
+		to <- prometheus.MustNewConstMetric(evictedBindings, prometheus.CounterValue, e.gauges.EvictedBindings(), e.name)
+		to <- prometheus.MustNewConstMetric(evictedReplies, prometheus.CounterValue, e.gauges.EvictedReplies(), e.name)
+	}
 }
 
 func gauge(name, help string, read func() float64) prometheus.Collector {

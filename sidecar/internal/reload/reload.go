@@ -1,41 +1,77 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package reload keeps what a sidecar serves in step with its document, without a restart.
+// Package reload keeps what a sidecar serves in step with the documents of its folder, without a restart.
 //
-// A document is taken as a whole and only when it is valid; until then, and if it breaks, the last good one goes on serving, and the
-// problem is told on /status and in a metric.
+// Each document is taken as a whole and only when it is valid; until then, and if it breaks, the last good one goes on serving, and the
+// problem is told on /status and in a metric. One document never holds up another.
+//
+// A document that is gone goes on too: whoever deletes a Secret must not stop an account. It ends where a list says so. A list is a
+// file beside the documents that names those which come with it, and a Secret holds both: one that lost its Secret lost its list.
 package reload
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
-// Interval is how often the document is read. A file of a kilobyte costs about 15 µs; a notification from the kernel would
-// save that and bring the traps of watching through symbolic links.
+// Interval is how often the folder is looked at. Where it is a projected volume, that is one system call as long as nothing has
+// changed; elsewhere every file is read, about 15 µs each. A notification from the kernel would save that and bring the traps of
+// watching through symbolic links.
 const Interval = 250 * time.Millisecond
 
-// File watches the document of a folder.
-type File struct {
-	path string
-	take func(config.Document)
-	log  *slog.Logger
-
-	seen   []byte // the bytes of the last attempt; nil if there were none
-	status atomic.Pointer[Status]
+// Entries are who serves documents. Each has a name: that of its file, without the suffix.
+type Entries interface {
+	// Take serves a document of so many bytes from now on. Its error says what stands against that; what was served before goes on.
+	Take(entry string, document config.Document, size int) error
+	// Drop serves nothing more for an entry.
+	Drop(entry string)
+	// Settle ends a look at the folder that has changed something.
+	Settle()
 }
 
-// Status is what is served and what is wrong.
+// Folder watches the documents of a folder.
+type Folder struct {
+	dir     string
+	entries Entries
+	log     *slog.Logger
+
+	data    string // where the volume's link led at the last whole look
+	files   map[string]*file
+	problem error
+	state   atomic.Pointer[State]
+}
+
+// file is a document as it was looked at last.
+type file struct {
+	hash   [sha256.Size]byte // of the last attempt; zero if there was none
+	list   string            // that has named it
+	status Status
+}
+
+// State is what is served and what is wrong. It is not changed any more.
+type State struct {
+	// Entries are all that were ever looked at and that have not ended.
+	Entries map[string]Status
+	// Listed says that a list is there: the documents beside it are all that there are, even if there are none.
+	Listed bool
+	// Problem says why the folder cannot be read, or that it is empty; empty if there is nothing to say.
+	Problem string
+}
+
+// Status is what is served of one entry and what is wrong with it.
 type Status struct {
 	// Generation is the one that is served, empty before the first.
 	Generation string
@@ -43,18 +79,18 @@ type Status struct {
 	Problem string
 }
 
-// New returns a File that gives each good document to take, in the order in which they appear.
-func New(dir string, take func(config.Document), log *slog.Logger) *File {
-	f := &File{path: filepath.Join(dir, config.File), take: take, log: log}
-	f.status.Store(&Status{})
+// New returns a Folder whose documents are given to the entries.
+func New(dir string, entries Entries, log *slog.Logger) *Folder {
+	f := &Folder{dir: dir, entries: entries, log: log, files: map[string]*file{}}
+	f.state.Store(&State{})
 	return f
 }
 
-// Status returns what is served and what is wrong. It is safe for concurrent use.
-func (f *File) Status() Status { return *f.status.Load() }
+// State returns what is served and what is wrong. It is safe for concurrent use.
+func (f *Folder) State() *State { return f.state.Load() }
 
-// Watch reads the document at every interval until ctx is done.
-func (f *File) Watch(ctx context.Context, interval time.Duration) {
+// Watch looks at the folder at every interval until ctx is done.
+func (f *Folder) Watch(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -67,36 +103,202 @@ func (f *File) Watch(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// Load reads the document once. It does nothing if it is as it was. It is not safe for concurrent use.
-func (f *File) Load() {
-	data, err := readFile(f.path)
+// Load looks at the folder once. It does nothing if all is as it was. It is not safe for concurrent use.
+func (f *Folder) Load() {
+	dir, data := f.dir, ""
+	if link, err := os.Readlink(filepath.Join(f.dir, "..data")); err == nil {
+		// A kubelet swaps this link as a whole, and the names in the folder itself only after that.
+		data = link
+		dir = filepath.Join(f.dir, filepath.Base(link))
+	}
+	if data != "" && data == f.data {
+		return
+	}
+	found, err := look(dir)
 	if err != nil {
-		f.seen = nil
-		f.report(err)
+		if f.report(err) {
+			f.publish(f.State().Listed)
+		}
 		return
 	}
-	if f.seen != nil && bytes.Equal(f.seen, data) {
-		return
+	listed := len(found.lists) > 0
+	changed, whole := f.take(found)
+	if changed {
+		f.entries.Settle()
 	}
-	f.seen = data
-	document, err := config.Parse(data)
-	if err != nil {
-		f.report(err)
-		return
+	if f.report(found.problem()) || changed || listed != f.State().Listed {
+		f.publish(listed)
 	}
-	f.take(document)
-	f.status.Store(&Status{Generation: document.Generation})
-	f.log.Info("serving configuration", "generation", document.Generation)
+	if whole {
+		f.data = data
+	}
 }
 
-// report stores a problem beside the generation that goes on serving, and logs it once.
-func (f *File) report(err error) {
-	before := f.Status()
-	if before.Problem == err.Error() {
-		return
+// folder is what was found in one look: documents by entry, or why they cannot be read, and whom each list names.
+type folder struct {
+	documents map[string]content
+	lists     map[string][]string
+	tooMany   bool
+}
+
+type content struct {
+	data []byte
+	err  error
+}
+
+// problem says what is wrong with the folder as a whole.
+func (f folder) problem() error {
+	switch {
+	case f.tooMany:
+		return fmt.Errorf("more than %d documents in the folder of the configuration: the others are not served", config.MaxEntries)
+	case len(f.documents) == 0 && len(f.lists) == 0:
+		return fmt.Errorf("no document in the folder of the configuration: it holds no file *%s", config.DocumentSuffix)
 	}
-	f.status.Store(&Status{Generation: before.Generation, Problem: err.Error()})
-	f.log.Error("keeping the last good configuration", "serving", before.Generation, "problem", err.Error())
+	return nil
+}
+
+// look reads a folder.
+func look(dir string) (folder, error) {
+	found := folder{documents: map[string]content{}, lists: map[string][]string{}}
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		return found, fmt.Errorf("opening the configuration: %w", err)
+	}
+	for _, name := range names {
+		path := filepath.Join(dir, name.Name())
+		if entry, is := strings.CutSuffix(name.Name(), config.DocumentSuffix); is {
+			if found.tooMany = len(found.documents) == config.MaxEntries; found.tooMany {
+				break
+			}
+			data, err := readFile(path)
+			found.documents[entry] = content{data, err}
+		}
+		if list, is := strings.CutSuffix(name.Name(), config.ListSuffix); is {
+			data, err := readFile(path)
+			if err != nil {
+				return found, err
+			}
+			found.lists[list] = strings.Fields(string(data))
+		}
+	}
+	return found, nil
+}
+
+// take gives the entries what has changed. It reports whether there was something, and whether every document could be read.
+func (f *Folder) take(found folder) (changed, whole bool) {
+	for list, names := range found.lists {
+		for _, entry := range names {
+			if known := f.files[entry]; known != nil {
+				known.list = list
+			}
+		}
+	}
+	for entry, known := range f.files {
+		if _, there := found.documents[entry]; !there {
+			changed = f.miss(entry, known, found.lists) || changed
+		}
+	}
+	whole = true
+	var refused []string
+	for _, entry := range slices.Sorted(maps.Keys(found.documents)) {
+		document := found.documents[entry]
+		whole = whole && document.err == nil
+		before := len(refused)
+		if f.takeOne(entry, document, found.lists, &refused) || len(refused) > before {
+			changed = true
+		}
+	}
+	for _, entry := range refused { // what stood in the way may have been another one of the same look
+		f.takeOne(entry, found.documents[entry], found.lists, new([]string))
+	}
+	return changed, whole
+}
+
+// miss ends an entry whose document is gone, if a list says so. It reports whether something has changed.
+func (f *Folder) miss(entry string, known *file, lists map[string][]string) bool {
+	names, listed := lists[known.list]
+	if !listed || slices.Contains(names, entry) {
+		known.hash = [sha256.Size]byte{}
+		return f.note(entry, known, Status{known.status.Generation, "the document is gone"})
+	}
+	f.entries.Drop(entry)
+	delete(f.files, entry)
+	f.log.Info("serving an entry no more", "entry", entry)
+	return true
+}
+
+// takeOne serves a document, if it is another one than before. One that the entries refuse it appends to refused. It reports whether
+// something has changed.
+func (f *Folder) takeOne(entry string, document content, lists map[string][]string, refused *[]string) bool {
+	known := f.files[entry]
+	if known == nil {
+		known = &file{list: listOf(entry, lists)}
+		f.files[entry] = known
+	}
+	serving := known.status.Generation
+	if document.err != nil {
+		known.hash = [sha256.Size]byte{}
+		return f.note(entry, known, Status{serving, document.err.Error()})
+	}
+	hash := sha256.Sum256(document.data)
+	if hash == known.hash {
+		return false
+	}
+	parsed, err := config.Parse(document.data)
+	if err != nil {
+		known.hash = hash
+		return f.note(entry, known, Status{serving, err.Error()})
+	}
+	if err := f.entries.Take(entry, parsed, len(document.data)); err != nil {
+		*refused = append(*refused, entry)
+		return f.note(entry, known, Status{serving, err.Error()})
+	}
+	known.hash = hash
+	f.note(entry, known, Status{Generation: parsed.Generation})
+	return true
+}
+
+func listOf(entry string, lists map[string][]string) string {
+	for list, names := range lists {
+		if slices.Contains(names, entry) {
+			return list
+		}
+	}
+	return ""
+}
+
+// note remembers what became of an entry, and logs it once. It reports whether that is news.
+func (f *Folder) note(entry string, known *file, after Status) bool {
+	before := known.status
+	known.status = after
+	switch {
+	case after.Problem == "":
+		f.log.Info("serving configuration", "entry", entry, "generation", after.Generation)
+	case after != before:
+		f.log.Error("keeping the last good configuration", "entry", entry, "serving", after.Generation, "problem", after.Problem)
+	}
+	return after != before
+}
+
+// report remembers what is wrong with the folder itself, and logs it once. It reports whether that is news.
+func (f *Folder) report(err error) bool {
+	before := f.problem
+	if f.problem = err; err == nil || before != nil && before.Error() == err.Error() {
+		return (before == nil) != (err == nil)
+	}
+	f.log.Error("keeping the last good configuration", "problem", err.Error())
+	return true
+}
+
+func (f *Folder) publish(listed bool) {
+	state := &State{Entries: map[string]Status{}, Listed: listed}
+	for entry, known := range f.files {
+		state.Entries[entry] = known.status
+	}
+	if f.problem != nil {
+		state.Problem = f.problem.Error()
+	}
+	f.state.Store(state)
 }
 
 // readFile reads at most what config accepts, and one byte more, which config then refuses.

@@ -5,12 +5,17 @@ package reload
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
@@ -18,26 +23,24 @@ import (
 const text = `{"generation":%q,"endpoint":"a/b","platform":"OfficialAccount","appID":"wx1","messageMode":"Plaintext","path":"/weixin","freshness":"5m",` +
 	`"backend":{"url":"http://app:80","deadline":"1s"},"credentials":{"pairs":[{"generation":1,"token":"secret-token"}]}}`
 
-// volume is a folder like that of a projected volume: the file is a link into a folder that is swapped as a whole.
+// volume is a folder like that of a projected volume: its files are links into a folder that is swapped as a whole.
 type volume struct {
 	dir     string
 	version int
 }
 
-func (v *volume) swap(t *testing.T, text string) {
+func (v *volume) swap(t *testing.T, files map[string]string) {
 	t.Helper()
 	v.version++
 	data := filepath.Join(v.dir, fmt.Sprintf("..data_%d", v.version))
 	if err := os.Mkdir(data, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(data, config.File), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if v.version == 1 {
-		if err := os.Symlink(filepath.Join("..data", config.File), filepath.Join(v.dir, config.File)); err != nil {
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(data, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		_ = os.Symlink(filepath.Join("..data", name), filepath.Join(v.dir, name)) // it may be there
 	}
 	link := filepath.Join(v.dir, "..data_tmp")
 	if err := os.Symlink(filepath.Base(data), link); err != nil {
@@ -48,13 +51,42 @@ func (v *volume) swap(t *testing.T, text string) {
 	}
 }
 
-func TestLoad(t *testing.T) {
-	v := &volume{dir: t.TempDir()}
-	var taken []string
-	var log bytes.Buffer
-	file := New(v.dir, func(d config.Document) { taken = append(taken, d.Generation) }, slog.New(slog.NewTextHandler(&log, nil)))
-	write := func(generation string, replace ...string) func() {
-		return func() { v.swap(t, strings.NewReplacer(replace...).Replace(fmt.Sprintf(text, generation))) }
+// served plays a sidecar.
+type served struct {
+	generations map[string]string // by entry
+	taken       int
+	settled     int
+	refuses     func(entry string, document config.Document) error
+}
+
+func (s *served) Take(entry string, document config.Document, _ int) error {
+	if s.refuses != nil {
+		if err := s.refuses(entry, document); err != nil {
+			return err
+		}
+	}
+	s.generations[entry] = document.Generation
+	s.taken++
+	return nil
+}
+
+func (s *served) Drop(entry string) { delete(s.generations, entry) }
+func (s *served) Settle()           { s.settled++ }
+
+func newServed(t *testing.T) (*served, *volume, *Folder, *bytes.Buffer) {
+	t.Helper()
+	s, v, log := &served{generations: map[string]string{}}, &volume{dir: t.TempDir()}, &bytes.Buffer{}
+	return s, v, New(v.dir, s, slog.New(slog.NewTextHandler(log, nil))), log
+}
+
+func document(generation string, replace ...string) string {
+	return strings.NewReplacer(replace...).Replace(fmt.Sprintf(text, generation))
+}
+
+func TestOneDocument(t *testing.T) {
+	s, v, folder, log := newServed(t)
+	write := func(text string) func() {
+		return func() { v.swap(t, map[string]string{config.File: text}) }
 	}
 	for _, step := range []struct {
 		name               string
@@ -62,29 +94,32 @@ func TestLoad(t *testing.T) {
 		taken              int
 		generation, refuse string
 	}{
-		{"no file at all", func() {}, 0, "", "opening the configuration"},
-		{"a good document", write("g-1"), 1, "g-1", ""},
-		{"the same again", write("g-1"), 1, "g-1", ""},
-		{"the next", write("g-2"), 2, "g-2", ""},
-		{"a broken configuration", write("g-3", `"path"`, `"pth"`), 2, "g-2", `unknown field "pth"`},
-		{"broken credentials", write("g-3", `{"generation":1,"token":"secret-token"}`, ``), 2, "g-2", "pairs is empty"},
-		{"no credentials", write("g-3", `,"credentials":{"pairs":[{"generation":1,"token":"secret-token"}]}`, ``), 2, "g-2", "has no credentials"},
-		{"both broken", func() { v.swap(t, `{`) }, 2, "g-2", config.File},
-		{"half a document", func() { v.swap(t, fmt.Sprintf(text, "g-3")[:len(text)-30]) }, 2, "g-2", config.File},
-		{"credentials without the key of the mode", write("g-3", "Plaintext", "Encrypted"), 2, "g-2", "encodingAESKey is missing"},
-		{"mended", write("g-4"), 3, "g-4", ""},
-		{"the file is taken away", func() { os.Remove(filepath.Join(v.dir, config.File)) }, 3, "g-4", "opening the configuration"},
-		{"it is put back", func() { os.Symlink(filepath.Join("..data", config.File), filepath.Join(v.dir, config.File)) }, 4, "g-4", ""},
+		{"no file at all", func() {}, 0, "", ""},
+		{"a good document", write(document("g-1")), 1, "g-1", ""},
+		{"the same again", write(document("g-1")), 1, "g-1", ""},
+		{"the next", write(document("g-2")), 2, "g-2", ""},
+		{"a broken configuration", write(document("g-3", `"path"`, `"pth"`)), 2, "g-2", `unknown field "pth"`},
+		{"broken credentials", write(document("g-3", `{"generation":1,"token":"secret-token"}`, ``)), 2, "g-2", "pairs is empty"},
+		{"no credentials", write(document("g-3", `,"credentials":{"pairs":[{"generation":1,"token":"secret-token"}]}`, ``)), 2, "g-2", "has no credentials"},
+		{"both broken", write(`{`), 2, "g-2", config.File},
+		{"half a document", write(document("g-3")[:len(text)-30]), 2, "g-2", config.File},
+		{"credentials without the key of the mode", write(document("g-3", "Plaintext", "Encrypted")), 2, "g-2", "encodingAESKey is missing"},
+		{"mended", write(document("g-4")), 3, "g-4", ""},
+		{"the file is taken away", func() { v.swap(t, nil) }, 3, "g-4", "the document is gone"},
+		{"it is put back", write(document("g-4")), 4, "g-4", ""},
 	} {
 		step.change()
-		file.Load()
-		file.Load() // a second look changes nothing
-		status := file.Status()
-		if len(taken) != step.taken || status.Generation != step.generation {
-			t.Errorf("%s: took %v and serves %q", step.name, taken, status.Generation)
+		folder.Load()
+		folder.Load() // a second look changes nothing
+		status := folder.State().Entries[config.Entry]
+		if s.taken != step.taken || status.Generation != step.generation {
+			t.Errorf("%s: took %d and serves %q", step.name, s.taken, status.Generation)
 		}
 		if (status.Problem == "") != (step.refuse == "") || !strings.Contains(status.Problem, step.refuse) {
 			t.Errorf("%s: problem %q, want %q", step.name, status.Problem, step.refuse)
+		}
+		if empty := v.version == 0 || step.refuse == "the document is gone"; (folder.State().Problem != "") != empty {
+			t.Errorf("%s: the folder has problem %q", step.name, folder.State().Problem)
 		}
 	}
 	if strings.Contains(log.String(), "secret-token") {
@@ -92,5 +127,141 @@ func TestLoad(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "encodingAESKey is missing"); n != 1 {
 		t.Errorf("a problem was logged %d times, want once", n)
+	}
+}
+
+// TestManyDocuments: each entry is served, refused and ended by itself.
+func TestManyDocuments(t *testing.T) {
+	good, broken := document("g-1"), document("g-2", `"path"`, `"pth"`)
+	for name, test := range map[string]struct {
+		looks []map[string]string // one after the other
+		want  map[string]string   // the generations
+		wrong []string            // the entries with a problem
+	}{
+		"two of them":                {[]map[string]string{{"a.json": good, "b.json": document("g-9")}}, map[string]string{"a": "g-1", "b": "g-9"}, nil},
+		"other files are none":       {[]map[string]string{{"a.json": good, "README": "", "b.json.bak": good}}, map[string]string{"a": "g-1"}, nil},
+		"a broken one among others":  {[]map[string]string{{"a.json": broken, "b.json": good}}, map[string]string{"b": "g-1"}, []string{"a"}},
+		"one that breaks goes on":    {[]map[string]string{{"a.json": good, "b.json": good}, {"a.json": broken, "b.json": document("g-3")}}, map[string]string{"a": "g-1", "b": "g-3"}, []string{"a"}},
+		"one that is gone goes on":   {[]map[string]string{{"a.json": good, "b.json": good}, {"b.json": good}}, map[string]string{"a": "g-1", "b": "g-1"}, []string{"a"}},
+		"one that a list ends":       {[]map[string]string{{"a.json": good, "b.json": good, "0.list": "a b"}, {"b.json": good, "0.list": "b"}}, map[string]string{"b": "g-1"}, nil},
+		"a broken one that it ends":  {[]map[string]string{{"a.json": broken, "0.list": "a"}, {"0.list": ""}}, map[string]string{}, nil},
+		"all that a list has ended":  {[]map[string]string{{"a.json": good, "0.list": "a"}, {"0.list": "\n"}}, map[string]string{}, nil},
+		"one whose list is gone too": {[]map[string]string{{"a.json": good, "0.list": "a", "b.json": good, "1.list": "b"}, {"b.json": good, "1.list": "b"}}, map[string]string{"a": "g-1", "b": "g-1"}, []string{"a"}},
+		"one that its list still has": {
+			[]map[string]string{{"a.json": good, "0.list": "a"}, {"0.list": "a"}}, map[string]string{"a": "g-1"}, []string{"a"},
+		},
+		"another list cannot end it": {
+			[]map[string]string{{"a.json": good, "0.list": "a", "1.list": ""}, {"1.list": ""}}, map[string]string{"a": "g-1"}, []string{"a"},
+		},
+		"one that moves to another list": {
+			[]map[string]string{{"a.json": good, "0.list": "a", "1.list": ""}, {"a.json": good, "0.list": "", "1.list": "a"}, {"0.list": "", "1.list": "a"}}, map[string]string{"a": "g-1"}, []string{"a"},
+		},
+		"one that comes back": {[]map[string]string{{"a.json": good, "0.list": "a"}, {"0.list": ""}, {"a.json": document("g-5"), "0.list": "a"}}, map[string]string{"a": "g-5"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, v, folder, _ := newServed(t)
+			for _, files := range test.looks {
+				v.swap(t, files)
+				folder.Load()
+			}
+			var wrong []string
+			for entry, status := range folder.State().Entries {
+				if status.Problem != "" {
+					wrong = append(wrong, entry)
+				}
+			}
+			if diff := cmp.Diff(test.want, s.generations); diff != "" {
+				t.Errorf("what is served (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.wrong, wrong); diff != "" {
+				t.Errorf("with a problem are (-want +got):\n%s", diff)
+			}
+			settled := s.settled
+			if folder.Load(); s.settled != settled {
+				t.Error("a look that finds nothing new has changed something")
+			}
+		})
+	}
+}
+
+// TestWhatStoodInTheWayMayBeGoneWithTheSameLook: a document that the entries refuse for another one is tried again after that.
+func TestWhatStoodInTheWayMayBeGoneWithTheSameLook(t *testing.T) {
+	s, v, folder, _ := newServed(t)
+	s.refuses = func(entry string, document config.Document) error {
+		for other, generation := range s.generations {
+			if other != entry && generation == document.Generation {
+				return errors.New("it is served already")
+			}
+		}
+		return nil
+	}
+	v.swap(t, map[string]string{"a.json": document("g-1"), "b.json": document("g-2")})
+	folder.Load()
+	v.swap(t, map[string]string{"a.json": document("g-2"), "b.json": document("g-3")})
+	folder.Load()
+	if diff := cmp.Diff(map[string]string{"a": "g-2", "b": "g-3"}, s.generations); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	v.swap(t, map[string]string{"a.json": document("g-3"), "b.json": document("g-3")})
+	folder.Load()
+	if status := folder.State().Entries["a"]; status != (Status{"g-2", "it is served already"}) {
+		t.Errorf("a's status is %+v", status)
+	}
+	if folder.State().Entries["b"].Problem != "" {
+		t.Error("b has a problem")
+	}
+}
+
+// TestAFolderThatIsNoVolume is read at every look.
+func TestAFolderThatIsNoVolume(t *testing.T) {
+	s, v, folder, _ := newServed(t)
+	for i, generation := range []string{"g-1", "g-2"} {
+		if err := os.WriteFile(filepath.Join(v.dir, "a.json"), []byte(document(generation)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		folder.Load()
+		if s.taken != i+1 || s.generations["a"] != generation {
+			t.Errorf("serves %v", s.generations)
+		}
+	}
+	if err := os.Chmod(filepath.Join(v.dir, "a.json"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(v.dir); err != nil {
+		t.Fatal(err)
+	}
+	folder.Load()
+	if state := folder.State(); state.Problem == "" || !slices.Equal(slices.Collect(maps.Keys(state.Entries)), []string{"a"}) || s.generations["a"] != "g-2" {
+		t.Errorf("without a folder the state is %+v", state)
+	}
+}
+
+// TestOneThatCannotBeReadHoldsUpNobody: here it is a folder.
+func TestOneThatCannotBeReadHoldsUpNobody(t *testing.T) {
+	s, v, folder, _ := newServed(t)
+	if err := os.Mkdir(filepath.Join(v.dir, "a.json"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(v.dir, "b.json"), []byte(document("g-1")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	folder.Load()
+	if entries := folder.State().Entries; s.generations["b"] != "g-1" || !strings.Contains(entries["a"].Problem, "reading the configuration") {
+		t.Errorf("serves %v, the state is %+v", s.generations, entries)
+	}
+}
+
+// TestThereAreNotTooMany documents.
+func TestThereAreNotTooMany(t *testing.T) {
+	s, v, folder, _ := newServed(t)
+	files := map[string]string{}
+	for i := range config.MaxEntries + 1 {
+		files[fmt.Sprintf("%05d.json", i)] = "{"
+	}
+	files["00000.json"], files[fmt.Sprintf("%05d.json", config.MaxEntries)] = document("g-1"), document("g-2")
+	v.swap(t, files)
+	folder.Load()
+	if state := folder.State(); len(state.Entries) != config.MaxEntries || !strings.Contains(state.Problem, "more than") || s.taken != 1 {
+		t.Errorf("%d entries, %d taken, problem %q", len(state.Entries), s.taken, state.Problem)
 	}
 }

@@ -1,0 +1,115 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sidecar
+
+import (
+	"strings"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
+)
+
+// table says whose a request is, by its host, its path and, where several endpoints have both, by the query of their URLs. It is made anew
+// when one of these changes, and never changed: whoever looks something up needs no lock.
+//
+// A host of its own comes before every host, a whole path before one with a placeholder. The table only picks: whether it is the
+// endpoint's the gate decides.
+type table struct {
+	entries  map[string]*Endpoint // by the names of their documents
+	only     *Endpoint            // where there is no other
+	exact    map[place][]*Endpoint
+	patterns map[pattern][]*Endpoint
+	// depth is how many segments of a path may be before a placeholder.
+	depth int
+}
+
+type (
+	// place is a host, empty for every host, and a path without its slash at the end.
+	place struct{ host, path string }
+	// pattern is a host, and what stands in a path before and behind the placeholder.
+	pattern struct{ host, before, after string }
+)
+
+func newTable(entries map[string]*Endpoint) *table {
+	t := &table{entries: entries, exact: map[place][]*Endpoint{}, patterns: map[pattern][]*Endpoint{}}
+	for _, e := range entries {
+		if len(entries) == 1 {
+			t.only = e
+		}
+		c := e.account.Load().config
+		host := strings.ToLower(c.Host)
+		if before, after, found := config.CutPlaceholder(c.Path); found {
+			key := pattern{host, before, after}
+			t.patterns[key] = append(t.patterns[key], e)
+			t.depth = max(t.depth, strings.Count(before, "/"))
+		} else {
+			key := place{host, trimSlash(c.Path)}
+			t.exact[key] = append(t.exact[key], e)
+		}
+		for _, file := range c.DomainFiles {
+			key := place{host, "/" + file.Name}
+			t.exact[key] = append(t.exact[key], e)
+		}
+	}
+	return t
+}
+
+// trimSlash takes the slash away that a path may have at its end.
+func trimSlash(path string) string {
+	if len(path) > 1 && path[len(path)-1] == '/' {
+		return path[:len(path)-1]
+	}
+	return path
+}
+
+// find returns the endpoint that decides about a request. Where there is only one, it refuses also what is not for it, so that its
+// metrics and its log tell of that. Nil is nobody.
+func (t *table) find(r *gate.Request) *Endpoint {
+	if t.only != nil {
+		return t.only
+	}
+	host, _, _ := strings.Cut(r.Host, ":")
+	host, path := strings.ToLower(host), trimSlash(r.Path)
+	for _, host := range [...]string{host, ""} {
+		if found := t.exact[place{host, path}]; found != nil {
+			return pick(found, r)
+		}
+		if found := t.match(host, path); found != nil {
+			return pick(found, r)
+		}
+	}
+	return nil
+}
+
+// match finds endpoints whose path has a placeholder, which stands for one segment.
+func (t *table) match(host, path string) []*Endpoint {
+	start := 0
+	for range t.depth {
+		slash := strings.IndexByte(path[start:], '/')
+		if slash < 0 {
+			return nil
+		}
+		start += slash + 1
+		end := len(path)
+		if next := strings.IndexByte(path[start:], '/'); next >= 0 {
+			end = start + next
+		}
+		if found := t.patterns[pattern{host, path[:start], path[end:]}]; found != nil && end > start {
+			return found
+		}
+	}
+	return nil
+}
+
+// pick returns the one whose own query the request carries, or any of them, which refuses it.
+func pick(found []*Endpoint, r *gate.Request) *Endpoint {
+	if len(found) > 1 {
+		for _, e := range found {
+			if e.account.Load().gate.Serves(*r) {
+				return e
+			}
+		}
+	}
+	return found[0]
+}

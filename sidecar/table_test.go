@@ -1,0 +1,217 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sidecar
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
+)
+
+// serveDocument lets a sidecar serve a document that stands in no file.
+func serveDocument(t testing.TB, s *Sidecar, document config.Document) {
+	t.Helper()
+	if err := s.Take(document.Endpoint, document, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.Settle()
+}
+
+// newTestTable has endpoints with these configurations, by their names.
+func newTestTable(t testing.TB, configs map[string]config.Config) (*table, map[*Endpoint]string) {
+	t.Helper()
+	s := New(Options{ConfigDir: t.TempDir(), Memory: maxMemory, Log: slog.New(slog.DiscardHandler)})
+	for name, c := range configs {
+		c.Endpoint = name
+		if err := s.Take(name, config.Document{Config: c}, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Settle()
+	names := map[*Endpoint]string{nil: "nobody"}
+	for name, e := range s.table.Load().entries {
+		names[e] = name
+	}
+	return s.table.Load(), names
+}
+
+func TestWhoseARequestIs(t *testing.T) {
+	t.Parallel()
+	table, names := newTestTable(t, map[string]config.Config{
+		"shop":          {Host: "shop.example.com", Path: "/weixin", DomainFiles: []config.DomainFile{{Name: "MP_verify_a.txt"}}},
+		"suite":         {Host: "suite.example.com", Path: "/weixin/$CORPID$"},
+		"callback":      {Host: "suite.example.com", Path: "/$APPID$/callback"},
+		"exact":         {Host: "suite.example.com", Path: "/weixin/ww1"},
+		"root":          {Host: "suite.example.com", Path: "/"},
+		"anywhere":      {Path: "/any"},
+		"everywhere":    {Path: "/weixin/$APPID$"},
+		"five":          {Host: "query.example.com", Path: "/weixin", Query: "id=5"},
+		"six":           {Host: "query.example.com", Path: "/weixin", Query: "id=6"},
+		"by their corp": {Host: "query.example.com", Path: "/weixin", Query: "corp=$CORPID$"},
+	})
+	for name, test := range map[string]struct {
+		host, path, query, want string
+	}{
+		"its host and path":                            {"shop.example.com", "/weixin", "", "shop"},
+		"with a port, capitals and a slash at the end": {"SHOP.example.com:8443", "/weixin/", "", "shop"},
+		"its domain file":                              {"shop.example.com", "/MP_verify_a.txt", "", "shop"},
+		"a domain file of another host":                {"suite.example.com", "/MP_verify_a.txt", "", "nobody"},
+		"a path of nobody's":                           {"shop.example.com", "/admin", "", "nobody"},
+		"a path below it":                              {"shop.example.com", "/weixin/x/y", "", "nobody"},
+		"an encoded slash is another path":             {"shop.example.com", "/weixin%2F", "", "nobody"},
+		"a placeholder at the end":                     {"suite.example.com", "/weixin/ww2", "", "suite"},
+		"and a slash behind it":                        {"suite.example.com", "/weixin/ww2/", "", "suite"},
+		"a placeholder at the beginning":               {"suite.example.com", "/wx1/callback", "", "callback"},
+		"a whole path comes before a placeholder":      {"suite.example.com", "/weixin/ww1", "", "exact"},
+		"two segments are no id":                       {"suite.example.com", "/weixin/ww2/x", "", "nobody"},
+		"the root":                                     {"suite.example.com", "/", "", "root"},
+		"every host":                                   {"other.example.com", "/any", "", "anywhere"},
+		"no host at all":                               {"", "/any", "", "anywhere"},
+		"its own host comes before every host":         {"suite.example.com", "/weixin/wx5", "", "suite"},
+		"a placeholder of every host":                  {"other.example.com", "/weixin/wx5", "", "everywhere"},
+		"one by its query":                             {"query.example.com", "/weixin", "signature=a&id=5", "five"},
+		"another by its query":                         {"query.example.com", "/weixin", "id=6", "six"},
+		"one by what stands in place of its parameter": {"query.example.com", "/weixin", "corp=ww1", "by their corp"},
+		"an empty path":                                {"shop.example.com", "", "", "nobody"},
+		"a slash more":                                 {"shop.example.com", "/weixin//", "", "nobody"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := names[table.find(&gate.Request{Host: test.host, Path: test.path, RawQuery: test.query})]; got != test.want {
+				t.Errorf("it is %s's, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// TestTheTablePicksWhomTheGateServes: whatever an endpoint's gate serves, the table finds for it, as long as it is the only one of that
+// URL.
+func TestTheTablePicksWhomTheGateServes(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/", "/weixin", "/a/b/c", "/$APPID$", "/weixin/$CORPID$", "/$APPID$/callback", "/a/$CORPID$/b"} {
+		for _, host := range []string{"", "shop.example.com"} {
+			table, names := newTestTable(t, map[string]config.Config{"one": {Host: host, Path: path}, "other": {Host: "other.example.com", Path: "/other"}})
+			var one *Endpoint
+			for e, name := range names {
+				if name == "one" {
+					one = e
+				}
+			}
+			for _, asked := range []string{"/", "//", "", "/weixin", "/weixin/", "/weixin/ww1", "/weixin/ww1/", "/weixin//", "/wx1/callback", "/wx1/callback/", "/a/b/c", "/a/b/c/", "/a/ww1/b", "/a//b", "/wx1", "/wx%31"} {
+				r := &gate.Request{Host: "Shop.example.com:80", Path: asked}
+				if served := one.account.Load().gate.Serves(*r); served && table.find(r) != one {
+					t.Errorf("%s%s serves %s, and the table does not find it", host, path, asked)
+				}
+			}
+		}
+	}
+}
+
+// TestNobodyIsServedTwice: what is served goes on, and the other is refused.
+func TestNobodyIsServedTwice(t *testing.T) {
+	t.Parallel()
+	first := config.Config{Endpoint: "a/first", Host: "Shop.example.com", Path: "/weixin", Query: "id=5"}
+	for name, test := range map[string]struct {
+		edit func(*config.Config)
+		want string
+	}{
+		"its URL":                          {func(c *config.Config) { c.Endpoint = "a/second" }, "the URL is that of entry first"},
+		"its URL, written otherwise":       {func(c *config.Config) { c.Endpoint, c.Host, c.Path = "a/second", "shop.example.com", "/weixin/" }, "the URL is that of entry first"},
+		"its name":                         {func(c *config.Config) { c.Path = "/other" }, "a/first is served already, as entry first"},
+		"its host and path, not its query": {func(c *config.Config) { c.Endpoint, c.Query = "a/second", "id=6" }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := New(Options{ConfigDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+			if err := s.Take("first", config.Document{Config: first}, 0); err != nil {
+				t.Fatal(err)
+			}
+			second := first
+			test.edit(&second)
+			got := ""
+			if err := s.Take("second", config.Document{Config: second}, 0); err != nil {
+				got = err.Error()
+			}
+			if got != test.want {
+				t.Errorf("refused with %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// TestAnEntryCostsWhatIsCounted measures the memory of many, and that no more are served than there is room for.
+func TestAnEntryCostsWhatIsCounted(t *testing.T) {
+	s := New(Options{ConfigDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	document := func(i int) (d config.Document, size int) {
+		d = config.Document{
+			Config: config.Config{
+				Endpoint: fmt.Sprint("a/", i), Host: fmt.Sprintf("shop-%d.example.com", i), Path: "/weixin", Platform: config.PlatformOfficialAccount, AppID: "wx1",
+				MessageMode: config.ModeEncrypted, Backend: config.Backend{URL: fmt.Sprintf("http://app-%d:80", i)},
+				DomainFiles: []config.DomainFile{{Name: "MP_verify_a.txt", Content: strings.Repeat("a", 1000)}},
+			},
+			Credentials: config.Credentials{GatewayKey: make([]byte, 32), Pairs: []config.Pair{{Token: "a-fine-token", EncodingAESKey: strings.Repeat("a", 43)}}},
+		}
+		text, err := json.Marshal(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d, len(text)
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	served := 0
+	for ; ; served++ {
+		d, size := document(served)
+		if err := s.Take(fmt.Sprint(served), d, size); err != nil {
+			if !strings.Contains(err.Error(), "raise the memory limit") {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	s.Settle()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	taken := int(after.HeapAlloc - before.HeapAlloc)
+	t.Logf("%d entries take %d bytes each, counted are %d", served, taken/served, s.entries.cost/served)
+	if taken > s.entries.cost || s.entries.cost > s.bounds.entries {
+		t.Errorf("%d bytes are taken, %d are counted, at most may be %d", taken, s.entries.cost, s.bounds.entries)
+	}
+	d, size := document(served)
+	s.Drop("0")
+	if err := s.Take("one more", d, size); err != nil {
+		t.Errorf("the room of one that has ended is not free: %v", err)
+	}
+	alone := New(Options{ConfigDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	if err := alone.Take("0", d, config.MaxFileSize); err != nil {
+		t.Errorf("the largest document is refused where it is alone: %v", err)
+	}
+}
+
+// BenchmarkLookup finds one of many endpoints.
+func BenchmarkLookup(b *testing.B) {
+	for _, n := range []int{1, 10, 100, 1000, 5000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			configs := map[string]config.Config{}
+			for i := range n {
+				configs[fmt.Sprintf("team/shop-%d", i)] = config.Config{Host: fmt.Sprintf("shop-%d.example.com", i%50), Path: fmt.Sprintf("/weixin/%d", i)}
+			}
+			table, _ := newTestTable(b, configs)
+			r := &gate.Request{Host: "shop-7.example.com", Path: "/weixin/7", RawQuery: "signature=a"}
+			if n > 7 && table.find(r) == nil {
+				b.Fatal("it is nobody's")
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				table.find(r)
+			}
+		})
+	}
+}

@@ -103,13 +103,16 @@ func (r *Reconciler) play(ctx context.Context, trial plan.Trial) plan.Tried {
 	return tried
 }
 
-// schedule says when to look at the endpoint again, and how urgently: what has waited for seconds gives way to what changed
-// just now. Never is in a while, since no watch tells when WeChat last came, or that somebody closed the way to the pods.
+// waitsLong is from when on an endpoint that waits gives way to those that changed just now.
+const waitsLong = 5 * time.Second
+
+// schedule says when to look at the endpoint again, and how urgently. Each is looked at once in a while, also where nothing asks for it:
+// no watch tells when WeChat last came, or that somebody closed the way to the pods.
 func schedule(again verdict.Again) ctrl.Result {
 	resync := verdict.In(wait.Jitter(verdict.Resync, 0.2))
 	after, _ := verdict.Soonest(again, resync).After()
 	priority := 0
-	if after >= verdict.Seldom {
+	if after >= waitsLong {
 		priority = handler.LowPriority
 	}
 	return ctrl.Result{RequeueAfter: max(after, time.Millisecond), Priority: &priority} // zero would be never

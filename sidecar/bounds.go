@@ -56,9 +56,10 @@ func boundsFor(memory int64) bounds {
 
 // Bounds of one body. WeChat documents none; its largest have a few KiB. Bytes.
 const (
-	// MaxBodySize is for a message whose signature was verified before it is read.
+	// MaxBodySize is for a message in plaintext mode: its signature is verified before it is read.
 	MaxBodySize = 1 << 20
-	// MaxUnverifiedSize is for one that must be read before anything is known of its sender. It is for 190 KiB of text.
+	// MaxUnverifiedSize is for an encrypted one, and for a payment, which must be read before anything is known of its sender. It is for
+	// 190 KiB of text.
 	MaxUnverifiedSize = 256 << 10
 	// freeBody of each body and reply is not counted: it is a part of what its connection takes.
 	freeBody = 8 << 10

@@ -21,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
@@ -165,11 +166,11 @@ func (s *stage) generations(t *testing.T) []string {
 	t.Helper()
 	var generations []string
 	for _, answer := range s.ops(t, "status") {
-		var status struct{ Generation string }
+		var status config.ProcessStatus
 		if err := json.Unmarshal([]byte(answer), &status); err != nil {
 			t.Fatal(err)
 		}
-		generations = append(generations, status.Generation)
+		generations = append(generations, status.Entries[config.Entry].Generation)
 	}
 	return generations
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/verdict"
 )
 
-// An endpoint whose spec cannot be read as a whole was stored by an older CustomResourceDefinition, or by one of a newer operator. It is one
-// that is refused: its pods go on with their configuration, and its credentials go on being rotated and revoked, as far as the
-// fields can be read that say how. Its fields with zero values say nothing: it is none without a host.
+// An endpoint whose spec cannot be read as a whole was stored by an older CustomResourceDefinition, or by one of a newer operator. It is
+// refused: its pods go on with their configuration, and its credentials go on being rotated and revoked, as far as the fields can be read
+// that say how. A field with its zero value may be one that could not be read: an empty host does not mean every host.
 
 // CheckReadable refuses a spec that could not be read, in words for its author.
 func CheckReadable(endpoint *v1alpha1.WeChatEndpoint) *verdict.Problem {

@@ -118,8 +118,8 @@ func (p Policy) end(pair config.Pair, newer []config.Pair) *time.Time {
 	return &end
 }
 
-// bound drops what is too many. Never the newest; first the oldest that is about to end, then the oldest that WeChat was
-// never seen using, but for the last of the list, which may be the one in the console since before anybody looked.
+// bound drops pairs that are too many, the oldest first: one that is about to end, else one that WeChat was never seen using, else the last.
+// It never drops the newest. The last of the list may be the console's although nobody saw it used, from before anybody looked.
 func (p Policy) bound(pairs []config.Pair) []config.Pair {
 	for len(pairs) > config.MaxPairs {
 		drop := len(pairs) - 1

@@ -193,7 +193,7 @@ func HasReadyPod(slice *discoveryv1.EndpointSlice) bool {
 	return slices.ContainsFunc(slice.Endpoints, func(e discoveryv1.Endpoint) bool { return e.Conditions.Ready == nil || *e.Conditions.Ready })
 }
 
-// keepPod keeps what tells whether a pod may be asked, and the first reason why not. The time since when is not kept.
+// keepPod keeps what tells whether a pod may be asked, and the first reason why not, but not since when.
 func keepPod(pod *corev1.Pod) *corev1.Pod {
 	kept := bare(pod)
 	kept.Annotations = only(pod.Annotations, v1alpha1.AnnotationGeneration)

@@ -372,16 +372,26 @@ func firstFailing(say func(string) verdict.Verdict) string {
 	return ""
 }
 
-// podsAgain says when to look again at the pods: soon while they do not serve what they should, for a rotation, and until WeChat was seen, since
-// only the pods know that its first messages are for another account's id.
+// firstMessages is how long after its first one WeChat's messages are looked at, with all that becomes of them: the app's answer to the
+// first may take until its deadline.
+const firstMessages = time.Minute
+
+// podsAgain says when to look again at the pods: soon while they do not serve what they should, for a rotation, until WeChat was seen, and for
+// a moment after that, since only the pods know that its first messages are for another account's id, or reach no app.
 func (j *Judgement) podsAgain(available verdict.Verdict, known v1alpha1.CredentialsStatus) verdict.Again {
 	saidFor := j.memory.SaidFor(v1alpha1.ConditionSidecarAvailable, available, j.s.Now)
 	if j.sidecar.AskAgain {
 		return verdict.Growing(saidFor, verdict.Rarely)
 	}
 	again := credentials.Again(known.Accepted, j.s.Now)
-	if len(known.Accepted) == 1 && known.Accepted[0].FirstUsed == nil {
-		again = verdict.Growing(saidFor, verdict.Resync).NotBefore(verdict.Unwatched)
+	if len(known.Accepted) == 1 {
+		first := known.Accepted[0].FirstUsed
+		switch {
+		case first == nil:
+			again = verdict.Growing(saidFor, verdict.Resync).NotBefore(verdict.Unwatched)
+		case j.s.Now.Sub(first.Time) < firstMessages:
+			again = verdict.In(verdict.Unwatched)
+		}
 	}
 	if j.done.Pairs == nil {
 		again = again.NotBefore(verdict.Unwatched) // what is due is not written now

@@ -95,7 +95,7 @@ func served(t *testing.T, edits ...func(*scene)) *scene {
 	}
 	s.Live.Generation, s.Live.Pairs = p.Whole.Generation, p.Pairs
 	s.Pods = []snapshot.Pod{{Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "pod"}}, Ready: true, Newest: true, Answer: probe.Result{Status: config.Status{
-		Generation: s.Live.Generation, Ready: true, Used: map[int64]config.Use{p.Pairs[0].Generation: {First: now, Last: now}},
+		Generation: s.Live.Generation, Ready: true, Used: map[int64]config.Use{p.Pairs[0].Generation: {First: now.Add(-time.Hour), Last: now}},
 	}}}}
 	s.Endpoint.Status = s.judge(Done{Generation: s.Live.Generation, Pairs: p.Pairs, Whole: true, Route: v1alpha1.ExposureIngress}, Tried{Pods: []error{nil}, Reached: true}).Status
 	for _, edit := range edits {
@@ -397,6 +397,12 @@ func TestWhatIsSaid(t *testing.T) {
 			"Ready": "True Ready", "Accepted": "True Accepted", "CredentialsResolved": "True CredentialsResolved", "BackendResolved": "True BackendResolved",
 			"SidecarAvailable": "True SidecarAvailable", "RouteProgrammed": "True RouteProgrammed", "Verified": "True Verified", "Reachable": "True Reachable", "SidecarCurrent": "True SidecarCurrent",
 		}, verdict.Never},
+		"WeChat was seen for the first time": {served(t, func(s *scene) {
+			s.Endpoint.Status.Credentials.Accepted[0].FirstUsed = &metav1.Time{Time: now.Add(-30 * time.Second)}
+			s.Pods[0].Answer.Status.Used = nil
+		}), (*scene).whole, well, said{
+			"Ready": "True Ready",
+		}, verdict.In(verdict.Unwatched)},
 		"WeChat was not seen yet": {served(t, func(s *scene) {
 			s.Pods[0].Answer.Status.Used = nil
 			s.Endpoint.Status.Credentials.Accepted[0].FirstUsed = nil

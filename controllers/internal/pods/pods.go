@@ -68,7 +68,7 @@ func MayBeAsked(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp.IsZero() && pod.Status.PodIP != "" && isReady(pod)
 }
 
-// Changed reports whether anything is another that is read of a pod. The annotation by which its kubelet is woken is not.
+// Changed reports whether anything has changed that is read of a pod, but for the annotation that wakes its kubelet.
 func Changed(before, after *corev1.Pod) bool {
 	return before.Status.PodIP != after.Status.PodIP || isReady(before) != isReady(after) || Trouble(before) != Trouble(after) ||
 		before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero()

@@ -113,8 +113,8 @@ func withdraw(status *v1alpha1.WeChatEndpointStatus, name string, now time.Time)
 	}
 }
 
-// summary is what Ready says. It quotes the first condition that does not hold; where nothing is known of an earlier
-// one, because the API server failed on the way to it, a later one that is known not to hold says more.
+// summary is what Ready says: it quotes the first condition that does not hold. Where the API server failed on the way, nothing is known of
+// some conditions; then it quotes a later one that is False, if there is one.
 func summary(endpoint *v1alpha1.WeChatEndpoint, status *v1alpha1.WeChatEndpointStatus) verdict.Verdict {
 	unknown := ""
 	for _, row := range table {

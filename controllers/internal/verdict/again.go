@@ -5,10 +5,10 @@ package verdict
 
 import "time"
 
-// How long to wait before looking again, where no watch tells.
+// How long to wait before looking again, where no watch tells; the shortest first.
 const (
 	Soon      = time.Second      // at pods that do not serve what they should, and at what was refused just now
-	Seldom    = 5 * time.Second  // at pods that answer wrongly
+	Seldom    = 5 * time.Second  // at pods that answer wrongly, and at those of a rollout
 	Unwatched = 15 * time.Second // for what no watch tells of
 	Rarely    = 5 * time.Minute  // at most, at pods that have been behind for long: each question may cost seconds
 	Resync    = 10 * time.Minute // at an endpoint that is as it should be

@@ -14,23 +14,26 @@ import (
 // entries are the endpoints by the names of their documents, and who has which URL. Whoever loads the folder changes them.
 type entries struct {
 	endpoints map[string]*Endpoint
-	names     map[string]string // of the entry, by the endpoint's name
-	urls      map[claim]string  // of the entry
-	costs     map[string]int    // by entry
-	cost      int               // of all
+	names     map[string]string      // of the entry, by the endpoint's name
+	urls      map[callbackURL]string // of the entry
+	costs     map[string]int         // by entry
+	cost      int                    // of all
 }
 
-// claim is what two endpoints cannot both have.
-type claim struct{ host, path, query string }
+// callbackURL is what two endpoints cannot both have.
+type callbackURL struct{ host, path, query string }
 
-func urlOf(c config.Config) claim { return claim{strings.ToLower(c.Host), trimSlash(c.Path), c.Query} }
+func urlOf(c config.Config) callbackURL {
+	return callbackURL{strings.ToLower(c.Host), trimSlash(c.Path), c.Query}
+}
 
 // costOf is what an entry takes of the memory whose document has so many bytes: its text, as read and in parts, its keys and its metrics.
 // Bytes; a test measures it.
 func costOf(size int) int { return 12<<10 + 2*size }
 
 // Take implements reload.Entries. Two endpoints cannot have one URL, nor two entries one endpoint: the one that is served goes on. One
-// entry is always served; more only as long as the memory that they take is not that of messages.
+// entry is always served. More are served as long as all of them together stay within bounds.entries: the rest of the memory is for
+// messages.
 func (s *Sidecar) Take(entry string, document config.Document, size int) error {
 	name, at := document.Endpoint, urlOf(document.Config)
 	if other, known := s.entries.names[name]; known && other != entry {

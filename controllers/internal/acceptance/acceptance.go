@@ -53,8 +53,10 @@ func checkAnnotations(options *installation.Options, endpoint *v1alpha1.WeChatEn
 	return nil
 }
 
-// maxAudit is how far ahead an audit may end.
-const maxAudit = 14 * 24 * time.Hour
+// auditDays is how many days ahead an audit may end. The API reference says so too.
+const auditDays = 14
+
+const maxAudit = auditDays * 24 * time.Hour
 
 // checkAudit refuses an audit that has ended or that ends too late. The sidecar ends it by itself; what is refused here is
 // a spec that does not say what is done.
@@ -65,10 +67,10 @@ func checkAudit(endpoint *v1alpha1.WeChatEndpoint, now time.Time) *verdict.Probl
 		return nil
 	case !until.After(now):
 		return verdict.Problemf(v1alpha1.ReasonAuditEnded,
-			"verification.auditUntil is past, so every check is enforced again: remove auditUntil and set verification.enforcement to Enforce, or set a time within 14 days")
+			"verification.auditUntil is past, so every check is enforced again: remove auditUntil and set verification.enforcement to Enforce, or set a time within %d days", auditDays)
 	case until.Sub(now) > maxAudit:
 		return verdict.Problemf(v1alpha1.ReasonAuditTooLong,
-			"verification.auditUntil is more than 14 days ahead: set an earlier time, not after %s", now.Add(maxAudit).UTC().Format(time.DateOnly))
+			"verification.auditUntil is more than %d days ahead: set an earlier time, not after %s", auditDays, now.Add(maxAudit).UTC().Format(time.DateOnly))
 	}
 	return nil
 }

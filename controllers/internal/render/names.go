@@ -29,8 +29,8 @@ const (
 	uid          = 65532
 )
 
-// Name is the name of every child of an endpoint but two Secrets; their kinds tell them apart. It is not NAME-wechat, which users like to
-// call their own Secret.
+// Name is the name of every child of an endpoint, but for two Secrets. Children of one name are of different kinds. It is not NAME-wechat,
+// which users like to call their own Secret.
 func Name(endpoint *v1alpha1.WeChatEndpoint) string { return endpoint.Name + "-sidecar" }
 
 // GatewayKeyName is the name of the Secret with the key that signs what goes to the app, which the app may mount.

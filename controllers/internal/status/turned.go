@@ -12,8 +12,9 @@ import (
 
 // Turned returns the conditions whose status or reason changed. Ready only repeats another one, unless it holds;
 // and what is as it should be when it is first looked at has not turned. With hundreds of endpoints applied at once, or waiting
-// for their slot in a rollout, events of that would be most of what the operator asks of the API server. Nor is anybody told of what passes by
-// itself, and of its end but by Ready: otherwise each edit of a Secret would be seven events.
+// for their slot in a rollout, events of that would be most of what the operator asks of the API server. What passes
+// by itself does not turn either, nor does what becomes Unknown, and their end is told by Ready alone: otherwise each edit of a Secret would be
+// seven events.
 func Turned(before, after []metav1.Condition) []metav1.Condition {
 	var turned []metav1.Condition
 	isNew := len(before) == 0

@@ -50,11 +50,11 @@ func (s *Shares[K]) common() int64 {
 	return s.all - min(s.all/2, s.own()*s.sharers)
 }
 
-// leaves is how many times as much of what is common one may hold as he leaves to the others.
-const leaves = 3
+// heldPerLeft is how much of what is common one may hold for each that he leaves to the others: three quarters, and one is left.
+const heldPerLeft = 3
 
 // Most is what one can have where the others hold nothing.
-func (s *Shares[K]) Most() int64 { return min(s.all, s.own()+s.common()*leaves/(leaves+1)) }
+func (s *Shares[K]) Most() int64 { return min(s.all, s.own()+s.common()*heldPerLeft/(heldPerLeft+1)) }
 
 // excess is what somebody who holds so much holds beyond his own.
 func (s *Shares[K]) excess(held int64) int64 { return max(0, held-s.own()) }
@@ -63,7 +63,7 @@ func (s *Shares[K]) excess(held int64) int64 { return max(0, held-s.own()) }
 func (s *Shares[K]) May(who K, more int64) bool {
 	before, after := s.excess(s.held[who]), s.excess(s.held[who]+more)
 	left := s.common() - s.beyond - (after - before)
-	return more <= s.free && (after == 0 || left >= 0 && after <= leaves*left)
+	return more <= s.free && (after == 0 || left >= 0 && after <= heldPerLeft*left)
 }
 
 // Hold notes that somebody holds so much more, or less.

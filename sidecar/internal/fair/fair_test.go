@@ -81,7 +81,7 @@ func TestMostCanBeHad(t *testing.T) {
 	for sharers := 1; sharers < 300; sharers += 7 {
 		s := New[string](4096)
 		s.Between(sharers)
-		if !s.May("a", s.Most()) || s.May("a", s.Most()+leaves+1) {
+		if !s.May("a", s.Most()) || s.May("a", s.Most()+heldPerLeft+1) {
 			t.Errorf("between %d: most is %d of 4096, and that is not so", sharers, s.Most())
 		}
 	}

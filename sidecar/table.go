@@ -4,6 +4,9 @@
 package sidecar
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
@@ -33,7 +36,11 @@ type (
 
 func newTable(entries map[string]*Endpoint) *table {
 	t := &table{entries: entries, exact: map[place][]*Endpoint{}, patterns: map[pattern][]*Endpoint{}}
-	for _, e := range entries {
+	// Who asks for more parameters comes first: one that asks for none serves every query.
+	byQuery := slices.SortedFunc(maps.Values(entries), func(a, b *Endpoint) int {
+		return cmp.Or(cmp.Compare(parameters(b), parameters(a)), cmp.Compare(a.name, b.name))
+	})
+	for _, e := range byQuery {
 		if len(entries) == 1 {
 			t.only = e
 		}
@@ -53,6 +60,12 @@ func newTable(entries map[string]*Endpoint) *table {
 		}
 	}
 	return t
+}
+
+// parameters is how many parameters an endpoint's URL has.
+func parameters(e *Endpoint) int {
+	query, _ := e.account.Load().config.Parameters() // validated
+	return len(query)
 }
 
 // trimSlash takes the slash away that a path may have at its end.

@@ -55,6 +55,8 @@ func TestWhoseARequestIs(t *testing.T) {
 		"five":          {Host: "query.example.com", Path: "/weixin", Query: "id=5"},
 		"six":           {Host: "query.example.com", Path: "/weixin", Query: "id=6"},
 		"by their corp": {Host: "query.example.com", Path: "/weixin", Query: "corp=$CORPID$"},
+		"by two":        {Host: "query.example.com", Path: "/weixin", Query: "id=5&kind=a"},
+		"by none":       {Host: "query.example.com", Path: "/weixin"},
 	})
 	for name, test := range map[string]struct {
 		host, path, query, want string
@@ -77,6 +79,8 @@ func TestWhoseARequestIs(t *testing.T) {
 		"its own host comes before every host":         {"suite.example.com", "/weixin/wx5", "", "suite"},
 		"a placeholder of every host":                  {"other.example.com", "/weixin/wx5", "", "everywhere"},
 		"one by its query":                             {"query.example.com", "/weixin", "signature=a&id=5", "five"},
+		"who asks for more comes first":                {"query.example.com", "/weixin", "kind=a&id=5", "by two"},
+		"who asks for none comes last":                 {"query.example.com", "/weixin", "id=7", "by none"},
 		"another by its query":                         {"query.example.com", "/weixin", "id=6", "six"},
 		"one by what stands in place of its parameter": {"query.example.com", "/weixin", "corp=ww1", "by their corp"},
 		"an empty path":                                {"shop.example.com", "", "", "nobody"},

@@ -208,8 +208,13 @@ func (f *Folder) take(found folder) (changed, whole bool) {
 			changed = true
 		}
 	}
-	for _, entry := range refused { // what stood in the way may have been another one of the same look
-		f.takeOne(entry, found.documents[entry], found.lists, new([]string))
+	for taken := true; taken; { // what stood in the way may have been another one of the same look
+		before := refused
+		refused = nil
+		for _, entry := range before {
+			f.takeOne(entry, found.documents[entry], found.lists, &refused)
+		}
+		taken = len(refused) < len(before)
 	}
 	return changed, whole
 }
@@ -251,6 +256,7 @@ func (f *Folder) takeOne(entry string, document content, lists map[string][]stri
 	}
 	if err := f.entries.Take(entry, parsed, len(document.data)); err != nil {
 		*refused = append(*refused, entry)
+		known.hash = [sha256.Size]byte{} // the document before may come back
 		return f.note(entry, known, Status{serving, err.Error()})
 	}
 	known.hash = hash

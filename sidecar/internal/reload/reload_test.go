@@ -202,7 +202,23 @@ func TestWhatStoodInTheWayMayBeGoneWithTheSameLook(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"a": "g-2", "b": "g-3"}, s.generations); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	v.swap(t, map[string]string{"a.json": document("g-3"), "b.json": document("g-3")})
+	v.swap(t, map[string]string{"a.json": document("g-2"), "b.json": document("g-3"), "c.json": document("g-4")})
+	folder.Load()
+	v.swap(t, map[string]string{"a.json": document("g-3"), "b.json": document("g-4"), "c.json": document("g-5")}) // each waits for the next one
+	folder.Load()
+	if diff := cmp.Diff(map[string]string{"a": "g-3", "b": "g-4", "c": "g-5"}, s.generations); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	v.swap(t, map[string]string{"a.json": document("g-2"), "b.json": document("g-3"), "c.json": document("g-5")})
+	folder.Load()
+	v.swap(t, map[string]string{"a.json": document("g-3"), "b.json": document("g-3"), "c.json": document("g-5")})
+	folder.Load()
+	v.swap(t, map[string]string{"a.json": document("g-2"), "b.json": document("g-3"), "c.json": document("g-5")})
+	folder.Load()
+	if problem := folder.State().Entries["a"].Problem; problem != "" {
+		t.Errorf("a document that came back is still said to be refused: %s", problem)
+	}
+	v.swap(t, map[string]string{"a.json": document("g-3"), "b.json": document("g-3"), "c.json": document("g-5")})
 	folder.Load()
 	if status := folder.State().Entries["a"]; status != (Status{"g-2", "it is served already"}) {
 		t.Errorf("a's status is %+v", status)

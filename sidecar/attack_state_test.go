@@ -22,7 +22,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
-// metric reads one series of the second port: that of the endpoint, unless it is the process's.
+// metric reads one series of the second port. A series that every endpoint has is that of team-a/shop.
 func (s *stage) metric(t *testing.T, series string) float64 {
 	t.Helper()
 	series = ofEndpoint(series)

@@ -23,6 +23,7 @@ import (
 type Endpoint struct {
 	*shared
 	name       string // namespace/name
+	cost       int    // bytes of memory
 	account    atomic.Pointer[account]
 	memory     Memory
 	forget     func()
@@ -94,6 +95,12 @@ func (e *Endpoint) Serve(ctx context.Context, request gate.Request) Answer {
 	answer := c.serve(ctx)
 	answer.Outcome = c.told
 	return answer
+}
+
+// serves reports whether a request is for the endpoint's URL, or for one of its domain files.
+func (a *account) serves(r *gate.Request) bool {
+	_, isFile := a.findFile(r.Host, r.Path)
+	return isFile || a.gate.Serves(*r)
 }
 
 // findFile returns the domain file of that URL, by which a console sees who owns the host.

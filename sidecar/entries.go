@@ -6,25 +6,32 @@ package sidecar
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"strings"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
-// entries are the endpoints by the names of their documents, and who has which URL. Whoever loads the folder changes them.
+// entries are the endpoints by the names of their documents. Whoever loads the folder changes them.
 type entries struct {
 	endpoints map[string]*Endpoint
 	names     map[string]string      // of the entry, by the endpoint's name
 	urls      map[callbackURL]string // of the entry
-	costs     map[string]int         // by entry
 	cost      int                    // of all
+	ended     []*Endpoint            // that the table still leads to
 }
 
-// callbackURL is what two endpoints cannot both have.
+// callbackURL is what two endpoints cannot both have. Two ways to write one URL are equal.
 type callbackURL struct{ host, path, query string }
 
 func urlOf(c config.Config) callbackURL {
-	return callbackURL{strings.ToLower(c.Host), trimSlash(c.Path), c.Query}
+	oneWay := strings.NewReplacer(config.PlaceholderCorpID, config.PlaceholderAppID)
+	parameters, _ := c.Parameters() // validated
+	query := url.Values{}
+	for _, p := range parameters {
+		query.Add(p.Name, oneWay.Replace(p.Value))
+	}
+	return callbackURL{c.Host, oneWay.Replace(c.Path), query.Encode()}
 }
 
 // costOf is what an entry takes of the memory whose document has so many bytes: its text, as read and in parts, its keys and its metrics.
@@ -42,27 +49,29 @@ func (s *Sidecar) Take(entry string, document config.Document, size int) error {
 	if other, known := s.entries.urls[at]; known && other != entry {
 		return fmt.Errorf("the URL is that of entry %s", other)
 	}
-	e, cost := s.entries.endpoints[entry], costOf(size)
-	if others := s.entries.cost - s.entries.costs[entry]; others > 0 && others+cost > s.bounds.entries {
+	e, others := s.entries.endpoints[entry], s.entries.cost
+	if e != nil {
+		others -= e.cost
+	}
+	if others > 0 && others+costOf(size) > s.bounds.entries {
 		return fmt.Errorf("no room for it beside %d others: raise the memory limit of these pods, or give the endpoint pods of its own", len(s.entries.endpoints))
 	}
-	switch {
-	case e == nil:
-		e = newEndpoint(&s.shared, s.metrics, s.options.Log, name)
-	case e.name != name:
+	if e != nil && e.name != name {
 		s.Drop(entry)
+		e = nil
+	}
+	if e == nil {
 		e = newEndpoint(&s.shared, s.metrics, s.options.Log, name)
-	default:
+	} else {
 		delete(s.entries.urls, urlOf(e.account.Load().config))
 	}
 	e.take(document)
-	s.entries.endpoints[entry], s.entries.names[name], s.entries.urls[at] = e, entry, entry
-	s.entries.cost += cost - s.entries.costs[entry]
-	s.entries.costs[entry] = cost
+	e.cost = costOf(size)
+	s.entries.endpoints[entry], s.entries.names[name], s.entries.urls[at], s.entries.cost = e, entry, entry, others+e.cost
 	return nil
 }
 
-// Drop implements reload.Entries.
+// Drop implements reload.Entries. The endpoint serves until Settle.
 func (s *Sidecar) Drop(entry string) {
 	e := s.entries.endpoints[entry]
 	if e == nil {
@@ -71,9 +80,8 @@ func (s *Sidecar) Drop(entry string) {
 	delete(s.entries.endpoints, entry)
 	delete(s.entries.names, e.name)
 	delete(s.entries.urls, urlOf(e.account.Load().config))
-	s.entries.cost -= s.entries.costs[entry]
-	delete(s.entries.costs, entry)
-	e.close()
+	s.entries.cost -= e.cost
+	s.entries.ended = append(s.entries.ended, e)
 }
 
 // Settle implements reload.Entries.
@@ -84,4 +92,8 @@ func (s *Sidecar) Settle() {
 	}
 	s.backend.Share(apps)
 	s.table.Store(newTable(maps.Clone(s.entries.endpoints)))
+	for _, e := range s.entries.ended {
+		e.close()
+	}
+	s.entries.ended = nil
 }

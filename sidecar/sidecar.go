@@ -88,9 +88,9 @@ func New(o Options) *Sidecar {
 		random:    rand.Reader,
 		clock:     func(arrived time.Time) time.Time { return arrived },
 	}}
-	s.entries = entries{endpoints: map[string]*Endpoint{}, names: map[string]string{}, urls: map[callbackURL]string{}, costs: map[string]int{}}
+	s.entries = entries{endpoints: map[string]*Endpoint{}, names: map[string]string{}, urls: map[callbackURL]string{}}
 	s.table.Store(newTable(nil))
-	s.metrics = metrics.NewProcess(func() float64 { return float64(s.backend.Pending()) }, s.brokenDocuments, wechat.Reasons)
+	s.metrics = metrics.NewProcess(func() float64 { return float64(s.backend.Pending()) }, s.brokenDocuments)
 	s.folder = reload.New(o.ConfigDir, s, o.Log)
 	s.folder.Load()
 	return s

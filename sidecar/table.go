@@ -45,17 +45,16 @@ func newTable(entries map[string]*Endpoint) *table {
 			t.only = e
 		}
 		c := e.account.Load().config
-		host := strings.ToLower(c.Host)
 		if before, after, found := config.CutPlaceholder(c.Path); found {
-			key := pattern{host, before, after}
+			key := pattern{c.Host, before, after}
 			t.patterns[key] = append(t.patterns[key], e)
 			t.depth = max(t.depth, strings.Count(before, "/"))
 		} else {
-			key := place{host, trimSlash(c.Path)}
+			key := place{c.Host, c.Path}
 			t.exact[key] = append(t.exact[key], e)
 		}
 		for _, file := range c.DomainFiles {
-			key := place{host, "/" + file.Name}
+			key := place{c.Host, "/" + file.Name}
 			t.exact[key] = append(t.exact[key], e)
 		}
 	}
@@ -84,15 +83,18 @@ func (t *table) find(r *gate.Request) *Endpoint {
 	}
 	host, _, _ := strings.Cut(r.Host, ":")
 	host, path := strings.ToLower(host), trimSlash(r.Path)
+	var first *Endpoint // refuses what none serves
 	for _, host := range [...]string{host, ""} {
-		if found := t.exact[place{host, path}]; found != nil {
-			return pick(found, r)
-		}
-		if found := t.match(host, path); found != nil {
-			return pick(found, r)
+		for _, found := range [...][]*Endpoint{t.exact[place{host, path}], t.match(host, path)} {
+			for _, e := range found {
+				if e.account.Load().serves(r) {
+					return e
+				}
+				first = cmp.Or(first, e)
+			}
 		}
 	}
-	return nil
+	return first
 }
 
 // match finds endpoints whose path has a placeholder, which stands for one segment.
@@ -113,16 +115,4 @@ func (t *table) match(host, path string) []*Endpoint {
 		}
 	}
 	return nil
-}
-
-// pick returns the one whose own query the request carries, or any of them, which refuses it.
-func pick(found []*Endpoint, r *gate.Request) *Endpoint {
-	if len(found) > 1 {
-		for _, e := range found {
-			if e.account.Load().gate.Serves(*r) {
-				return e
-			}
-		}
-	}
-	return found[0]
 }

@@ -57,34 +57,40 @@ func TestWhoseARequestIs(t *testing.T) {
 		"by their corp": {Host: "query.example.com", Path: "/weixin", Query: "corp=$CORPID$"},
 		"by two":        {Host: "query.example.com", Path: "/weixin", Query: "id=5&kind=a"},
 		"by none":       {Host: "query.example.com", Path: "/weixin"},
+		"of a host":     {Host: "some.example.com", Path: "/$APPID$", Query: "id=1"},
+		"with a file":   {Path: "/elsewhere", DomainFiles: []config.DomainFile{{Name: "MP_verify_b.txt"}}},
+		"any, by query": {Path: "/any", Query: "id=2"},
 	})
 	for name, test := range map[string]struct {
 		host, path, query, want string
 	}{
-		"its host and path":                            {"shop.example.com", "/weixin", "", "shop"},
-		"with a port, capitals and a slash at the end": {"SHOP.example.com:8443", "/weixin/", "", "shop"},
-		"its domain file":                              {"shop.example.com", "/MP_verify_a.txt", "", "shop"},
-		"a domain file of another host":                {"suite.example.com", "/MP_verify_a.txt", "", "nobody"},
-		"a path of nobody's":                           {"shop.example.com", "/admin", "", "nobody"},
-		"a path below it":                              {"shop.example.com", "/weixin/x/y", "", "nobody"},
-		"an encoded slash is another path":             {"shop.example.com", "/weixin%2F", "", "nobody"},
-		"a placeholder at the end":                     {"suite.example.com", "/weixin/ww2", "", "suite"},
-		"and a slash behind it":                        {"suite.example.com", "/weixin/ww2/", "", "suite"},
-		"a placeholder at the beginning":               {"suite.example.com", "/wx1/callback", "", "callback"},
-		"a whole path comes before a placeholder":      {"suite.example.com", "/weixin/ww1", "", "exact"},
-		"two segments are no id":                       {"suite.example.com", "/weixin/ww2/x", "", "nobody"},
-		"the root":                                     {"suite.example.com", "/", "", "root"},
-		"every host":                                   {"other.example.com", "/any", "", "anywhere"},
-		"no host at all":                               {"", "/any", "", "anywhere"},
-		"its own host comes before every host":         {"suite.example.com", "/weixin/wx5", "", "suite"},
-		"a placeholder of every host":                  {"other.example.com", "/weixin/wx5", "", "everywhere"},
-		"one by its query":                             {"query.example.com", "/weixin", "signature=a&id=5", "five"},
-		"who asks for more comes first":                {"query.example.com", "/weixin", "kind=a&id=5", "by two"},
-		"who asks for none comes last":                 {"query.example.com", "/weixin", "id=7", "by none"},
-		"another by its query":                         {"query.example.com", "/weixin", "id=6", "six"},
-		"one by what stands in place of its parameter": {"query.example.com", "/weixin", "corp=ww1", "by their corp"},
-		"an empty path":                                {"shop.example.com", "", "", "nobody"},
-		"a slash more":                                 {"shop.example.com", "/weixin//", "", "nobody"},
+		"its host and path":                                {"shop.example.com", "/weixin", "", "shop"},
+		"with a port, capitals and a slash at the end":     {"SHOP.example.com:8443", "/weixin/", "", "shop"},
+		"its domain file":                                  {"shop.example.com", "/MP_verify_a.txt", "", "shop"},
+		"a domain file of another host":                    {"suite.example.com", "/MP_verify_a.txt", "", "nobody"},
+		"a path of nobody's":                               {"shop.example.com", "/admin", "", "nobody"},
+		"a path below it":                                  {"shop.example.com", "/weixin/x/y", "", "nobody"},
+		"an encoded slash is another path":                 {"shop.example.com", "/weixin%2F", "", "nobody"},
+		"a placeholder at the end":                         {"suite.example.com", "/weixin/ww2", "", "suite"},
+		"and a slash behind it":                            {"suite.example.com", "/weixin/ww2/", "", "suite"},
+		"a placeholder at the beginning":                   {"suite.example.com", "/wx1/callback", "", "callback"},
+		"a whole path comes before a placeholder":          {"suite.example.com", "/weixin/ww1", "", "exact"},
+		"two segments are no id":                           {"suite.example.com", "/weixin/ww2/x", "", "nobody"},
+		"the root":                                         {"suite.example.com", "/", "", "root"},
+		"every host":                                       {"other.example.com", "/any", "", "anywhere"},
+		"no host at all":                                   {"", "/any", "", "anywhere"},
+		"its own host comes before every host":             {"suite.example.com", "/weixin/wx5", "", "suite"},
+		"a placeholder of every host":                      {"other.example.com", "/weixin/wx5", "", "everywhere"},
+		"one by its query":                                 {"query.example.com", "/weixin", "signature=a&id=5", "five"},
+		"who asks for more comes first":                    {"query.example.com", "/weixin", "kind=a&id=5", "by two"},
+		"who asks for none comes last":                     {"query.example.com", "/weixin", "id=7", "by none"},
+		"another by its query":                             {"query.example.com", "/weixin", "id=6", "six"},
+		"one by what stands in place of its parameter":     {"query.example.com", "/weixin", "corp=ww1", "by their corp"},
+		"a domain file of every host, below a placeholder": {"some.example.com", "/MP_verify_b.txt", "", "with a file"},
+		"one whose query does not fit hides no other":      {"some.example.com", "/any", "id=2", "any, by query"},
+		"what none serves is refused by the nearest":       {"some.example.com", "/wx1", "id=9", "of a host"},
+		"an empty path":                                    {"shop.example.com", "", "", "nobody"},
+		"a slash more":                                     {"shop.example.com", "/weixin//", "", "nobody"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -121,18 +127,21 @@ func TestTheTablePicksWhomTheGateServes(t *testing.T) {
 // TestNobodyIsServedTwice: what is served goes on, and the other is refused.
 func TestNobodyIsServedTwice(t *testing.T) {
 	t.Parallel()
-	first := config.Config{Endpoint: "a/first", Host: "Shop.example.com", Path: "/weixin", Query: "id=5"}
 	for name, test := range map[string]struct {
-		edit func(*config.Config)
-		want string
+		path, query string               // of the first
+		edit        func(*config.Config) // makes the second
+		want        string
 	}{
-		"its URL":                          {func(c *config.Config) { c.Endpoint = "a/second" }, "the URL is that of entry first"},
-		"its URL, written otherwise":       {func(c *config.Config) { c.Endpoint, c.Host, c.Path = "a/second", "shop.example.com", "/weixin/" }, "the URL is that of entry first"},
-		"its name":                         {func(c *config.Config) { c.Path = "/other" }, "a/first is served already, as entry first"},
-		"its host and path, not its query": {func(c *config.Config) { c.Endpoint, c.Query = "a/second", "id=6" }, ""},
+		"its URL":                          {"/weixin", "id=5", func(c *config.Config) { c.Endpoint = "a/second" }, "the URL is that of entry first"},
+		"its query, written otherwise":     {"/weixin", "id=5&kind=a%2Fb", func(c *config.Config) { c.Endpoint, c.Query = "a/second", "kind=a/b&id=%35" }, "the URL is that of entry first"},
+		"its path, with another word":      {"/weixin/$APPID$", "", func(c *config.Config) { c.Endpoint, c.Path = "a/second", "/weixin/$CORPID$" }, "the URL is that of entry first"},
+		"its query, with another word":     {"/weixin", "id=$CORPID$", func(c *config.Config) { c.Endpoint, c.Query = "a/second", "id=$APPID$" }, "the URL is that of entry first"},
+		"its name":                         {"/weixin", "id=5", func(c *config.Config) { c.Path = "/other" }, "a/first is served already, as entry first"},
+		"its host and path, not its query": {"/weixin", "id=5", func(c *config.Config) { c.Endpoint, c.Query = "a/second", "id=6" }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := New(Options{ConfigDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+			first := config.Config{Endpoint: "a/first", Host: "shop.example.com", Path: test.path, Query: test.query}
 			if err := s.Take("first", config.Document{Config: first}, 0); err != nil {
 				t.Fatal(err)
 			}

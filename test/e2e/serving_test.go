@@ -127,7 +127,7 @@ func TestWhatServesGoesOn(t *testing.T) {
 	}
 }
 
-// documentedReason is a row of docs/status.md: a condition, unless it is that of the row before, and a reason.
+// documentedReason is a row of docs/status.md: a condition and its reasons. Where the condition is left out, it is that of the row before.
 var documentedReason = regexp.MustCompile("(?m)^\\| (?:`([A-Za-z]+)`)? ?\\| ((?:`[A-Za-z]+`(?:, )?)+)")
 
 // readDocumented reads from docs/status.md which reasons each condition has.

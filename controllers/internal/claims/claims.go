@@ -3,8 +3,8 @@
 
 // Package claims decides which endpoint may publish a URL (docs/adr/0011-claims.md). It is pure.
 //
-// An endpoint that has published a URL wins over one that has not. If both have, or neither has, the older one wins. A host belongs to one namespace, that of its first endpoint,
-// unless the installation gives it to others.
+// An endpoint that has published a URL wins over one that has not. If both have, or neither has, the older one wins. A host belongs to the
+// namespace of its first endpoint, unless the installation gives it to others.
 //
 // What was published stands in the endpoint's status, and is read from nowhere else: it was written there when the claim was judged and the
 // route applied. An Ingress or an HTTPRoute is its tenant's to edit, and a spec says only what is asked for.

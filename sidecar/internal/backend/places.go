@@ -12,8 +12,8 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/fair"
 )
 
-// places bounds how many calls go on at once. They are shared between the apps of all endpoints, so that one which accepts
-// everything and answers nothing cannot take those of the others. It is safe for concurrent use.
+// places bounds how many calls go on at once. The apps of all endpoints share them: an app that takes every call and answers none leaves
+// places to the other apps. It is safe for concurrent use.
 type places struct {
 	all int
 
@@ -23,7 +23,7 @@ type places struct {
 	queue list.List // of *waiter, the longest waiting first
 }
 
-// App is who is called, and for which endpoint: one that calls many apps takes no more from the other endpoints.
+// App is who is called, and for which endpoint. An endpoint with many apps has the share of each of them.
 type App struct{ Endpoint, Origin string }
 
 // place is held by one call.

@@ -28,9 +28,6 @@ func (s *Shares[K]) Between(sharers int) {
 	}
 }
 
-// Held is how much somebody holds.
-func (s *Shares[K]) Held(who K) int64 { return s.held[who] }
-
 // HoldsMore reports whether somebody holds more than his own.
 func (s *Shares[K]) HoldsMore(who K) bool { return s.excess(s.held[who]) > 0 }
 

@@ -284,7 +284,7 @@ func (g *Gate) URLQuery(id string) string {
 	return before + id + after
 }
 
-// Serves reports whether host, path and query are those of the URL, so that Check is to judge the rest.
+// Serves reports whether the host, the path and the query of a request are those of the endpoint's URL. It says nothing of its signature.
 func (g *Gate) Serves(r Request) bool {
 	_, ok := g.serves(r)
 	return ok

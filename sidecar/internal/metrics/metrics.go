@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
@@ -30,15 +31,14 @@ type Process struct {
 	lateFailures           *prometheus.CounterVec
 	backend                *prometheus.HistogramVec
 	lastVerified           *prometheus.GaugeVec
-	reasons                []wechat.Reason
 
 	mu        sync.Mutex
-	endpoints map[*Endpoint]bool
+	endpoints map[string]*Endpoint // by their names
+	ended     map[string]time.Time // when the others ended, until nothing can count for them any more
 }
 
-// NewProcess returns what all endpoints have in common. Broken is how many documents on disk cannot be served. The reasons are those for
-// which a callback may be refused.
-func NewProcess(inFlight, broken func() float64, reasons []wechat.Reason) *Process {
+// NewProcess returns what all endpoints have in common. Broken is how many documents on disk cannot be served.
+func NewProcess(inFlight, broken func() float64) *Process {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{label}, labels...))
 	}
@@ -63,8 +63,8 @@ func NewProcess(inFlight, broken func() float64, reasons []wechat.Reason) *Proce
 			Name: "wechat_sidecar_last_verified_timestamp_seconds",
 			Help: "When a callback of WeChat's was last verified, 0 for never.",
 		}, []string{label}),
-		reasons:   reasons,
-		endpoints: map[*Endpoint]bool{},
+		endpoints: map[string]*Endpoint{},
+		ended:     map[string]time.Time{},
 	}
 	p.Unknown = p.refused.WithLabelValues("", string(wechat.ReasonUnknownURL))
 	p.registry.MustRegister(
@@ -77,8 +77,38 @@ func NewProcess(inFlight, broken func() float64, reasons []wechat.Reason) *Proce
 	return p
 }
 
-// Gatherer is where the metrics are read.
-func (p *Process) Gatherer() prometheus.Gatherer { return p.registry }
+// Gatherer is where the metrics are read. Callbacks that were under way when their endpoint ended may have counted for it since: it reads
+// none of that.
+func (p *Process) Gatherer() prometheus.Gatherer {
+	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		p.sweep(time.Now())
+		return p.registry.Gather()
+	})
+}
+
+// longest is how long after the end of its endpoint a callback may still count: until its call to the app is cut off.
+const longest = time.Minute
+
+// sweep ends what was counted for endpoints that have ended.
+func (p *Process) sweep(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, at := range p.ended {
+		p.forget(name)
+		if now.Sub(at) > longest {
+			delete(p.ended, name)
+		}
+	}
+}
+
+// forget ends every series of an endpoint.
+func (p *Process) forget(name string) {
+	for _, all := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
+		p.callbacks, p.refused, p.retries, p.repeats, p.unverified, p.unreadable, p.lateFailures, p.backend, p.lastVerified,
+	} {
+		all.DeletePartialMatch(prometheus.Labels{label: name})
+	}
+}
 
 // Endpoint holds the metrics of one endpoint.
 type Endpoint struct {
@@ -123,7 +153,8 @@ func (p *Process) NewEndpoint(name string, g Gauges) *Endpoint {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.endpoints[m] = true
+	p.endpoints[name] = m
+	delete(p.ended, name)
 	if len(p.endpoints) > few {
 		return m
 	}
@@ -131,7 +162,7 @@ func (p *Process) NewEndpoint(name string, g Gauges) *Endpoint {
 	for _, o := range outcome.All {
 		m.Callbacks.WithLabelValues(string(o))
 	}
-	for _, reason := range p.reasons {
+	for _, reason := range wechat.Reasons {
 		m.Refused.WithLabelValues(string(reason))
 	}
 	return m
@@ -142,16 +173,15 @@ func (e *Endpoint) ObserveBackend(took time.Duration) {
 	e.process.backend.WithLabelValues(e.name).Observe(took.Seconds())
 }
 
-// Close ends every series of the endpoint.
+// Close ends every series of the endpoint, unless another one has its name by now.
 func (e *Endpoint) Close() {
-	p, with := e.process, prometheus.Labels{label: e.name}
+	p := e.process
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.endpoints, e)
-	for _, all := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
-		p.callbacks, p.refused, p.retries, p.repeats, p.unverified, p.unreadable, p.lateFailures, p.backend, p.lastVerified,
-	} {
-		all.DeletePartialMatch(with)
+	if p.endpoints[e.name] == e {
+		delete(p.endpoints, e.name)
+		p.ended[e.name] = time.Now()
+		p.forget(e.name)
 	}
 }
 
@@ -175,7 +205,7 @@ func (r remembered) Describe(to chan<- *prometheus.Desc) {
 func (r remembered) Collect(to chan<- prometheus.Metric) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for e := range r.endpoints {
+	for _, e := range r.endpoints {
 		to <- prometheus.MustNewConstMetric(bindings, prometheus.GaugeValue, e.gauges.Bindings(), e.name)
 		to <- prometheus.MustNewConstMetric(evictedBindings, prometheus.CounterValue, e.gauges.EvictedBindings(), e.name)
 		to <- prometheus.MustNewConstMetric(evictedReplies, prometheus.CounterValue, e.gauges.EvictedReplies(), e.name)

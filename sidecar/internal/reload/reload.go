@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,7 +31,7 @@ import (
 // watching through symbolic links.
 const Interval = 250 * time.Millisecond
 
-// Entries are who serves documents. Each has a name: that of its file, without the suffix.
+// Entries serve documents. The name of an entry is that of its file, without the suffix.
 type Entries interface {
 	// Take serves a document of so many bytes from now on. Its error says what stands against that; what was served before goes on.
 	Take(entry string, document config.Document, size int) error
@@ -126,60 +125,49 @@ func (f *Folder) Load() {
 	if changed {
 		f.entries.Settle()
 	}
-	if f.report(found.problem()) || changed || listed != f.State().Listed {
+	if f.report(found.err) || changed || listed != f.State().Listed {
 		f.publish(listed)
 	}
-	if whole {
+	if whole && found.err == nil {
 		f.data = data
 	}
 }
 
-// folder is what was found in one look: documents by entry, or why they cannot be read, and whom each list names.
+// folder is what was found in one look: the entries that have a document, and whom each list names.
 type folder struct {
-	documents map[string]content
-	lists     map[string][]string
-	tooMany   bool
+	dir     string
+	entries []string
+	lists   map[string][]string
+	err     error // what is wrong with the folder as a whole, or with a list
 }
 
-type content struct {
-	data []byte
-	err  error
-}
-
-// problem says what is wrong with the folder as a whole.
-func (f folder) problem() error {
-	switch {
-	case f.tooMany:
-		return fmt.Errorf("more than %d documents in the folder of the configuration: the others are not served", config.MaxEntries)
-	case len(f.documents) == 0 && len(f.lists) == 0:
-		return fmt.Errorf("no document in the folder of the configuration: it holds no file *%s", config.DocumentSuffix)
-	}
-	return nil
-}
-
-// look reads a folder.
+// look reads a folder, but not its documents.
 func look(dir string) (folder, error) {
-	found := folder{documents: map[string]content{}, lists: map[string][]string{}}
-	names, err := os.ReadDir(dir)
+	found := folder{dir: dir, lists: map[string][]string{}}
+	files, err := os.ReadDir(dir)
 	if err != nil {
 		return found, fmt.Errorf("opening the configuration: %w", err)
 	}
-	for _, name := range names {
-		path := filepath.Join(dir, name.Name())
-		if entry, is := strings.CutSuffix(name.Name(), config.DocumentSuffix); is {
-			if found.tooMany = len(found.documents) == config.MaxEntries; found.tooMany {
-				break
-			}
-			data, err := readFile(path)
-			found.documents[entry] = content{data, err}
+	for _, file := range files {
+		if entry, is := strings.CutSuffix(file.Name(), config.DocumentSuffix); is {
+			found.entries = append(found.entries, entry)
 		}
-		if list, is := strings.CutSuffix(name.Name(), config.ListSuffix); is {
-			data, err := readFile(path)
+		if list, is := strings.CutSuffix(file.Name(), config.ListSuffix); is && list != "" {
+			data, err := readFile(filepath.Join(dir, file.Name()))
 			if err != nil {
-				return found, err
+				found.err = err // what the list has named goes on
+				continue
 			}
 			found.lists[list] = strings.Fields(string(data))
 		}
+	}
+	slices.Sort(found.entries) // the suffix sorts otherwise
+	switch {
+	case len(found.entries) > config.MaxEntries:
+		found.entries = found.entries[:config.MaxEntries]
+		found.err = fmt.Errorf("more than %d documents in the folder of the configuration: the others are not served", config.MaxEntries)
+	case len(found.entries) == 0 && len(found.lists) == 0 && found.err == nil:
+		found.err = fmt.Errorf("no document in the folder of the configuration: it holds no file *%s", config.DocumentSuffix)
 	}
 	return found, nil
 }
@@ -194,27 +182,24 @@ func (f *Folder) take(found folder) (changed, whole bool) {
 		}
 	}
 	for entry, known := range f.files {
-		if _, there := found.documents[entry]; !there {
+		if _, there := slices.BinarySearch(found.entries, entry); !there {
 			changed = f.miss(entry, known, found.lists) || changed
 		}
 	}
 	whole = true
-	var refused []string
-	for _, entry := range slices.Sorted(maps.Keys(found.documents)) {
-		document := found.documents[entry]
-		whole = whole && document.err == nil
-		before := len(refused)
-		if f.takeOne(entry, document, found.lists, &refused) || len(refused) > before {
-			changed = true
+	for waiting := found.entries; len(waiting) > 0; { // what stands in the way of a document may be another one of the same look
+		var refused []string
+		for _, entry := range waiting {
+			now := f.takeOne(entry, found)
+			changed, whole = changed || now.changed, whole && !now.unread
+			if now.refused {
+				refused = append(refused, entry)
+			}
 		}
-	}
-	for taken := true; taken; { // what stood in the way may have been another one of the same look
-		before := refused
-		refused = nil
-		for _, entry := range before {
-			f.takeOne(entry, found.documents[entry], found.lists, &refused)
+		if len(refused) == len(waiting) {
+			break
 		}
-		taken = len(refused) < len(before)
+		waiting = refused
 	}
 	return changed, whole
 }
@@ -232,36 +217,38 @@ func (f *Folder) miss(entry string, known *file, lists map[string][]string) bool
 	return true
 }
 
-// takeOne serves a document, if it is another one than before. One that the entries refuse it appends to refused. It reports whether
-// something has changed.
-func (f *Folder) takeOne(entry string, document content, lists map[string][]string, refused *[]string) bool {
+// result is what became of a document: what is told of it has changed, the entries refused it, it could not be read.
+type result struct{ changed, refused, unread bool }
+
+// takeOne serves a document, if it is another one than before.
+func (f *Folder) takeOne(entry string, found folder) result {
 	known := f.files[entry]
 	if known == nil {
-		known = &file{list: listOf(entry, lists)}
+		known = &file{list: listOf(entry, found.lists)}
 		f.files[entry] = known
 	}
 	serving := known.status.Generation
-	if document.err != nil {
+	data, err := readFile(filepath.Join(found.dir, entry+config.DocumentSuffix))
+	if err != nil {
 		known.hash = [sha256.Size]byte{}
-		return f.note(entry, known, Status{serving, document.err.Error()})
+		return result{changed: f.note(entry, known, Status{serving, err.Error()}), unread: true}
 	}
-	hash := sha256.Sum256(document.data)
+	hash := sha256.Sum256(data)
 	if hash == known.hash {
-		return false
+		return result{}
 	}
-	parsed, err := config.Parse(document.data)
+	parsed, err := config.Parse(data)
 	if err != nil {
 		known.hash = hash
-		return f.note(entry, known, Status{serving, err.Error()})
+		return result{changed: f.note(entry, known, Status{serving, err.Error()})}
 	}
-	if err := f.entries.Take(entry, parsed, len(document.data)); err != nil {
-		*refused = append(*refused, entry)
+	if err := f.entries.Take(entry, parsed, len(data)); err != nil {
 		known.hash = [sha256.Size]byte{} // the document before may come back
-		return f.note(entry, known, Status{serving, err.Error()})
+		return result{changed: f.note(entry, known, Status{serving, err.Error()}), refused: true}
 	}
 	known.hash = hash
 	f.note(entry, known, Status{Generation: parsed.Generation})
-	return true
+	return result{changed: true}
 }
 
 func listOf(entry string, lists map[string][]string) string {

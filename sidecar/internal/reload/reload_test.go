@@ -23,7 +23,7 @@ import (
 const text = `{"generation":%q,"endpoint":"a/b","platform":"OfficialAccount","appID":"wx1","messageMode":"Plaintext","path":"/weixin","freshness":"5m",` +
 	`"backend":{"url":"http://app:80","deadline":"1s"},"credentials":{"pairs":[{"generation":1,"token":"secret-token"}]}}`
 
-// volume is a folder like that of a projected volume: its files are links into a folder that is swapped as a whole.
+// volume is a folder as a kubelet makes it for a projected volume: each file is a link into another folder, and one rename swaps all.
 type volume struct {
 	dir     string
 	version int
@@ -264,6 +264,35 @@ func TestOneThatCannotBeReadHoldsUpNobody(t *testing.T) {
 	folder.Load()
 	if entries := folder.State().Entries; s.generations["b"] != "g-1" || !strings.Contains(entries["a"].Problem, "reading the configuration") {
 		t.Errorf("serves %v, the state is %+v", s.generations, entries)
+	}
+}
+
+// TestAListThatCannotBeReadHoldsUpNobody, and ends nobody: here it is a folder.
+func TestAListThatCannotBeReadHoldsUpNobody(t *testing.T) {
+	s, v, folder, _ := newServed(t)
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(v.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a.json", document("g-1"))
+	write("b.json", document("g-1"))
+	write("0.list", "a b")
+	folder.Load()
+	for _, gone := range []string{"0.list", "b.json"} {
+		if err := os.Remove(filepath.Join(v.dir, gone)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(v.dir, "0.list"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(".list", "") // is no list: it has no name
+	write("a.json", document("g-2"))
+	folder.Load()
+	if diff := cmp.Diff(map[string]string{"a": "g-2", "b": "g-1"}, s.generations); diff != "" || folder.State().Problem == "" {
+		t.Errorf("the problem is %q (-want +got):\n%s", folder.State().Problem, diff)
 	}
 }
 

@@ -98,7 +98,9 @@ func playBurst(t *testing.T, b burst) {
 	})
 	total := burstMessages(t, b.usual)
 	b.sender.URL, b.sender.Token = p.url, token
-	var number atomic.Int64
+	var number, nonces atomic.Int64
+	// Random ones are alike once in some hundred thousand messages, and then the second message is refused as it should be.
+	b.sender.Nonce = func() string { return strconv.FormatInt(1_000_000_000+nonces.Add(1), 10) }
 	many := newCrowd(p, &b.sender, &number, func() bool { return number.Load() >= total })
 	many.send(64, "oUser", 0)
 	many.Wait()

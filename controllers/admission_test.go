@@ -60,7 +60,7 @@ func confine(config *rest.Config, c client.Client, options controllers.Options) 
 // policiesFor are the admission policies of config/, with the choices of an installation.
 func policiesFor(options controllers.Options) ([]*unstructured.Unstructured, error) {
 	objects, err := readObjects("admission/policy.yaml", "admission/binding.yaml",
-		"admission/spec-policy.yaml", "admission/spec-binding.yaml")
+		"admission/spec-policy.yaml", "admission/spec-binding.yaml", "admission/spec-gateway-policy.yaml", "admission/spec-gateway-binding.yaml")
 	if err != nil {
 		return nil, err
 	}
@@ -280,8 +280,8 @@ func TestPolicyOfDeletions(t *testing.T) {
 		"another's Ingress":                    {foreign, "its endpoints own"},
 		"the Ingress that is asked for":        {&networkingv1.Ingress{ObjectMeta: child}, "asks for another kind of route"},
 		"the HTTPRoute that it replaced":       {leftBehind, ""},
-		"the NetworkPolicy, which all have":    {&networkingv1.NetworkPolicy{ObjectMeta: child}, "NetworkPolicies where the installation wants them"},
-		"what endpoints ask for until the end": {&corev1.ServiceAccount{ObjectMeta: child}, "routes, autoscalers and NetworkPolicies only"},
+		"the NetworkPolicy, which all have":    {&networkingv1.NetworkPolicy{ObjectMeta: child}, "the installation wants a NetworkPolicy"},
+		"what endpoints ask for until the end": {&corev1.ServiceAccount{ObjectMeta: child}, "asks for pods of its own"},
 		"a user's Secret":                      {tokenSecret(namespace, ""), "its endpoints own"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -23,6 +23,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/pods"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/rollout"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/status"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/verdict"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/world"
@@ -31,11 +32,12 @@ import (
 // Prober asks pods what they serve, and plays WeChat against them and through the published address.
 type Prober interface {
 	Ask(ctx context.Context, addresses []string) []probe.Result
+	AskShared(ctx context.Context, addresses []string) []probe.Process
 	Play(ctx context.Context, addresses []string, port int, subject probe.Subject) []error
 	Reach(ctx context.Context, address string, secure bool, subject probe.Subject) error
 }
 
-// Reconciler reconciles WeChatEndpoints.
+// Reconciler reconciles WeChatEndpoints and WeChatGateways.
 type Reconciler struct {
 	client.Client
 	// Live reads past the cache, for the rare object that the filtered cache cannot show.
@@ -53,7 +55,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	seen, err := r.world().Look(ctx, request.NamespacedName, time.Now()) // every read, once, and what the pods answer
 	switch {
 	case seen == nil:
-		r.state.Forget(request.NamespacedName)
+		r.state.Forget(rollout.Key{Kind: render.KindEndpoint, NamespacedName: request.NamespacedName})
 		return ctrl.Result{}, err
 	case !seen.Endpoint.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, nil // children are owned; nothing lives outside the cluster
@@ -82,7 +84,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 
 func (r *Reconciler) world() *world.World {
 	return &world.World{
-		Reader: r.Client, Live: r.Live, Ask: r.Probe.Ask, Options: &r.Options,
+		Reader: r.Client, Live: r.Live, Ask: r.Probe.Ask, AskShared: r.Probe.AskShared, Options: &r.Options,
 		Installed: func() (bool, error) { return r.gateway.Installed(r.RESTMapper()) },
 	}
 }

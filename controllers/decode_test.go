@@ -166,7 +166,7 @@ func readAsTheOperator(text []byte) error {
 	if rewritten, err := json.Marshal(again); err != nil || string(rewritten) != string(written) {
 		return fmt.Errorf("it is written as %s, and then as %s (%w)", written, rewritten, err)
 	}
-	if _, err := render.Template(render.Input{Endpoint: &endpoint, Image: "example.com/sidecar:1"}); err != nil {
+	if _, err := render.Template(render.Input{Endpoint: &endpoint, Installed: render.Installed{Image: "example.com/sidecar:1"}}); err != nil {
 		return err
 	}
 	return nil
@@ -274,6 +274,7 @@ func complete(field string) map[string]any {
 		"url": "https://wx.example.com/weixin", "backend": "app:80", "observedGeneration": 1,
 		"conditions": [{"type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2026-12-01T12:00:00Z"}],
 		"rollout": {"since": "2026-12-01T12:00:00Z", "template": "a"},
+		"fleet": {"leadsTo": "a-sidecar", "since": "2026-12-01T12:00:00Z", "former": "b-wechat-gateway", "verified": "c-wechat-gateway"},
 		"credentials": {"generation": 1, "accepted": [{"generation": 1, "firstUsed": "2026-12-01T12:00:00Z"}]}}}`
 	if strings.HasPrefix(field, "spec.url.httpRoute") {
 		text = strings.Replace(text, `"exposure": "Ingress"`, `"exposure": "HTTPRoute"`, 1)
@@ -286,6 +287,10 @@ func complete(field string) map[string]any {
 	}
 	if err := json.Unmarshal([]byte(text), &endpoint); err != nil {
 		panic(err) // a constant
+	}
+	if spec := mapOf(endpoint["spec"]); strings.HasPrefix(field, "spec.gateway") {
+		delete(spec, "sidecar")
+		spec["gateway"] = map[string]any{"name": "front"}
 	}
 	return endpoint
 }

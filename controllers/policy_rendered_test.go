@@ -84,7 +84,7 @@ func (s goldenState) children(t *testing.T, endpoint *v1alpha1.WeChatEndpoint) [
 	t.Helper()
 	input := s.input
 	input.Endpoint = endpoint
-	input.Image = render.Image(endpoint, s.input.Image)
+	input.Image = render.Image(endpoint.Spec.Sidecar, s.input.Image)
 	objects, err := render.Make(input)
 	if err != nil {
 		t.Fatal(err)
@@ -368,7 +368,7 @@ func withSize(t *testing.T, endpoint *v1alpha1.WeChatEndpoint, children []*unstr
 	if scaling == nil {
 		return
 	}
-	size := int64(render.Replicas(endpoint))
+	size := int64(render.Replicas(endpoint.Spec.Sidecar))
 	if live > 0 {
 		size = max(live, int64(render.MinReplicas(scaling)))
 	}
@@ -381,7 +381,7 @@ func withSize(t *testing.T, endpoint *v1alpha1.WeChatEndpoint, children []*unstr
 func replicasAlone(t *testing.T, endpoint *v1alpha1.WeChatEndpoint, live int64) *unstructured.Unstructured {
 	t.Helper()
 	size := max(int32(live), render.MinReplicas(endpoint.Spec.Sidecar.Autoscaling))
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(render.MakeReplicas(endpoint, size))
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(render.MakeReplicas(render.OwnFleet(endpoint), size))
 	if err != nil {
 		t.Fatal(err)
 	}

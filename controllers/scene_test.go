@@ -33,6 +33,7 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/claims"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/moves"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
@@ -63,6 +64,7 @@ type scene struct {
 	used      map[int64]config.Use
 	operator  *controllers.Reconciler // that reconciles again and again; nil for a new one each time
 
+	controllers.Unshared
 	mu       sync.Mutex
 	loaded   string // the generation of the files that the pod serves
 	document config.Document
@@ -284,7 +286,7 @@ func getKept(ctx context.Context, c client.Client, key client.ObjectKey, object 
 	return nil
 }
 
-// listWithoutIndex does what the operator's cache does with an index: it has one of hosts.
+// listWithoutIndex does what the operator's cache does with an index: it has one of hosts, and one of gateways.
 func listWithoutIndex(ctx context.Context, c client.Client, list client.ObjectList, options []client.ListOption) error {
 	var asked client.ListOptions
 	asked.ApplyOptions(options)
@@ -292,9 +294,14 @@ func listWithoutIndex(ctx context.Context, c client.Client, list client.ObjectLi
 	if !ours || asked.FieldSelector == nil {
 		return c.List(ctx, list, options...)
 	}
-	host, _ := asked.FieldSelector.RequiresExactMatch("spec.url.host")
-	err := c.List(ctx, endpoints)
-	endpoints.Items = slices.DeleteFunc(endpoints.Items, func(e v1alpha1.WeChatEndpoint) bool { return !slices.Contains(claims.Hosts(&e), host) })
+	indexed := claims.Hosts
+	value, byHost := asked.FieldSelector.RequiresExactMatch("spec.url.host")
+	if !byHost {
+		value, _ = asked.FieldSelector.RequiresExactMatch("spec.gateway.name")
+		indexed = moves.Gateways
+	}
+	err := c.List(ctx, endpoints, client.InNamespace(asked.Namespace))
+	endpoints.Items = slices.DeleteFunc(endpoints.Items, func(e v1alpha1.WeChatEndpoint) bool { return !slices.Contains(indexed(&e), value) })
 	return err
 }
 

@@ -56,7 +56,7 @@ func servable(stored *v1alpha1.WeChatEndpoint) error {
 	}
 	_, err := render.Make(render.Input{
 		Endpoint: stored, BackendURL: urls.Backend, RuleURLs: urls.Rules, Pairs: []config.Pair{pair},
-		GatewayKey: make([]byte, config.GatewayKeySize), Image: "example.com/sidecar:1", NetworkPolicy: render.NetworkPolicy{Enabled: true},
+		GatewayKey: make([]byte, config.GatewayKeySize), Installed: render.Installed{Image: "example.com/sidecar:1", NetworkPolicy: render.NetworkPolicy{Enabled: true}},
 	})
 	return err
 }

@@ -14,8 +14,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
@@ -31,8 +33,9 @@ import (
 // children, and the rights that an API server asks for without a request of their own, stand beside their table (internal/children).
 //
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints,verbs=list;watch
-// +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/status,verbs=patch
-// +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/finalizers,verbs=update
+// +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatgateways,verbs=list;watch;patch
+// +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/status;wechatgateways/status,verbs=patch
+// +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/finalizers;wechatgateways/finalizers,verbs=update
 // +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=list;watch
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=list;watch
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingressclasses,verbs=list;watch
@@ -96,6 +99,15 @@ func Setup(ctx context.Context, manager ctrl.Manager, options Options) error {
 	return r.SetupWithManager(ctx, manager)
 }
 
+// leaving is when a gateway is to be deleted, or may go.
+var leaving = predicate.Funcs{
+	CreateFunc:  func(event.CreateEvent) bool { return false },
+	GenericFunc: func(event.GenericEvent) bool { return false },
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
+	},
+}
+
 // SetupWithManager adds the indexes and watches.
 func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager) error {
 	if err := r.index(ctx, manager); err != nil {
@@ -112,6 +124,13 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 	built, err := blueprint.Build(r)
 	if err != nil {
 		return fmt.Errorf("building the controller: %w", err)
+	}
+	gateways := ctrl.NewControllerManagedBy(manager).
+		For(&v1alpha1.WeChatGateway{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, leaving))).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 1, ReconciliationTimeout: reconcileTimeout, UsePriorityQueue: new(true)})
+	r.watchForGateways(gateways)
+	if err := gateways.Complete(reconcile.Func(r.ReconcileGateway)); err != nil {
+		return fmt.Errorf("building the controller of the gateways: %w", err)
 	}
 	r.gateway.Watch = func() error { return r.watchGatewayAPI(built, manager.GetCache()) }
 	return nil

@@ -42,6 +42,7 @@ import (
 
 // sidecars say that they serve a generation, and answer well. They remember who was asked and played against.
 type sidecars struct {
+	Unshared
 	generation    string
 	asked, played []string
 }
@@ -88,7 +89,7 @@ func newStage(t *testing.T, edits ...func(*v1alpha1.WeChatEndpoint)) *stage {
 	}
 	s := &stage{endpoint: e, sidecars: &sidecars{}}
 	input := render.Input{
-		Endpoint: e, Serving: true, BackendURL: "http://app.a.svc:80", Image: "x:2", GatewayKey: make([]byte, config.GatewayKeySize),
+		Endpoint: e, Serving: true, BackendURL: "http://app.a.svc:80", Installed: render.Installed{Image: "x:2"}, GatewayKey: make([]byte, config.GatewayKeySize),
 		RuleURLs: slices.Repeat([]string{"http://app.b.svc:80"}, len(e.Spec.Rules)), Pairs: []config.Pair{{Token: "a-fine-token", Generation: 1}},
 	}
 	rendered, err := render.Make(input)
@@ -108,7 +109,7 @@ func newStage(t *testing.T, edits ...func(*v1alpha1.WeChatEndpoint)) *stage {
 			s.objects = append(s.objects, object)
 		}
 	}
-	asked, err := render.Asked(e)
+	asked, err := render.AskedOf(e.Spec.Sidecar)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,6 +293,7 @@ func TestEachObjectIsReadOnce(t *testing.T) {
 		"Secret":              4, // the user's, the pods', the copy of it and the app's
 		"Service":             3, // the sidecar's and two backends
 		"WeChatEndpoint":      3, // itself, those of its host, and those of the rollout
+		"WeChatGateway":       1, // those of the rollout
 		"ServiceAccount":      1,
 		"NetworkPolicy":       1,
 		"PodDisruptionBudget": 1, "HorizontalPodAutoscaler": 1,

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -111,6 +112,60 @@ type pods struct {
 	used       map[string]map[int64]config.Use // likewise
 	broken     map[string]error                // likewise
 	reached    map[string]bool                 // which addresses were called, and whether by HTTPS
+	shared     map[string]client.ObjectKey     // whose pods they are: of which gateways
+	held       map[string]bool                 // which of these load nothing any more
+	loaded     map[string]map[string]config.Status
+}
+
+// share lets the pod at the address be a gateway's, which loads whatever its shards hold as long as it is not held.
+func (p *pods) share(address string, gateway client.ObjectKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shared == nil {
+		p.shared, p.held, p.loaded = map[string]client.ObjectKey{}, map[string]bool{}, map[string]map[string]config.Status{}
+	}
+	p.shared[address] = gateway
+}
+
+func (p *pods) hold(address string, held bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held[address] = held
+}
+
+// AskShared implements controllers.Prober.
+func (p *pods) AskShared(ctx context.Context, addresses []string) []probe.Process {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	processes := make([]probe.Process, len(addresses))
+	for i, address := range addresses {
+		if !p.held[address] {
+			p.loaded[address], processes[i].Err = shardsOf(ctx, p.shared[address])
+		}
+		processes[i].Status = config.ProcessStatus{Version: config.Understood, Ready: true, Entries: p.loaded[address]}
+	}
+	return processes
+}
+
+// shardsOf reads what a gateway gives its pods.
+func shardsOf(ctx context.Context, gateway client.ObjectKey) (map[string]config.Status, error) {
+	var secrets corev1.SecretList
+	if err := cluster.client.List(ctx, &secrets, client.InNamespace(gateway.Namespace), client.MatchingLabels{v1alpha1.LabelGateway: gateway.Name}); err != nil {
+		return nil, err
+	}
+	loaded := map[string]config.Status{}
+	for _, shard := range secrets.Items {
+		for key, document := range shard.Data {
+			if name, is := strings.CutSuffix(key, config.DocumentSuffix); is {
+				parsed, err := config.Parse(document)
+				if err != nil {
+					return nil, err
+				}
+				loaded[name] = config.Status{Generation: parsed.Generation, Ready: true, Version: config.Understood}
+			}
+		}
+	}
+	return loaded, nil
 }
 
 func (p *pods) serve(address, generation string) {

@@ -110,6 +110,9 @@ func validationRows() map[string]validationRow {
 		return &corev1.ResourceRequirements{Requests: corev1.ResourceList{name: resource.MustParse("1")}}
 	}
 	cpuLimit := &corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}}
+	onGateway := func(name string) func(*endpoint) {
+		return func(e *endpoint) { e.Spec.Gateway = &v1alpha1.GatewayReference{Name: name} }
+	}
 	image := func(version string) func(*endpoint) {
 		return func(e *endpoint) { e.Spec.Sidecar.ImageVersion = version }
 	}
@@ -260,25 +263,31 @@ func validationRows() map[string]validationRow {
 			autoscaling(1, 2)(e)
 			e.Spec.Sidecar.Autoscaling.TargetCPUUtilizationPercentage = new(int32(0))
 		}, "greater than or equal to 1"},
-		"autoscaling of no replicas":               {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Replicas = new(int32(0)) }, "remove sidecar.autoscaling to stop the pods"},
+		"autoscaling of no replicas":               {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Replicas = new(int32(0)) }, "remove autoscaling to stop the pods"},
 		"autoscaling of one replica":               {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Replicas = new(int32(1)) }, keeps("to stop the pods")},
 		"autoscaling with a CPU request":           {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Resources = cpu(corev1.ResourceCPU) }, keeps("needs a CPU request")},
 		"autoscaling with a CPU limit alone":       {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Resources = cpuLimit }, keeps("needs a CPU request")},
-		"autoscaling without a CPU request":        {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Resources = cpu(corev1.ResourceMemory) }, "set sidecar.resources.requests.cpu"},
-		"a pull Secret":                            {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "regcred"}} }, keeps("sidecar.imagePullSecrets")},
+		"autoscaling without a CPU request":        {func(e *endpoint) { autoscaling(1, 2)(e); e.Spec.Sidecar.Resources = cpu(corev1.ResourceMemory) }, "set resources.requests.cpu"},
+		"a pull Secret":                            {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "regcred"}} }, keeps("imagePullSecrets: name")},
 		"a pull Secret's bad name":                 {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "a b"}} }, "imagePullSecrets: name must be the name of a Secret"},
 		"a pull Secret twice":                      {func(e *endpoint) { e.Spec.Sidecar.ImagePullSecrets = []v1alpha1.PullSecret{{Name: "a"}, {Name: "a"}} }, "Duplicate value"},
 		"32 tolerations":                           {func(e *endpoint) { e.Spec.Sidecar.Tolerations = make([]corev1.Toleration, 32) }, ""},
 		"33 tolerations":                           {func(e *endpoint) { e.Spec.Sidecar.Tolerations = make([]corev1.Toleration, 33) }, "at most 32 items"},
-		"a priority":                               {func(e *endpoint) { e.Spec.Sidecar.PriorityClassName = "system-cluster-critical" }, keeps("sidecar.priorityClassName")},
+		"a priority":                               {func(e *endpoint) { e.Spec.Sidecar.PriorityClassName = "system-cluster-critical" }, keeps("priorityClassName must")},
 		"a priority's bad name":                    {func(e *endpoint) { e.Spec.Sidecar.PriorityClassName = "High" }, "must be the name of a PriorityClass"},
-		"an image by a tag of one letter":          {image("a"), keeps("sidecar.imageVersion")},
-		"an image by the longest tag":              {image(strings.Repeat("a", 128)), keeps("sidecar.imageVersion")},
+		"an image by a tag of one letter":          {image("a"), keeps("imageVersion must")},
+		"an image by the longest tag":              {image(strings.Repeat("a", 128)), keeps("imageVersion must")},
 		"an image by a tag too long":               {image(strings.Repeat("a", 129)), "may not be more than 128"},
-		"an image by its digest":                   {image("sha256:" + strings.Repeat("0f", 32)), keeps("sidecar.imageVersion")},
+		"an image by its digest":                   {image("sha256:" + strings.Repeat("0f", 32)), keeps("imageVersion must")},
 		"an image by half a digest":                {image("sha256:" + strings.Repeat("0f", 16)), "with 64 hexadecimal digits"},
 		"an image of another repository":           {image("evil.example.com/sidecar:1"), "the repository is the installation's"},
-		"an image by a tag that begins with a dot": {image(".1"), "sidecar.imageVersion must be a tag"},
+		"an image by a tag that begins with a dot": {image(".1"), "imageVersion must be a tag"},
+		"a gateway":                                {onGateway("front"), keeps("gateway.name must", "sidecar must be left out")},
+		"a gateway of 40 characters":               {onGateway(strings.Repeat("a", 40)), ""},
+		"a gateway of 41 characters":               {onGateway(strings.Repeat("a", 41)), "Too long"},
+		"a gateway that begins with a digit":       {onGateway("1a"), "gateway.name must be the name of a WeChatGateway"},
+		"a gateway of another namespace":           {onGateway("team-b/front"), "gateway.name must be the name of a WeChatGateway"},
+		"a gateway, and pods of its own":           {both(onGateway("front"), image("1")), "sidecar must be left out with gateway"},
 		"an Official Account without a mode":       {func(e *endpoint) { e.Spec.MessageMode = "" }, "as 消息加解密方式 in the console"},
 		"a Mini Program without a mode":            {platform(v1alpha1.PlatformMiniProgram, ""), "as 消息加解密方式 in the console"},
 		"a Mini Program in mode Compatible":        {platform(v1alpha1.PlatformMiniProgram, v1alpha1.MessageModeCompatible), keeps("as 消息加解密方式 in the console")},
@@ -590,10 +599,15 @@ func TestDefaultsAreStored(t *testing.T) {
 	}
 	spec := stored.Spec
 	if spec.Backend.Payload != v1alpha1.PayloadDecrypted || spec.Verification.Enforcement != v1alpha1.EnforcementEnforce ||
-		*spec.Sidecar.Replicas != 2 {
+		spec.Sidecar.Replicas != nil {
 		t.Errorf("stored %+v, want the documented defaults", spec)
 	}
 	if spec.Backend.Deadline != nil || spec.Backend.OnDeadline != "" || spec.Verification.Freshness != nil {
 		t.Errorf("stored %+v, want nothing for what has its default in the sidecar", spec)
+	}
+	sized := newEndpoint("team-a")
+	sized.Spec.Sidecar.ImageVersion = "1"
+	if stored, err = newDefinition(t).accept(asMap(t, sized), nil); err != nil || *stored.Spec.Sidecar.Replicas != 2 {
+		t.Errorf("stored %+v, want two pods: %v", stored, err)
 	}
 }

@@ -33,8 +33,10 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/children"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/claims"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/hands"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/kept"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/moves"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/pods"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/rollout"
@@ -45,7 +47,7 @@ import (
 // Who is woken by what. An endpoint is looked at when its spec changes, when a child does, and when something does that it refers to or
 // competes with.
 
-// Indexes of the cache, by the field whose value they look up; world.IndexHost is another.
+// Indexes of the cache, by the field whose value they look up; world.IndexHost and world.IndexGateway are others.
 const (
 	indexSecret  = "spec.credentials.secretName"
 	indexService = "spec.backend.service"
@@ -54,10 +56,11 @@ const (
 
 func (r *Reconciler) index(ctx context.Context, manager ctrl.Manager) error {
 	for field, values := range map[string]func(*v1alpha1.WeChatEndpoint) []string{
-		world.IndexHost: claims.Hosts,
-		indexSecret:     func(e *v1alpha1.WeChatEndpoint) []string { return []string{e.Spec.Credentials.SecretName} },
-		indexService:    serviceKeys,
-		indexGateway:    parentGateways,
+		world.IndexHost:    claims.Hosts,
+		world.IndexGateway: moves.Gateways,
+		indexSecret:        func(e *v1alpha1.WeChatEndpoint) []string { return []string{e.Spec.Credentials.SecretName} },
+		indexService:       serviceKeys,
+		indexGateway:       parentGateways,
 	} {
 		index := func(o client.Object) []string { return values(o.(*v1alpha1.WeChatEndpoint)) }
 		if err := manager.GetFieldIndexer().IndexField(ctx, &v1alpha1.WeChatEndpoint{}, field, index); err != nil {
@@ -80,13 +83,15 @@ func (r *Reconciler) watch(blueprint *builder.Builder) {
 	}
 	blueprint.
 		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.sharingHost), builder.WithPredicates(claimMoved)).
-		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.nextSlots), builder.WithPredicates(slotMoved)).
+		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.nextSlots(render.KindEndpoint)), builder.WithPredicates(slotMoved)).
+		Watches(&v1alpha1.WeChatGateway{}, handler.EnqueueRequestsFromMapFunc(r.nextSlots(render.KindEndpoint)), builder.WithPredicates(slotMoved)).
+		Watches(&v1alpha1.WeChatGateway{}, handler.EnqueueRequestsFromMapFunc(r.onGateway), builder.WithPredicates(gatewayTurned)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referring(indexSecret))).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.usingService)).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(r.usingSlice), builder.WithPredicates(readinessChanged)).
 		Watches(&networkingv1.Ingress{}, handler.EnqueueRequestsFromMapFunc(r.besideIngress), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&networkingv1.Ingress{}, lately(r.sharingRoute), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(endpointOfPod), builder.WithPredicates(podChanged))
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(ownerOfPod(v1alpha1.LabelEndpoint)), builder.WithPredicates(podChanged))
 	if r.Options.SeesCluster() {
 		blueprint.Watches(&networkingv1.IngressClass{}, handler.EnqueueRequestsFromMapFunc(r.all))
 	}
@@ -182,26 +187,102 @@ var slotMoved = predicate.Funcs{
 	CreateFunc:  func(event.CreateEvent) bool { return false },
 	GenericFunc: func(event.GenericEvent) bool { return false },
 	DeleteFunc: func(e event.DeleteEvent) bool {
-		slot := status.SlotOf(e.Object.(*v1alpha1.WeChatEndpoint))
+		slot := slotOf(e.Object)
 		return slot.Reason != "" && slot.Reason != v1alpha1.ReasonSidecarCurrent
 	},
+	UpdateFunc: func(e event.UpdateEvent) bool { return rollout.Moved(slotOf(e.ObjectOld), slotOf(e.ObjectNew)) },
+}
+
+// slotOf is the slot of an endpoint or a gateway.
+func slotOf(object client.Object) status.Slot {
+	if gateway, is := object.(*v1alpha1.WeChatGateway); is {
+		return status.SlotOfGateway(gateway)
+	}
+	return status.SlotOf(object.(*v1alpha1.WeChatEndpoint))
+}
+
+// nextSlots maps an owner whose part in a rollout ended to those of the kind that may be next.
+func (r *Reconciler) nextSlots(kind string) handler.MapFunc {
+	return func(ctx context.Context, _ client.Object) []reconcile.Request {
+		all, err := hands.Members(ctx, r)
+		if err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "listing who may be next in the rollout")
+			return nil
+		}
+		var requests []reconcile.Request
+		for _, next := range rollout.Next(r.Options.Rollout, all) {
+			if next.Kind == kind {
+				requests = append(requests, reconcile.Request{NamespacedName: next.NamespacedName})
+			}
+		}
+		return requests
+	}
+}
+
+// gatewayTurned is when the endpoints of a gateway may have something else to say: it is there or not, its pods serve or not, or it has no room.
+var gatewayTurned = predicate.Funcs{
+	GenericFunc: func(event.GenericEvent) bool { return false },
 	UpdateFunc: func(e event.UpdateEvent) bool {
-		return rollout.Moved(status.SlotOf(e.ObjectOld.(*v1alpha1.WeChatEndpoint)), status.SlotOf(e.ObjectNew.(*v1alpha1.WeChatEndpoint)))
+		before, after := e.ObjectOld.(*v1alpha1.WeChatGateway), e.ObjectNew.(*v1alpha1.WeChatGateway)
+		return before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() || before.Spec.Paused != after.Spec.Paused ||
+			hasPods(before) != hasPods(after) || !slices.Equal(before.Status.Left, after.Status.Left) || slotOf(before).Reason != slotOf(after).Reason
 	},
 }
 
-// nextSlots maps an endpoint whose part in a rollout ended to those that may be next.
-func (r *Reconciler) nextSlots(ctx context.Context, _ client.Object) []reconcile.Request {
-	var all v1alpha1.WeChatEndpointList
-	if err := r.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "listing the endpoints to wake")
-		return nil
+func hasPods(gateway *v1alpha1.WeChatGateway) bool {
+	return gateway.Status.Pods != nil && *gateway.Status.Pods > 0
+}
+
+// onGateway maps a gateway to the endpoints that need it.
+func (r *Reconciler) onGateway(ctx context.Context, gateway client.Object) []reconcile.Request {
+	return r.requests(ctx, client.InNamespace(gateway.GetNamespace()), client.MatchingFields{world.IndexGateway: gateway.GetName()})
+}
+
+// watchForGateways adds the watches of the gateways.
+func (r *Reconciler) watchForGateways(blueprint *builder.Builder) {
+	for _, kind := range children.Kinds {
+		switch {
+		case kind.Route:
+		case kind.Name == children.Autoscaler:
+			blueprint.Owns(kind.Empty(), builder.WithPredicates(appliedChanged))
+		default:
+			blueprint.Owns(kind.Empty())
+		}
 	}
+	blueprint.
+		Watches(&v1alpha1.WeChatEndpoint{}, soon(gatewaysOf), builder.WithPredicates(needMoved)).
+		Watches(&corev1.Secret{}, soon(r.gatewaysOfEntry)).
+		Watches(&v1alpha1.WeChatEndpoint{}, handler.EnqueueRequestsFromMapFunc(r.nextSlots(render.KindGateway)), builder.WithPredicates(slotMoved)).
+		Watches(&v1alpha1.WeChatGateway{}, handler.EnqueueRequestsFromMapFunc(r.nextSlots(render.KindGateway)), builder.WithPredicates(slotMoved)).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(ownerOfPod(v1alpha1.LabelGateway)), builder.WithPredicates(podChanged))
+}
+
+// needMoved is when an endpoint may need other gateways.
+var needMoved = predicate.Funcs{
+	GenericFunc: func(event.GenericEvent) bool { return false },
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		before, after := e.ObjectOld.(*v1alpha1.WeChatEndpoint), e.ObjectNew.(*v1alpha1.WeChatEndpoint)
+		return !slices.Equal(moves.Gateways(before), moves.Gateways(after))
+	},
+}
+
+// gatewaysOf maps an endpoint to the gateways that need its entry.
+func gatewaysOf(_ context.Context, object client.Object) []reconcile.Request {
 	var requests []reconcile.Request
-	for _, name := range rollout.Next(r.Options.Rollout, all.Items) {
-		requests = append(requests, reconcile.Request{NamespacedName: name})
+	for _, gateway := range moves.Gateways(object.(*v1alpha1.WeChatEndpoint)) {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: gateway}})
 	}
 	return requests
+}
+
+// gatewaysOfEntry maps the Secret with an endpoint's document to the gateways that need it.
+func (r *Reconciler) gatewaysOfEntry(ctx context.Context, secret client.Object) []reconcile.Request {
+	var endpoint v1alpha1.WeChatEndpoint
+	name := types.NamespacedName{Namespace: secret.GetNamespace(), Name: secret.GetLabels()[v1alpha1.LabelEndpoint]}
+	if name.Name == "" || r.Get(ctx, name, &endpoint, client.UnsafeDisableDeepCopy) != nil || secret.GetName() != render.Name(&endpoint) {
+		return nil
+	}
+	return gatewaysOf(ctx, &endpoint)
 }
 
 // podChanged ignores what is not read of a pod: above all the annotation by which its kubelet is woken.
@@ -257,12 +338,21 @@ func (r *Reconciler) usingGrant(ctx context.Context, grant *gatewayapi.Reference
 const controllersAct = 10 * time.Second
 
 // lately wakes endpoints once ingress controllers have acted.
-func lately(mapped handler.MapFunc) handler.EventHandler {
+func lately(mapped handler.MapFunc) handler.EventHandler { return after(controllersAct, mapped) }
+
+// gathered is how long a gateway waits for more changes of its endpoints: a thousand of them that are applied at once are some writes.
+const gathered = 100 * time.Millisecond
+
+// soon wakes gateways once more changes may have come.
+func soon(mapped handler.MapFunc) handler.EventHandler { return after(gathered, mapped) }
+
+// after wakes after some time.
+func after(wait time.Duration, mapped handler.MapFunc) handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	wake := func(ctx context.Context, q queue, objects ...client.Object) {
 		for _, object := range objects {
 			for _, request := range mapped(ctx, object) {
-				q.AddAfter(request, controllersAct)
+				q.AddAfter(request, wait)
 			}
 		}
 	}
@@ -339,11 +429,13 @@ func belongsElsewhere(before, after client.Object) bool {
 	return !maps.Equal(before.GetLabels(), after.GetLabels()) || !equality.Semantic.DeepEqual(before.GetOwnerReferences(), after.GetOwnerReferences())
 }
 
-// endpointOfPod maps a sidecar pod to its endpoint, by the label that the Deployment gave it.
-func endpointOfPod(_ context.Context, object client.Object) []reconcile.Request {
-	name := object.GetLabels()[v1alpha1.LabelEndpoint]
-	if name == "" {
-		return nil
+// ownerOfPod maps a sidecar pod to its endpoint or gateway, by the label that the Deployment gave it.
+func ownerOfPod(label string) handler.MapFunc {
+	return func(_ context.Context, object client.Object) []reconcile.Request {
+		name := object.GetLabels()[label]
+		if name == "" {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: name}}}
 	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: name}}}
 }

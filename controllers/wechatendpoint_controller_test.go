@@ -377,10 +377,14 @@ func awaitFiles(t *testing.T, namespace, token string) (served config.Config, cr
 // playPod plays the Deployment's controller and a kubelet: there is one ready pod with that address.
 func playPod(t *testing.T, namespace, address string) {
 	t.Helper()
-	deployment := children(namespace)[2].(*appsv1.Deployment)
+	playPodOf(t, children(namespace)[2].(*appsv1.Deployment), address)
+}
+
+func playPodOf(t *testing.T, deployment *appsv1.Deployment, address string) {
+	t.Helper()
 	awaitChild(t, deployment)
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar-0", Labels: deployment.Spec.Template.Labels},
+		ObjectMeta: metav1.ObjectMeta{Namespace: deployment.Namespace, Name: deployment.Name + "-0", Labels: deployment.Spec.Template.Labels},
 		Spec:       deployment.Spec.Template.Spec,
 	}
 	set := replicaSetOf(deployment)

@@ -21,7 +21,9 @@ copy() {
 	fi
 }
 
-copy config/crd/bases/wechatendpoint.io_wechatendpoints.yaml charts/wechat-endpoint/files/crd.yaml
+for file in config/crd/bases/*.yaml; do
+	copy "$file" "charts/wechat-endpoint/files/crds/${file##*_}"
+done
 copy config/rbac/role.yaml charts/wechat-endpoint/files/role.yaml
 for file in config/admission/[!k]*.yaml; do
 	copy "$file" "charts/wechat-endpoint/files/admission/${file##*/}"

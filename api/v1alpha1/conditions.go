@@ -3,7 +3,8 @@
 
 package v1alpha1
 
-// Condition types of a WeChatEndpoint, in the order in which a callback depends on them.
+// Condition types of a WeChatEndpoint, in the order in which a callback depends on them. A WeChatGateway has Accepted, SidecarAvailable, Verified,
+// Ready and SidecarCurrent.
 const (
 	// ConditionAccepted is true when the spec is coherent and allowed here, no other endpoint holds its host and path,
 	// and no foreign object has the name of one of its children.
@@ -118,6 +119,16 @@ const (
 	ReasonPodsFailing = "PodsFailing"
 	// ReasonScaledToZero: sidecar.replicas is 0, nothing answers.
 	ReasonScaledToZero = "ScaledToZero"
+	// ReasonNoSuchGateway: spec.gateway names a WeChatGateway that does not exist in the endpoint's namespace.
+	ReasonNoSuchGateway = "NoSuchGateway"
+	// ReasonGatewayDeleted: the WeChatGateway is being deleted. It goes on serving the endpoints that it has.
+	ReasonGatewayDeleted = "GatewayDeleted"
+	// ReasonGatewayFull: the WeChatGateway has no room for the endpoint.
+	ReasonGatewayFull = "GatewayFull"
+	// ReasonGatewayNotReady: the WeChatGateway has no pod that serves.
+	ReasonGatewayNotReady = "GatewayNotReady"
+	// ReasonEntryRefused: a pod of the WeChatGateway does not take what the endpoint asks for; the message quotes why.
+	ReasonEntryRefused = "EntryRefused"
 
 	// ReasonSidecarOutdated: the spec asks for something that the pods' image does not know yet.
 	ReasonSidecarOutdated = "SidecarOutdated"
@@ -189,6 +200,10 @@ const (
 	CredentialsGenerated = "generated"
 	// LabelEndpoint names the endpoint that an object was made for.
 	LabelEndpoint = "wechatendpoint.io/endpoint"
+	// LabelGateway names the WeChatGateway that an object was made for.
+	LabelGateway = "wechatendpoint.io/gateway"
+	// FinalizerInUse is on a WeChatGateway that endpoints use: with it would go the pods that serve them.
+	FinalizerInUse = "wechatendpoint.io/in-use"
 	// AnnotationGeneration is patched onto sidecar pods when their configuration or credentials change: the kubelet
 	// refreshes the files of a pod at once when its annotations change, instead of within a minute.
 	AnnotationGeneration = "wechatendpoint.io/generation"

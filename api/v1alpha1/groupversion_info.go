@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package v1alpha1 holds the WeChatEndpoint resource of the API group wechatendpoint.io. It has types and constants,
+// Package v1alpha1 holds the resources of the API group wechatendpoint.io: WeChatEndpoint and WeChatGateway. It has types and constants,
 // no behaviour but that an object is read whatever is stored.
 //
 // +kubebuilder:object:generate=true
@@ -19,7 +19,7 @@ var GroupVersion = schema.GroupVersion{Group: "wechatendpoint.io", Version: "v1a
 
 // SchemeBuilder collects the functions that add this package's types to a scheme.
 var SchemeBuilder = runtime.NewSchemeBuilder(func(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &WeChatEndpoint{}, &WeChatEndpointList{})
+	scheme.AddKnownTypes(GroupVersion, &WeChatEndpoint{}, &WeChatEndpointList{}, &WeChatGateway{}, &WeChatGatewayList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 })

@@ -30,3 +30,19 @@ func (s *WeChatEndpointStatus) UnmarshalJSON(data []byte) error {
 func (s *WeChatEndpointSpec) Readable() bool {
 	return len(s.Unreadable) == 0 && s.Platform != ""
 }
+
+// UnmarshalJSON reads what can be read, as that of an endpoint's spec does.
+func (s *WeChatGatewaySpec) UnmarshalJSON(data []byte) error {
+	*s = WeChatGatewaySpec{}
+	s.Unreadable = decode.Object("spec", data, s, specLimits)
+	return nil
+}
+
+// UnmarshalJSON reads all or nothing, as that of an endpoint's status does.
+func (s *WeChatGatewayStatus) UnmarshalJSON(data []byte) error {
+	*s = WeChatGatewayStatus{}
+	if problems := decode.Object("status", data, s, specLimits); problems != nil {
+		*s = WeChatGatewayStatus{Unreadable: problems}
+	}
+	return nil
+}

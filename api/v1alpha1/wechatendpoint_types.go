@@ -174,6 +174,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="self.platform != 'Pay' || self.verification.enforcement != 'InsecureAudit'",message="verification.enforcement must be Enforce: notifications of payments are never let through unverified"
 // +kubebuilder:validation:XValidation:rule="self.verification.enforcement != 'InsecureAudit' || self.backend.payload == 'Original'",message="verification.enforcement InsecureAudit needs backend.payload Original, because what is not verified cannot be decrypted: set backend.payload to Original, or enforcement to Enforce"
 // +kubebuilder:validation:XValidation:rule="!has(self.rules) || self.rules.map(r, has(r.backend) && has(r.backend.tls) ? size(r.backend.tls.caBundle) : 0).sum() <= 65536",message="rules: the backends' tls.caBundle must have at most 65536 characters together: keep of each the certificates of who may issue the app's"
+// +kubebuilder:validation:XValidation:rule="!has(self.gateway) || !has(self.sidecar)",message="sidecar must be left out with gateway: the pods are the gateway's, and sized by its own spec. Remove sidecar, or gateway for pods of its own"
 // +kubebuilder:validation:XValidation:rule="!has(self.domainFiles) || self.domainFiles.all(f, '/' + f.name != self.url.path)",message="domainFiles: a name must not be that of url.path: choose another url.path"
 type WeChatEndpointSpec struct {
 	// platform is the kind of WeChat account. It cannot be changed: make another endpoint instead.
@@ -234,9 +235,12 @@ type WeChatEndpointSpec struct {
 	// +default={}
 	Verification Verification `json:"verification,omitempty,omitzero"`
 
-	// sidecar sizes the pods that verify the callbacks.
+	// gateway names the WeChatGateway of this namespace whose pods serve this endpoint, beside others. Left out, it has pods of its own.
 	// +optional
-	// +default={}
+	Gateway *GatewayReference `json:"gateway,omitempty"`
+
+	// sidecar sizes the endpoint's own pods, which verify its callbacks. With gateway it must be left out.
+	// +optional
 	Sidecar Sidecar `json:"sidecar,omitempty,omitzero"`
 
 	// paused keeps the operator's hands off this endpoint's objects; what runs keeps serving what it served.
@@ -246,6 +250,16 @@ type WeChatEndpointSpec struct {
 	// Unreadable names the fields of the stored object that could not be read, and says why. They have their zero values. It is no
 	// field of the API.
 	Unreadable []string `json:"-"`
+}
+
+// GatewayReference names a WeChatGateway of the endpoint's namespace.
+type GatewayReference struct {
+	// name is the name of the WeChatGateway.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$')",message="gateway.name must be the name of a WeChatGateway of this namespace: lower-case letters, digits and -, starting with a letter"
+	Name string `json:"name,omitempty"`
 }
 
 // CredentialsReference names a Secret in the endpoint's namespace, labelled wechatendpoint.io/credentials: "true".
@@ -578,8 +592,8 @@ type Verification struct {
 
 // Sidecar sizes the pods that verify the callbacks.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.replicas) || self.replicas > 0",message="sidecar.replicas must be 1 or more with sidecar.autoscaling: remove sidecar.autoscaling to stop the pods"
-// +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.resources) || has(self.resources.requests) && 'cpu' in self.resources.requests || has(self.resources.limits) && 'cpu' in self.resources.limits",message="sidecar.autoscaling needs a CPU request to measure by: set sidecar.resources.requests.cpu"
+// +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.replicas) || self.replicas > 0",message="replicas must be 1 or more with autoscaling: remove autoscaling to stop the pods"
+// +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.resources) || has(self.resources.requests) && 'cpu' in self.resources.requests || has(self.resources.limits) && 'cpu' in self.resources.limits",message="autoscaling needs a CPU request to measure by: set resources.requests.cpu"
 type Sidecar struct {
 	// replicas is the number of pods.
 	// +optional
@@ -598,7 +612,7 @@ type Sidecar struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9_][A-Za-z0-9_.-]*|sha256:[0-9a-f]{64})$')",message="sidecar.imageVersion must be a tag, such as 1.2.0, or a digest, such as sha256:… with 64 hexadecimal digits; the repository is the installation's"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9_][A-Za-z0-9_.-]*|sha256:[0-9a-f]{64})$')",message="imageVersion must be a tag, such as 1.2.0, or a digest, such as sha256:… with 64 hexadecimal digits; the repository is the installation's"
 	ImageVersion string `json:"imageVersion,omitempty"`
 
 	SidecarPod `json:",inline"`
@@ -606,7 +620,7 @@ type Sidecar struct {
 
 // Autoscaling bounds the number of pods, and says what it follows.
 //
-// +kubebuilder:validation:XValidation:rule="self.maxReplicas >= self.minReplicas",message="sidecar.autoscaling.maxReplicas must not be less than minReplicas"
+// +kubebuilder:validation:XValidation:rule="self.maxReplicas >= self.minReplicas",message="autoscaling.maxReplicas must not be less than minReplicas"
 type Autoscaling struct {
 	// minReplicas is the least number of pods.
 	// +optional
@@ -632,7 +646,8 @@ type Autoscaling struct {
 // SidecarPod is what a sidecar's pod may be asked to be. A field that is left out is the installation's default, one that
 // is there replaces it, and an empty list, map or section asks for none.
 type SidecarPod struct {
-	// resources of the sidecar container. Default: requests of 10m CPU and 16Mi memory, and a limit of 64Mi memory.
+	// resources of the sidecar container. Default: requests of 10m CPU and 16Mi memory, and a limit of 64Mi memory; of a gateway's, 32Mi and
+	// 128Mi memory, with which it serves a thousand endpoints of the usual size.
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 
@@ -663,7 +678,7 @@ type SidecarPod struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="sidecar.priorityClassName must be the name of a PriorityClass: see kubectl get priorityclasses"
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="priorityClassName must be the name of a PriorityClass: see kubectl get priorityclasses"
 	PriorityClassName string `json:"priorityClassName,omitempty"`
 }
 
@@ -673,7 +688,7 @@ type PullSecret struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="sidecar.imagePullSecrets: name must be the name of a Secret: lower-case letters, digits, - and ."
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="imagePullSecrets: name must be the name of a Secret: lower-case letters, digits, - and ."
 	Name string `json:"name,omitempty"`
 }
 
@@ -727,6 +742,10 @@ type WeChatEndpointStatus struct {
 	// +kubebuilder:validation:MaxItems=2
 	Published []PublishedRoute `json:"published,omitempty"`
 
+	// fleet says whose pods serve the URL, and what a move to others has come to.
+	// +optional
+	Fleet FleetStatus `json:"fleet,omitempty,omitzero"`
+
 	// observedGeneration is the generation of the spec that this status speaks of.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -743,6 +762,31 @@ type WeChatEndpointStatus struct {
 	// Unreadable names the fields of the stored object that could not be read, and says why. Then nothing else of the status is
 	// known. It is no field of the API.
 	Unreadable []string `json:"-"`
+}
+
+// FleetStatus names fleets by their Deployments: NAME-sidecar has an endpoint's own pods, and NAME-wechat-gateway a gateway's.
+type FleetStatus struct {
+	// leadsTo is the Deployment to whose pods the URL leads.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	LeadsTo string `json:"leadsTo,omitempty"`
+
+	// since is when the URL was led there from another one.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+
+	// former is the Deployment to whose pods it led before. They go on serving until what publishes the URL has settled.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Former string `json:"former,omitempty"`
+
+	// verified is the Deployment whose pods were verified, and to which the URL is led next.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Verified string `json:"verified,omitempty"`
 }
 
 // PublishedRoute is what one object of the operator's publishes.

@@ -29,16 +29,18 @@ var mayImport = map[string][]string{
 	"probe":        nil,
 	"installation": {"render"},
 	"status":       {"render", "verdict"},
-	"snapshot":     {"gatewayapi", "probe"}, // what a pod answers
+	"snapshot":     {"gatewayapi", "probe", "render"}, // what a pod answers
 
 	"acceptance":  words,
 	"claims":      words,
 	"backends":    words,
 	"credentials": append(words, "probe"),
 	"exposure":    append(words, "probe"),
+	"moves":       words,
 	"pods":        append(words, "probe"),
 	"rollout":     append(words, "pods"), // a rollout ends by its pods
-	"plan":        append(words, "acceptance", "backends", "claims", "credentials", "exposure", "pods", "probe", "rollout"),
+	"shards":      words,
+	"plan":        append(words, "acceptance", "backends", "claims", "credentials", "exposure", "moves", "pods", "probe", "rollout", "shards"),
 
 	"children": {"gatewayapi", "render"},
 	"kept":     {"children", "credentials", "gatewayapi", "pods", "render"},
@@ -47,7 +49,7 @@ var mayImport = map[string][]string{
 }
 
 // pure are the rooms that decide.
-var pure = []string{"verdict", "snapshot", "installation", "render", "status", "acceptance", "claims", "backends", "credentials", "exposure", "pods", "rollout", "plan"}
+var pure = []string{"verdict", "snapshot", "installation", "render", "status", "acceptance", "claims", "backends", "credentials", "exposure", "moves", "pods", "rollout", "shards", "plan"}
 
 // impure is what no decision may use.
 var impure = []string{"context", "net/http", "sync", "math/rand", "crypto/rand", "sigs.k8s.io/controller-runtime/pkg/client", "k8s.io/client-go/tools/events"}

@@ -23,10 +23,12 @@ import (
 
 const (
 	goldens   = "controllers/internal/render/testdata/*.yaml"
+	shared    = "controllers/internal/render/testdata/gateways/*.yaml"
 	plain     = "controllers/internal/render/testdata/minimal.yaml"
+	plainOnes = "controllers/internal/render/testdata/gateways/gateway.yaml"
 	choices   = "config/manager/configmap.yaml"
 	leaves    = "hack/policy/leaves.yaml"
-	templates = "hack/policy/*.tmpl"
+	templates = "hack/policy/*.tmpl" // one that ends with .yaml.tmpl is a file, another one a part of some
 	out       = "config/admission"
 )
 
@@ -53,18 +55,19 @@ func run() error {
 		return err
 	}
 	parsed, err := template.New("").Funcs(template.FuncMap{
-		"indent":       func(by int, text string) string { return strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", by)) },
-		"installation": installation,
-		"kinds":        func() []string { return mapKeys(shapes) },
-		"metadata":     func() (string, error) { return metadata(shapes, rendered) },
-		"levels":       func(name string) (string, error) { return shapes[name].levels(rendered) },
-		"minimal":      minimal,
+		"indent":         func(by int, text string) string { return strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", by)) },
+		"installation":   installation,
+		"kinds":          func() []string { return mapKeys(shapes) },
+		"metadata":       func() (string, error) { return metadata(shapes, rendered) },
+		"levels":         func(name string) (string, error) { return shapes[name].levels(rendered) },
+		"minimal":        minimal,
+		"minimalGateway": minimalGateway,
 	}).ParseGlob(templates)
 	if err != nil {
 		return err
 	}
 	for _, one := range parsed.Templates() {
-		if one.Name() == "" {
+		if !strings.HasSuffix(one.Name(), ".yaml.tmpl") {
 			continue
 		}
 		var text bytes.Buffer
@@ -81,17 +84,19 @@ func run() error {
 
 // readGoldens reads every object that the goldens have.
 func readGoldens() ([]*unstructured.Unstructured, error) {
-	files, err := filepath.Glob(goldens)
-	if err != nil {
-		return nil, err
-	}
 	var objects []*unstructured.Unstructured
-	for _, file := range files {
-		read, err := readObjects(file)
+	for _, pattern := range []string{goldens, shared} {
+		files, err := filepath.Glob(pattern)
 		if err != nil {
 			return nil, err
 		}
-		objects = append(objects, read...)
+		for _, file := range files {
+			read, err := readObjects(file)
+			if err != nil {
+				return nil, err
+			}
+			objects = append(objects, read...)
+		}
 	}
 	return objects, nil
 }
@@ -114,9 +119,15 @@ func readObjects(file string) ([]*unstructured.Unstructured, error) {
 	return objects, nil
 }
 
-// minimal is what an object has of an endpoint that asks for nothing.
-func minimal(kind, pointer string) (string, error) {
-	objects, err := readObjects(plain)
+// minimal is what an object has of an endpoint that asks for nothing, and of such a gateway.
+func minimal(kind, pointer string) (string, error) { return minimalOf(plain, kind, pointer) }
+
+func minimalGateway(kind, pointer string) (string, error) {
+	return minimalOf(plainOnes, kind, pointer)
+}
+
+func minimalOf(file, kind, pointer string) (string, error) {
+	objects, err := readObjects(file)
 	if err != nil {
 		return "", err
 	}
@@ -126,7 +137,7 @@ func minimal(kind, pointer string) (string, error) {
 			return written.Text, err
 		}
 	}
-	return "", fmt.Errorf("%s has no %s with %s", plain, kind, pointer)
+	return "", fmt.Errorf("%s has no %s with %s", file, kind, pointer)
 }
 
 // installation is what the operator of config/manager is configured with.
@@ -177,7 +188,7 @@ func compare(manifests io.Reader) error {
 			}
 		}
 	}
-	if len(policies) != 2 || want == "" {
+	if len(policies) != 3 || want == "" {
 		return fmt.Errorf("the chart has %d admission policies with the choices of the installation", len(policies))
 	}
 	for name, found := range policies {
@@ -200,6 +211,11 @@ func readShapes() (map[string]*shape, error) {
 	}
 	common := shapes["all"]
 	delete(shapes, "all")
+	for _, one := range shapes {
+		if one.Like != "" {
+			one.copy(shapes[one.Like])
+		}
+	}
 	for _, one := range shapes {
 		one.inherit(common)
 	}

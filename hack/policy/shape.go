@@ -20,6 +20,7 @@ import (
 type shape struct {
 	Kind string
 	Name string // only objects of this name; empty is all of the kind
+	Like string // another shape, of which this one has what it does not say itself
 
 	Levels []string
 	Filled map[string]any
@@ -28,6 +29,15 @@ type shape struct {
 	Chosen []string
 
 	used map[string]bool // of the pointers
+}
+
+// copy takes what another shape says.
+func (s *shape) copy(other *shape) {
+	s.Kind, s.Levels, s.Chosen = other.Kind, other.Levels, other.Chosen
+	s.Filled, s.There = maps.Clone(other.Filled), maps.Clone(other.There)
+	asked := maps.Clone(other.Asked)
+	maps.Copy(asked, s.Asked)
+	s.Asked = asked
 }
 
 // inherit adds what holds of all kinds.
@@ -69,6 +79,9 @@ func metadata(shapes map[string]*shape, goldens []*unstructured.Unstructured) (s
 		written, err := shapes[name].level(pointerMetadata, shapes[name].objects(goldens))
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", name, err)
+		}
+		if strings.HasSuffix(shapes[name].Name, "-0") {
+			continue // a shard has a name of its own, and all else as the others
 		}
 		if common != "" && common != written.Text {
 			return "", fmt.Errorf("the metadata of %s is not that of other kinds", name)
@@ -289,12 +302,17 @@ func choose(field, condition, value string) string {
 	return field + ".optMap(self,\n" + literal.Indent(chosen)
 }
 
-// constant writes a value of the goldens: what they have of the example's endpoint is the endpoint's own.
+// constant writes a value of the goldens: what they have of the example's endpoint or gateway is the owner's own.
 func constant(value any) (literal.Expression, error) {
+	if shard, is := strings.CutPrefix(fmt.Sprint(value), "front-wechat-gateway-"); is {
+		return literal.Expression{Text: "variables.name + " + literal.Quote("-"+shard), Type: "string"}, nil
+	}
 	switch value {
-	case "shop":
-		return literal.Expression{Text: "variables.endpoint", Type: "string"}, nil
-	case "shop-sidecar", "shop-sidecar-copy", "shop-gateway-key":
+	case "shop", "front":
+		return literal.Expression{Text: "variables.owner", Type: "string"}, nil
+	case "WeChatEndpoint", "WeChatGateway":
+		return literal.Expression{Text: "variables.ownerKind", Type: "string"}, nil
+	case "shop-sidecar", "shop-sidecar-copy", "shop-gateway-key", "front-wechat-gateway":
 		return literal.Expression{Text: "variables.name", Type: "string"}, nil
 	case "team-a":
 		return literal.Expression{Text: "request.namespace", Type: "string"}, nil

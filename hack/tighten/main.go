@@ -31,15 +31,28 @@ var timeRule = map[string]any{
 }
 
 func main() {
-	for _, file := range os.Args[1:] {
-		if err := tighten(file); err != nil {
-			fmt.Fprintf(os.Stderr, "tighten: %s: %v\n", file, err)
-			os.Exit(1)
-		}
+	if err := tightenAll(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "tighten:", err)
+		os.Exit(1)
 	}
 }
 
-func tighten(file string) error {
+func tightenAll(files []string) error {
+	found := map[string]int{}
+	for _, file := range files {
+		if err := tighten(file, found); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	for _, kind := range []string{quantities, times, ports} {
+		if found[kind] == 0 {
+			return fmt.Errorf("no %s were found: does controller-gen write them in another way now", kind)
+		}
+	}
+	return nil
+}
+
+func tighten(file string, found map[string]int) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -48,13 +61,7 @@ func tighten(file string) error {
 	if err := yaml.Unmarshal(text, &definition); err != nil {
 		return fmt.Errorf("reading YAML: %w", err)
 	}
-	found := map[string]int{}
 	tightenBelow(definition, found)
-	for _, kind := range []string{quantities, times, ports} {
-		if found[kind] == 0 {
-			return fmt.Errorf("no %s were found: does controller-gen write them in another way now", kind)
-		}
-	}
 	out, err := yaml.Marshal(definition)
 	if err != nil {
 		return fmt.Errorf("writing YAML: %w", err)

@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package children is the table of child kinds: an endpoint may have one object of each.
+// Package children is the table of child kinds: an endpoint or a gateway may have one object of each.
 package children
 
 import (
@@ -133,25 +133,52 @@ func AppliedTo(whole client.Object) (applied *unstructured.Unstructured, err err
 // NoteApplied is the note on an object of the cache that the operator has applied it. No stored object has it, since a space is no part of a key.
 const NoteApplied = "applied digest"
 
-// Is reports whether an object has the owner and the name of a child. Of these there is one of each kind for an endpoint: the
+// Is reports whether an object has the owner and the name of a child. Of these there is one of each kind for an endpoint or a gateway: the
 // garbage collector deletes those whose owner is made up, but only if it knows the kind and the version. An orphan is one too.
 func Is(object metav1.Object) bool {
 	name := object.GetLabels()[v1alpha1.LabelEndpoint]
+	gateway := object.GetLabels()[v1alpha1.LabelGateway]
 	if owner := metav1.GetControllerOfNoCopy(object); owner != nil {
-		if owner.APIVersion != v1alpha1.GroupVersion.String() || owner.Kind != "WeChatEndpoint" {
+		switch {
+		case owner.APIVersion != v1alpha1.GroupVersion.String():
+			return false
+		case owner.Kind == render.KindEndpoint:
+			name, gateway = owner.Name, ""
+		case owner.Kind == render.KindGateway:
+			name, gateway = "", owner.Name
+		default:
 			return false
 		}
-		name = owner.Name
 	} else if !isOrphan(object) {
 		return false
+	}
+	if gateway != "" {
+		return object.GetName() == render.GatewayName(gateway) || IsShard(gateway, object.GetName())
 	}
 	endpoint := &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	return slices.Contains([]string{render.Name(endpoint), render.GatewayKeyName(endpoint), render.CopyName(endpoint)}, object.GetName())
 }
 
-// Owns reports whether an object with the name of a child is the endpoint's: it controls it, or the object is an orphan.
-func Owns(endpoint *v1alpha1.WeChatEndpoint, object metav1.Object) bool {
-	return metav1.IsControlledBy(object, endpoint) || isOrphan(object) && object.GetLabels()[v1alpha1.LabelEndpoint] == endpoint.Name
+// IsShard reports whether a Secret of the gateway has the name of one of its shards.
+func IsShard(gateway, name string) bool {
+	for number := range render.Shards {
+		if name == render.ShardName(gateway, number) {
+			return true
+		}
+	}
+	return false
+}
+
+// Owns reports whether an object with the name of a child is the owner's: it controls it, or the object is an orphan.
+func Owns(owner render.Fleet, object metav1.Object) bool {
+	if controller := metav1.GetControllerOfNoCopy(object); controller != nil {
+		return controller.UID == owner.UID
+	}
+	label := v1alpha1.LabelEndpoint
+	if owner.Kind == render.KindGateway {
+		label = v1alpha1.LabelGateway
+	}
+	return isOrphan(object) && object.GetLabels()[label] == owner.Owner
 }
 
 // isOrphan reports whether the operator has made the object, and nobody controls it any more: kubectl delete --cascade=orphan and some tools that

@@ -43,7 +43,7 @@ func TestWhoseAnObjectIs(t *testing.T) {
 			Namespace: "a", Name: "shop-sidecar", Labels: render.Labels(endpoint), ManagedFields: []metav1.ManagedFieldsEntry{applied},
 		}}
 		test.edit(&object.ObjectMeta)
-		if is, own := Is(object), Owns(endpoint, object); is != test.is || own != test.own {
+		if is, own := Is(object), Owns(render.OwnFleet(endpoint), object); is != test.is || own != test.own {
 			t.Errorf("%s: it is a child: %v, and the endpoint's: %v; want %v and %v", name, is, own, test.is, test.own)
 		}
 	}

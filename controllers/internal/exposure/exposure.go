@@ -43,6 +43,14 @@ func Judge(options *installation.Options, s *snapshot.Snapshot, applied bool) (R
 	}
 }
 
+// Settles is how long what publishes the endpoint's URL takes to act on a change of its route.
+func Settles(s *snapshot.Snapshot) time.Duration {
+	if s.Endpoint.Spec.URL.Exposure == v1alpha1.ExposureIngress && (s.Ingress == nil || len(s.Ingress.Status.LoadBalancer.Ingress) == 0) {
+		return ingressSettles
+	}
+	return routeSettles
+}
+
 // Unprogrammable says why the route that the endpoint asks for would lead nowhere, as far as the cluster tells before it is written.
 func Unprogrammable(options *installation.Options, s *snapshot.Snapshot) *verdict.Problem {
 	switch s.Endpoint.Spec.URL.Exposure {

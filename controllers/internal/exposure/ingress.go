@@ -34,12 +34,8 @@ func judgeIngress(options *installation.Options, s *snapshot.Snapshot, applied b
 	if !there {
 		return Route{Kind: v1alpha1.ExposureIngress, SettlesIn: ingressSettles}, nil
 	}
-	settles := ingressSettles
-	if len(ingress.Status.LoadBalancer.Ingress) > 0 {
-		settles = routeSettles
-	}
 	return Route{
-		Kind: v1alpha1.ExposureIngress, SettlesIn: settles - s.Now.Sub(ingress.CreationTimestamp.Time),
+		Kind: v1alpha1.ExposureIngress, SettlesIn: Settles(s) - s.Now.Sub(ingress.CreationTimestamp.Time),
 		Address: addressOf(ingress.Status.LoadBalancer), Secure: len(ingress.Spec.TLS) > 0,
 	}, nil
 }

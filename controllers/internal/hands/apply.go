@@ -33,16 +33,16 @@ type takenError struct{ problem *verdict.Problem }
 func (e *takenError) Error() string { return e.problem.Message }
 
 // write writes one object if it differs, and returns which event tells of it, or "" if nothing was written.
-func (h *Hands) write(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, w plan.Write) (string, error) {
+func (h *Hands) write(ctx context.Context, owner render.Fleet, w plan.Write) (string, error) {
 	if w.Taken != nil {
 		return "", &takenError{w.Taken}
 	}
 	if w.Live == nil {
-		object, err := h.sized(ctx, endpoint, w.Object)
+		object, err := h.sized(ctx, owner, w.Object)
 		if err != nil {
 			return "", err
 		}
-		return v1alpha1.ReasonChildRecreated, h.create(ctx, endpoint, object)
+		return v1alpha1.ReasonChildRecreated, h.create(ctx, owner, object)
 	}
 	if w.Handover != nil {
 		if err := h.applyAs(ctx, render.HandoverManager, w.Handover); err != nil {
@@ -53,24 +53,24 @@ func (h *Hands) write(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, w 
 	case w.Same:
 		return "", nil
 	case w.KeepTemplate:
-		return v1alpha1.ReasonChildRestored, h.updateAroundTemplate(ctx, endpoint, w.Object)
+		return v1alpha1.ReasonChildRestored, h.updateAroundTemplate(ctx, owner, w.Object)
 	}
 	return v1alpha1.ReasonChildRestored, h.update(ctx, w.Object, w.Live.UID, w.Live.ResourceVersion)
 }
 
-// sized returns a Deployment that the cache does not know with its number of pods, which is not rendered for an endpoint
+// sized returns a Deployment that the cache does not know with its number of pods, which is not rendered for an owner
 // that autoscales: the one that it has, if somebody took the label away by which the cache sees it, or where to begin. The
 // next reconcile lets go of it.
-func (h *Hands) sized(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, wanted *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	if wanted.GetKind() != children.Deployment || endpoint.Spec.Sidecar.Autoscaling == nil {
+func (h *Hands) sized(ctx context.Context, owner render.Fleet, wanted *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	if wanted.GetKind() != children.Deployment || owner.Sidecar.Autoscaling == nil {
 		return wanted, nil
 	}
-	size := render.Replicas(endpoint)
+	size := render.Replicas(owner.Sidecar)
 	var live appsv1.Deployment
 	err := h.Live.Get(ctx, client.ObjectKeyFromObject(wanted), &live)
 	switch {
 	case err == nil:
-		size = max(pods.Size(&live), render.MinReplicas(endpoint.Spec.Sidecar.Autoscaling))
+		size = max(pods.Size(&live), render.MinReplicas(owner.Sidecar.Autoscaling))
 	case !apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("reading Deployment %s: %w", wanted.GetName(), err)
 	}
@@ -82,13 +82,13 @@ func (h *Hands) sized(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, wa
 }
 
 // updateAroundTemplate writes a Deployment but for its pods' template, which stays as it was applied last.
-func (h *Hands) updateAroundTemplate(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, wanted *unstructured.Unstructured) error {
+func (h *Hands) updateAroundTemplate(ctx context.Context, owner render.Fleet, wanted *unstructured.Unstructured) error {
 	var live appsv1.Deployment // with the template, which the cache does not keep
 	if err := h.Live.Get(ctx, client.ObjectKeyFromObject(wanted), &live); err != nil {
 		return fmt.Errorf("reading Deployment %s: %w", wanted.GetName(), err)
 	}
-	if !children.Owns(endpoint, &live) {
-		return &takenError{plan.Taken(wanted.GetKind(), wanted.GetName())}
+	if !children.Owns(owner, &live) {
+		return &takenError{plan.Taken(owner, wanted.GetKind(), wanted.GetName())}
 	}
 	applied, err := children.AppliedTo(&live)
 	if err != nil {
@@ -110,7 +110,7 @@ func keepTemplate(wanted, applied *unstructured.Unstructured) {
 // create applies an object that the cache does not know. The cache holds only labelled objects of most kinds, and shows no
 // foreign object of that name. A resource version that no object can have makes the API server refuse
 // the write if there is one, in the same request that would have made it.
-func (h *Hands) create(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, wanted *unstructured.Unstructured) error {
+func (h *Hands) create(ctx context.Context, owner render.Fleet, wanted *unstructured.Unstructured) error {
 	fresh := wanted.DeepCopy()
 	fresh.SetResourceVersion("1")
 	err := h.apply(ctx, fresh)
@@ -125,8 +125,8 @@ func (h *Hands) create(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, w
 	if err := h.Live.Get(ctx, client.ObjectKeyFromObject(wanted), &live); err != nil {
 		return fmt.Errorf("reading %s %s: %w", wanted.GetKind(), wanted.GetName(), err)
 	}
-	if !children.Owns(endpoint, &live) {
-		return &takenError{plan.Taken(wanted.GetKind(), wanted.GetName())}
+	if !children.Owns(owner, &live) {
+		return &takenError{plan.Taken(owner, wanted.GetKind(), wanted.GetName())}
 	}
 	if labels.SelectorFromSet(wanted.GetLabels()).Matches(labels.Set(live.Labels)) {
 		return notYetCached(wanted)
@@ -189,9 +189,9 @@ func (h *Hands) applyAs(ctx context.Context, manager client.FieldOwner, object *
 }
 
 // delete deletes that very object, and no other of its name.
-func (h *Hands) delete(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, child snapshot.Child) error {
+func (h *Hands) delete(ctx context.Context, namespace string, child snapshot.Child) error {
 	object := children.Named(child.Kind).Empty()
-	object.SetNamespace(endpoint.Namespace)
+	object.SetNamespace(namespace)
 	object.SetName(child.Name)
 	err := h.Delete(ctx, object, client.Preconditions{UID: &child.UID})
 	if client.IgnoreNotFound(err) != nil {

@@ -8,30 +8,27 @@ import (
 	"sync"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/rollout"
 )
 
-// specPolicy is how the API server names the admission policy that compares what is written with the endpoint's spec. The API
+// specPolicy begins the names of the admission policies that compare what is written with the owner's spec. The API
 // server reads endpoints from a cache of its own, which may be behind the operator's by some milliseconds: then it refuses what is
 // right. No field of its answer tells that but its text.
-const specPolicy = "ValidatingAdmissionPolicy 'wechatendpoint-operator-spec'"
+const specPolicy = "ValidatingAdmissionPolicy 'wechatendpoint-operator-"
 
 // behindPatience is how long such a refusal is not told of: what is refused for longer is refused.
 const behindPatience = 10 * time.Second
 
-// behind notes since when the API server refuses an endpoint's writes as if it had not seen its newest spec. The zero value is ready
+// behind notes since when the API server refuses an owner's writes as if it had not seen its newest spec. The zero value is ready
 // to use.
 type behind struct {
 	mu    sync.Mutex
-	since map[client.ObjectKey]time.Time
+	since map[rollout.Key]time.Time
 }
 
 // check returns how long to wait before everything is tried again and nothing is told, where err is a rejection for which the API server may be
 // behind. Zero means: tell of it.
-func (b *behind) check(endpoint *v1alpha1.WeChatEndpoint, err error, now time.Time) time.Duration {
-	key := client.ObjectKeyFromObject(endpoint)
+func (b *behind) check(key rollout.Key, err error, now time.Time) time.Duration {
 	if err == nil || !strings.Contains(err.Error(), specPolicy) {
 		b.forget(key)
 		return 0
@@ -39,7 +36,7 @@ func (b *behind) check(endpoint *v1alpha1.WeChatEndpoint, err error, now time.Ti
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.since == nil {
-		b.since = map[client.ObjectKey]time.Time{}
+		b.since = map[rollout.Key]time.Time{}
 	}
 	if _, known := b.since[key]; !known {
 		b.since[key] = now
@@ -51,9 +48,9 @@ func (b *behind) check(endpoint *v1alpha1.WeChatEndpoint, err error, now time.Ti
 	return min(max(waited, 50*time.Millisecond), time.Second)
 }
 
-// forget is for an endpoint whose writes are taken, or that is gone.
-func (b *behind) forget(endpoint client.ObjectKey) {
+// forget is for an owner whose writes are taken, or that is gone.
+func (b *behind) forget(key rollout.Key) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.since, endpoint)
+	delete(b.since, key)
 }

@@ -9,15 +9,15 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/rollout"
 )
 
 // TestBehind: an API server that has not seen the newest spec refuses what is right. Only a refusal that lasts is told.
 func TestBehind(t *testing.T) {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	unseen := errors.New(specPolicy + " with binding 'x' denied request: url.host of the endpoint is another one")
+	unseen := errors.New(specPolicy + "spec' with binding 'x' denied request: url.host of the endpoint is another one")
 	endpoint := &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "shop"}}
 	other := &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Namespace: "team-b", Name: "shop"}}
 	var b behind
@@ -39,12 +39,12 @@ func TestBehind(t *testing.T) {
 		{"another error", behindPatience + 2*time.Hour, endpoint, errors.New("quota"), 0},
 		{"after it", behindPatience + 3*time.Hour, endpoint, unseen, 50 * time.Millisecond},
 	} {
-		if again := b.check(step.endpoint, step.err, now.Add(step.after)); again != step.again {
+		if again := b.check(rollout.OfEndpoint(step.endpoint).Key, step.err, now.Add(step.after)); again != step.again {
 			t.Errorf("%s: again in %v, want %v", step.what, again, step.again)
 		}
 	}
-	b.forget(client.ObjectKeyFromObject(endpoint))
-	b.forget(client.ObjectKeyFromObject(other))
+	b.forget(rollout.OfEndpoint(endpoint).Key)
+	b.forget(rollout.OfEndpoint(other).Key)
 	if len(b.since) != 0 {
 		t.Errorf("%d endpoints are kept that are gone", len(b.since))
 	}

@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package hands writes: an endpoint's children, its status, and what wakes the kubelets of its pods.
+// Package hands writes: the children of an endpoint or a gateway, its status, and what wakes the kubelets of its pods.
 package hands
 
 import (
@@ -20,6 +20,8 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/plan"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/pods"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/rollout"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/snapshot"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/verdict"
 )
@@ -40,18 +42,19 @@ type State struct {
 	behind behind
 }
 
-// Forget is for an endpoint that is gone.
-func (s *State) Forget(endpoint types.NamespacedName) {
-	s.slots.forget(endpoint)
-	s.behind.forget(endpoint)
+// Forget is for an endpoint or a gateway that is gone.
+func (s *State) Forget(owner rollout.Key) {
+	s.slots.forget(owner)
+	s.behind.forget(owner)
 }
 
 // Do writes what is planned: all that the spec asks for, or, where that cannot be served or is rejected, what goes on. It stops
 // at the first object that is not taken, and says which.
 func (h *Hands) Do(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan) plan.Done {
+	member := rollout.OfEndpoint(s.Endpoint)
 	done := plan.Done{Generation: s.Live.Generation, Err: p.Err}
 	if p.SlotShown {
-		h.slots.forget(client.ObjectKeyFromObject(s.Endpoint))
+		h.slots.forget(member.Key)
 	}
 	if done.Err == nil && p.Whole != nil {
 		h.doWhole(ctx, s, p, &done)
@@ -62,14 +65,14 @@ func (h *Hands) Do(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan) plan
 	if done.Err != nil || done.Behind > 0 {
 		return done
 	}
-	if done.Generation != "" {
-		done.Late = h.wake(ctx, pods.Asleep(s, done.Generation), done.Generation, s.Now)
+	if done.Generation != "" && s.Endpoint.Spec.Gateway == nil { // a gateway wakes its own
+		done.Late = h.wake(ctx, pods.Asleep(s.Fleet(), done.Generation), done.Generation, s.Now)
 	}
 	if done.LeavesRollout() {
-		h.slots.forget(client.ObjectKeyFromObject(s.Endpoint))
+		h.slots.forget(member.Key)
 	} else if p.Choice.Seek {
 		var err error
-		done.Answer, err = h.slots.take(ctx, h, h.Options.Rollout, s)
+		done.Answer, err = h.slots.take(ctx, h, h.Options.Rollout, member, s.Now)
 		done.Late = errors.Join(done.Late, err)
 	}
 	return done
@@ -79,14 +82,19 @@ func (h *Hands) Do(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan) plan
 func (h *Hands) doWhole(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan, done *plan.Done) {
 	err := h.writeAll(ctx, s, p.Whole, p, done)
 	if err == nil {
-		err = h.deleteAll(ctx, s.Endpoint, p.Whole.Prune)
+		err = h.deleteAll(ctx, s.Endpoint.Namespace, p.Whole.Prune)
 	}
 	done.Whole = err == nil
 	if err == nil {
-		done.Err = h.deleteAll(ctx, s.Endpoint, p.Whole.Retire)
+		done.Err = h.deleteAll(ctx, s.Endpoint.Namespace, p.Whole.Retire)
 		done.Retired = done.Err == nil && len(p.Whole.Retire) > 0
 	}
-	if done.Behind = h.behind.check(s.Endpoint, err, s.Now); done.Behind > 0 {
+	h.note(rollout.OfEndpoint(s.Endpoint).Key, err, s.Now, done)
+}
+
+// note says what an error of a write means.
+func (h *Hands) note(owner rollout.Key, err error, now time.Time, done *plan.Done) {
+	if done.Behind = h.behind.check(owner, err, now); done.Behind > 0 {
 		return
 	}
 	if taken := (*takenError)(nil); errors.As(err, &taken) {
@@ -101,7 +109,7 @@ func (h *Hands) doWhole(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan,
 func (h *Hands) doGoesOn(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan, done *plan.Done) {
 	err := h.writeAll(ctx, s, p.GoesOn, p, done)
 	if done.Rejection == nil {
-		done.Behind = h.behind.check(s.Endpoint, err, s.Now)
+		done.Behind = h.behind.check(rollout.OfEndpoint(s.Endpoint).Key, err, s.Now)
 	}
 	rejection, taken := (*plan.Rejection)(nil), (*takenError)(nil)
 	switch {
@@ -116,10 +124,11 @@ func (h *Hands) doGoesOn(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan
 }
 
 func (h *Hands) writeAll(ctx context.Context, s *snapshot.Snapshot, batch *plan.Batch, p *plan.Plan, done *plan.Done) error {
+	owner := render.OwnFleet(s.Endpoint)
 	for _, w := range batch.Writes {
 		kind, name := w.Object.GetKind(), w.Object.GetName()
 		done.ReachedPods = done.ReachedPods || kind == "Deployment" && batch == p.Whole
-		event, err := h.write(ctx, s.Endpoint, w)
+		event, err := h.write(ctx, owner, w)
 		if err != nil {
 			return err
 		}
@@ -136,9 +145,9 @@ func (h *Hands) writeAll(ctx context.Context, s *snapshot.Snapshot, batch *plan.
 	return nil
 }
 
-func (h *Hands) deleteAll(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint, all []snapshot.Child) error {
+func (h *Hands) deleteAll(ctx context.Context, namespace string, all []snapshot.Child) error {
 	for _, child := range all {
-		if err := h.delete(ctx, endpoint, child); err != nil {
+		if err := h.delete(ctx, namespace, child); err != nil {
 			return err
 		}
 	}

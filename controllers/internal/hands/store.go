@@ -19,6 +19,7 @@ import (
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/plan"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/rollout"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/status"
 )
 
@@ -31,18 +32,40 @@ func (h *Hands) Store(ctx context.Context, before *v1alpha1.WeChatEndpoint, afte
 	if err != nil || !stored {
 		return err
 	}
-	for _, condition := range status.Turned(before.Status.Conditions, after.Conditions) {
-		h.event(before, condition)
-	}
+	h.tell(before, before.Status.Conditions, after.Conditions)
 	return nil
 }
 
-func (h *Hands) event(endpoint *v1alpha1.WeChatEndpoint, condition metav1.Condition) {
+// StoreGateway writes a gateway's status if it changed, and then tells of the conditions that turned.
+func (h *Hands) StoreGateway(ctx context.Context, before *v1alpha1.WeChatGateway, status v1alpha1.WeChatGatewayStatus) error {
+	if equality.Semantic.DeepEqual(before.Status, status) {
+		return nil
+	}
+	after := before.DeepCopy()
+	after.Status = status
+	patch, err := statusPatch(before, before.Status.Unreadable, after.Status)
+	if err != nil {
+		return err
+	}
+	if err := h.Status().Patch(ctx, after, patch); err != nil {
+		return client.IgnoreNotFound(fmt.Errorf("storing the status: %w", err))
+	}
+	h.tell(before, before.Status.Conditions, status.Conditions)
+	return nil
+}
+
+func (h *Hands) tell(owner client.Object, before, after []metav1.Condition) {
+	for _, condition := range status.Turned(before, after) {
+		h.event(owner, condition)
+	}
+}
+
+func (h *Hands) event(owner client.Object, condition metav1.Condition) {
 	eventType := corev1.EventTypeNormal
 	if status.Warns(condition) {
 		eventType = corev1.EventTypeWarning
 	}
-	h.Events.Eventf(endpoint, nil, eventType, condition.Reason, "Reconcile", "%s", condition.Message)
+	h.Events.Eventf(owner, nil, eventType, condition.Reason, "Reconcile", "%s", condition.Message)
 }
 
 // patchStatus writes the status if it changed, and reports whether it did. Of an endpoint that was deleted meanwhile there is none to write.
@@ -52,7 +75,7 @@ func (h *Hands) patchStatus(ctx context.Context, before *v1alpha1.WeChatEndpoint
 	}
 	after := before.DeepCopy()
 	after.Status = status
-	patch, err := statusPatch(before, after)
+	patch, err := statusPatch(before, before.Status.Unreadable, after.Status)
 	if err != nil {
 		return false, err
 	}
@@ -64,11 +87,11 @@ func (h *Hands) patchStatus(ctx context.Context, before *v1alpha1.WeChatEndpoint
 }
 
 // statusPatch changes what differs, or replaces the whole status where that could not be read: what differs from it is not known.
-func statusPatch(before, after *v1alpha1.WeChatEndpoint) (client.Patch, error) {
-	if before.Status.Unreadable == nil {
+func statusPatch(before client.Object, unreadable []string, after any) (client.Patch, error) {
+	if unreadable == nil {
 		return client.MergeFrom(before), nil
 	}
-	text, err := json.Marshal([]map[string]any{{"op": "add", "path": "/status", "value": after.Status}})
+	text, err := json.Marshal([]map[string]any{{"op": "add", "path": "/status", "value": after}})
 	if err != nil {
 		return nil, fmt.Errorf("writing the status: %w", err)
 	}
@@ -77,7 +100,7 @@ func statusPatch(before, after *v1alpha1.WeChatEndpoint) (client.Patch, error) {
 
 // storeRefused tells of a status that the API server does not take. Where that is refused too, an event tells.
 func (h *Hands) storeRefused(ctx context.Context, before *v1alpha1.WeChatEndpoint, refusal error, now time.Time) error {
-	h.slots.forget(client.ObjectKeyFromObject(before))
+	h.slots.forget(rollout.OfEndpoint(before).Key)
 	told := plan.Refused(before, refusal, now)
 	_, err := h.patchStatus(ctx, before, told)
 	if err != nil {

@@ -74,6 +74,14 @@ func (o Rollout) Deadline() time.Duration {
 	return cmp.Or(o.ProgressDeadline.Duration, defaultProgressDeadline)
 }
 
+// Installed is what the installation chooses of pods for which so much is asked.
+func (o *Options) Installed(asked v1alpha1.Sidecar) render.Installed {
+	return render.Installed{
+		Image: render.Image(asked, o.SidecarImage), PullPolicy: o.SidecarPullPolicy, Defaults: o.SidecarDefaults,
+		NetworkPolicy: o.NetworkPolicy, OperatorNamespace: o.OperatorNamespace,
+	}
+}
+
 // ReadOptions reads the options from a file.
 func ReadOptions(file string) (Options, error) {
 	if file == "" {

@@ -5,6 +5,7 @@
 package kept
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -78,6 +79,11 @@ func transform(object any) (any, error) {
 // Keep returns what is kept of an object. What is kept already stays as it is.
 func Keep(object client.Object) client.Object {
 	switch o := object.(type) {
+	case *v1alpha1.WeChatGateway:
+		kept := bare(o)
+		kept.Spec, kept.Status, kept.Labels, kept.OwnerReferences = o.Spec, o.Status, nil, nil
+		kept.Finalizers = inUse(o.Finalizers)
+		return kept
 	case *v1alpha1.WeChatEndpoint:
 		kept := bare(o)
 		kept.Spec, kept.Status, kept.Labels, kept.OwnerReferences = o.Spec, o.Status, nil, nil
@@ -144,7 +150,7 @@ func bare[O client.Object](object O) O {
 	kept.SetCreationTimestamp(object.GetCreationTimestamp())
 	kept.SetDeletionTimestamp(object.GetDeletionTimestamp())
 	ours := maps.Keys(render.Labels(&v1alpha1.WeChatEndpoint{}))
-	kept.SetLabels(only(object.GetLabels(), slices.AppendSeq([]string{v1alpha1.LabelCredentials}, ours)...))
+	kept.SetLabels(only(object.GetLabels(), slices.AppendSeq([]string{v1alpha1.LabelCredentials, v1alpha1.LabelGateway}, ours)...))
 	if owner := metav1.GetControllerOf(object); owner != nil { // no field of it has a bound of its own
 		owner.APIVersion, owner.Kind, owner.Name, owner.UID = short(owner.APIVersion), short(owner.Kind), short(owner.Name), short(owner.UID)
 		kept.SetOwnerReferences([]metav1.OwnerReference{*owner})
@@ -174,6 +180,14 @@ func upTo[T ~string](text T, most int) T {
 		return text
 	}
 	return T(strings.Clone(string(text[:most])))
+}
+
+// inUse keeps the operator's own finalizer.
+func inUse(finalizers []string) []string {
+	if slices.Contains(finalizers, v1alpha1.FinalizerInUse) {
+		return []string{v1alpha1.FinalizerInUse}
+	}
+	return nil
 }
 
 func atMost[T any](all []T, most int) []T { return all[:min(len(all), most)] }
@@ -220,7 +234,7 @@ func keepPod(pod *corev1.Pod) *corev1.Pod {
 // keepSecret keeps what users write for us, and what we write.
 func keepSecret(secret, kept *corev1.Secret) {
 	if children.Is(secret) {
-		for _, key := range []string{config.File, v1alpha1.GatewayKeyKey} {
+		for _, key := range []string{config.File, v1alpha1.GatewayKeyKey, shardList(secret)} {
 			if value, there := secret.Data[key]; there && len(value) > maxData {
 				addNote(kept, NoteData, key)
 			} else if there {
@@ -231,6 +245,16 @@ func keepSecret(secret, kept *corev1.Secret) {
 		return
 	}
 	kept.Data = credentials.Bounded(secret.Data)
+}
+
+// shardList is the key of the list of what a gateway's shard holds; of any other Secret it is none. What it holds is in the endpoints' own Secrets.
+func shardList(secret *corev1.Secret) string {
+	for number := range render.Shards {
+		if strings.HasSuffix(secret.Name, fmt.Sprintf("-%d", number)) {
+			return render.ShardList(number)
+		}
+	}
+	return ""
 }
 
 // keepService keeps which ports may be named.

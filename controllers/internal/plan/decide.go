@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -21,6 +20,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/credentials"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/exposure"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/moves"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/pods"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/rollout"
@@ -40,7 +40,9 @@ type Plan struct {
 	Lag *verdict.Problem
 	// Pairs are the credentials that are accepted, newest first.
 	Pairs []config.Pair
-	// Choice is what may be done about the pods' template.
+	// Move is where the URL leads, while the endpoint moves between its own pods and a gateway's.
+	Move moves.Move
+	// Choice is what may be done about the template of the endpoint's own pods.
 	Choice rollout.Choice
 	// SlotShown says that the snapshot shows the slot, or that none is needed: the process need not remember it.
 	SlotShown bool
@@ -89,6 +91,7 @@ type Write struct {
 func Decide(options *installation.Options, s *snapshot.Snapshot, memory status.Memory) Plan {
 	var p Plan
 	in := newInput(options, s)
+	p.move(s, memory, &in)
 	live := backends.Guarded(options, s.Live.Config, s.Services)
 	p.judgeSpec(options, s, &in)
 	p.choose(s, memory, in)
@@ -122,10 +125,16 @@ func Decide(options *installation.Options, s *snapshot.Snapshot, memory status.M
 // newInput is what the children depend on before anything is judged.
 func newInput(options *installation.Options, s *snapshot.Snapshot) render.Input {
 	return render.Input{
-		Endpoint: s.Endpoint, Image: render.Image(s.Endpoint, options.SidecarImage), PullPolicy: options.SidecarPullPolicy,
-		Defaults: options.SidecarDefaults, NetworkPolicy: options.NetworkPolicy, OperatorNamespace: options.OperatorNamespace,
-		Serving: s.Deployment != nil && s.Live.Generation != "", GatewayKey: s.GatewayKey,
+		Endpoint: s.Endpoint, Installed: options.Installed(s.Endpoint.Spec.Sidecar),
+		Serving: s.Serves() && s.Live.Generation != "", GatewayKey: s.GatewayKey,
 	}
+}
+
+// move decides where the URL leads.
+func (p *Plan) move(s *snapshot.Snapshot, memory status.Memory, in *render.Input) {
+	proven := pods.JudgeOf(s, s.Live.Generation, nil).Problem == nil
+	p.Move = moves.Decide(s.Endpoint, memory.Fleet, s.Live.Generation != "", proven, exposure.Settles(s), s.Now)
+	in.LeadsTo, in.KeepsOwn = p.Move.LeadsTo, p.Move.KeepsOwn
 }
 
 // judgeSpec says what stands against what the spec asks for.
@@ -142,7 +151,7 @@ func (p *Plan) judgeSpec(options *installation.Options, s *snapshot.Snapshot, in
 	var urls backends.URLs
 	urls, p.Backend = backends.Resolve(options, s)
 	in.BackendURL, in.RuleURLs = urls.Backend, urls.Rules
-	p.Lag = pods.Understand(s, render.Version(*in))
+	p.Lag = pods.Understand(s.Fleet(), s.Live.Version, render.Version(*in))
 }
 
 // choose decides which pods the endpoint may have.
@@ -150,10 +159,14 @@ func (p *Plan) choose(s *snapshot.Snapshot, memory status.Memory, in render.Inpu
 	if !s.Endpoint.Spec.Readable() {
 		return
 	}
+	if s.Endpoint.Spec.Gateway != nil { // what is left of its own pods stays as it is
+		p.Choice = rollout.Choice{Keep: true, Current: true}
+		return
+	}
 	template, templateErr := render.Template(in)
-	asked, askedErr := render.Asked(s.Endpoint)
+	asked, askedErr := render.AskedOf(s.Endpoint.Spec.Sidecar)
 	if errors.Join(templateErr, askedErr) == nil { // decideWhole renders both again, and tells
-		p.Choice = rollout.Choose(s, memory.Slot, template, in.Image, asked)
+		p.Choice = rollout.Choose(s.Fleet(), memory.Slot, template, in.Image, asked)
 	}
 }
 
@@ -217,7 +230,7 @@ func (p *Plan) decideWhole(options *installation.Options, s *snapshot.Snapshot, 
 	if p.Err = err; err != nil {
 		return
 	}
-	whole := &Batch{Generation: objects.Generation, Restores: memory.Settled && s.Live.Generation == objects.Generation}
+	whole := &Batch{Generation: objects.Generation, Restores: memory.Settled && s.Live.Generation == objects.Generation && p.Move.LeadsTo == p.Move.Before}
 	if p.Err = whole.add(s, wanted, p.Choice.Keep); p.Err != nil {
 		return
 	}
@@ -228,6 +241,9 @@ func (p *Plan) decideWhole(options *installation.Options, s *snapshot.Snapshot, 
 		whole.leaveWays(s, in.Served)
 	}
 	whole.prune(s, wanted)
+	if p.Move.KeepsOwn {
+		whole.leaveOwn()
+	}
 	if route, problem := exposure.Judge(options, s, true); problem == nil && route.SettlesIn <= 0 {
 		whole.Retire = exposure.Left(s, route)
 	}
@@ -255,6 +271,19 @@ func (b *Batch) leaveWays(s *snapshot.Snapshot, live *config.Config) {
 	b.Writes = slices.DeleteFunc(b.Writes, func(w Write) bool { return w.Route != "" || cuts && w.Object.GetKind() == "NetworkPolicy" })
 }
 
+// leaveOwn leaves the endpoint's own pods as they are, which serve until a gateway's do: nothing says any more how they were sized. What somebody
+// deletes of them meanwhile is made again.
+func (b *Batch) leaveOwn() {
+	for i := range b.Writes {
+		w := &b.Writes[i]
+		w.Same = w.Same || w.Live != nil && w.Live.Owned && slices.Contains(ownPods, w.Object.GetKind())
+	}
+	b.Prune = slices.DeleteFunc(b.Prune, func(child snapshot.Child) bool { return !child.Route })
+}
+
+// ownPods are the kinds of objects that belong to pods.
+var ownPods = []string{"ServiceAccount", "NetworkPolicy", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget"}
+
 // goesOn plans the live configuration with the credentials that are accepted now. Where the spec can be read and the whole is not tried, after
 // it come the objects that the pods need, but for their template, which stays. So does the route. Credentials that do not fit what is served
 // wait for the spec that they are for.
@@ -271,6 +300,9 @@ func (p *Plan) goesOn(s *snapshot.Snapshot, in render.Input) *Batch {
 	if p.Whole == nil && s.Endpoint.Spec.Readable() {
 		if around, err := render.Around(in); err == nil && batch.render(s, around) {
 			batch.leaveWays(s, in.Served)
+		}
+		if in.KeepsOwn {
+			batch.leaveOwn()
 		}
 	}
 	return batch
@@ -299,7 +331,7 @@ func (b *Batch) add(s *snapshot.Snapshot, rendered []*unstructured.Unstructured,
 		if wanted.GetKind() == string(v1alpha1.ExposureHTTPRoute) && !s.GatewayAPI {
 			continue // RouteProgrammed tells
 		}
-		write, err := planWrite(s, wanted, keepTemplate)
+		write, err := planWrite(s.Fleet(), s.Child(wanted.GetKind(), wanted.GetName()), wanted, keepTemplate)
 		if err != nil {
 			return err
 		}
@@ -308,41 +340,41 @@ func (b *Batch) add(s *snapshot.Snapshot, rendered []*unstructured.Unstructured,
 	return nil
 }
 
-func planWrite(s *snapshot.Snapshot, wanted *unstructured.Unstructured, keepTemplate bool) (Write, error) {
+func planWrite(owner *snapshot.Fleet, live *snapshot.Child, wanted *unstructured.Unstructured, keepTemplate bool) (Write, error) {
 	kind := wanted.GetKind()
 	write := Write{
-		Object: wanted, Live: s.Child(kind, wanted.GetName()),
+		Object: wanted, Live: live,
 		KeepTemplate: keepTemplate && kind == "Deployment",
-		Entry:        kind == "Secret" && wanted.GetName() == render.Name(s.Endpoint), // the later one of the files
+		Entry:        kind == "Secret" && wanted.GetName() == owner.Name, // the later one of the files
 		Route:        routeOf(kind),
 	}
 	var err error
-	switch live := write.Live; {
+	switch {
 	case live == nil:
 	case !live.Owned:
-		write.Taken = Taken(kind, wanted.GetName())
+		write.Taken = Taken(owner.Fleet, kind, wanted.GetName())
 	default:
 		write.Same = live.Applied == render.Digest(wanted)
 		if write.KeepTemplate {
 			write.Same = live.Around == render.Digest(render.AroundTemplate(wanted))
 		}
 		if kind == "Deployment" {
-			write.Handover, err = handover(s.Endpoint, s.Deployment, live)
+			write.Handover, err = handover(owner, live)
 		}
 	}
 	return write, err
 }
 
-// handover hands the number of pods over to a HorizontalPodAutoscaler, where the endpoint has one. A field whose only owner stops
+// handover hands the number of pods over to a HorizontalPodAutoscaler, where the owner has one. A field whose only owner stops
 // applying it falls back to its default, which is one pod. So before the operator's next apply, which does not hold the number,
 // another manager applies it as it is: https://kubernetes.io/docs/reference/using-api/server-side-apply/ (transferring ownership).
 // The autoscaler leaves a Deployment alone that was scaled to nothing: this is mended too.
-func handover(endpoint *v1alpha1.WeChatEndpoint, deployment *appsv1.Deployment, live *snapshot.Child) (*unstructured.Unstructured, error) {
-	scaling := endpoint.Spec.Sidecar.Autoscaling
-	if scaling == nil || !live.OwnsReplicas && pods.Size(deployment) > 0 {
+func handover(owner *snapshot.Fleet, live *snapshot.Child) (*unstructured.Unstructured, error) {
+	scaling := owner.Sidecar.Autoscaling
+	if scaling == nil || !live.OwnsReplicas && pods.Size(owner.Deployment) > 0 {
 		return nil, nil
 	}
-	handover, err := render.ToUnstructured(render.MakeReplicas(endpoint, max(pods.Size(deployment), render.MinReplicas(scaling))))
+	handover, err := render.ToUnstructured(render.MakeReplicas(owner.Fleet, max(pods.Size(owner.Deployment), render.MinReplicas(scaling))))
 	if err != nil {
 		return nil, err
 	}
@@ -359,10 +391,14 @@ func routeOf(kind string) v1alpha1.Exposure {
 	}
 }
 
-// Taken says that an object which does not belong to the endpoint has the name of one of its children.
-func Taken(kind, name string) *verdict.Problem {
+// Taken says that an object which does not belong to the owner has the name of one of its children.
+func Taken(owner render.Fleet, kind, name string) *verdict.Problem {
+	what := "endpoint"
+	if owner.Kind == render.KindGateway {
+		what = "gateway"
+	}
 	return verdict.Problemf(v1alpha1.ReasonNameTaken,
-		"%s %s exists and does not belong to this endpoint, so it is left alone: delete or rename it, or choose another name for the endpoint", kind, name)
+		"%s %s exists and does not belong to this %s, so it is left alone: delete or rename it, or choose another name for the %s", kind, name, what, what)
 }
 
 // prune plans the deletion of the endpoint's objects that are not rendered. A route that another replaces is left until that one has

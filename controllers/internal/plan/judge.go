@@ -114,6 +114,7 @@ type Judgement struct {
 	route     exposure.Route
 	unrouted  *verdict.Problem // what stands against the route
 	published []v1alpha1.PublishedRoute
+	fleet     v1alpha1.FleetStatus
 }
 
 // After judges by the snapshot, and by what was done, how far the endpoint is as it should be.
@@ -125,11 +126,18 @@ func (p *Plan) After(options *installation.Options, s *snapshot.Snapshot, memory
 	case done.Whole && s.Endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone:
 		j.published = nil
 	}
+	j.fleet = memory.Fleet
+	if done.Route != "" || done.Whole {
+		j.fleet = p.Move.Status(s.Endpoint, memory.Fleet, s.Now)
+	}
 	lag := verdict.First(done.Rejection.pods(), terminating(s, false), p.Lag)
-	if s.Deployment == nil {
+	if !s.Serves() {
 		lag = verdict.First(lag, done.Taken)
 	}
-	j.sidecar = pods.Judge(s, done.Generation, lag)
+	j.sidecar = pods.JudgeOf(s, done.Generation, lag)
+	if p.Move.Moving() {
+		j.sidecar.Problem = j.sidecar.Problem.And(p.Move.Stays())
+	}
 	if s.Endpoint.Spec.Readable() {
 		j.judgeRoute()
 	}
@@ -246,7 +254,7 @@ func (j *Judgement) sayAll(report *Report, said status.Said, tried Tried) {
 	}
 	available := j.sidecar.Problem.Or(status.Words(v1alpha1.ConditionSidecarAvailable, e))
 	said[v1alpha1.ConditionSidecarAvailable] = available
-	if warning, known := pods.WrongReceiver(j.s, j.done.Generation); known {
+	if warning, known := pods.WrongReceiver(j.s.Fleet(), j.done.Generation); known {
 		said[v1alpha1.ConditionWrongReceiver] = warning
 	}
 	said[v1alpha1.ConditionCredentialsResolved] = j.credentials(report, available)
@@ -256,6 +264,7 @@ func (j *Judgement) sayAll(report *Report, said status.Said, tried Tried) {
 		return
 	}
 	said[v1alpha1.ConditionVerified] = j.verified(tried)
+	j.judgeMove(report, said[v1alpha1.ConditionVerified])
 	if !j.sidecar.AskAgain && said[v1alpha1.ConditionVerified].Status == metav1.ConditionFalse {
 		report.Again = verdict.Soonest(report.Again, verdict.In(verdict.Seldom))
 	}
@@ -276,7 +285,7 @@ func (j *Judgement) sayAll(report *Report, said status.Said, tried Tried) {
 func (j *Judgement) begin() Report {
 	e := j.s.Endpoint
 	after := *e.Status.DeepCopy()
-	after.Unreadable, after.Published = nil, j.published // what could not be read is written anew
+	after.Unreadable, after.Published, after.Fleet = nil, j.published, j.fleet // what could not be read is written anew
 	if spec := e.Spec; spec.Readable() {
 		asked := spec.URL.Exposure
 		if len(j.published) == 0 || j.current() && (asked == v1alpha1.ExposureNone || claims.Covers(j.published, e, asked)) {
@@ -343,14 +352,27 @@ func (j *Judgement) reachable(tried Tried, said status.Said) verdict.Verdict {
 	return exposure.Reached(j.s.Endpoint, j.route, tried.Reach, j.memory.SaidFor(v1alpha1.ConditionRouteProgrammed, programmed, j.s.Now))
 }
 
+// judgeMove goes on with a move once the pods that are asked for are verified, and ends it once those before are not needed any more.
+func (j *Judgement) judgeMove(report *Report, verified verdict.Verdict) {
+	report.Again = verdict.Soonest(report.Again, j.Move.Again())
+	if j.Move.Moving() && j.current() && j.sidecar.Problem == nil && verified.IsTrue() {
+		report.Status.Fleet.Verified = j.Move.Asked
+		report.Again = verdict.Now()
+	}
+}
+
 // judgeSlot says what becomes of the endpoint's slot in a rollout.
 func (j *Judgement) judgeSlot(report *Report, said status.Said, judge func(rollout.Facts) rollout.Outcome) {
+	if j.s.Endpoint.Spec.Gateway != nil {
+		report.Status.Rollout, said[v1alpha1.ConditionSidecarCurrent] = nil, pods.GatewayCurrent(j.s)
+		return
+	}
 	var outcome rollout.Outcome
 	if j.done.LeavesRollout() || j.Choice.New && j.done.Rejection.pods() != nil {
-		outcome = rollout.Leave(j.s.Endpoint, j.memory.Slot, j.memory.Said(v1alpha1.ConditionSidecarCurrent), j.Choice)
+		outcome = rollout.Leave(j.s.Endpoint.Spec.Paused, j.memory.Slot, j.memory.Said(v1alpha1.ConditionSidecarCurrent), j.Choice)
 	} else {
 		outcome = judge(rollout.Facts{
-			Options: j.options, Snapshot: j.s, Slot: j.memory.Slot, Choice: j.Choice, Answer: j.done.Answer, Generation: j.done.Generation,
+			Options: j.options, Fleet: j.s.Fleet(), Slot: j.memory.Slot, Choice: j.Choice, Answer: j.done.Answer, Generation: j.done.Generation,
 			FailingBefore: firstFailing(j.memory.Said) != "",
 			Failing:       firstFailing(func(name string) verdict.Verdict { return said[name] }),
 		})
@@ -444,7 +466,7 @@ func Refused(endpoint *v1alpha1.WeChatEndpoint, refusal error, now time.Time) v1
 	after, memory := *endpoint.Status.DeepCopy(), status.Remember(endpoint)
 	var slot verdict.Verdict
 	if memory.Slot.Rolling() || endpoint.Spec.Paused {
-		outcome := rollout.Leave(endpoint, memory.Slot, memory.Said(v1alpha1.ConditionSidecarCurrent), rollout.Choice{})
+		outcome := rollout.Leave(endpoint.Spec.Paused, memory.Slot, memory.Said(v1alpha1.ConditionSidecarCurrent), rollout.Choice{})
 		after.Rollout, slot = outcome.Slot, outcome.Verdict
 	}
 	status.Refused(endpoint, &after, slot, refusal, now)

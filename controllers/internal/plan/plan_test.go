@@ -440,7 +440,7 @@ func TestWhatIsSaid(t *testing.T) {
 			"Ready": "False Waiting", "RouteProgrammed": "False RouteNotAccepted", "SidecarAvailable": "Unknown Waiting",
 		}, verdict.In(verdict.Soon)},
 		"somebody else's object has a child's name": {served(t), func(s *scene) Done {
-			return Done{Generation: s.Live.Generation, Taken: Taken("Service", "shop-sidecar")}
+			return Done{Generation: s.Live.Generation, Taken: Taken(render.OwnFleet(s.Endpoint), "Service", "shop-sidecar")}
 		}, Tried{}, said{
 			"Ready": "False NameTaken", "Accepted": "False NameTaken", "SidecarAvailable": "True SidecarAvailable", "Verified": "True Verified",
 		}, verdict.In(verdict.Unwatched)},
@@ -473,7 +473,7 @@ func TestWhatIsSaid(t *testing.T) {
 			"Ready": "False ServiceNotFound", "SidecarAvailable": "False Paused",
 		}, verdict.Never},
 		"the Deployment's name is taken: what was said of its pods is not so any more": {served(t, func(s *scene) { s.Deployment = nil }), func(s *scene) Done {
-			return Done{Generation: s.Live.Generation, Taken: Taken("Deployment", "shop-sidecar")}
+			return Done{Generation: s.Live.Generation, Taken: Taken(render.OwnFleet(s.Endpoint), "Deployment", "shop-sidecar")}
 		}, Tried{}, said{
 			"Ready": "False NameTaken", "SidecarAvailable": "False NameTaken", "SidecarCurrent": "Unknown Waiting",
 		}, verdict.In(verdict.Unwatched)},

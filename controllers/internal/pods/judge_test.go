@@ -100,7 +100,7 @@ func TestWhetherThePodsServe(t *testing.T) {
 		"a spec that cannot be read wants what there are": {edits{spec(func(s *v1alpha1.WeChatEndpointSpec) { *s = v1alpha1.WeChatEndpointSpec{Unreadable: []string{"spec"}} })}, nil, "", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := Judge(serving(test.edits...), "g", test.lag)
+			got := Judge(serving(test.edits...).Fleet(), "g", test.lag)
 			if (got.Problem == nil) != (test.reason == "") || got.Problem != nil && (got.Problem.Reason != test.reason || !strings.Contains(got.Problem.Message, test.message)) {
 				t.Errorf("the problem is %+v, want %s with %q", got.Problem, test.reason, test.message)
 			}
@@ -192,7 +192,7 @@ func TestPodsAreNotGivenWhatTheyCannotRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := serving(test.edits...)
 			s.Live.Version = test.live
-			problem := Understand(s, test.version)
+			problem := Understand(s.Fleet(), s.Live.Version, test.version)
 			if problem.Is(v1alpha1.ReasonSidecarOutdated) != (test.want != "") || problem != nil && !strings.Contains(problem.Message, test.want+" does not say") {
 				t.Errorf("the problem is %+v, want %s named", problem, test.want)
 			}
@@ -208,7 +208,7 @@ func TestWhoIsWoken(t *testing.T) {
 		s.Pods = append(s.Pods, pod)
 	}
 	var names []string
-	for _, pod := range Asleep(s, "g") {
+	for _, pod := range Asleep(s.Fleet(), "g") {
 		names = append(names, pod.Name)
 	}
 	if !slices.Equal(names, []string{"a"}) {

@@ -91,11 +91,11 @@ func ImageOf(deployment *appsv1.Deployment) string {
 }
 
 // wanted is how many pods there should be: with autoscaling, or where the spec cannot be read, what the Deployment was scaled to.
-func wanted(s *snapshot.Snapshot) int32 {
-	if s.Deployment != nil && (s.Endpoint.Spec.Sidecar.Autoscaling != nil || !s.Endpoint.Spec.Readable()) {
-		return Size(s.Deployment)
+func wanted(f *snapshot.Fleet) int32 {
+	if f.Deployment != nil && (f.Sidecar.Autoscaling != nil || !f.Readable) {
+		return Size(f.Deployment)
 	}
-	return render.Replicas(s.Endpoint)
+	return render.Replicas(f.Sidecar)
 }
 
 // State is how far the pods serve a generation.
@@ -106,16 +106,16 @@ type State struct {
 }
 
 // Judge says whether every wanted pod serves the generation. Lag says why they were not given what the spec asks for, or is nil.
-func Judge(s *snapshot.Snapshot, generation string, lag *verdict.Problem) State {
-	serving, behind, silent := count(s, generation)
+func Judge(f *snapshot.Fleet, generation string, lag *verdict.Problem) State {
+	serving, behind, silent := count(f, generation)
 	problem := silent
-	if problem == nil && (s.Deployment == nil || s.Endpoint.Spec.Paused) {
+	if problem == nil && (f.Deployment == nil || f.Paused) {
 		problem = lag // which may say why there is none, or why waiting is of no use
 	}
 	if problem == nil {
-		problem = judgeDeployment(s)
+		problem = judgeDeployment(f)
 	}
-	if size := int(wanted(s)); problem == nil && (serving < size || behind > 0) {
+	if size := int(wanted(f)); problem == nil && (serving < size || behind > 0) {
 		problem = verdict.Problemf(v1alpha1.ReasonProgressing, "%d of %d pods serve this configuration; the others are starting or about to load it",
 			serving, max(size, serving+behind))
 	}
@@ -129,8 +129,8 @@ func serves(pod snapshot.Pod, generation string) bool {
 
 // count counts the ready pods that serve the generation, and those that are ready but behind or silent. A silent one is a problem,
 // since it may serve what was revoked.
-func count(s *snapshot.Snapshot, generation string) (serving, behind int, silent *verdict.Problem) {
-	for _, pod := range s.ReadyPods() {
+func count(f *snapshot.Fleet, generation string) (serving, behind int, silent *verdict.Problem) {
+	for _, pod := range f.ReadyPods() {
 		if serves(pod, generation) {
 			serving++
 			continue
@@ -146,10 +146,10 @@ func count(s *snapshot.Snapshot, generation string) (serving, behind int, silent
 }
 
 // Asleep are the pods whose kubelets should be woken: they do not serve the generation.
-func Asleep(s *snapshot.Snapshot, generation string) []*corev1.Pod {
+func Asleep(f *snapshot.Fleet, generation string) []*corev1.Pod {
 	var asleep []*corev1.Pod
-	for _, pod := range s.ReadyPods() {
-		if !serves(pod, generation) && sleeps(pod, generation, s.Now) {
+	for _, pod := range f.ReadyPods() {
+		if !serves(pod, generation) && sleeps(pod, generation, f.Now) {
 			asleep = append(asleep, pod.Pod)
 		}
 	}
@@ -171,12 +171,12 @@ func sleeps(pod snapshot.Pod, generation string, now time.Time) bool {
 }
 
 // judgeDeployment says why pods are missing, as far as the API server tells.
-func judgeDeployment(s *snapshot.Snapshot) *verdict.Problem {
-	deployment, size := s.Deployment, wanted(s)
+func judgeDeployment(f *snapshot.Fleet) *verdict.Problem {
+	deployment, size := f.Deployment, wanted(f)
 	switch {
 	case size == 0:
 		return verdict.Problemf(v1alpha1.ReasonScaledToZero, "sidecar.replicas is 0, so nothing answers WeChat: set it to 1 or more")
-	case deployment == nil && s.Endpoint.Spec.Paused:
+	case deployment == nil && f.Paused:
 		return verdict.Problemf(v1alpha1.ReasonPaused, "the Deployment is gone, so nothing answers WeChat, and spec.paused is true: set it to false, and it is made again")
 	case deployment == nil:
 		return verdict.Problemf(v1alpha1.ReasonProgressing, "the Deployment is being made")
@@ -186,7 +186,7 @@ func judgeDeployment(s *snapshot.Snapshot) *verdict.Problem {
 			return verdict.Problemf(v1alpha1.ReasonPodsNotCreated, "the API server refuses the sidecar's pods: %s; raise the quota, or change sidecar.resources", condition.Message)
 		}
 	}
-	for _, pod := range s.Pods {
+	for _, pod := range f.Pods {
 		if trouble := Trouble(pod.Pod); trouble != "" {
 			return verdict.Problemf(v1alpha1.ReasonPodsFailing, "pod %s: %s; see kubectl -n %s describe pod %s", pod.Name, trouble, pod.Namespace, pod.Name)
 		}
@@ -200,23 +200,23 @@ func judgeDeployment(s *snapshot.Snapshot) *verdict.Problem {
 
 // RolledOut reports whether all pods of the Deployment are of its newest template, as kubectl rollout status does, and whether as many of
 // these pods as are wanted were asked. A Deployment may be known before its pods are: then those that were asked are older ones.
-func RolledOut(s *snapshot.Snapshot, generation string) bool {
-	status, size := s.Deployment.Status, Size(s.Deployment)
+func RolledOut(f *snapshot.Fleet, generation string) bool {
+	status, size := f.Deployment.Status, Size(f.Deployment)
 	newest := 0
-	for _, pod := range s.ReadyPods() {
+	for _, pod := range f.ReadyPods() {
 		if pod.Newest && serves(pod, generation) {
 			newest++
 		}
 	}
-	return status.ObservedGeneration >= s.Deployment.Generation && status.UpdatedReplicas == size && status.Replicas == size &&
+	return status.ObservedGeneration >= f.Deployment.Generation && status.UpdatedReplicas == size && status.Replicas == size &&
 		status.AvailableReplicas == size && newest >= int(size)
 }
 
 // WrongReceiver names the account that a message was for which the pods refused last: the token and the key are right, and
 // everything else is well. What pods with another configuration say is of the past. Known says that any pod could tell.
-func WrongReceiver(s *snapshot.Snapshot, generation string) (warning verdict.Verdict, known bool) {
+func WrongReceiver(f *snapshot.Fleet, generation string) (warning verdict.Verdict, known bool) {
 	var last *config.WrongReceiver
-	for _, pod := range s.ReadyPods() {
+	for _, pod := range f.ReadyPods() {
 		answer := pod.Answer
 		if answer.Err != nil || answer.Status.Generation != generation {
 			continue
@@ -234,12 +234,12 @@ func WrongReceiver(s *snapshot.Snapshot, generation string) (warning verdict.Ver
 }
 
 // Understand refuses a configuration of a version that a pod does not know. The pods would go on with their last files, but none
-// could start anew. What the live files say already, they do know.
-func Understand(s *snapshot.Snapshot, version int) *verdict.Problem {
-	if s.Live.Version == 0 || version <= s.Live.Version {
+// could start anew. Live is the version of the live files, which they do know.
+func Understand(f *snapshot.Fleet, live, version int) *verdict.Problem {
+	if live == 0 || version <= live {
 		return nil
 	}
-	for _, pod := range s.Pods {
+	for _, pod := range f.Pods {
 		understood := 0
 		if pod.Ready && pod.Answer.Err == nil {
 			understood = max(pod.Answer.Status.Version, config.VersionFirst)

@@ -63,11 +63,11 @@ func TestTheLastWrongReceiverIsNamed(t *testing.T) {
 		"what another configuration refused is old": {[]probe.Result{{Status: config.Status{Generation: "abc-1", WrongReceiver: at(1, "wx1").WrongReceiver}}}, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &snapshot.Snapshot{}
+			s := &snapshot.Snapshot{Endpoint: &v1alpha1.WeChatEndpoint{}}
 			for _, answer := range test.answers {
 				s.Pods = append(s.Pods, snapshot.Pod{Pod: &corev1.Pod{}, Ready: true, Answer: answer})
 			}
-			warning, known := WrongReceiver(s, "abc-2")
+			warning, known := WrongReceiver(s.Fleet(), "abc-2")
 			if known != test.known || (warning.Reason == v1alpha1.ReasonWrongReceiver) != (test.want != "") || !strings.Contains(warning.Message, test.want) {
 				t.Errorf("the warning says %+v, known: %v; want %q named", warning, known, test.want)
 			}

@@ -46,23 +46,29 @@ type Result struct {
 
 // Prober asks pods. It is safe for concurrent use.
 type Prober struct {
-	client  *http.Client
-	port    int
-	private []netip.Prefix
+	client, sharedClient *http.Client
+	port                 int
+	private              []netip.Prefix
+	shared               shared
 }
 
 // New returns a Prober that asks on the given port. Of addresses in private networks, Reach calls only those in these.
 func New(port int, private ...netip.Prefix) *Prober {
-	return &Prober{port: port, private: private, client: &http.Client{
+	return &Prober{port: port, private: private, client: newClient(maxAnswer), sharedClient: newClient(maxProcess)}
+}
+
+// newClient returns a client that reads so much of an answer, beside its head.
+func newClient(most int) *http.Client {
+	return &http.Client{
 		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{ // no proxy by an environment variable, and no connection kept to thousands of pods
 			DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxHead,
 			DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
-				return dialBounded(ctx, address, maxHead+maxAnswer)
+				return dialBounded(ctx, address, maxHead+most)
 			},
 		},
-	}}
+	}
 }
 
 // dialBounded connects to a pod, of whose answer only so many bytes are read, whatever it consists of.
@@ -116,28 +122,44 @@ func each(ctx context.Context, addresses []string, do func(ctx context.Context, 
 }
 
 func (p *Prober) ask(ctx context.Context, address string) (config.Status, error) {
-	url := "http://" + net.JoinHostPort(address, strconv.Itoa(p.port)) + "/status?entry=" + config.Entry
+	var status config.Status
+	if err := p.get(ctx, p.client, address, "/status?entry="+config.Entry, maxAnswer, &status); err != nil {
+		return config.Status{}, err
+	}
+	if err := checkStatus(status); err != nil {
+		return config.Status{}, fmt.Errorf("reading the answer: %w", err)
+	}
+	return status, nil
+}
+
+// get reads what the pod answers on its second port.
+func (p *Prober) get(ctx context.Context, client *http.Client, address, path string, most int64, into any) error {
+	url := "http://" + net.JoinHostPort(address, strconv.Itoa(p.port)) + path
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return config.Status{}, fmt.Errorf("making the question: %w", err)
+		return fmt.Errorf("making the question: %w", err)
 	}
-	response, err := p.client.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
-		return config.Status{}, fmt.Errorf("asking: %w", err)
+		return fmt.Errorf("asking: %w", err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return config.Status{}, fmt.Errorf("asking: status %d", response.StatusCode)
+		return fmt.Errorf("asking: status %d", response.StatusCode)
 	}
-	var status config.Status
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&status); err != nil {
-		return config.Status{}, fmt.Errorf("reading the answer: %w", err)
+	if err := json.NewDecoder(io.LimitReader(response.Body, most)).Decode(into); err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
 	}
+	return nil
+}
+
+// checkStatus refuses what no sidecar says: what it says stands in a status then.
+func checkStatus(status config.Status) error {
 	if len(status.Used) > maxUses || len(status.Serials) > maxSerials {
-		return config.Status{}, errors.New("reading the answer: it holds more than a sidecar has to say")
+		return errors.New("it holds more than a sidecar has to say")
 	}
 	if status.WrongReceiver != nil && !idPattern.MatchString(status.WrongReceiver.ID) {
-		return config.Status{}, errors.New("reading the answer: the wrong receiver is no id")
+		return errors.New("the wrong receiver is no id")
 	}
-	return status, nil
+	return nil
 }

@@ -18,9 +18,8 @@ const (
 	defaultUtilization = 70
 )
 
-// Replicas is how many pods the endpoint asks for: with autoscaling, where it begins.
-func Replicas(endpoint *v1alpha1.WeChatEndpoint) int32 {
-	sidecar := endpoint.Spec.Sidecar
+// Replicas is how many pods are asked for: with autoscaling, where it begins.
+func Replicas(sidecar v1alpha1.Sidecar) int32 {
 	asked := valueOr(sidecar.Replicas, defaultReplicas)
 	if scaling := sidecar.Autoscaling; scaling != nil {
 		return min(max(asked, MinReplicas(scaling)), scaling.MaxReplicas)
@@ -34,16 +33,16 @@ func MinReplicas(scaling *v1alpha1.Autoscaling) int32 {
 }
 
 // MakeReplicas says how many pods a Deployment has, and nothing else of it.
-func MakeReplicas(endpoint *v1alpha1.WeChatEndpoint, replicas int32) *apps.DeploymentApplyConfiguration {
-	return apps.Deployment(Name(endpoint), endpoint.Namespace).WithSpec(apps.DeploymentSpec().WithReplicas(replicas))
+func MakeReplicas(f Fleet, replicas int32) *apps.DeploymentApplyConfiguration {
+	return apps.Deployment(f.Name, f.Namespace).WithSpec(apps.DeploymentSpec().WithReplicas(replicas))
 }
 
-func makeAutoscaler(endpoint *v1alpha1.WeChatEndpoint, scaling *v1alpha1.Autoscaling) *autoscaling.HorizontalPodAutoscalerApplyConfiguration {
-	return autoscaling.HorizontalPodAutoscaler(Name(endpoint), endpoint.Namespace).
-		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint)).
+func makeAutoscaler(f Fleet, scaling *v1alpha1.Autoscaling) *autoscaling.HorizontalPodAutoscalerApplyConfiguration {
+	return autoscaling.HorizontalPodAutoscaler(f.Name, f.Namespace).
+		WithLabels(f.Labels()).WithOwnerReferences(f.reference()).
 		WithSpec(autoscaling.HorizontalPodAutoscalerSpec().
 			WithScaleTargetRef(autoscaling.CrossVersionObjectReference().
-				WithAPIVersion("apps/v1").WithKind("Deployment").WithName(Name(endpoint))).
+				WithAPIVersion("apps/v1").WithKind("Deployment").WithName(f.Name)).
 			WithMinReplicas(MinReplicas(scaling)).
 			WithMaxReplicas(scaling.MaxReplicas).
 			WithMetrics(autoscaling.MetricSpec().

@@ -27,7 +27,7 @@ func TestReplicas(t *testing.T) {
 		"autoscaling without its least":         {v1alpha1.Sidecar{Replicas: new(int32(1)), Autoscaling: &v1alpha1.Autoscaling{MaxReplicas: 5}}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := Replicas(&v1alpha1.WeChatEndpoint{Spec: v1alpha1.WeChatEndpointSpec{Sidecar: test.sidecar}}); got != test.want {
+			if got := Replicas(test.sidecar); got != test.want {
 				t.Errorf("it begins with %d pods, want %d", got, test.want)
 			}
 		})

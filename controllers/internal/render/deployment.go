@@ -18,7 +18,6 @@ import (
 	meta "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 // terminationSeconds is the sidecar's drain delay of 5 s, its grace time of 25 s, and 10 s to spare.
@@ -26,9 +25,8 @@ const terminationSeconds = 40
 
 // makeDeployment renders the pods. Their template does not depend on the configuration or the credentials, which are
 // reloaded without a restart.
-func makeDeployment(in Input) (*apps.DeploymentApplyConfiguration, error) {
-	endpoint := in.Endpoint
-	template, err := makeTemplate(in)
+func makeDeployment(p pods) (*apps.DeploymentApplyConfiguration, error) {
+	template, err := p.makeTemplate()
 	if err != nil {
 		return nil, err
 	}
@@ -36,29 +34,31 @@ func makeDeployment(in Input) (*apps.DeploymentApplyConfiguration, error) {
 	if err != nil {
 		return nil, err
 	}
-	asked, err := Asked(endpoint)
+	asked, err := AskedOf(p.Sidecar)
 	if err != nil {
 		return nil, err
 	}
-	deployment := apps.Deployment(Name(endpoint), endpoint.Namespace).
-		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint)).
+	deployment := apps.Deployment(p.Name, p.Namespace).
+		WithLabels(p.Labels()).WithOwnerReferences(p.reference()).
 		WithAnnotations(map[string]string{v1alpha1.AnnotationTemplate: digest, v1alpha1.AnnotationAsked: asked})
 	spec := apps.DeploymentSpec()
-	if endpoint.Spec.Sidecar.Autoscaling == nil {
-		spec.WithReplicas(Replicas(endpoint)) // otherwise the HorizontalPodAutoscaler's
+	if p.Sidecar.Autoscaling == nil {
+		spec.WithReplicas(Replicas(p.Sidecar)) // otherwise the HorizontalPodAutoscaler's
 	}
 	return deployment.WithSpec(spec.
 		WithRevisionHistoryLimit(3).
-		WithSelector(meta.LabelSelector().WithMatchLabels(selector(endpoint))).
+		WithSelector(meta.LabelSelector().WithMatchLabels(p.selector())).
 		WithStrategy(apps.DeploymentStrategy().WithType(appsv1.RollingUpdateDeploymentStrategyType).
 			WithRollingUpdate(apps.RollingUpdateDeployment().
 				WithMaxUnavailable(intstr.FromInt32(0)).WithMaxSurge(intstr.FromString("25%")))).
 		WithTemplate(template)), nil
 }
 
-// Template names the template of the pods by a digest: two that differ have different ones.
-func Template(in Input) (string, error) {
-	template, err := makeTemplate(in)
+// Template names the template of the endpoint's own pods by a digest: two that differ have different ones.
+func Template(in Input) (string, error) { return in.pods().template() }
+
+func (p pods) template() (string, error) {
+	template, err := p.makeTemplate()
 	if err != nil {
 		return "", err
 	}
@@ -75,26 +75,25 @@ func digestOf(template any) (string, error) {
 	return hex.EncodeToString(digest[:8]), nil
 }
 
-// Asked names what the endpoint itself asks for of its pods, by a digest: it stays the same when the installation asks for
-// something else, and when the endpoint changes what is not of the pods.
-func Asked(endpoint *v1alpha1.WeChatEndpoint) (string, error) {
-	sidecar := endpoint.Spec.Sidecar
+// AskedOf names what an owner itself asks for of its pods, by a digest: it stays the same when the installation asks for
+// something else, and when the owner changes what is not of the pods.
+func AskedOf(sidecar v1alpha1.Sidecar) (string, error) {
 	sidecar.Replicas, sidecar.Autoscaling = nil, nil
 	return digestOf(sidecar)
 }
 
-func makeTemplate(in Input) (*core.PodTemplateSpecApplyConfiguration, error) {
-	asked := choose(in.Endpoint.Spec.Sidecar.SidecarPod, in.Defaults)
-	pod := makePod(in, asked.Resources)
+func (p pods) makeTemplate() (*core.PodTemplateSpecApplyConfiguration, error) {
+	asked := choose(p.Sidecar.SidecarPod, p.Defaults)
+	pod := p.makePod(asked.Resources)
 	if err := place(pod, asked); err != nil {
 		return nil, err
 	}
-	return core.PodTemplateSpec().WithLabels(Labels(in.Endpoint)).WithSpec(pod), nil
+	return core.PodTemplateSpec().WithLabels(p.Labels()).WithSpec(pod), nil
 }
 
-func makePod(in Input, resources *corev1.ResourceRequirements) *core.PodSpecApplyConfiguration {
+func (p pods) makePod(resources *corev1.ResourceRequirements) *core.PodSpecApplyConfiguration {
 	return core.PodSpec().
-		WithServiceAccountName(Name(in.Endpoint)).
+		WithServiceAccountName(p.Name).
 		WithAutomountServiceAccountToken(false).
 		WithEnableServiceLinks(false).
 		WithTerminationGracePeriodSeconds(terminationSeconds).
@@ -104,16 +103,16 @@ func makePod(in Input, resources *corev1.ResourceRequirements) *core.PodSpecAppl
 		WithTopologySpreadConstraints(core.TopologySpreadConstraint().
 			WithMaxSkew(1).WithTopologyKey(corev1.LabelHostname).
 			WithWhenUnsatisfiable(corev1.ScheduleAnyway).
-			WithLabelSelector(meta.LabelSelector().WithMatchLabels(selector(in.Endpoint)))).
-		WithVolumes(makeVolume(in.Endpoint)).
-		WithContainers(makeContainer(in, resources))
+			WithLabelSelector(meta.LabelSelector().WithMatchLabels(p.selector()))).
+		WithVolumes(makeVolume(p.sources)).
+		WithContainers(p.makeContainer(resources))
 }
 
-func makeContainer(in Input, resources *corev1.ResourceRequirements) *core.ContainerApplyConfiguration {
+func (p pods) makeContainer(resources *corev1.ResourceRequirements) *core.ContainerApplyConfiguration {
 	return core.Container().
 		WithName(container).
-		WithImage(in.Image).
-		WithImagePullPolicy(corev1.PullPolicy(in.PullPolicy)).
+		WithImage(p.Image).
+		WithImagePullPolicy(corev1.PullPolicy(p.PullPolicy)).
 		WithArgs("--config-dir="+configDir).
 		WithPorts(
 			core.ContainerPort().WithName(portCallback).WithContainerPort(NumberHTTP).WithProtocol(corev1.ProtocolTCP),
@@ -121,7 +120,7 @@ func makeContainer(in Input, resources *corev1.ResourceRequirements) *core.Conta
 		WithStartupProbe(probe("/readyz").WithPeriodSeconds(1).WithFailureThreshold(60)).
 		WithReadinessProbe(probe("/readyz").WithPeriodSeconds(2).WithFailureThreshold(1)).
 		WithLivenessProbe(probe("/healthz").WithPeriodSeconds(10).WithFailureThreshold(3)).
-		WithResources(makeResources(resources)).
+		WithResources(makeResources(resources, p.Kind)).
 		WithSecurityContext(core.SecurityContext().
 			WithAllowPrivilegeEscalation(false).WithReadOnlyRootFilesystem(true).
 			WithCapabilities(core.Capabilities().WithDrop("ALL"))).
@@ -133,18 +132,14 @@ func probe(path string) *core.ProbeApplyConfiguration {
 		WithHTTPGet(core.HTTPGetAction().WithPath(path).WithPort(intstr.FromString(portOps)))
 }
 
-// makeVolume projects the document into a folder, which the kubelet swaps as a whole.
-func makeVolume(endpoint *v1alpha1.WeChatEndpoint) *core.VolumeApplyConfiguration {
-	return core.Volume().WithName("config").WithProjected(core.ProjectedVolumeSource().
-		WithDefaultMode(0o440).
-		WithSources(
-			core.VolumeProjection().WithSecret(core.SecretProjection().WithName(Name(endpoint)).
-				WithItems(core.KeyToPath().WithKey(config.File).WithPath(config.File)))))
+// makeVolume projects the documents into a folder, which the kubelet swaps as a whole.
+func makeVolume(sources []*core.VolumeProjectionApplyConfiguration) *core.VolumeApplyConfiguration {
+	return core.Volume().WithName("config").WithProjected(core.ProjectedVolumeSource().WithDefaultMode(0o440).WithSources(sources...))
 }
 
 // makeResources takes the given resources as they are, or our own: a sidecar that serves 128 connections holds less
-// than 20 MiB, and one that is flooded to its bounds less than 64 MiB.
-func makeResources(given *corev1.ResourceRequirements) *core.ResourceRequirementsApplyConfiguration {
+// than 20 MiB, and one that is flooded to its bounds less than 64 MiB. A gateway's has room for a thousand endpoints of the usual size.
+func makeResources(given *corev1.ResourceRequirements, kind string) *core.ResourceRequirementsApplyConfiguration {
 	if given != nil {
 		resources := core.ResourceRequirements()
 		if len(given.Requests) > 0 {
@@ -155,9 +150,13 @@ func makeResources(given *corev1.ResourceRequirements) *core.ResourceRequirement
 		}
 		return resources
 	}
+	request, limit := "16Mi", "64Mi"
+	if kind == KindGateway {
+		request, limit = "32Mi", "128Mi"
+	}
 	return core.ResourceRequirements().
-		WithRequests(corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("16Mi")}).
-		WithLimits(corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")})
+		WithRequests(corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse(request)}).
+		WithLimits(corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(limit)})
 }
 
 // canonical writes quantities as the API server stores them, so that 1000m and 1 do not look like a change for ever.

@@ -12,7 +12,7 @@ import (
 
 // makeHTTPRoute publishes the routes and nothing else. What the API server would fill in is written out: lists are owned as
 // a whole, so that a default in one would look like a change for ever.
-func makeHTTPRoute(endpoint *v1alpha1.WeChatEndpoint) *gateway.HTTPRouteApplyConfiguration {
+func makeHTTPRoute(endpoint *v1alpha1.WeChatEndpoint, service string) *gateway.HTTPRouteApplyConfiguration {
 	url := endpoint.Spec.URL
 	spec := gateway.HTTPRouteSpec()
 	for _, parent := range ParentRefs(endpoint) {
@@ -27,7 +27,7 @@ func makeHTTPRoute(endpoint *v1alpha1.WeChatEndpoint) *gateway.HTTPRouteApplyCon
 		spec.WithHostnames(gatewayv1.Hostname(url.Host))
 	}
 	rule := gateway.HTTPRouteRule().WithBackendRefs(gateway.HTTPBackendRef().
-		WithGroup("").WithKind("Service").WithName(gatewayv1.ObjectName(Name(endpoint))).WithPort(ServicePort).WithWeight(1))
+		WithGroup("").WithKind("Service").WithName(gatewayv1.ObjectName(service)).WithPort(ServicePort).WithWeight(1))
 	for _, route := range Routes(endpoint) {
 		rule.WithMatches(gateway.HTTPRouteMatch().WithPath(gateway.HTTPPathMatch().WithType(route.MatchType()).WithValue(route.Path)))
 	}

@@ -9,9 +9,9 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
 
-// Image is the image of the endpoint's pods: the installation's, or the version of it that the endpoint asks for.
-func Image(endpoint *v1alpha1.WeChatEndpoint, installed string) string {
-	version := endpoint.Spec.Sidecar.ImageVersion
+// Image is the image of pods: the installation's, or the version of it that their owner asks for.
+func Image(asked v1alpha1.Sidecar, installed string) string {
+	version := asked.ImageVersion
 	switch {
 	case version == "":
 		return installed

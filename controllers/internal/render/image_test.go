@@ -22,9 +22,7 @@ func TestImage(t *testing.T) {
 		"no registry at all":                    {"sidecar", "2", "sidecar:2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			endpoint := &v1alpha1.WeChatEndpoint{}
-			endpoint.Spec.Sidecar.ImageVersion = test.version
-			if got := Image(endpoint, test.installed); got != test.want {
+			if got := Image(v1alpha1.Sidecar{ImageVersion: test.version}, test.installed); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})

@@ -55,13 +55,13 @@ func (r Route) covers(other Route) bool {
 }
 
 // makeIngress publishes the routes and nothing else: what else is below the host is not ours to route.
-func makeIngress(endpoint *v1alpha1.WeChatEndpoint) *networking.IngressApplyConfiguration {
+func makeIngress(endpoint *v1alpha1.WeChatEndpoint, service string) *networking.IngressApplyConfiguration {
 	url := endpoint.Spec.URL
 	ingress := networking.Ingress(Name(endpoint), endpoint.Namespace).
 		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint))
 	paths := networking.HTTPIngressRuleValue()
 	for _, route := range Routes(endpoint) {
-		paths.WithPaths(ingressPath(endpoint, route))
+		paths.WithPaths(ingressPath(route, service))
 	}
 	rule := networking.IngressRule().WithHTTP(paths)
 	if url.Host != "" {
@@ -82,10 +82,10 @@ func makeIngress(endpoint *v1alpha1.WeChatEndpoint) *networking.IngressApplyConf
 	return ingress.WithSpec(spec)
 }
 
-func ingressPath(endpoint *v1alpha1.WeChatEndpoint, route Route) *networking.HTTPIngressPathApplyConfiguration {
+func ingressPath(route Route, service string) *networking.HTTPIngressPathApplyConfiguration {
 	return networking.HTTPIngressPath().WithPath(route.Path).WithPathType(route.PathType()).
 		WithBackend(networking.IngressBackend().WithService(networking.IngressServiceBackend().
-			WithName(Name(endpoint)).WithPort(networking.ServiceBackendPort().WithName(portCallback))))
+			WithName(service).WithPort(networking.ServiceBackendPort().WithName(portCallback))))
 }
 
 // PathType is the route's type in an Ingress.

@@ -3,7 +3,11 @@
 
 package render
 
-import v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+import (
+	"strings"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+)
 
 // FieldManager owns the fields of every object that the operator applies.
 const FieldManager = "wechatendpoint-operator"
@@ -39,19 +43,17 @@ func GatewayKeyName(endpoint *v1alpha1.WeChatEndpoint) string { return endpoint.
 // CopyName is the name of the Secret with a copy of the pods' document. It is there where the document could not be made again.
 func CopyName(endpoint *v1alpha1.WeChatEndpoint) string { return Name(endpoint) + "-copy" }
 
-// Labels are on every child and pod.
-func Labels(endpoint *v1alpha1.WeChatEndpoint) map[string]string {
-	labels := selector(endpoint)
-	labels["app.kubernetes.io/component"] = container
-	labels[v1alpha1.LabelEndpoint] = endpoint.Name
-	return labels
-}
+// Labels are on every child.
+func Labels(endpoint *v1alpha1.WeChatEndpoint) map[string]string { return OwnFleet(endpoint).Labels() }
 
-// selector is what a Deployment and a Service find their pods by. It can never change.
-func selector(endpoint *v1alpha1.WeChatEndpoint) map[string]string {
-	return map[string]string{
-		"app.kubernetes.io/name":     "wechat-sidecar",
-		"app.kubernetes.io/instance": endpoint.Name,
-		LabelManagedBy:               ManagedBy,
-	}
+// gatewaySuffix ends the name of all that belongs to a gateway but its shards. It is not -gateway, which what serves a Gateway of the Gateway API
+// may have.
+const gatewaySuffix = "-wechat-gateway"
+
+// GatewayName is the name of every object of a WeChatGateway, but for its shards.
+func GatewayName(gateway string) string { return gateway + gatewaySuffix }
+
+// GatewayOf returns the WeChatGateway that a Deployment belongs to by its name, and whether it does.
+func GatewayOf(deployment string) (gateway string, is bool) {
+	return strings.CutSuffix(deployment, gatewaySuffix)
 }

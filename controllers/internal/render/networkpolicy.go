@@ -25,44 +25,47 @@ var portsDNS = []int32{53, 5353}
 
 // NetworkPolicy is an installation's choice of who may reach the sidecars' pods, and whom they may.
 type NetworkPolicy struct {
-	// Enabled gives every endpoint a NetworkPolicy. It takes a network that enforces them.
+	// Enabled gives the pods of every endpoint and gateway a NetworkPolicy. It takes a network that enforces them.
 	Enabled bool `json:"enabled,omitempty"`
 	// MetricsFrom selects namespaces whose pods may reach the second port, beside the operator's: those that read metrics.
 	MetricsFrom []metav1.LabelSelector `json:"metricsFrom,omitempty"`
-	// Egress lets the pods reach nothing but DNS and the namespaces of the endpoint's backends.
+	// Egress lets the pods reach nothing but DNS and the namespaces of their endpoints' backends.
 	Egress bool `json:"egress,omitempty"`
 }
 
 // makeNetworkPolicy lets callbacks in from anywhere, because where an ingress controller or a load balancer stands is not
 // known, and to the second port nobody but the operator and those who read metrics. The kubelet's probes come from the
 // node of the pod, which a NetworkPolicy does not keep out. What the API server would fill in is written out.
-func makeNetworkPolicy(in Input) *networking.NetworkPolicyApplyConfiguration {
-	operator := namespaced(in.OperatorNamespace).
+func makeNetworkPolicy(p pods) *networking.NetworkPolicyApplyConfiguration {
+	operator := namespaced(p.OperatorNamespace).
 		WithPodSelector(meta.LabelSelector().WithMatchLabels(map[string]string{"app.kubernetes.io/name": operatorName}))
 	readers := networking.NetworkPolicyIngressRule().WithPorts(port(corev1.ProtocolTCP, NumberOps)).WithFrom(operator)
-	for _, namespaces := range in.NetworkPolicy.MetricsFrom {
+	for _, namespaces := range p.NetworkPolicy.MetricsFrom {
 		readers.WithFrom(networking.NetworkPolicyPeer().WithNamespaceSelector(makeSelector(namespaces)))
 	}
 	spec := networking.NetworkPolicySpec().
-		WithPodSelector(meta.LabelSelector().WithMatchLabels(selector(in.Endpoint))).
+		WithPodSelector(meta.LabelSelector().WithMatchLabels(p.selector())).
 		WithPolicyTypes(networkingv1.PolicyTypeIngress).
 		WithIngress(networking.NetworkPolicyIngressRule().WithPorts(port(corev1.ProtocolTCP, NumberHTTP)), readers)
-	if in.NetworkPolicy.Egress {
-		spec.WithPolicyTypes(networkingv1.PolicyTypeEgress).WithEgress(makeEgress(in.Endpoint)...)
+	if p.NetworkPolicy.Egress {
+		spec.WithPolicyTypes(networkingv1.PolicyTypeEgress).WithEgress(makeEgress(p.backends)...)
 	}
-	return networking.NetworkPolicy(Name(in.Endpoint), in.Endpoint.Namespace).
-		WithLabels(Labels(in.Endpoint)).WithOwnerReferences(owner(in.Endpoint)).WithSpec(spec)
+	return networking.NetworkPolicy(p.Name, p.Namespace).
+		WithLabels(p.Labels()).WithOwnerReferences(p.reference()).WithSpec(spec)
 }
 
 // makeEgress lets the sidecar look names up and call its apps. DNS is allowed anywhere: it may be a cache on the node, which
 // no selector names. The apps' ports are not compared: a policy sees the pod's port, and an endpoint names the Service's.
-func makeEgress(endpoint *v1alpha1.WeChatEndpoint) []*networking.NetworkPolicyEgressRuleApplyConfiguration {
+func makeEgress(backends []string) []*networking.NetworkPolicyEgressRuleApplyConfiguration {
 	names := networking.NetworkPolicyEgressRule()
 	for _, number := range portsDNS {
 		names.WithPorts(port(corev1.ProtocolUDP, number), port(corev1.ProtocolTCP, number))
 	}
+	if len(backends) == 0 {
+		return []*networking.NetworkPolicyEgressRuleApplyConfiguration{names} // a rule without peers would allow all
+	}
 	apps := networking.NetworkPolicyEgressRule()
-	for _, namespace := range backendNamespaces(endpoint) {
+	for _, namespace := range backends {
 		apps.WithTo(namespaced(namespace))
 	}
 	return []*networking.NetworkPolicyEgressRuleApplyConfiguration{names, apps}

@@ -6,11 +6,11 @@
 package render
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/applyconfigurations/core/v1"
+	core "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -19,7 +19,12 @@ import (
 
 // Input is all that the children of an endpoint depend on.
 type Input struct {
+	Installed
 	Endpoint *v1alpha1.WeChatEndpoint
+	// LeadsTo is the Deployment to whose pods the URL leads, while the endpoint moves to others; empty is the one that it asks for.
+	LeadsTo string
+	// KeepsOwn says that the endpoint's own pods are still needed, although it asks for a gateway's.
+	KeepsOwn bool
 	// Served, where the endpoint's spec cannot be served, is the configuration that goes on instead; otherwise nil.
 	Served *config.Config
 	// Serving says that pods have a document already.
@@ -35,13 +40,6 @@ type Input struct {
 	Pairs []config.Pair
 	// GatewayKey is the endpoint's own random key, of config.GatewayKeySize bytes.
 	GatewayKey []byte
-	// Image and PullPolicy are the sidecar's.
-	Image, PullPolicy string
-	// Defaults are the installation's, for what the endpoint leaves out.
-	Defaults v1alpha1.SidecarPod
-	// NetworkPolicy is the installation's, and OperatorNamespace where the operator runs.
-	NetworkPolicy     NetworkPolicy
-	OperatorNamespace string
 }
 
 // Objects are the children of an endpoint, in the order in which they are applied. Before pods serve, the document comes first: part of it may stand
@@ -60,56 +58,72 @@ func Make(in Input) (Objects, error) {
 	if err != nil {
 		return Objects{}, err
 	}
-	pods, err := makePods(in)
+	before, pods, access, err := makeAround(in)
 	if err != nil {
 		return Objects{}, err
 	}
-	around, access := makeSurroundings(in), append(makeAccess(in.Endpoint), makeRoute(in.Endpoint)...)
-	order := [][]runtime.ApplyConfiguration{written, around, pods, access}
+	access = append(access, makeRoute(in)...)
+	order := [][]runtime.ApplyConfiguration{written, before, pods, access}
 	if in.Serving {
-		order = [][]runtime.ApplyConfiguration{around, access, pods, written}
+		order = [][]runtime.ApplyConfiguration{before, access, pods, written}
 	}
 	return Objects{Generation: generation, Children: slices.Concat(order...)}, nil
 }
 
 // Around renders what there is beside the document and the route.
 func Around(in Input) ([]runtime.ApplyConfiguration, error) {
-	pods, err := makePods(in)
-	return slices.Concat(makeSurroundings(in), makeAccess(in.Endpoint), pods), err
+	before, pods, access, err := makeAround(in)
+	return slices.Concat(before, access, pods), err
 }
 
-// makeSurroundings renders what comes before the pods. There is no moment without a NetworkPolicy.
-func makeSurroundings(in Input) []runtime.ApplyConfiguration {
-	around := []runtime.ApplyConfiguration{makeServiceAccount(in.Endpoint), makeGatewayKey(in)}
-	if in.NetworkPolicy.Enabled {
-		around = append(around, makeNetworkPolicy(in))
+// makeAround renders the endpoint's own pods, if it has some, with what comes before them and what makes them reachable.
+func makeAround(in Input) (before, pods, access []runtime.ApplyConfiguration, err error) {
+	before = []runtime.ApplyConfiguration{makeGatewayKey(in)}
+	if in.Endpoint.Spec.Gateway != nil && !in.KeepsOwn {
+		if in.Endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone {
+			access = append(access, makeService(OwnFleet(in.Endpoint), in.serviceLeadsTo()))
+		}
+		return before, nil, access, nil
 	}
-	return around
+	own := in.pods()
+	pods, err = own.makePods()
+	return append(own.makeBefore(), before...), pods, own.makeAccess(in.serviceLeadsTo()), err
 }
 
-func makePods(in Input) ([]runtime.ApplyConfiguration, error) {
-	deployment, err := makeDeployment(in)
-	if err != nil {
-		return nil, fmt.Errorf("rendering the Deployment: %w", err)
+// pods are the endpoint's own.
+func (in Input) pods() pods {
+	return pods{
+		Fleet: OwnFleet(in.Endpoint), Installed: in.Installed, backends: backendNamespaces(in.Endpoint),
+		sources: []*core.VolumeProjectionApplyConfiguration{core.VolumeProjection().WithSecret(core.SecretProjection().
+			WithName(Name(in.Endpoint)).WithItems(core.KeyToPath().WithKey(config.File).WithPath(config.File)))},
 	}
-	pods := []runtime.ApplyConfiguration{deployment}
-	if scaling := in.Endpoint.Spec.Sidecar.Autoscaling; scaling != nil {
-		pods = append(pods, makeAutoscaler(in.Endpoint, scaling))
-	}
-	return pods, nil
 }
 
-func makeAccess(endpoint *v1alpha1.WeChatEndpoint) []runtime.ApplyConfiguration {
-	return []runtime.ApplyConfiguration{makePodDisruptionBudget(endpoint), makeService(endpoint)}
+// leadsTo is the fleet to which the URL leads.
+func (in Input) leadsTo() Fleet {
+	name := cmp.Or(in.LeadsTo, Asked(in.Endpoint))
+	if gateway, is := GatewayOf(name); is {
+		return Fleet{Kind: KindGateway, Owner: gateway, Name: name}
+	}
+	return OwnFleet(in.Endpoint)
+}
+
+// serviceLeadsTo is the fleet to which the endpoint's own Service leads. Whoever publishes the URL himself routes it to that Service, whatever
+// the endpoint moves to.
+func (in Input) serviceLeadsTo() Fleet {
+	if in.Endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone {
+		return in.leadsTo()
+	}
+	return OwnFleet(in.Endpoint)
 }
 
 // makeRoute renders what publishes the URL, if anything does.
-func makeRoute(endpoint *v1alpha1.WeChatEndpoint) []runtime.ApplyConfiguration {
-	switch endpoint.Spec.URL.Exposure {
+func makeRoute(in Input) []runtime.ApplyConfiguration {
+	switch in.Endpoint.Spec.URL.Exposure {
 	case v1alpha1.ExposureIngress:
-		return []runtime.ApplyConfiguration{makeIngress(endpoint)}
+		return []runtime.ApplyConfiguration{makeIngress(in.Endpoint, in.leadsTo().Name)}
 	case v1alpha1.ExposureHTTPRoute:
-		return []runtime.ApplyConfiguration{makeHTTPRoute(endpoint)}
+		return []runtime.ApplyConfiguration{makeHTTPRoute(in.Endpoint, in.leadsTo().Name)}
 	default:
 		return nil
 	}
@@ -117,14 +131,5 @@ func makeRoute(endpoint *v1alpha1.WeChatEndpoint) []runtime.ApplyConfiguration {
 
 // owner makes the garbage collector delete a child with its endpoint.
 func owner(endpoint *v1alpha1.WeChatEndpoint) *metav1.OwnerReferenceApplyConfiguration {
-	return metav1.OwnerReference().
-		WithAPIVersion(v1alpha1.GroupVersion.String()).WithKind("WeChatEndpoint").
-		WithName(endpoint.Name).WithUID(endpoint.UID).
-		WithController(true).WithBlockOwnerDeletion(true)
-}
-
-func makeServiceAccount(endpoint *v1alpha1.WeChatEndpoint) *v1.ServiceAccountApplyConfiguration {
-	return v1.ServiceAccount(Name(endpoint), endpoint.Namespace).
-		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint)).
-		WithAutomountServiceAccountToken(false)
+	return OwnFleet(endpoint).reference()
 }

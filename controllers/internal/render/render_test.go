@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
 
@@ -31,7 +32,7 @@ func example() Input {
 	return Input{
 		BackendURL: "http://shop-app.team-a.svc:8080", Pairs: []config.Pair{{Generation: 3, Token: "golden-token"}},
 		GatewayKey: []byte("golden-gateway-key-of-32-bytes!!"),
-		Image:      "example.com/sidecar:1", PullPolicy: "IfNotPresent",
+		Installed:  Installed{Image: "example.com/sidecar:1", PullPolicy: "IfNotPresent"},
 		Endpoint: &v1alpha1.WeChatEndpoint{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "shop", UID: "0f7c"},
 			Spec: v1alpha1.WeChatEndpointSpec{
@@ -134,6 +135,20 @@ func TestGolden(t *testing.T) {
 			in.RuleURLs = []string{""}
 			in.Pairs[0].EncodingAESKey = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 		},
+		"on-a-gateway": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			spec.Gateway = &v1alpha1.GatewayReference{Name: "front"}
+		},
+		"on-a-gateway-not-published": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			spec.Gateway, spec.URL.Exposure = &v1alpha1.GatewayReference{Name: "front"}, v1alpha1.ExposureNone
+		},
+		"on-a-gateway-by-httproute": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			spec.Gateway, spec.URL.Exposure = &v1alpha1.GatewayReference{Name: "front"}, v1alpha1.ExposureHTTPRoute
+			spec.URL.HTTPRoute = &v1alpha1.HTTPRouteExposure{ParentRefs: []v1alpha1.ParentReference{{Name: "local"}}}
+		},
+		"leaving-its-own-pods": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
+			spec.Gateway, in.LeadsTo, in.KeepsOwn = &v1alpha1.GatewayReference{Name: "front"}, "shop-sidecar", true
+		},
+		"leaving-a-gateway": func(in *Input, _ *v1alpha1.WeChatEndpointSpec) { in.LeadsTo = "front-wechat-gateway" },
 		"root": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
 			spec.URL.Path, spec.URL.Query = "/", "id=5"
 			spec.DomainFiles = []v1alpha1.DomainFile{{Name: "MP_verify_abc.txt", Content: "abc"}}
@@ -166,6 +181,39 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestGoldenGateway does the same for a gateway.
+func TestGoldenGateway(t *testing.T) {
+	for name, edit := range map[string]func(*GatewayInput){
+		"gateway": func(*GatewayInput) {},
+		"gateway-with-everything": func(in *GatewayInput) {
+			in.Gateway.Spec.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(int32(3)), MaxReplicas: 9, TargetCPUUtilizationPercentage: new(int32(50))}
+			in.Defaults, in.OperatorNamespace = placed(), "platform"
+			in.NetworkPolicy = NetworkPolicy{Enabled: true, Egress: true}
+			in.Backends = []string{"team-a", "team-b"}
+			in.Shards[0] = Shard{"shop": []byte(`{"generation":"one"}`), "game": []byte(`{"generation":"two"}`)}
+			in.Shards[15] = Shard{}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := GatewayInput{
+				Installed: Installed{Image: "example.com/sidecar:1", PullPolicy: "IfNotPresent"},
+				Gateway:   &v1alpha1.WeChatGateway{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "front", UID: "1a2b"}},
+			}
+			edit(&in)
+			input, err := yaml.Marshal(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareGolden(t, filepath.Join("testdata", "gateways", "inputs", name+".yaml"), input)
+			children, err := MakeGateway(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareGolden(t, filepath.Join("testdata", "gateways", name+".yaml"), toYAML(t, children))
+		})
+	}
+}
+
 func compareGolden(t *testing.T, path string, got []byte) {
 	t.Helper()
 	if *update {
@@ -188,8 +236,13 @@ func renderYAML(t *testing.T, in Input) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return toYAML(t, objects.Children)
+}
+
+func toYAML(t *testing.T, children []runtime.ApplyConfiguration) []byte {
+	t.Helper()
 	var out bytes.Buffer
-	for _, child := range objects.Children {
+	for _, child := range children {
 		text, err := yaml.Marshal(child)
 		if err != nil {
 			t.Fatal(err)

@@ -9,28 +9,26 @@ import (
 	core "k8s.io/client-go/applyconfigurations/core/v1"
 	meta "k8s.io/client-go/applyconfigurations/meta/v1"
 	policy "k8s.io/client-go/applyconfigurations/policy/v1"
-
-	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
 
 // ServicePort is the port of the sidecar's Service, where routes lead. The second port of the pods is not in it.
 const ServicePort = 80
 
-func makeService(endpoint *v1alpha1.WeChatEndpoint) *core.ServiceApplyConfiguration {
-	return core.Service(Name(endpoint), endpoint.Namespace).
-		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint)).
+func makeService(f, leadsTo Fleet) *core.ServiceApplyConfiguration {
+	return core.Service(f.Name, f.Namespace).
+		WithLabels(f.Labels()).WithOwnerReferences(f.reference()).
 		WithSpec(core.ServiceSpec().
 			WithType(corev1.ServiceTypeClusterIP).
 			WithIPFamilyPolicy(corev1.IPFamilyPolicyPreferDualStack). // where there is one family, it gives that one
-			WithSelector(selector(endpoint)).
+			WithSelector(leadsTo.selector()).
 			WithPorts(core.ServicePort().WithName(portCallback).WithProtocol(corev1.ProtocolTCP).
 				WithPort(ServicePort).WithTargetPort(intstr.FromString(portCallback))))
 }
 
-func makePodDisruptionBudget(endpoint *v1alpha1.WeChatEndpoint) *policy.PodDisruptionBudgetApplyConfiguration {
-	return policy.PodDisruptionBudget(Name(endpoint), endpoint.Namespace).
-		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint)).
+func makePodDisruptionBudget(f Fleet) *policy.PodDisruptionBudgetApplyConfiguration {
+	return policy.PodDisruptionBudget(f.Name, f.Namespace).
+		WithLabels(f.Labels()).WithOwnerReferences(f.reference()).
 		WithSpec(policy.PodDisruptionBudgetSpec().
 			WithMaxUnavailable(intstr.FromInt32(1)).
-			WithSelector(meta.LabelSelector().WithMatchLabels(selector(endpoint))))
+			WithSelector(meta.LabelSelector().WithMatchLabels(f.selector())))
 }

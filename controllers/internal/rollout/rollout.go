@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rollout decides when an endpoint's pods get what the installation asks for (docs/adr/0012-new-pods-in-turn.md). It is pure.
+// Package rollout decides when the pods of an endpoint or a gateway get what the installation asks for (docs/adr/0012-new-pods-in-turn.md). It is pure.
 //
 // What the installation changes in the sidecars' pods (another image, other defaults, the template of a newer operator) reaches
 // some endpoints at a time, each until its new pods are available and verified, and stops where they are not. A slot is written
@@ -45,14 +45,14 @@ func (c Choice) settled() bool { return c.Current || c.New }
 
 // Choose decides whether the endpoint's pods may get the template that the installation and the spec ask for. Asked is a
 // digest of what the spec alone asks for.
-func Choose(s *snapshot.Snapshot, slot status.Slot, template, image, asked string) Choice {
+func Choose(f *snapshot.Fleet, slot status.Slot, template, image, asked string) Choice {
 	choice := Choice{Template: template, Image: image}
 	rolling := slot.Stored != nil && slot.Rolling() // a rolling endpoint keeps its slot if the template changes
 	failed := slot.Stored != nil && slot.Failed() && slot.Stored.Template == template
 	if rolling || failed {
 		return choice
 	}
-	live := s.Deployment
+	live := f.Deployment
 	choice.New = live == nil
 	choice.Current = live != nil && live.Annotations[v1alpha1.AnnotationTemplate] == template
 	if choice.settled() {
@@ -60,7 +60,7 @@ func Choose(s *snapshot.Snapshot, slot status.Slot, template, image, asked strin
 	}
 	before, known := live.Annotations[v1alpha1.AnnotationAsked]
 	itself := known && before != asked
-	if itself && (s.Endpoint.Spec.Sidecar.ImageVersion != "" || pods.ImageOf(live) == image) {
+	if itself && (f.Sidecar.ImageVersion != "" || pods.ImageOf(live) == image) {
 		return choice
 	}
 	choice.Image, choice.Keep, choice.Seek = pods.ImageOf(live), !itself, true
@@ -75,17 +75,47 @@ func Shown(slot status.Slot, choice Choice) bool {
 // Admission is the answer to an endpoint that seeks a slot. One of them is true.
 type Admission struct{ Admitted, Queued, Stopped bool }
 
-// Admit gives the endpoint a slot, unless new pods of another one fail or enough are being replaced. Taken are the slots that were given out and
-// that the endpoints may not show yet.
-func Admit(bounds installation.Rollout, endpoint *v1alpha1.WeChatEndpoint, all []v1alpha1.WeChatEndpoint, taken map[types.NamespacedName]bool, now time.Time) Admission {
+// Member is an owner of pods in a rollout: an endpoint, or a gateway.
+type Member struct {
+	Key
+	UID types.UID
+	// Leaves says that it is being deleted.
+	Leaves, Paused bool
+	Slot           status.Slot
+}
+
+// Key names a Member.
+type Key struct {
+	Kind string // render.KindEndpoint or render.KindGateway
+	types.NamespacedName
+}
+
+// OfEndpoint is the endpoint as a Member.
+func OfEndpoint(e *v1alpha1.WeChatEndpoint) Member {
+	return Member{
+		Key: Key{render.KindEndpoint, types.NamespacedName{Namespace: e.Namespace, Name: e.Name}}, UID: e.UID,
+		Leaves: !e.DeletionTimestamp.IsZero(), Paused: e.Spec.Paused, Slot: status.SlotOf(e),
+	}
+}
+
+// OfGateway is the gateway as a Member.
+func OfGateway(g *v1alpha1.WeChatGateway) Member {
+	return Member{
+		Key: Key{render.KindGateway, types.NamespacedName{Namespace: g.Namespace, Name: g.Name}}, UID: g.UID,
+		Leaves: !g.DeletionTimestamp.IsZero(), Paused: g.Spec.Paused, Slot: status.SlotOfGateway(g),
+	}
+}
+
+// Admit gives the seeker a slot, unless new pods of another member fail or enough are being replaced. Taken are the slots that were given out and
+// that the members may not show yet.
+func Admit(bounds installation.Rollout, seeker types.UID, all []Member, taken map[Key]bool, now time.Time) Admission {
 	rolling, failed := 0, false
-	for i := range all {
-		other := &all[i]
-		if other.UID == endpoint.UID || !other.DeletionTimestamp.IsZero() {
+	for _, other := range all {
+		if other.UID == seeker || other.Leaves {
 			continue
 		}
-		failed = failed || Stops(other)
-		if status.SlotOf(other).Rolling() && !isUntold(bounds, other, now) || taken[nameOf(other)] {
+		failed = failed || other.stops()
+		if other.Slot.Rolling() && !other.isUntold(bounds, now) || taken[other.Key] {
 			rolling++
 		}
 	}
@@ -98,14 +128,10 @@ func Admit(bounds installation.Rollout, endpoint *v1alpha1.WeChatEndpoint, all [
 	return Admission{Admitted: true}
 }
 
-func nameOf(endpoint *v1alpha1.WeChatEndpoint) types.NamespacedName {
-	return types.NamespacedName{Namespace: endpoint.Namespace, Name: endpoint.Name}
-}
-
-// isUntold reports whether a slot should have ended long ago, and its end cannot be told, since no status of the endpoint can be stored.
+// isUntold reports whether a slot should have ended long ago, and its end cannot be told, since no status of the member can be stored.
 // Others do not wait for it.
-func isUntold(bounds installation.Rollout, endpoint *v1alpha1.WeChatEndpoint, now time.Time) bool {
-	return now.After(began(endpoint.Status.Rollout).Add(2 * bounds.Deadline()))
+func (m Member) isUntold(bounds installation.Rollout, now time.Time) bool {
+	return now.After(began(m.Slot.Stored).Add(2 * bounds.Deadline()))
 }
 
 func began(slot *v1alpha1.RolloutSlot) time.Time {
@@ -115,10 +141,8 @@ func began(slot *v1alpha1.RolloutSlot) time.Time {
 	return slot.Since.Time
 }
 
-// Stops reports whether the endpoint's new pods failed, and nobody has paused it since: its status may not be able to tell that.
-func Stops(endpoint *v1alpha1.WeChatEndpoint) bool {
-	return status.SlotOf(endpoint).Failed() && !endpoint.Spec.Paused
-}
+// stops reports whether the member's new pods failed, and nobody has paused it since: its status may not be able to tell that.
+func (m Member) stops() bool { return m.Slot.Failed() && !m.Paused }
 
 // Outcome is what becomes of an endpoint's slot. A zero Verdict leaves SidecarCurrent as it is.
 type Outcome struct {
@@ -127,14 +151,14 @@ type Outcome struct {
 	Again   verdict.Again
 }
 
-// Leave lets an endpoint that cannot be applied now hold up nobody. Its pods may be current all the same, unless it is known that they are not.
-func Leave(endpoint *v1alpha1.WeChatEndpoint, slot status.Slot, said verdict.Verdict, choice Choice) Outcome {
+// Leave lets an owner that cannot be applied now hold up nobody. Its pods may be current all the same, unless it is known that they are not.
+func Leave(paused bool, slot status.Slot, said verdict.Verdict, choice Choice) Outcome {
 	isNew := choice.New && said == verdict.Verdict{}
 	current := (choice.Template == "" || choice.Current) && (said == verdict.Verdict{} || said.IsTrue())
 	switch {
 	case isNew || current:
 		return Outcome{Slot: slot.Stored, Verdict: said}
-	case endpoint.Spec.Paused:
+	case paused:
 		return Outcome{Verdict: verdict.Unknown(v1alpha1.ReasonPaused, "spec.paused is true, so that the pods go on as they are: set it to false when the operator may work on")}
 	}
 	return Outcome{Verdict: verdict.Unknown(v1alpha1.ReasonWaiting, "the pods go on as they are: first see to the conditions that are not True")}
@@ -142,11 +166,11 @@ func Leave(endpoint *v1alpha1.WeChatEndpoint, slot status.Slot, said verdict.Ver
 
 // Facts are what an endpoint's slot is judged by.
 type Facts struct {
-	Options  *installation.Options
-	Snapshot *snapshot.Snapshot
-	Slot     status.Slot
-	Choice   Choice
-	Answer   Admission
+	Options *installation.Options
+	Fleet   *snapshot.Fleet
+	Slot    status.Slot
+	Choice  Choice
+	Answer  Admission
 	// FailingBefore says that the pods were not in order before this reconcile.
 	FailingBefore bool
 	// Generation is the one that the pods should serve.
@@ -166,12 +190,12 @@ func Begin(f Facts) Outcome {
 			"the pods go on as they are until this endpoint gets a slot of the rollout: wait; at most %d at a time have one", f.Options.Rollout.Most())}
 	case f.Answer.Admitted: // the status must be stored before the Deployment is touched
 		return Outcome{
-			Slot:    &v1alpha1.RolloutSlot{Since: new(metav1.NewTime(f.Snapshot.Now).Rfc3339Copy()), Template: f.Choice.Template, FailingBefore: f.FailingBefore},
+			Slot:    &v1alpha1.RolloutSlot{Since: new(metav1.NewTime(f.Fleet.Now).Rfc3339Copy()), Template: f.Choice.Template, FailingBefore: f.FailingBefore},
 			Verdict: verdict.False(v1alpha1.ReasonRollingOut, "the pods are being replaced by those that the installation asks for, none of them before the next one serves: wait"),
 			Again:   verdict.Now(),
 		}
 	case f.Choice.settled() && !f.Slot.Failed():
-		return Outcome{Verdict: current(f.Options, f.Snapshot.Endpoint)}
+		return Outcome{Verdict: current(f.Options, f.Fleet.Sidecar)}
 	case f.Slot.Stored != nil && f.Slot.Rolling():
 		slot := *f.Slot.Stored
 		slot.Template = f.Choice.Template
@@ -180,12 +204,12 @@ func Begin(f Facts) Outcome {
 	return Outcome{Slot: f.Slot.Stored}
 }
 
-func current(options *installation.Options, endpoint *v1alpha1.WeChatEndpoint) verdict.Verdict {
+func current(options *installation.Options, asked v1alpha1.Sidecar) verdict.Verdict {
 	message := "the pods are what the installation asks for: image "
-	if endpoint.Spec.Sidecar.ImageVersion != "" {
+	if asked.ImageVersion != "" {
 		message = "the pods have the image that sidecar.imageVersion asks for: "
 	}
-	return verdict.True(v1alpha1.ReasonSidecarCurrent, "%s%s", message, render.Image(endpoint, options.SidecarImage))
+	return verdict.True(v1alpha1.ReasonSidecarCurrent, "%s%s", message, render.Image(asked, options.SidecarImage))
 }
 
 // Judge says what becomes of a slot, by the pods that were asked and played against.
@@ -194,16 +218,16 @@ func Judge(f Facts) Outcome {
 	if outcome.Verdict != (verdict.Verdict{}) || !f.Slot.Rolling() && !f.Slot.Failed() {
 		return outcome
 	}
-	s, slot := f.Snapshot, outcome.Slot
-	if now := metav1.NewTime(s.Now).Rfc3339Copy(); began(slot).After(now.Time) { // the clock was set back: the slot ends nevertheless
+	fleet, slot := f.Fleet, outcome.Slot
+	if now := metav1.NewTime(fleet.Now).Rfc3339Copy(); began(slot).After(now.Time) { // the clock was set back: the slot ends nevertheless
 		slot = slot.DeepCopy()
 		slot.Since = &now
 	}
-	applied := s.Deployment != nil && s.Deployment.Annotations[v1alpha1.AnnotationTemplate] == f.Choice.Template
-	left := began(slot).Add(f.Options.Rollout.Deadline()).Sub(s.Now)
+	applied := fleet.Deployment != nil && fleet.Deployment.Annotations[v1alpha1.AnnotationTemplate] == f.Choice.Template
+	left := began(slot).Add(f.Options.Rollout.Deadline()).Sub(fleet.Now)
 	switch {
-	case applied && pods.RolledOut(s, f.Generation) && (f.Failing == "" || pods.Size(s.Deployment) == 0):
-		return Outcome{Verdict: current(f.Options, s.Endpoint)}
+	case applied && pods.RolledOut(fleet, f.Generation) && (f.Failing == "" || pods.Size(fleet.Deployment) == 0):
+		return Outcome{Verdict: current(f.Options, fleet.Sidecar)}
 	case f.Slot.Failed():
 		return Outcome{Slot: slot}
 	case left > 0 && applied: // no watch tells when the ReplicaSet of the new pods is known
@@ -211,7 +235,7 @@ func Judge(f Facts) Outcome {
 	case left > 0:
 		return Outcome{Slot: slot, Again: verdict.In(left)}
 	case applied && slot != nil && slot.FailingBefore: // that is no fault of the new pods
-		return Outcome{Verdict: current(f.Options, s.Endpoint)}
+		return Outcome{Verdict: current(f.Options, fleet.Sidecar)}
 	}
 	why := "They were refused"
 	if applied {
@@ -229,20 +253,20 @@ func Moved(before, after status.Slot) bool {
 	return before.Reason != after.Reason && before.Reason != "" && !began && !waits
 }
 
-// Next are the endpoints that may be next, the first by their names; and, where a failure stopped the rollout or has been mended, every
-// endpoint whose status still says the opposite.
-func Next(bounds installation.Rollout, all []v1alpha1.WeChatEndpoint) []types.NamespacedName {
-	failed := slices.ContainsFunc(all, func(e v1alpha1.WeChatEndpoint) bool { return Stops(&e) })
-	var next, misled []types.NamespacedName
-	for i := range all {
-		switch slot := status.SlotOf(&all[i]); {
-		case !slot.Waits():
-		case failed != (slot.Reason == v1alpha1.ReasonRolloutStopped):
-			misled = append(misled, nameOf(&all[i]))
+// Next are the members that may be next, the first by their names; and, where a failure stopped the rollout or has been mended, every
+// one whose status still says the opposite.
+func Next(bounds installation.Rollout, all []Member) []Key {
+	failed := slices.ContainsFunc(all, Member.stops)
+	var next, misled []Key
+	for _, member := range all {
+		switch {
+		case !member.Slot.Waits():
+		case failed != (member.Slot.Reason == v1alpha1.ReasonRolloutStopped):
+			misled = append(misled, member.Key)
 		case !failed:
-			next = append(next, nameOf(&all[i]))
+			next = append(next, member.Key)
 		}
 	}
-	slices.SortFunc(next, func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(next, func(a, b Key) int { return strings.Compare(a.String(), b.String()) })
 	return append(misled, next[:min(len(next), bounds.Most())]...)
 }

@@ -4,7 +4,6 @@
 package rollout
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/snapshot"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/status"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/verdict"
@@ -58,7 +58,7 @@ func TestWhatMayBeDoneAboutThePods(t *testing.T) {
 		slot status.Slot
 		want Choice
 	}{
-		"there are no pods yet":                         {&snapshot.Snapshot{}, status.Slot{}, Choice{Template: "new", Image: "x:2", New: true}},
+		"there are no pods yet":                         {&snapshot.Snapshot{Endpoint: &v1alpha1.WeChatEndpoint{}}, status.Slot{}, Choice{Template: "new", Image: "x:2", New: true}},
 		"they are as they should be":                    {live("new", "x:2", "now"), status.Slot{}, Choice{Template: "new", Image: "x:2", Current: true}},
 		"the installation asks for others":              {live("old", "x:1", "now"), status.Slot{}, Choice{Template: "new", Image: "x:1", Keep: true, Seek: true}},
 		"it is known to have no slot":                   {live("old", "x:1", "now"), waits(v1alpha1.ReasonRolloutQueued), Choice{Template: "new", Image: "x:1", Keep: true, Seek: true}},
@@ -77,7 +77,7 @@ func TestWhatMayBeDoneAboutThePods(t *testing.T) {
 		}(), status.Slot{}, Choice{Template: "new", Image: "x:1", Keep: true, Seek: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, Choose(test.s, test.slot, "new", "x:2", "now")); diff != "" {
+			if diff := cmp.Diff(test.want, Choose(test.s.Fleet(), test.slot, "new", "x:2", "now")); diff != "" {
 				t.Errorf("another choice (-want +got):\n%s", diff)
 			}
 		})
@@ -99,6 +99,54 @@ func paused(e v1alpha1.WeChatEndpoint) v1alpha1.WeChatEndpoint { e.Spec.Paused =
 func deleting(e v1alpha1.WeChatEndpoint) v1alpha1.WeChatEndpoint {
 	e.DeletionTimestamp = new(metav1.NewTime(now))
 	return e
+}
+
+func members(endpoints []v1alpha1.WeChatEndpoint) []Member {
+	var all []Member
+	for i := range endpoints {
+		all = append(all, OfEndpoint(&endpoints[i]))
+	}
+	return all
+}
+
+func names(keys []Key) string {
+	var all []string
+	for _, key := range keys {
+		all = append(all, key.String())
+	}
+	return strings.Join(all, " ")
+}
+
+// TestAGatewayIsAMember: the pods of a gateway take a slot as those of an endpoint do, and stop others as they do.
+func TestAGatewayIsAMember(t *testing.T) {
+	gateway := &v1alpha1.WeChatGateway{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b", UID: "gateway"}}
+	say := func(slot status.Slot) {
+		gateway.Status.Rollout = slot.Stored
+		status.WriteGateway(gateway, &gateway.Status, status.Said{v1alpha1.ConditionSidecarCurrent: verdict.False(slot.Reason, "")}, now)
+	}
+	seeker := other("b", waits(v1alpha1.ReasonRolloutQueued)) // of the gateway's very name
+	admit := func(taken map[Key]bool) Admission {
+		return Admit(installation.Rollout{MaxEndpoints: 1}, seeker.UID, []Member{OfEndpoint(&seeker), OfGateway(gateway)}, taken, now)
+	}
+	say(rolling(ago(0, "new")))
+	if got := admit(nil); !got.Queued {
+		t.Errorf("beside a gateway that is rolling: %+v", got)
+	}
+	say(failed(ago(0, "new")))
+	if got := admit(nil); !got.Stopped {
+		t.Errorf("beside a gateway whose pods failed: %+v", got)
+	}
+	say(waits(v1alpha1.ReasonRolloutQueued))
+	if got := admit(map[Key]bool{OfGateway(gateway).Key: true}); !got.Queued {
+		t.Errorf("beside a gateway that was given the slot: %+v", got)
+	}
+	if got := admit(map[Key]bool{OfEndpoint(&seeker).Key: true}); !got.Admitted {
+		t.Errorf("beside a gateway that waits: %+v", got)
+	}
+	next := Next(installation.Rollout{MaxEndpoints: 2}, []Member{OfEndpoint(&seeker), OfGateway(gateway)})
+	if len(next) != 2 || next[0].Kind == next[1].Kind {
+		t.Errorf("next are %v", next)
+	}
 }
 
 func TestWhoGetsASlot(t *testing.T) {
@@ -126,11 +174,11 @@ func TestWhoGetsASlot(t *testing.T) {
 		"others wait too":                             {endpoints{other("b", waits(v1alpha1.ReasonRolloutQueued)), other("c", waits(v1alpha1.ReasonRolloutStopped))}, nil, given},
 	} {
 		t.Run(name, func(t *testing.T) {
-			seeker, taken := other("seeker", status.Slot{}), map[types.NamespacedName]bool{}
+			seeker, taken := other("seeker", status.Slot{}), map[Key]bool{}
 			for _, name := range test.taken {
-				taken[types.NamespacedName{Namespace: "a", Name: name}] = true
+				taken[Key{render.KindEndpoint, types.NamespacedName{Namespace: "a", Name: name}}] = true
 			}
-			if got := Admit(installation.Rollout{MaxEndpoints: 2}, &seeker, test.others, taken, now); got != test.want {
+			if got := Admit(installation.Rollout{MaxEndpoints: 2}, seeker.UID, members(test.others), taken, now); got != test.want {
 				t.Errorf("the answer is %+v, want %+v", got, test.want)
 			}
 		})
@@ -187,7 +235,7 @@ func TestHowASlotEnds(t *testing.T) {
 		"the clock was set back: the slot ends all the same": {live("old", "x:1", "now"), rolling(ago(-time.Hour, "new")), "", "", verdict.In(deadline)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := Judge(Facts{Options: &installation.Options{}, Snapshot: test.s, Slot: test.slot, Choice: Choice{Template: "new", Image: "x:2"}, Generation: "g", Failing: test.failing})
+			got := Judge(Facts{Options: &installation.Options{}, Fleet: test.s.Fleet(), Slot: test.slot, Choice: Choice{Template: "new", Image: "x:2"}, Generation: "g", Failing: test.failing})
 			if got.Verdict.Reason != test.want || got.Again != test.again {
 				t.Errorf("said is %+v, again %+v; want %q, %+v", got.Verdict, got.Again, test.want, test.again)
 			}
@@ -218,7 +266,7 @@ func TestHowASlotBegins(t *testing.T) {
 		"what the endpoint itself asks for":          {waits(v1alpha1.ReasonSidecarCurrent), Choice{Template: "new"}, Admission{}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := Begin(Facts{Options: &installation.Options{}, Snapshot: live("old", "x:1", "now"), Slot: test.slot, Choice: test.choice, Answer: test.answer, FailingBefore: true})
+			got := Begin(Facts{Options: &installation.Options{}, Fleet: live("old", "x:1", "now").Fleet(), Slot: test.slot, Choice: test.choice, Answer: test.answer, FailingBefore: true})
 			template := ""
 			if got.Slot != nil {
 				template = got.Slot.Template
@@ -253,7 +301,7 @@ func TestWhoLeavesHoldsUpNobody(t *testing.T) {
 		endpoint := &v1alpha1.WeChatEndpoint{}
 		endpoint.Spec.Paused = test.paused
 		test.choice.Template = "new"
-		got := Leave(endpoint, rolling(ago(0, "new")), test.said, test.choice)
+		got := Leave(endpoint.Spec.Paused, rolling(ago(0, "new")), test.said, test.choice)
 		if got.Verdict.Reason != test.want || (got.Slot == nil) != (test.want == v1alpha1.ReasonWaiting || test.want == v1alpha1.ReasonPaused) {
 			t.Errorf("%s: said is %+v, the slot %+v", name, got.Verdict, got.Slot)
 		}
@@ -272,7 +320,7 @@ func TestWhoIsNext(t *testing.T) {
 		"one that failed and is paused stops nobody": {[]v1alpha1.WeChatEndpoint{paused(other("a", failed(nil))), other("b", stopped)}, "a/b"},
 		"nobody waits": {[]v1alpha1.WeChatEndpoint{other("a", status.Slot{}), other("b", rolling(nil))}, ""},
 	} {
-		got := strings.Trim(fmt.Sprint(Next(installation.Rollout{MaxEndpoints: 2}, test.all)), "[]")
+		got := names(Next(installation.Rollout{MaxEndpoints: 2}, members(test.all)))
 		if got != test.want {
 			t.Errorf("%s: woken are %s, want %s", name, got, test.want)
 		}

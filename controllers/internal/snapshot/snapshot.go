@@ -19,6 +19,7 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/gatewayapi"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
@@ -38,7 +39,11 @@ type Snapshot struct {
 	// Ingress and HTTPRoute have the child's name, whoever owns them.
 	Ingress   *networkingv1.Ingress
 	HTTPRoute *gatewayapi.HTTPRoute
-	// Pods were made by the Deployment, as the UIDs of their owners tell: anybody may put the label on a pod.
+	// WeChatGateway is the one that the endpoint asks for, and GatewayDeployment its own; nil where there is none, or none is asked for.
+	WeChatGateway     *v1alpha1.WeChatGateway
+	GatewayDeployment *appsv1.Deployment
+	// Pods are those that shall serve the endpoint: they were made by its own Deployment or by its gateway's, as the UIDs of their owners tell.
+	// Anybody may put the label on a pod.
 	Pods []Pod
 
 	// GatewayKey signs what goes to the app: the endpoint's own, or a new one where it has none.
@@ -77,7 +82,7 @@ type Child struct {
 	Kind, Name      string
 	UID             types.UID
 	ResourceVersion string
-	Owned           bool // by this endpoint, or nobody's any more
+	Owned           bool // by this owner, or nobody's any more
 	Deleting        bool
 	Finalizers      []string // what a deletion waits for
 	Route           bool     // it publishes a URL
@@ -92,9 +97,11 @@ type Pod struct {
 	*corev1.Pod
 	// Newest says that it is of the Deployment's newest template.
 	Newest bool
-	// Ready pods were asked; Answer is theirs.
+	// Ready pods were asked; Answer is theirs: of the endpoint's entry, or of a gateway's pod as a whole.
 	Ready  bool
 	Answer probe.Result
+	// Entries is what a gateway's pod says of each of its entries, by their names.
+	Entries map[string]config.Status
 }
 
 // Route is an Ingress or an HTTPRoute of anybody's.
@@ -103,6 +110,31 @@ type Route struct {
 	LeadsTo               []types.NamespacedName
 	// More says that it leads to more Services than are known: to any of its namespace.
 	More bool
+}
+
+// Fleet is a snapshot of pods that serve one or more entries.
+type Fleet struct {
+	render.Fleet
+	Now              time.Time
+	Paused, Readable bool
+	Deployment       *appsv1.Deployment
+	Pods             []Pod
+}
+
+// Fleet returns the endpoint's own, with the pods that shall serve it.
+func (s *Snapshot) Fleet() *Fleet {
+	return &Fleet{
+		Fleet: render.OwnFleet(s.Endpoint), Now: s.Now, Paused: s.Endpoint.Spec.Paused, Readable: s.Endpoint.Spec.Readable(),
+		Deployment: s.Deployment, Pods: s.Pods,
+	}
+}
+
+// Serves reports whether there is a Deployment of the pods that shall serve the endpoint.
+func (s *Snapshot) Serves() bool {
+	if s.Endpoint.Spec.Gateway != nil {
+		return s.GatewayDeployment != nil
+	}
+	return s.Deployment != nil
 }
 
 // Child returns the object of the kind that has the name, or nil.
@@ -141,6 +173,29 @@ func (s *Snapshot) Gateway(parent gatewayv1.ParentReference) *gatewayapi.Gateway
 }
 
 // ReadyPods are the pods that were asked.
-func (s *Snapshot) ReadyPods() []Pod {
-	return slices.DeleteFunc(slices.Clone(s.Pods), func(pod Pod) bool { return !pod.Ready })
+func (s *Snapshot) ReadyPods() []Pod { return s.Fleet().ReadyPods() }
+
+// ReadyPods are the pods that were asked.
+func (f *Fleet) ReadyPods() []Pod {
+	return slices.DeleteFunc(slices.Clone(f.Pods), func(pod Pod) bool { return !pod.Ready })
+}
+
+// Gateway is what was read for one WeChatGateway.
+type Gateway struct {
+	Fleet
+	Gateway *v1alpha1.WeChatGateway
+	// Children are the objects that have a child's name, whoever owns them.
+	Children []Child
+	// Shards are the names of the endpoints that each shard holds now.
+	Shards [render.Shards][]string
+	// Endpoints are those that the gateway serves, or shall serve, in the order of their names.
+	Endpoints []*v1alpha1.WeChatEndpoint
+	// Entries are what these give the pods, by their names. One that has nothing to give yet is left out.
+	Entries map[string]Document
+}
+
+// Document is an entry as the pods read it.
+type Document struct {
+	Generation string
+	Text       []byte
 }

@@ -23,11 +23,16 @@ type Memory struct {
 	Slot Slot
 	// Credentials are the generations that are accepted, with what is known of their use.
 	Credentials v1alpha1.CredentialsStatus
+	// Fleet is where the URL leads, and what a move to other pods has come to.
+	Fleet v1alpha1.FleetStatus
 	// Settled says that the endpoint was Ready with this very spec.
 	Settled bool
 
-	conditions []metav1.Condition
+	Conditions
 }
+
+// Conditions are what was said before.
+type Conditions []metav1.Condition
 
 // Remember reads what the status of an endpoint tells.
 func Remember(endpoint *v1alpha1.WeChatEndpoint) Memory {
@@ -37,13 +42,14 @@ func Remember(endpoint *v1alpha1.WeChatEndpoint) Memory {
 		Slot:        SlotOf(endpoint),
 		Credentials: status.Credentials,
 		Settled:     apimeta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady) && status.ObservedGeneration == endpoint.Generation,
-		conditions:  status.Conditions,
+		Fleet:       status.Fleet,
+		Conditions:  status.Conditions,
 	}
 }
 
 // Said is what a condition said; the zero Verdict if it was never judged.
-func (m Memory) Said(name string) verdict.Verdict {
-	condition := apimeta.FindStatusCondition(m.conditions, name)
+func (c Conditions) Said(name string) verdict.Verdict {
+	condition := apimeta.FindStatusCondition(c, name)
 	if condition == nil {
 		return verdict.Verdict{}
 	}
@@ -51,8 +57,8 @@ func (m Memory) Said(name string) verdict.Verdict {
 }
 
 // SaidFor is for how long a condition has had the status of the verdict; zero if it had another.
-func (m Memory) SaidFor(name string, said verdict.Verdict, now time.Time) time.Duration {
-	condition := apimeta.FindStatusCondition(m.conditions, name)
+func (c Conditions) SaidFor(name string, said verdict.Verdict, now time.Time) time.Duration {
+	condition := apimeta.FindStatusCondition(c, name)
 	if condition == nil || condition.Status != said.Status {
 		return 0
 	}
@@ -60,8 +66,8 @@ func (m Memory) SaidFor(name string, said verdict.Verdict, now time.Time) time.D
 }
 
 // WrongFor is for how long a condition has not held; zero if it held, or was never judged.
-func (m Memory) WrongFor(name string, now time.Time) time.Duration {
-	condition := apimeta.FindStatusCondition(m.conditions, name)
+func (c Conditions) WrongFor(name string, now time.Time) time.Duration {
+	condition := apimeta.FindStatusCondition(c, name)
 	if condition == nil || condition.Status == metav1.ConditionTrue {
 		return 0
 	}
@@ -78,8 +84,17 @@ type Slot struct {
 
 // SlotOf reads an endpoint's slot.
 func SlotOf(endpoint *v1alpha1.WeChatEndpoint) Slot {
-	slot := Slot{Stored: endpoint.Status.Rollout}
-	if condition := apimeta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionSidecarCurrent); condition != nil {
+	return slotIn(endpoint.Status.Conditions, endpoint.Status.Rollout)
+}
+
+// SlotOfGateway reads a gateway's slot.
+func SlotOfGateway(gateway *v1alpha1.WeChatGateway) Slot {
+	return slotIn(gateway.Status.Conditions, gateway.Status.Rollout)
+}
+
+func slotIn(conditions []metav1.Condition, stored *v1alpha1.RolloutSlot) Slot {
+	slot := Slot{Stored: stored}
+	if condition := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionSidecarCurrent); condition != nil {
 		slot.Reason = condition.Reason
 	}
 	return slot

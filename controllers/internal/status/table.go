@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package status is how the operator speaks of an endpoint, and how it remembers what it said: the table of the conditions, their
+// Package status is how the operator speaks of an endpoint or a gateway, and how it remembers what it said: the table of the conditions, their
 // only writer and their only reader. It is pure.
 package status
 
@@ -30,7 +30,7 @@ type row struct {
 	words func(*v1alpha1.WeChatEndpoint) verdict.Verdict
 }
 
-// table has every condition in the order of docs/status.md, which is also the order of a status.
+// table has every condition of an endpoint in the order of docs/status.md, which is also the order of a status.
 var table = []row{
 	{name: v1alpha1.ConditionAccepted, ready: true, ofURL: true, words: acceptedWords},
 	{name: v1alpha1.ConditionCredentialsResolved, ready: true},
@@ -44,6 +44,15 @@ var table = []row{
 	{name: v1alpha1.ConditionSidecarCurrent},
 	{name: v1alpha1.ConditionBackendExposed, warning: true},
 	{name: v1alpha1.ConditionWrongReceiver, warning: true},
+}
+
+// gatewayTable has every condition of a gateway, in the order of its status.
+var gatewayTable = []row{
+	{name: v1alpha1.ConditionAccepted, ready: true},
+	{name: v1alpha1.ConditionSidecarAvailable, ready: true},
+	{name: v1alpha1.ConditionVerified, ready: true},
+	{name: v1alpha1.ConditionReady},
+	{name: v1alpha1.ConditionSidecarCurrent},
 }
 
 func rowOf(name string) row {
@@ -72,13 +81,26 @@ func Write(endpoint *v1alpha1.WeChatEndpoint, status *v1alpha1.WeChatEndpointSta
 		case said == verdict.Verdict{}:
 			apimeta.RemoveStatusCondition(&status.Conditions, row.name)
 		default:
-			set(status, endpoint.Generation, row.name, said, now)
+			set(&status.Conditions, endpoint.Generation, row.name, said, now)
 		}
 	}
-	if observed(status, endpoint.Generation) {
+	if observed(table, status.Conditions, endpoint.Generation) {
 		status.ObservedGeneration = endpoint.Generation
 	}
-	set(status, endpoint.Generation, v1alpha1.ConditionReady, summary(endpoint, status), now)
+	set(&status.Conditions, endpoint.Generation, v1alpha1.ConditionReady, summary(endpoint, status), now)
+}
+
+// WriteGateway puts what was said of a gateway into its status, and what follows from it.
+func WriteGateway(gateway *v1alpha1.WeChatGateway, status *v1alpha1.WeChatGatewayStatus, said Said, now time.Time) {
+	for _, row := range gatewayTable {
+		if said, judged := said[row.name]; judged {
+			set(&status.Conditions, gateway.Generation, row.name, said, now)
+		}
+	}
+	if observed(gatewayTable, status.Conditions, gateway.Generation) {
+		status.ObservedGeneration = gateway.Generation
+	}
+	set(&status.Conditions, gateway.Generation, v1alpha1.ConditionReady, gatewaySummary(gateway, status), now)
 }
 
 // place is where a condition stands in a status. A condition that is not in the table comes first.
@@ -89,19 +111,19 @@ func place(name string) int {
 // Refused writes that the API server does not take the status. What was stored before stays beside it.
 func Refused(endpoint *v1alpha1.WeChatEndpoint, status *v1alpha1.WeChatEndpointStatus, slot verdict.Verdict, refusal error, now time.Time) {
 	if slot != (verdict.Verdict{}) {
-		set(status, endpoint.Generation, v1alpha1.ConditionSidecarCurrent, slot, now)
+		set(&status.Conditions, endpoint.Generation, v1alpha1.ConditionSidecarCurrent, slot, now)
 	}
-	set(status, endpoint.Generation, v1alpha1.ConditionReady, verdict.False(v1alpha1.ReasonStatusRefused,
+	set(&status.Conditions, endpoint.Generation, v1alpha1.ConditionReady, verdict.False(v1alpha1.ReasonStatusRefused,
 		"the API server does not take the status of this endpoint, so that the other conditions may be out of date: %s; correct what it names, or tell the platform team", refusal), now)
 }
 
 // set writes one condition, at its place.
-func set(status *v1alpha1.WeChatEndpointStatus, generation int64, name string, said verdict.Verdict, now time.Time) {
-	apimeta.SetStatusCondition(&status.Conditions, metav1.Condition{
+func set(conditions *[]metav1.Condition, generation int64, name string, said verdict.Verdict, now time.Time) {
+	apimeta.SetStatusCondition(conditions, metav1.Condition{
 		Type: name, Status: said.Status, Reason: said.Reason, Message: Shortened(said.Message),
 		ObservedGeneration: generation, LastTransitionTime: metav1.NewTime(now),
 	})
-	slices.SortStableFunc(status.Conditions, func(a, b metav1.Condition) int { return cmp.Compare(place(a.Type), place(b.Type)) })
+	slices.SortStableFunc(*conditions, func(a, b metav1.Condition) int { return cmp.Compare(place(a.Type), place(b.Type)) })
 }
 
 // withdraw makes a condition unknown that holds for another URL. Its observed generation stays: nobody has judged the newest
@@ -109,21 +131,45 @@ func set(status *v1alpha1.WeChatEndpointStatus, generation int64, name string, s
 func withdraw(status *v1alpha1.WeChatEndpointStatus, name string, now time.Time) {
 	condition := apimeta.FindStatusCondition(status.Conditions, name)
 	if condition != nil && condition.Status == metav1.ConditionTrue {
-		set(status, condition.ObservedGeneration, name, verdict.Unknown(v1alpha1.ReasonWaiting, "not known yet of this URL"), now)
+		set(&status.Conditions, condition.ObservedGeneration, name, verdict.Unknown(v1alpha1.ReasonWaiting, "not known yet of this URL"), now)
 	}
 }
 
 // summary is what Ready says: it quotes the first condition that does not hold. Where the API server failed on the way, nothing is known of
 // some conditions; then it quotes a later one that is False, if there is one.
 func summary(endpoint *v1alpha1.WeChatEndpoint, status *v1alpha1.WeChatEndpointStatus) verdict.Verdict {
+	said := firstMissing(table, status.Conditions, endpoint.Generation)
+	switch {
+	case said != verdict.Verdict{}:
+		return said
+	case endpoint.Spec.Paused:
+		return verdict.True(v1alpha1.ReasonReady, "enter the URL in the console: %s (paused: later changes of this endpoint or its Secret are not served)", status.URL)
+	}
+	return verdict.True(v1alpha1.ReasonReady, "enter the URL in the console: %s", status.URL)
+}
+
+// gatewaySummary does the same for a gateway.
+func gatewaySummary(gateway *v1alpha1.WeChatGateway, status *v1alpha1.WeChatGatewayStatus) verdict.Verdict {
+	said := firstMissing(gatewayTable, status.Conditions, gateway.Generation)
+	switch {
+	case said != verdict.Verdict{}:
+		return said
+	case status.Pods == nil || status.Endpoints == nil || *status.Endpoints == 0:
+		return verdict.True(v1alpha1.ReasonReady, "the pods are ready for endpoints that name this gateway in spec.gateway")
+	}
+	return verdict.True(v1alpha1.ReasonReady, "%d pods serve %d endpoints", *status.Pods, *status.Endpoints)
+}
+
+// firstMissing quotes the first condition of Ready that does not hold; the zero Verdict where all do.
+func firstMissing(table []row, conditions []metav1.Condition, generation int64) verdict.Verdict {
 	unknown := ""
 	for _, row := range table {
 		if !row.ready {
 			continue
 		}
-		condition := apimeta.FindStatusCondition(status.Conditions, row.name)
+		condition := apimeta.FindStatusCondition(conditions, row.name)
 		switch {
-		case condition == nil || condition.ObservedGeneration != endpoint.Generation:
+		case condition == nil || condition.ObservedGeneration != generation:
 			unknown = cmp.Or(unknown, row.name)
 		case condition.Status == metav1.ConditionFalse || condition.Status == metav1.ConditionUnknown && unknown == "":
 			return verdict.False(condition.Reason, "%s: %s", row.name, condition.Message)
@@ -132,16 +178,13 @@ func summary(endpoint *v1alpha1.WeChatEndpoint, status *v1alpha1.WeChatEndpointS
 	if unknown != "" {
 		return verdict.Unknown(v1alpha1.ReasonWaiting, "%s: not known yet of this spec", unknown)
 	}
-	if endpoint.Spec.Paused {
-		return verdict.True(v1alpha1.ReasonReady, "enter the URL in the console: %s (paused: later changes of this endpoint or its Secret are not served)", status.URL)
-	}
-	return verdict.True(v1alpha1.ReasonReady, "enter the URL in the console: %s", status.URL)
+	return verdict.Verdict{}
 }
 
 // observed reports whether every condition of Ready speaks of the generation.
-func observed(status *v1alpha1.WeChatEndpointStatus, generation int64) bool {
+func observed(table []row, conditions []metav1.Condition, generation int64) bool {
 	return !slices.ContainsFunc(table, func(r row) bool {
-		condition := apimeta.FindStatusCondition(status.Conditions, r.name)
+		condition := apimeta.FindStatusCondition(conditions, r.name)
 		return r.ready && (condition == nil || condition.ObservedGeneration != generation)
 	})
 }

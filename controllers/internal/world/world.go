@@ -43,9 +43,10 @@ type World struct {
 	client.Reader
 	// Live reads past the cache, for the rare object that the filtered cache cannot show.
 	Live client.Reader
-	// Ask asks the pods at the addresses what they serve.
-	Ask     func(ctx context.Context, addresses []string) []probe.Result
-	Options *installation.Options
+	// Ask asks the pods at the addresses what they serve, and AskShared those that serve many entries: what they said a moment ago suffices.
+	Ask       func(ctx context.Context, addresses []string) []probe.Result
+	AskShared func(ctx context.Context, addresses []string) []probe.Process
+	Options   *installation.Options
 	// Installed reports whether the cluster has the Gateway API.
 	Installed func() (bool, error)
 }
@@ -234,17 +235,11 @@ func (l *look) readChild(ctx context.Context, kind children.Kind) (client.Object
 // add notes an object that has a child's name.
 func (l *look) add(kind children.Kind, whole client.Object) {
 	object := kept.Keep(whole) // as the cache does
-	applied, _ := kept.Note(object, kept.NoteApplied)
-	around, _ := kept.Note(object, kept.NoteAround)
-	_, ownsReplicas := kept.Note(object, kept.NoteReplicas)
-	owned := children.Owns(l.s.Endpoint, object)
-	l.s.Children = append(l.s.Children, snapshot.Child{
-		Kind: kind.Name, Name: object.GetName(), UID: object.GetUID(), ResourceVersion: object.GetResourceVersion(), Route: kind.Route,
-		Owned: owned, Deleting: !object.GetDeletionTimestamp().IsZero(), Finalizers: object.GetFinalizers(), Applied: applied, Around: around, OwnsReplicas: ownsReplicas,
-	})
+	child := childOf(render.OwnFleet(l.s.Endpoint), kind, object)
+	l.s.Children = append(l.s.Children, child)
 	switch o := object.(type) {
 	case *appsv1.Deployment:
-		if owned {
+		if child.Owned {
 			l.s.Deployment = o
 		}
 	case *networkingv1.Ingress:
@@ -257,6 +252,18 @@ func (l *look) add(kind children.Kind, whole client.Object) {
 		if o.Name == render.Name(l.s.Endpoint) {
 			l.secret = o
 		}
+	}
+}
+
+// childOf is what is known of an object that has the name of one of the owner's, as the cache keeps it.
+func childOf(owner render.Fleet, kind children.Kind, object client.Object) snapshot.Child {
+	applied, _ := kept.Note(object, kept.NoteApplied)
+	around, _ := kept.Note(object, kept.NoteAround)
+	_, ownsReplicas := kept.Note(object, kept.NoteReplicas)
+	return snapshot.Child{
+		Kind: kind.Name, Name: object.GetName(), UID: object.GetUID(), ResourceVersion: object.GetResourceVersion(), Route: kind.Route,
+		Owned: children.Owns(owner, object), Deleting: !object.GetDeletionTimestamp().IsZero(), Finalizers: object.GetFinalizers(),
+		Applied: applied, Around: around, OwnsReplicas: ownsReplicas,
 	}
 }
 
@@ -304,7 +311,7 @@ func (l *look) readGatewayKey(ctx context.Context) error {
 		return err
 	}
 	l.s.GatewayKey = secret.Data[v1alpha1.GatewayKeyKey]
-	if !children.Owns(l.s.Endpoint, secret) || len(l.s.GatewayKey) != config.GatewayKeySize {
+	if !children.Owns(render.OwnFleet(l.s.Endpoint), secret) || len(l.s.GatewayKey) != config.GatewayKeySize {
 		l.s.GatewayKey = make([]byte, config.GatewayKeySize)
 		_, _ = rand.Read(l.s.GatewayKey) // never fails, by its documentation
 	}
@@ -340,7 +347,7 @@ func (l *look) readEntry(ctx context.Context) error {
 
 // entryIn is what a Secret of the endpoint's own has of it, and the gateway key.
 func (l *look) entryIn(secret *corev1.Secret) (entry snapshot.Entry, key []byte) {
-	if secret == nil || !children.Owns(l.s.Endpoint, secret) {
+	if secret == nil || !children.Owns(render.OwnFleet(l.s.Endpoint), secret) {
 		return entry, nil
 	}
 	document := secret.Data[config.File]
@@ -423,29 +430,76 @@ func (l *look) readClasses(ctx context.Context) error {
 	return nil
 }
 
-// readPods reads the Deployment's pods, and asks those that are ready.
-func (l *look) readPods(ctx context.Context) error {
-	if l.s.Deployment == nil {
-		return nil
+// readPods reads the pods that shall serve the endpoint, and asks those that are ready.
+func (l *look) readPods(ctx context.Context) (err error) {
+	if l.s.Endpoint.Spec.Gateway != nil {
+		return l.readGatewayPods(ctx, l.s.Endpoint.Spec.Gateway.Name)
+	}
+	if l.s.Pods, err = l.podsOf(ctx, render.OwnFleet(l.s.Endpoint), l.s.Deployment); err != nil {
+		return err
+	}
+	ready := readyOf(l.s.Pods)
+	for i, answer := range l.Ask(ctx, addressesOf(ready)) {
+		ready[i].Answer = answer
+	}
+	return nil
+}
+
+// readGatewayPods reads the gateway that the endpoint names, and what its pods say of the endpoint.
+func (l *look) readGatewayPods(ctx context.Context, name string) error {
+	var gateway v1alpha1.WeChatGateway
+	there, err := l.get(ctx, types.NamespacedName{Namespace: l.s.Endpoint.Namespace, Name: name}, &gateway)
+	if err != nil || !there {
+		return err
+	}
+	l.s.WeChatGateway = &gateway
+	fleet := render.GatewayFleet(&gateway)
+	var deployment appsv1.Deployment
+	there, err = l.get(ctx, types.NamespacedName{Namespace: gateway.Namespace, Name: fleet.Name}, &deployment)
+	if err != nil || !there || !children.Owns(fleet, &deployment) {
+		return err
+	}
+	l.s.GatewayDeployment = &deployment
+	if l.s.Pods, err = l.podsOf(ctx, fleet, &deployment); err != nil {
+		return err
+	}
+	ready := readyOf(l.s.Pods)
+	for i, process := range l.AskShared(ctx, addressesOf(ready)) {
+		ready[i].Answer = process.Of(l.s.Endpoint.Name)
+	}
+	return nil
+}
+
+// podsOf reads the pods that the fleet's Deployment has made.
+func (w *World) podsOf(ctx context.Context, fleet render.Fleet, deployment *appsv1.Deployment) ([]snapshot.Pod, error) {
+	if deployment == nil {
+		return nil, nil
 	}
 	sets := metav1.PartialObjectMetadataList{}
 	sets.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ReplicaSetList"))
 	var all corev1.PodList
 	for _, list := range []client.ObjectList{&sets, &all} {
-		if err := l.List(ctx, list, client.InNamespace(l.s.Endpoint.Namespace), client.MatchingLabels(render.Labels(l.s.Endpoint))); err != nil {
-			return fmt.Errorf("listing the sidecar's pods: %w", err)
+		if err := w.List(ctx, list, client.InNamespace(fleet.Namespace), client.MatchingLabels(fleet.Labels())); err != nil {
+			return nil, fmt.Errorf("listing the sidecar's pods: %w", err)
 		}
 	}
-	l.s.Pods = pods.Of(l.s.Deployment, sets.Items, all.Items)
+	return pods.Of(deployment, sets.Items, all.Items), nil
+}
+
+func readyOf(all []snapshot.Pod) []*snapshot.Pod {
 	var ready []*snapshot.Pod
-	var addresses []string
-	for i := range l.s.Pods {
-		if pod := &l.s.Pods[i]; pod.Ready {
-			ready, addresses = append(ready, pod), append(addresses, pod.Status.PodIP)
+	for i := range all {
+		if all[i].Ready {
+			ready = append(ready, &all[i])
 		}
 	}
-	for i, answer := range l.Ask(ctx, addresses) {
-		ready[i].Answer = answer
+	return ready
+}
+
+func addressesOf(ready []*snapshot.Pod) []string {
+	addresses := make([]string, len(ready))
+	for i, pod := range ready {
+		addresses[i] = pod.Status.PodIP
 	}
-	return nil
+	return addresses
 }

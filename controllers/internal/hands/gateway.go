@@ -1,0 +1,84 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/plan"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/pods"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/rollout"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/snapshot"
+)
+
+// DoGateway writes what is planned for a gateway. It stops at the first object that is not taken, and says which: the documents come first.
+func (h *Hands) DoGateway(ctx context.Context, s *snapshot.Gateway, p *plan.GatewayPlan) plan.Done {
+	member := rollout.OfGateway(s.Gateway)
+	done := plan.Done{Generation: p.Batch.Generation, Err: p.Err}
+	if p.SlotShown {
+		h.slots.forget(member.Key)
+	}
+	if p.Hold != nil && done.Err == nil {
+		done.Err = h.hold(ctx, s.Gateway, *p.Hold)
+	}
+	if done.Err == nil {
+		err := h.writeGateway(ctx, s, p, &done)
+		done.Whole = err == nil && p.Accepted == nil && !s.Gateway.Spec.Paused
+		h.note(member.Key, err, s.Now, &done)
+	}
+	if done.Err != nil || done.Behind > 0 {
+		return done
+	}
+	done.Late = h.wake(ctx, pods.Asleep(p.Fleet, p.Batch.Generation), p.Batch.Generation, s.Now)
+	if !done.Whole {
+		h.slots.forget(member.Key)
+	} else if p.Choice.Seek {
+		var err error
+		done.Answer, err = h.slots.take(ctx, h, h.Options.Rollout, member, s.Now)
+		done.Late = errors.Join(done.Late, err)
+	}
+	return done
+}
+
+func (h *Hands) writeGateway(ctx context.Context, s *snapshot.Gateway, p *plan.GatewayPlan, done *plan.Done) error {
+	for _, w := range p.Batch.Writes {
+		done.ReachedPods = done.ReachedPods || w.Object.GetKind() == "Deployment"
+		if _, err := h.write(ctx, s.Fleet.Fleet, w); err != nil {
+			return err
+		}
+	}
+	return h.deleteAll(ctx, s.Namespace, p.Batch.Prune)
+}
+
+// LetGo lets a gateway go that no endpoint uses. Its objects go with it.
+func (h *Hands) LetGo(ctx context.Context, s *snapshot.Gateway, p *plan.GatewayPlan) error {
+	if p.Hold == nil {
+		return nil
+	}
+	return h.hold(ctx, s.Gateway, *p.Hold)
+}
+
+// hold keeps that very gateway from going, or lets it go. Finalizers of others stay as they are.
+func (h *Hands) hold(ctx context.Context, gateway *v1alpha1.WeChatGateway, hold bool) error {
+	wanted := &unstructured.Unstructured{}
+	wanted.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(render.KindGateway))
+	wanted.SetNamespace(gateway.Namespace)
+	wanted.SetName(gateway.Name)
+	wanted.SetUID(gateway.UID)
+	if hold {
+		wanted.SetFinalizers([]string{v1alpha1.FinalizerInUse})
+	}
+	err := h.Apply(ctx, client.ApplyConfigurationFromUnstructured(wanted), client.FieldOwner(render.FieldManager), client.ForceOwnership)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("writing the finalizer %s: %w", v1alpha1.FinalizerInUse, err)
+	}
+	return nil
+}

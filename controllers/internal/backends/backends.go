@@ -186,10 +186,10 @@ func backendsOf(c *config.Config) []*config.Backend {
 	return backends
 }
 
-// isSidecar reports whether a Service was made for an endpoint, as its owner tells.
+// isSidecar reports whether a Service was made for an endpoint or a gateway, as its owner tells.
 func isSidecar(service *corev1.Service) bool {
 	owner := metav1.GetControllerOfNoCopy(service)
-	return owner != nil && owner.APIVersion == v1alpha1.GroupVersion.String() && owner.Kind == "WeChatEndpoint"
+	return owner != nil && owner.APIVersion == v1alpha1.GroupVersion.String()
 }
 
 // closedSuffix ends the host of a backend that is not called. No name below invalid. exists (RFC 6761), and the dot at the end keeps resolvers from

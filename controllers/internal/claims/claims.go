@@ -90,14 +90,35 @@ func lostRoute(mine, rival Contender) *render.Route {
 	if contests(rival, mine) {
 		rivalling = asked(rival.WeChatEndpoint, host)
 	}
+	shared := render.URLRoutes(mine.WeChatEndpoint)
 	for _, route := range asked(mine.WeChatEndpoint, host) {
 		mineHolds, isOlder := slices.Contains(held, route), older(rival, mine)
+		if slices.Contains(shared, route) && (share(mine.WeChatEndpoint, rival.WeChatEndpoint) || mineHolds && departs(rival.WeChatEndpoint, mine.WeChatEndpoint)) {
+			continue
+		}
+		if slices.Contains(shared, route) && slices.Contains(theirs, route) && mineHolds && departs(mine.WeChatEndpoint, rival.WeChatEndpoint) {
+			return &route
+		}
 		if slices.ContainsFunc(theirs, route.Overlaps) && (!mineHolds || isOlder) ||
 			slices.ContainsFunc(rivalling, route.Overlaps) && !mineHolds && isOlder {
 			return &route
 		}
 	}
 	return nil
+}
+
+// share reports whether two endpoints may have one path: one gateway serves both, and tells them apart by their queries.
+func share(a, b *v1alpha1.WeChatEndpoint) bool {
+	served := func(e *v1alpha1.WeChatEndpoint) bool {
+		return e.Spec.Gateway != nil && (e.Status.Fleet.LeadsTo == "" || e.Status.Fleet.LeadsTo == render.Asked(e))
+	}
+	return a.Namespace == b.Namespace && served(a) && served(b) && render.Asked(a) == render.Asked(b) &&
+		a.Spec.URL.Path == b.Spec.URL.Path && a.Spec.URL.Query != b.Spec.URL.Query
+}
+
+// departs reports whether an endpoint moves away from the pods that serve the other one too. Then their path would lead to two places: who stays keeps it.
+func departs(mine, rival *v1alpha1.WeChatEndpoint) bool {
+	return rival.Spec.Gateway != nil && mine.Status.Fleet.LeadsTo == render.Asked(rival) && render.Asked(mine) != render.Asked(rival)
 }
 
 // contests reports whether a rival may ever publish what it asks for: an endpoint of another namespace may only where the map names both.
@@ -115,7 +136,7 @@ func conflict(mine, holder Contender, lost render.Route) *verdict.Problem {
 	}
 	remedy := "choose another host, path or domain file, or delete the other endpoint"
 	if mine.Spec.URL.Path == holder.Spec.URL.Path && mine.Spec.URL.Query != holder.Spec.URL.Query {
-		remedy = "two endpoints of one path are not told apart by url.query: " + remedy
+		remedy = "two endpoints of one path are told apart by url.query only where one WeChatGateway serves both: name the same in gateway.name, " + remedy
 	}
 	return verdict.Problemf(v1alpha1.ReasonURLConflict, "%s%s%s is held by %s: %s", what, mine.Spec.URL.Host, lost.Path, name, remedy)
 }

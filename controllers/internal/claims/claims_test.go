@@ -58,6 +58,17 @@ func addsFile(name string) func(*endpoint) {
 	return func(e *endpoint) { e.Spec.DomainFiles = append(e.Spec.DomainFiles, v1alpha1.DomainFile{Name: name}) }
 }
 
+// on is an endpoint that asks for the gateway, with the query.
+func on(gateway, query string, e *endpoint) *endpoint {
+	e.Spec.Gateway, e.Spec.URL.Query = &v1alpha1.GatewayReference{Name: gateway}, query
+	return e
+}
+
+func leadsTo(deployment string) func(*endpoint) {
+	return func(e *endpoint) { e.Status.Fleet.LeadsTo = deployment }
+}
+func away(e *endpoint) { e.Spec.Gateway = nil }
+
 // TestJudge: a row is what another endpoint of the host is and did, and why the endpoint of team-b at /weixin, made in minute 1, is refused.
 func TestJudge(t *testing.T) {
 	const conflict, forbidden = v1alpha1.ReasonURLConflict, v1alpha1.ReasonHostNotAllowed
@@ -94,6 +105,18 @@ func TestJudge(t *testing.T) {
 		"who asks for no route asks for nothing":             {mine: mine(), rival: func() *endpoint { e := asking("team-b/first", "/weixin", 0); unexposed(e); return e }(), want: ""},
 		"what cannot be read asks for nothing":               {mine: mine(), rival: func() *endpoint { e := asking("team-b/first", "/weixin", 0); unreadable(e); return e }(), want: ""},
 		"who is about to be deleted asks for nothing":        {mine: mine(), rival: func() *endpoint { e := asking("team-b/first", "/weixin", 0); deleting(e); return e }(), want: ""},
+
+		"one gateway serves both, and the queries differ":            {mine: publishing(on("front", "a=1", mine())), rival: publishing(on("front", "a=2", asking("team-b/first", "/weixin", 0))), want: ""},
+		"likewise, and one has no query":                             {mine: on("front", "", mine()), rival: publishing(on("front", "a=2", asking("team-b/first", "/weixin", 0))), want: ""},
+		"one gateway serves both, and the queries are the same":      {mine: on("front", "a=1", mine()), rival: publishing(on("front", "a=1", asking("team-b/first", "/weixin", 0))), want: conflict},
+		"the queries differ, and the paths overlap otherwise":        {mine: on("front", "a=1", mine()), rival: publishing(on("front", "a=2", asking("team-b/first", "/weixin/", 0))), want: conflict},
+		"the queries differ, and a file is the same":                 {mine: on("front", "a=1", mine()), rival: publishing(on("front", "a=2", asking("team-b/first", "/weixin", 0, "a.txt"))), want: conflict},
+		"two gateways serve them":                                    {mine: on("front", "a=1", mine()), rival: publishing(on("back", "a=2", asking("team-b/first", "/weixin", 0))), want: conflict},
+		"the other one has pods of its own":                          {mine: on("front", "a=1", mine()), rival: publishing(asking("team-b/first", "/weixin", 0)), want: conflict},
+		"the other one still moves there":                            {mine: on("front", "a=1", mine()), rival: publishing(on("front", "a=2", asking("team-b/first", "/weixin", 0)), leadsTo("first-sidecar")), want: conflict},
+		"both were served by one, and mine leaves, which is younger": {mine: publishing(on("front", "a=1", mine()), leadsTo("front-wechat-gateway"), away), rival: publishing(on("front", "a=2", asking("team-b/first", "/weixin", 0))), want: conflict},
+		"both were served by one, and mine leaves, which is older":   {mine: publishing(on("front", "a=1", mine()), leadsTo("front-wechat-gateway"), away), rival: publishing(on("front", "a=2", asking("team-b/last", "/weixin", 2))), want: conflict},
+		"both were served by one, and the older one leaves":          {mine: publishing(on("front", "a=1", mine()), leadsTo("front-wechat-gateway")), rival: publishing(on("front", "a=2", asking("team-b/first", "/weixin", 0)), leadsTo("front-wechat-gateway"), away), want: ""},
 
 		"the host is another namespace's":             {mine: mine(), rival: asking("team-c/first", "/other", 0), want: forbidden},
 		"who has published there owns it":             {mine: mine(), rival: publishing(asking("team-c/last", "/other", 2)), want: forbidden},
@@ -143,7 +166,7 @@ func TestTheLoserIsToldWhatConcernsIt(t *testing.T) {
 	}
 	mine.Spec.URL.Path, mine.Spec.URL.Query = "/weixin", "id=5"
 	err := Judge(mine, []Contender{{asking("team-b/first", "/weixin", 0), installation.Named}})
-	if want := "wx.example.com/weixin is held by WeChatEndpoint first: two endpoints of one path are not told apart by url.query: choose another host"; err == nil || !strings.HasPrefix(err.Message, want) {
+	if want := "wx.example.com/weixin is held by WeChatEndpoint first: two endpoints of one path are told apart by url.query only where one WeChatGateway serves both: name the same in gateway.name, choose another host"; err == nil || !strings.HasPrefix(err.Message, want) {
 		t.Errorf("told is %v, want %q", err, want)
 	}
 	bare := Contender{asking("team-b/mine", "/weixin", 1), installation.Forbidden}

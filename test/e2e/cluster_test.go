@@ -43,6 +43,7 @@ const (
 	operatorNamespace = "wechatendpoint-system"
 	operatorName      = "wechatendpoint-operator"
 	definition        = "wechatendpoints.wechatendpoint.io"
+	gatewayDefinition = "wechatgateways.wechatendpoint.io"
 )
 
 // cluster is what the tests need of the world.

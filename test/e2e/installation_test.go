@@ -150,7 +150,7 @@ func onlyDefinition(ctx context.Context) error {
 	left := labelled
 	maps.Copy(left, inside.without("Event"))
 	for _, expected := range []string{
-		"CustomResourceDefinition /" + definition, "ConfigMap " + operatorNamespace + "/kube-root-ca.crt", "ServiceAccount " + operatorNamespace + "/default",
+		"CustomResourceDefinition /" + definition, "CustomResourceDefinition /" + gatewayDefinition, "ConfigMap " + operatorNamespace + "/kube-root-ca.crt", "ServiceAccount " + operatorNamespace + "/default",
 	} {
 		if _, found := left[expected]; !found {
 			return fmt.Errorf("there is no %s", expected)

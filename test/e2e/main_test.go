@@ -63,7 +63,23 @@ func checkOperatorRights() error {
 func cleanUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	return errors.Join(kube.uninstall(ctx), kube.deleteDefinition(ctx))
+	return errors.Join(kube.awaitNoGateways(ctx), kube.uninstall(ctx), kube.deleteDefinition(ctx))
+}
+
+// awaitNoGateways waits for the gateways of the tests, which only an operator lets go.
+func (c *cluster) awaitNoGateways(ctx context.Context) error {
+	for {
+		var gateways v1alpha1.WeChatGatewayList
+		if err := c.List(ctx, &gateways); err != nil {
+			return fmt.Errorf("listing gateways: %w", err)
+		}
+		if !slices.ContainsFunc(gateways.Items, func(g v1alpha1.WeChatGateway) bool { return strings.HasPrefix(g.Namespace, namespacePrefix) }) {
+			return nil
+		}
+		if err := pause(ctx); err != nil {
+			return fmt.Errorf("waiting for the gateways of the tests to be gone: %w", err)
+		}
+	}
 }
 
 // makeRoom keeps the tests from replacing somebody's operator. The local cluster is nobody's, and there what the demo has left is removed:
@@ -86,7 +102,7 @@ func (c *cluster) makeRoom(ctx context.Context) error {
 	return nil
 }
 
-// deleteDefinition removes the CRD that uninstalling keeps, unless somebody has endpoints. Those of the tests are on their
+// deleteDefinition removes the CRDs that uninstalling keeps, unless somebody has endpoints. Those of the tests are on their
 // way out with their namespaces.
 func (c *cluster) deleteDefinition(ctx context.Context) error {
 	for {
@@ -99,7 +115,7 @@ func (c *cluster) deleteDefinition(ctx context.Context) error {
 			return fmt.Errorf("listing endpoints: %w", err)
 		}
 		if len(endpoints.Items) == 0 {
-			_, err := call(ctx, c.kubectl, "delete", "crd", definition, "--ignore-not-found")
+			_, err := call(ctx, c.kubectl, "delete", "crd", definition, gatewayDefinition, "--ignore-not-found")
 			return err
 		}
 		if !slices.ContainsFunc(endpoints.Items, func(e v1alpha1.WeChatEndpoint) bool { return strings.HasPrefix(e.Namespace, namespacePrefix) }) {

@@ -169,7 +169,9 @@ func (s *stage) apply(t *testing.T, name string, k kind, replicas int32) *stage 
 	own, secret, endpoint := s.sample(t, k.sample, name)
 	secret.StringData[v1alpha1.KeyEncodingAESKey] = sampleKey // the sample of an Official Account has none
 	endpoint.Spec.URL.Path += k.below
-	endpoint.Spec.Sidecar.Replicas = &replicas
+	if s.gateway == "" {
+		endpoint.Spec.Sidecar.Replicas = &replicas
+	}
 	if k.change != nil {
 		k.change(&endpoint.Spec)
 	}
@@ -215,6 +217,9 @@ func (s *stage) sample(t *testing.T, file, name string) (*stage, *corev1.Secret,
 	spec.Credentials.SecretName, spec.URL.Host, spec.URL.Path = name, s.host, "/"+name
 	spec.URL.Ingress = &v1alpha1.IngressExposure{ClassName: kube.className}
 	spec.Backend.Service.Name, spec.Backend.Path, spec.Sidecar.Replicas = appName, "/weixin/", &one
+	if s.gateway != "" {
+		spec.Gateway, spec.Sidecar = &v1alpha1.GatewayReference{Name: s.gateway}, v1alpha1.Sidecar{}
+	}
 	own := *s
 	own.name, own.path, own.token = name, "/"+name, secret.StringData[v1alpha1.KeyToken]
 	return &own, &secret, &endpoint

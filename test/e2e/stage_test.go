@@ -47,6 +47,7 @@ const patience = 2 * time.Minute
 type stage struct {
 	namespace, host, token string
 	name, path             string               // of the endpoint, and of its URL
+	gateway                string               // of what is applied there; empty is pods of their own
 	plays                  func() caller.Sender // whom sender plays; nil for an Official Account in plaintext mode
 	roots                  *x509.CertPool       // that sender trusts, which calls by HTTPS then; nil is plain HTTP
 }
@@ -79,11 +80,19 @@ func newStage(t *testing.T, name string) *stage {
 // deployApp applies the app of the demo, by the same manifest.
 func (s *stage) deployApp(t *testing.T) {
 	t.Helper()
+	s.deployNamed(t, appName)
+	s.awaitApp(t)
+}
+
+// deployNamed applies it under another name.
+func (s *stage) deployNamed(t *testing.T, name string) {
+	t.Helper()
 	content, err := os.ReadFile("../demo/manifests/app.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := strings.ReplaceAll(string(content), "${APP_IMAGE}", kube.imagePrefix+"/example-app:"+kube.imageTag)
+	text = strings.ReplaceAll(text, appName, name)
 	deployment, service, found := strings.Cut(text, "\n---\n")
 	if !found {
 		t.Fatal("app.yaml is not a Deployment and a Service")
@@ -97,7 +106,6 @@ func (s *stage) deployApp(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.awaitApp(t)
 }
 
 func (s *stage) awaitApp(t *testing.T) {
@@ -311,8 +319,14 @@ func (s *stage) seen(t *testing.T) diary {
 // behave tells the app how to answer; see test/apps/example.
 func (s *stage) behave(t *testing.T, parameters map[string]string) {
 	t.Helper()
+	s.behaveNamed(t, appName, parameters)
+}
+
+// behaveNamed tells the app of that name.
+func (s *stage) behaveNamed(t *testing.T, name string, parameters map[string]string) {
+	t.Helper()
 	request := kube.typed.CoreV1().RESTClient().Post().
-		Namespace(s.namespace).Resource("services").Name(appName + ":8080").SubResource("proxy").Suffix("behave")
+		Namespace(s.namespace).Resource("services").Name(name + ":8080").SubResource("proxy").Suffix("behave")
 	for name, value := range parameters {
 		request = request.Param(name, value)
 	}
@@ -334,6 +348,10 @@ func (s *stage) sidecars(t *testing.T) map[string]int32 {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return restartsOf(pods)
+}
+
+func restartsOf(pods []corev1.Pod) map[string]int32 {
 	restarts := map[string]int32{}
 	for _, pod := range pods {
 		for _, container := range pod.Status.ContainerStatuses {

@@ -222,7 +222,7 @@ func (n *narrowWorld) startOperator(t *testing.T, namespaces ...string) *refusal
 		t.Fatal(err)
 	}
 	manager, err := ctrl.NewManager(settings, ctrl.Options{
-		Scheme: scheme, Cache: controllers.CacheOptions(namespaces...), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: scheme, Cache: controllers.CacheOptions(controllers.Options{Namespaces: namespaces}), Metrics: metricsserver.Options{BindAddress: "0"},
 		LeaderElection: true, LeaderElectionID: "wechatendpoint-operator", LeaderElectionNamespace: systemNamespace, LeaderElectionReleaseOnCancel: true,
 		Controller: ctrlconfig.Controller{SkipNameValidation: new(true)}, // the suite's operator is in this process too
 	})

@@ -33,7 +33,7 @@ import (
 // children, and the rights that an API server asks for without a request of their own, stand beside their table (internal/children).
 //
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints,verbs=list;watch
-// +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatgateways,verbs=list;watch;patch
+// +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatgateways,verbs=list;watch;create;patch
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/status;wechatgateways/status,verbs=patch
 // +kubebuilder:rbac:groups=wechatendpoint.io,resources=wechatendpoints/finalizers;wechatgateways/finalizers,verbs=update
 // +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=list;watch
@@ -68,8 +68,8 @@ func ReadOptions(file string) (Options, error) { return installation.ReadOptions
 // ParseNamespaces reads a list of namespaces, separated by commas. An empty text is nil: the whole cluster.
 func ParseNamespaces(text string) ([]string, error) { return installation.ParseNamespaces(text) }
 
-// CacheOptions keep the cache small. Namespaces limit it to these; without any it is for the whole cluster.
-func CacheOptions(namespaces ...string) cache.Options { return kept.CacheOptions(namespaces...) }
+// CacheOptions keep the cache small. The namespaces of the options limit it to these; without any it is for the whole cluster.
+func CacheOptions(options Options) cache.Options { return kept.CacheOptions(options) }
 
 // Scheme knows every kind that the operator reads or writes.
 func Scheme() (*runtime.Scheme, error) {
@@ -84,7 +84,7 @@ func Scheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// Setup adds the reconciler to a manager whose cache was made with CacheOptions, for options.Namespaces.
+// Setup adds the reconciler to a manager whose cache was made with CacheOptions for the same options.
 func Setup(ctx context.Context, manager ctrl.Manager, options Options) error {
 	r := &Reconciler{
 		Client:  manager.GetClient(),

@@ -80,7 +80,7 @@ func runSuite(m *testing.M) (int, error) {
 		return 0, fmt.Errorf("confining the operator: %w", err)
 	}
 	manager, err := ctrl.NewManager(confined, ctrl.Options{
-		Scheme: scheme, Cache: controllers.CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: scheme, Cache: controllers.CacheOptions(options), Metrics: metricsserver.Options{BindAddress: "0"},
 	})
 	if err != nil {
 		return 0, fmt.Errorf("making the manager: %w", err)

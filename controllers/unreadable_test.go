@@ -284,7 +284,7 @@ func startOperator(t *testing.T, w *server) *safeLog {
 	}
 	log := &safeLog{}
 	manager, err := ctrl.NewManager(w.config, ctrl.Options{
-		Scheme: scheme, Cache: controllers.CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: scheme, Cache: controllers.CacheOptions(controllers.Options{}), Metrics: metricsserver.Options{BindAddress: "0"},
 		Logger: logr.FromSlogHandler(slog.NewJSONHandler(log, nil)), Controller: ctrlconfig.Controller{SkipNameValidation: new(true)},
 	})
 	if err != nil {

@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("finding the cluster: %w", err)
 	}
 	manager, err := ctrl.NewManager(rest, ctrl.Options{
-		Scheme: scheme, Cache: controllers.CacheOptions(options.Namespaces...),
+		Scheme: scheme, Cache: controllers.CacheOptions(options),
 		Metrics: metricsOptions, HealthProbeBindAddress: *probes, PprofBindAddress: *profiles,
 		LeaderElection: *elect, LeaderElectionID: "wechatendpoint-operator", LeaderElectionNamespace: *electIn, LeaderElectionReleaseOnCancel: true,
 	})

@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"plan":        append(words, "acceptance", "backends", "claims", "credentials", "exposure", "moves", "pods", "probe", "rollout", "shards"),
 
 	"children": {"gatewayapi", "render"},
-	"kept":     {"children", "credentials", "gatewayapi", "pods", "render"},
+	"kept":     {"children", "credentials", "gatewayapi", "installation", "pods", "render"},
 	"world":    append(words, "backends", "children", "credentials", "kept", "pods", "probe"),
 	"hands":    append(words, "children", "plan", "pods", "rollout"),
 }

@@ -28,6 +28,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- /* wechat-endpoint.config is what the operator reads: the choices of the installation. */ -}}
 {{- define "wechat-endpoint.config" -}}
 sidecarImage: {{ include "wechat-endpoint.image" (list .Values.sidecar.image .Chart.AppVersion) | quote }}
+sidecarMode: {{ .Values.sidecar.mode }}
 allowEmptyHost: {{ .Values.allowEmptyHost }}
 {{- with .Values.allowedIngressClasses }}
 allowedIngressClasses:

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -56,6 +57,20 @@ func (h *Hands) writeGateway(ctx context.Context, s *snapshot.Gateway, p *plan.G
 		}
 	}
 	return h.deleteAll(ctx, s.Namespace, p.Batch.Prune)
+}
+
+// makeGateway makes a gateway that asks for nothing. Where there is one that the cache does not know yet, it stays as it is.
+func (h *Hands) makeGateway(ctx context.Context, namespace, name string) error {
+	wanted := &unstructured.Unstructured{}
+	wanted.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(render.KindGateway))
+	wanted.SetNamespace(namespace)
+	wanted.SetName(name)
+	wanted.SetResourceVersion("1") // as create does
+	err := h.Apply(ctx, client.ApplyConfigurationFromUnstructured(wanted), client.FieldOwner(render.FieldManager))
+	if err != nil && !apierrors.IsConflict(err) {
+		return fmt.Errorf("making WeChatGateway %s: %w", name, err)
+	}
+	return nil
 }
 
 // LetGo lets a gateway go that no endpoint uses. Its objects go with it.

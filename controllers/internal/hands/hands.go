@@ -56,6 +56,9 @@ func (h *Hands) Do(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan) plan
 	if p.SlotShown {
 		h.slots.forget(member.Key)
 	}
+	if done.Err == nil && p.Gateway != "" {
+		done.Err = h.makeGateway(ctx, s.Endpoint.Namespace, p.Gateway)
+	}
 	if done.Err == nil && p.Whole != nil {
 		h.doWhole(ctx, s, p, &done)
 	}

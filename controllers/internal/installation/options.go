@@ -12,6 +12,7 @@ import (
 	"os"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -40,6 +41,8 @@ type Options struct {
 	LoadBalancerNetworks []netip.Prefix `json:"loadBalancerNetworks,omitempty"`
 	// SidecarDefaults are for what endpoints leave out of spec.sidecar.
 	SidecarDefaults v1alpha1.SidecarPod `json:"sidecar,omitempty"`
+	// SidecarMode says what serves endpoints that name no gateway and leave spec.sidecar out; empty is ModeDedicated.
+	SidecarMode Mode `json:"sidecarMode,omitempty"`
 	// Rollout bounds how a change of the sidecars' pods reaches the endpoints.
 	Rollout Rollout `json:"rollout,omitzero"`
 	// NetworkPolicy says who may reach the sidecars' pods, and whom they may.
@@ -50,6 +53,32 @@ type Options struct {
 	Namespaces []string `json:"-"`
 	// Concurrency is how many endpoints are reconciled at once; zero is 1.
 	Concurrency int `json:"-"`
+}
+
+// Mode is what serves endpoints that do not say it.
+type Mode string
+
+const (
+	// ModeDedicated gives each of them pods of its own.
+	ModeDedicated Mode = "Dedicated"
+	// ModeGateway lets those of a namespace share DefaultGateway, which the operator makes.
+	ModeGateway Mode = "Gateway"
+)
+
+// DefaultGateway is the WeChatGateway that endpoints share by default.
+const DefaultGateway = "default"
+
+// Place names the gateway that serves an endpoint by default. What the endpoint says itself stays.
+func (o *Options) Place(endpoint *v1alpha1.WeChatEndpoint) {
+	spec := &endpoint.Spec
+	if o.SidecarMode == ModeGateway && spec.Readable() && spec.Gateway == nil && equality.Semantic.DeepEqual(spec.Sidecar, v1alpha1.Sidecar{}) {
+		spec.Gateway = &v1alpha1.GatewayReference{Name: DefaultGateway}
+	}
+}
+
+// Makes reports whether the operator makes the gateway where it is missing.
+func (o *Options) Makes(gateway string) bool {
+	return o.SidecarMode == ModeGateway && gateway == DefaultGateway
 }
 
 // Rollout bounds how what the installation changes in the sidecars' pods reaches the endpoints.
@@ -116,6 +145,11 @@ func (o Options) validate() error {
 	case "Always", "IfNotPresent", "Never":
 	default:
 		return fmt.Errorf("sidecarImagePullPolicy is %q: set Always, IfNotPresent or Never", o.SidecarPullPolicy)
+	}
+	switch o.SidecarMode {
+	case "", ModeDedicated, ModeGateway:
+	default:
+		return fmt.Errorf("sidecarMode is %q: set %s or %s", o.SidecarMode, ModeDedicated, ModeGateway)
 	}
 	if o.Rollout.MaxEndpoints < 0 || o.Rollout.ProgressDeadline.Duration < 0 {
 		return errors.New("rollout: maxEndpoints and progressDeadline must be more than nothing; left out, they are 3 and 5m")

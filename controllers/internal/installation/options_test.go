@@ -63,6 +63,7 @@ func TestParseOptions(t *testing.T) {
 			}},
 		},
 		"an address is no network":                  {text: "sidecarImage: a\nloadBalancerNetworks: [10.1.0.1]", err: "no '/'"},
+		"a mode that there is not":                  {text: "sidecarImage: a\nsidecarMode: Shared", err: "set Dedicated or Gateway"},
 		"a rollout to nobody":                       {text: "sidecarImage: a\nrollout: {maxEndpoints: -1}", err: "must be more than nothing"},
 		"a policy that would lock the operator out": {text: "sidecarImage: a\nnetworkPolicy: {enabled: true}", err: "operatorNamespace is required"},
 		"egress without a policy":                   {text: "sidecarImage: a\noperatorNamespace: b\nnetworkPolicy: {egress: true}", err: "without networkPolicy.enabled"},
@@ -111,5 +112,41 @@ func TestParseNamespaces(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestWhatServesByDefault: only an endpoint that says nothing is placed, and only where the installation says so.
+func TestWhatServesByDefault(t *testing.T) {
+	type spec = v1alpha1.WeChatEndpointSpec
+	named := &v1alpha1.GatewayReference{Name: "front"}
+	for name, test := range map[string]struct {
+		mode installation.Mode
+		spec spec
+		want string
+	}{
+		"nothing is said anywhere":            {"", spec{Platform: "Shop"}, ""},
+		"the installation wants own pods":     {installation.ModeDedicated, spec{Platform: "Shop"}, ""},
+		"the installation wants a gateway":    {installation.ModeGateway, spec{Platform: "Shop"}, installation.DefaultGateway},
+		"the endpoint names another one":      {installation.ModeGateway, spec{Platform: "Shop", Gateway: named}, "front"},
+		"the endpoint sizes pods of its own":  {installation.ModeGateway, spec{Platform: "Shop", Sidecar: v1alpha1.Sidecar{Replicas: new(int32(2))}}, ""},
+		"what the endpoint says is not known": {installation.ModeGateway, spec{Platform: "Shop", Unreadable: []string{"spec.gateway is no object"}}, ""},
+	} {
+		options, endpoint := installation.Options{SidecarMode: test.mode}, &v1alpha1.WeChatEndpoint{Spec: test.spec}
+		for range 2 { // what is kept is kept again
+			options.Place(endpoint)
+		}
+		got := ""
+		if endpoint.Spec.Gateway != nil {
+			got = endpoint.Spec.Gateway.Name
+		}
+		if got != test.want {
+			t.Errorf("%s: it is served by gateway %q, want %q", name, got, test.want)
+		}
+	}
+	if options := (installation.Options{SidecarMode: installation.ModeGateway}); !options.Makes(installation.DefaultGateway) || options.Makes("front") {
+		t.Error("the operator makes the gateway that is shared by default, and no other")
+	}
+	if options := (installation.Options{}); options.Makes(installation.DefaultGateway) {
+		t.Error("the operator makes a gateway that nobody shares by default")
 	}
 }

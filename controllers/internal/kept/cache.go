@@ -21,13 +21,21 @@ import (
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/children"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 )
 
 // CacheOptions keep the cache small: of the children's kinds only what is labelled as such, of Secrets only the labelled ones, and of all
-// objects only what is read. The Services that endpoints name, and the routes that lead to them, have no label of ours: all of
-// them are in the cache. Namespaces limit it to these; without any it is for the whole cluster.
-func CacheOptions(namespaces ...string) cache.Options {
+// objects only what is read. Of endpoints they know which gateway serves them by default. The Services that endpoints name, and the routes that lead to them, have no label of ours: all of
+// them are in the cache. The installation's namespaces limit it to these; without any it is for the whole cluster.
+func CacheOptions(options installation.Options) cache.Options {
+	keep := func(object client.Object) client.Object {
+		kept := Keep(object)
+		if endpoint, is := kept.(*v1alpha1.WeChatEndpoint); is {
+			options.Place(endpoint)
+		}
+		return kept
+	}
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{render.LabelManagedBy: render.ManagedBy})}
 	labelled, err := labels.Parse(v1alpha1.LabelCredentials)
 	if err != nil {
@@ -43,7 +51,7 @@ func CacheOptions(namespaces ...string) cache.Options {
 			objects[kind.Empty()] = ours
 		}
 	}
-	return cache.Options{DefaultNamespaces: cachedNamespaces(namespaces), ByObject: objects, DefaultTransform: transform, NewInformer: newInformers()}
+	return cache.Options{DefaultNamespaces: cachedNamespaces(options.Namespaces), ByObject: objects, DefaultTransform: transform(keep), NewInformer: newInformers(keep)}
 }
 
 // pageSize is how many objects are read at a time: each may have 1.5 MiB, and for a moment there are several copies of it.
@@ -52,13 +60,13 @@ const pageSize = 16
 // newInformers makes informers that read a list page by page, one page of all kinds at a time, and keep of each object what is kept before they
 // read the next page. Otherwise a list is read as a whole: 220 Secrets of 1 MiB would be more than the operator has. An API server of
 // Kubernetes 1.34 and later streams the objects one by one instead.
-func newInformers() func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer {
+func newInformers(keep func(client.Object) client.Object) func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer {
 	reading := make(chan struct{}, 1)
 	return func(source toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
 		whole := toolscache.ToListerWatcherWithContext(source)
 		return toolscache.NewSharedIndexInformer(&toolscache.ListWatch{
 			ListWithContextFunc: func(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
-				return listKept(ctx, whole, reading)
+				return listKept(ctx, whole, reading, keep)
 			},
 			WatchFuncWithContext: whole.WatchWithContext,
 		}, object, resync, indexers)
@@ -66,11 +74,11 @@ func newInformers() func(toolscache.ListerWatcher, runtime.Object, time.Duration
 }
 
 // listKept lists what is there now, and returns what is kept of it.
-func listKept(ctx context.Context, source toolscache.ListerWithContext, reading chan struct{}) (runtime.Object, error) {
+func listKept(ctx context.Context, source toolscache.ListerWithContext, reading chan struct{}, keep func(client.Object) client.Object) (runtime.Object, error) {
 	kept := &internalversion.List{}
 	options := metav1.ListOptions{Limit: pageSize}
 	for {
-		page, err := keptPage(ctx, source, options, reading, kept)
+		page, err := keptPage(ctx, source, options, reading, keep, kept)
 		if err != nil {
 			return nil, err
 		}
@@ -80,7 +88,7 @@ func listKept(ctx context.Context, source toolscache.ListerWithContext, reading 
 	}
 }
 
-func keptPage(ctx context.Context, source toolscache.ListerWithContext, options metav1.ListOptions, reading chan struct{}, kept *internalversion.List) (metav1.ListInterface, error) {
+func keptPage(ctx context.Context, source toolscache.ListerWithContext, options metav1.ListOptions, reading chan struct{}, keep func(client.Object) client.Object, kept *internalversion.List) (metav1.ListInterface, error) {
 	select {
 	case reading <- struct{}{}:
 		defer func() { <-reading }()
@@ -97,7 +105,7 @@ func keptPage(ctx context.Context, source toolscache.ListerWithContext, options 
 	}
 	return page, apimeta.EachListItem(list, func(item runtime.Object) error {
 		if object, ok := item.(client.Object); ok {
-			item = Keep(object)
+			item = keep(object)
 		}
 		kept.Items = append(kept.Items, item)
 		return nil

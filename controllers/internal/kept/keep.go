@@ -68,12 +68,14 @@ func addNote(object client.Object, name, text string) {
 	object.SetAnnotations(notes)
 }
 
-// transform is Keep for an informer. It never fails: that would hold up all objects of the kind.
-func transform(object any) (any, error) {
-	if o, ok := object.(client.Object); ok {
-		return Keep(o), nil
+// transform is keep for an informer. It never fails: that would hold up all objects of the kind.
+func transform(keep func(client.Object) client.Object) func(any) (any, error) {
+	return func(object any) (any, error) {
+		if o, ok := object.(client.Object); ok {
+			return keep(o), nil
+		}
+		return object, nil // what was deleted unseen
 	}
-	return object, nil // what was deleted unseen
 }
 
 // Keep returns what is kept of an object. What is kept already stays as it is.

@@ -168,11 +168,11 @@ func TestWhatIsKeptIsKeptOnce(t *testing.T) {
 		if again := Keep(once.DeepCopyObject().(client.Object)); !cmp.Equal(once, again, cmp.AllowUnexported()) {
 			t.Errorf("%T: kept again it is another one:\n%s", object, cmp.Diff(once, again))
 		}
-		if got, err := transform(object); err != nil || !cmp.Equal(got, once) {
+		if got, err := transform(Keep)(object); err != nil || !cmp.Equal(got, once) {
 			t.Errorf("%T: an informer keeps something else: %v", object, err)
 		}
 	}
-	if got, err := transform(5); err != nil || got != 5 {
+	if got, err := transform(Keep)(5); err != nil || got != 5 {
 		t.Errorf("what is no object becomes %v: %v", got, err)
 	}
 }

@@ -42,6 +42,8 @@ type Plan struct {
 	Pairs []config.Pair
 	// Move is where the URL leads, while the endpoint moves between its own pods and a gateway's.
 	Move moves.Move
+	// Gateway is the name of one that is to be made, since endpoints share it by default; empty is none.
+	Gateway string
 	// Choice is what may be done about the template of the endpoint's own pods.
 	Choice rollout.Choice
 	// SlotShown says that the snapshot shows the slot, or that none is needed: the process need not remember it.
@@ -91,6 +93,9 @@ type Write struct {
 func Decide(options *installation.Options, s *snapshot.Snapshot, memory status.Memory) Plan {
 	var p Plan
 	in := newInput(options, s)
+	if asked := s.Endpoint.Spec.Gateway; asked != nil && s.WeChatGateway == nil && options.Makes(asked.Name) && !s.Endpoint.Spec.Paused {
+		p.Gateway = asked.Name
+	}
 	p.move(s, memory, &in)
 	live := backends.Guarded(options, s.Live.Config, s.Services)
 	p.judgeSpec(options, s, &in)

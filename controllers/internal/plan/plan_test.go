@@ -596,3 +596,34 @@ func TestOfWhatCouldNotBeReadNothingIsSaid(t *testing.T) {
 	report := Unjudged(&snapshot.Snapshot{Now: now, Endpoint: s.Endpoint})
 	wantSaid(t, report, said{"Ready": "Unknown Waiting", "Accepted": "True Accepted", "Verified": "True Verified"})
 }
+
+// TestTheGatewayThatIsSharedByDefault is made where it is missing, and no other.
+func TestTheGatewayThatIsSharedByDefault(t *testing.T) {
+	for name, test := range map[string]struct {
+		mode    installation.Mode
+		gateway string
+		there   bool
+		paused  bool
+		want    string
+	}{
+		"it is missing":                    {installation.ModeGateway, "default", false, false, "default"},
+		"it is there":                      {installation.ModeGateway, "default", true, false, ""},
+		"another one is missing":           {installation.ModeGateway, "front", false, false, ""},
+		"nobody shares by default":         {installation.ModeDedicated, "default", false, false, ""},
+		"the endpoint has pods of its own": {installation.ModeGateway, "", false, false, ""},
+		"the operator keeps its hands off": {installation.ModeGateway, "default", false, true, ""},
+	} {
+		s := fresh()
+		s.options.SidecarMode = test.mode
+		s.Endpoint.Spec.Paused = test.paused
+		if test.gateway != "" {
+			s.Endpoint.Spec.Gateway = &v1alpha1.GatewayReference{Name: test.gateway}
+		}
+		if test.there {
+			s.WeChatGateway = &v1alpha1.WeChatGateway{}
+		}
+		if got := s.decide().Gateway; got != test.want {
+			t.Errorf("%s: made is %q, want %q", name, got, test.want)
+		}
+	}
+}

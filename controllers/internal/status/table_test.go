@@ -4,6 +4,7 @@
 package status
 
 import (
+	"bytes"
 	"os"
 	"regexp"
 	"slices"
@@ -24,9 +25,17 @@ func TestConditionsAreInTheOrderOfTheDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var documented []string
-	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Za-z]+)` \\| `").FindAllSubmatch(page, -1) {
-		documented = append(documented, string(row[1]))
+	ofEndpoints, ofGateways, found := bytes.Cut(page, []byte("## The status of a WeChatGateway"))
+	if !found {
+		t.Fatal("the page has no table for gateways")
+	}
+	documented := conditionsIn(ofEndpoints)
+	var gateway []string
+	for _, row := range gatewayTable {
+		gateway = append(gateway, row.name)
+	}
+	if diff := cmp.Diff(conditionsIn(ofGateways), gateway); diff != "" {
+		t.Errorf("the order of a gateway's (-docs +status):\n%s", diff)
 	}
 	endpoint := &v1alpha1.WeChatEndpoint{}
 	status := v1alpha1.WeChatEndpointStatus{Conditions: []metav1.Condition{{Type: "SomebodyElses", Status: metav1.ConditionTrue}}}
@@ -42,4 +51,13 @@ func TestConditionsAreInTheOrderOfTheDocs(t *testing.T) {
 	if diff := cmp.Diff(append([]string{"SomebodyElses"}, documented...), got); diff != "" {
 		t.Errorf("the order (-docs +status):\n%s", diff)
 	}
+}
+
+// conditionsIn are the conditions of a table in docs/status.md.
+func conditionsIn(page []byte) []string {
+	var documented []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Za-z]+)` \\| `").FindAllSubmatch(page, -1) {
+		documented = append(documented, string(row[1]))
+	}
+	return documented
 }

@@ -87,6 +87,7 @@ func controllerManagerFlags() []string {
 		"--kubeconfig=" + kubeconfigs["controller-manager"],
 		"--bind-address=127.0.0.1",
 		"--leader-elect=false",
+		"--controllers=*,-validatingadmissionpolicy-status-controller", // it only writes notes, and takes many seconds for the operator's policies
 		"--use-service-account-credentials=true",
 		"--service-account-private-key-file=" + pki + "/service-accounts.key",
 		"--root-ca-file=" + pki + "/ca.crt",

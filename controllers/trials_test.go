@@ -19,6 +19,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -80,11 +81,13 @@ type trial struct {
 	err          error // of the last reconcile
 	did          map[string]bool
 	pods         string // the uid of the Deployment whose pod there is
+	longAgo      metav1.Time
 }
 
 func newTrial(t *testing.T, w *world, seed uint64) *trial {
 	t.Helper()
 	tr := &trial{play: w.newPlay(t), random: rand.New(rand.NewPCG(seed, seed)), excused: map[string]bool{}}
+	tr.longAgo = metav1.NewTime(time.Now().Add(-time.Hour).Truncate(time.Second))
 	tr.prober = tr
 	tr.options.Hosts = controllers.Hosts{tr.namespace + ".example.com": {tr.namespace}}
 	tr.create(t, gateway(tr.namespace, "edge"))
@@ -158,9 +161,10 @@ func (tr *trial) isKept(t *testing.T) bool {
 	return false
 }
 
-// settleTrial lets operators and the cluster work for a while.
+// settleTrial lets operators and the cluster work until nothing changes any more, or for a while.
 func (tr *trial) settleTrial(t *testing.T, gentle bool) {
 	t.Helper()
+	before := ""
 	for range 6 {
 		tr.err = tr.reconcile(t) // what is refused is told
 		if gentle {
@@ -170,7 +174,35 @@ func (tr *trial) settleTrial(t *testing.T, gentle bool) {
 		if gentle {
 			tr.holds(t, "on the way")
 		}
+		after := tr.versions(t)
+		if after == before {
+			return
+		}
+		before = after
 	}
+}
+
+// versions differ where something has changed.
+func (tr *trial) versions(t *testing.T) string {
+	t.Helper()
+	versions := []string{tr.loaded, fmt.Sprint(tr.err)}
+	for _, object := range append(tr.objects(t), tr.podsThere(t)...) {
+		versions = append(versions, string(object.GetUID()), object.GetResourceVersion())
+	}
+	return strings.Join(versions, " ")
+}
+
+func (tr *trial) podsThere(t *testing.T) []client.Object {
+	t.Helper()
+	var pods corev1.PodList
+	if err := tr.client.List(t.Context(), &pods, client.InNamespace(tr.namespace)); err != nil {
+		t.Fatal(err)
+	}
+	var objects []client.Object
+	for i := range pods.Items {
+		objects = append(objects, &pods.Items[i])
+	}
+	return objects
 }
 
 // holds tries both rules.
@@ -290,13 +322,15 @@ func (tr *trial) workOn(t *testing.T) {
 		parent := gatewayv1.RouteParentStatus{ParentRef: reference, ControllerName: "example.com/gateway"}
 		for _, conditionType := range []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs} {
 			parent.Conditions = append(parent.Conditions, metav1.Condition{
-				Type: string(conditionType), Status: said, Reason: "Played", ObservedGeneration: route.Generation, LastTransitionTime: metav1.NewTime(time.Now().Add(-time.Hour)),
+				Type: string(conditionType), Status: said, Reason: "Played", ObservedGeneration: route.Generation, LastTransitionTime: tr.longAgo,
 			})
 		}
 		parents = append(parents, parent)
 	}
-	route.Status.Parents = parents
-	tr.updateStatus(t, route)
+	if !equality.Semantic.DeepEqual(route.Status.Parents, parents) {
+		route.Status.Parents = parents
+		tr.updateStatus(t, route)
+	}
 }
 
 // runPods lets the pods be what the Deployment asks for, and the kubelet give them their files.
@@ -306,8 +340,11 @@ func (tr *trial) runPods(t *testing.T) {
 	var deployment appsv1.Deployment
 	tr.has(t, &deployment)
 	size := *deployment.Spec.Replicas
-	deployment.Status = appsv1.DeploymentStatus{ObservedGeneration: deployment.Generation, Replicas: size, UpdatedReplicas: size, ReadyReplicas: size, AvailableReplicas: size}
-	tr.updateStatus(t, &deployment)
+	status := appsv1.DeploymentStatus{ObservedGeneration: deployment.Generation, Replicas: size, UpdatedReplicas: size, ReadyReplicas: size, AvailableReplicas: size}
+	if !equality.Semantic.DeepEqual(deployment.Status, status) {
+		deployment.Status = status
+		tr.updateStatus(t, &deployment)
+	}
 	tr.load(t)
 }
 

@@ -135,7 +135,7 @@ func startProgram(t *testing.T, group *cgroup.Group, path, kubeconfig, environme
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &program{log: &safeLog{}, done: make(chan struct{})}
 	p.command = group.Command(ctx, path, "--config="+config, "--metrics-bind-address=0", "--health-probe-bind-address=0")
-	p.command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, environment)
+	p.command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, environment, "GOGC=") // as in its pod
 	p.command.Stderr = p.log
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)

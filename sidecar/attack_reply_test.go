@@ -4,6 +4,7 @@
 package sidecar_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -104,6 +105,37 @@ func TestAFrozenAppKeepsNoOthersWaiting(t *testing.T) {
 		v.expectFresh(t)
 	}
 	group.Wait()
+}
+
+// TestAFrozenAppTakesNoOthersRoom: it gets large messages and keeps all of them, and the other app of its endpoint still gets one.
+func TestAFrozenAppTakesNoOthersRoom(t *testing.T) {
+	t.Parallel()
+	frozen := &app{}
+	release := make(chan struct{})
+	frozen.answer = func(http.ResponseWriter, *http.Request) { <-release }
+	server := httptest.NewServer(frozen)
+	t.Cleanup(func() { close(release); server.Close() })
+	v := newVictim(t, "an Official Account, plaintext", func(c *config.Config) {
+		c.Rules = []config.Rule{{Match: config.Match{MsgType: "image"}, Action: config.ActionForward, Backend: &config.Backend{URL: server.URL}}}
+	})
+	large := func(kind string, n int) []byte {
+		return fmt.Appendf(nil, "<xml><MsgType>%s</MsgType><MsgId>%d</MsgId><Content>%s</Content></xml>", kind, n, strings.Repeat(" ", 900<<10))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	for sender := range 14 {
+		group.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				_, _ = v.sender.Post(ctx, large("image", 14*n+sender))
+			}
+		})
+	}
+	eventually(t, "no room is left for the frozen app", func() bool { return frozen.count() == 11 }) // 10 MiB
+	cancel()
+	group.Wait()
+	if answer, err := v.sender.Post(t.Context(), large("text", 0)); err != nil || answer.Status != http.StatusOK {
+		t.Errorf("the other app's message is answered with %d, %v", answer.Status, err)
+	}
 }
 
 // TestADeadlineCountsFromTheHead: WeChat counts from then, however slow its body comes.

@@ -50,7 +50,7 @@ func (e *errand) makeCall() backend.Call {
 // callTo is a call to the app, still without the message. Its target is the app's own path, or the request's, and the queries.
 func (e *errand) callTo(queries ...string) backend.Call {
 	app, form := e.decision.Backend, e.message.Form
-	call := backend.Call{Endpoint: e.name, Room: e.bodies, Origin: app.URL, Target: cmp.Or(app.Path, e.request.Path), Deadline: e.deadline, MaxReply: e.maxReply(form)}
+	call := backend.Call{Places: e.places, Room: e.bodies, Origin: app.URL, Target: cmp.Or(app.Path, e.request.Path), Deadline: e.deadline, MaxReply: e.maxReply(form)}
 	if e.decision.Replies {
 		call.Check = func(reply []byte) error { return wechat.CheckReply(reply, form) }
 	}

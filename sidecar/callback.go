@@ -33,18 +33,19 @@ func (c *callback) serve(ctx context.Context) Answer {
 	c.request.Body = c.parcel.read
 	message, err := c.account.gate.Admit(ctx, c.request, c, c.now)
 	door.Received(ctx)
-	if err == nil && !c.parcel.move(c.bodies, message.Forms()) {
-		err = errOverloaded
-	}
 	if err != nil {
 		return c.refuse(err)
+	}
+	decision := c.decide(message)
+	if !c.parcel.move(c.bodies, decision.Backend.URL, message.Forms()) {
+		return c.refuse(errOverloaded)
 	}
 	c.note(ctx, message)
 	if answer, own := message.Answer(); own {
 		c.conclude(message, outcome.Report{Outcome: ownOutcome(message)})
 		return Answer{Status: statusTaken, ContentType: plainText, Body: answer}
 	}
-	return c.forward(ctx, message)
+	return c.forward(ctx, message, decision)
 }
 
 // Use asks the memory about a signature, and where that fails the policy. It makes the callback the gate's memory.

@@ -28,10 +28,11 @@ type Endpoint struct {
 	memory     Memory
 	forget     func()
 	uses       uses
-	strangers  *memory.Portion // of bodies that nobody has verified yet
-	bodies     *memory.Portion // of all others, and of replies
-	refusals   *rate.Limiter   // in the log
-	complaints *rate.Limiter   // likewise, about the app
+	strangers  *memory.Portion  // of bodies that nobody has verified yet
+	bodies     *memory.Portion  // of all others, and of replies
+	places     *backend.Portion // of calls
+	refusals   *rate.Limiter    // in the log
+	complaints *rate.Limiter    // likewise, about the app
 	log        *slog.Logger
 	metrics    *metrics.Endpoint
 }
@@ -59,7 +60,7 @@ func newEndpoint(shared *shared, process *metrics.Process, log *slog.Logger, nam
 	local := memory.NewLocal[*backend.Delivery](shared.uses, shared.repeats)
 	return &Endpoint{
 		shared: shared, name: name, memory: local, forget: local.Close,
-		strangers: shared.strangers.NewPortion(), bodies: shared.bodies.NewPortion(),
+		strangers: shared.strangers.NewPortion(), bodies: shared.bodies.NewPortion(), places: shared.backend.NewPortion(),
 		refusals: rate.NewLimiter(linesInLog, linesInLog), complaints: rate.NewLimiter(linesInLog, linesInLog),
 		log: log.With("endpoint", name),
 		metrics: process.NewEndpoint(name, metrics.Gauges{
@@ -74,6 +75,8 @@ func newEndpoint(shared *shared, process *metrics.Process, log *slog.Logger, nam
 func (e *Endpoint) take(document config.Document) {
 	e.uses.keep(document.Credentials.Pairs)
 	e.account.Store(&account{config: document.Config, gate: gate.New(document.Config, document.Credentials), gatewayKey: document.Credentials.GatewayKey})
+	e.bodies.Between(document.Apps())
+	e.places.Between(document.Apps())
 }
 
 // close gives back what the endpoint has of the process. Callbacks under way end as they would have.
@@ -81,6 +84,7 @@ func (e *Endpoint) close() {
 	e.forget()
 	e.strangers.Close()
 	e.bodies.Close()
+	e.places.Close()
 	e.metrics.Close()
 }
 

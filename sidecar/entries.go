@@ -86,11 +86,6 @@ func (s *Sidecar) Drop(entry string) {
 
 // Settle implements reload.Entries.
 func (s *Sidecar) Settle() {
-	apps := 0
-	for _, e := range s.entries.endpoints {
-		apps += e.account.Load().config.Apps()
-	}
-	s.backend.Share(apps)
 	s.table.Store(newTable(maps.Clone(s.entries.endpoints)))
 	for _, e := range s.entries.ended {
 		e.close()

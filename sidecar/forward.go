@@ -27,9 +27,11 @@ type errand struct {
 	key      memory.Key
 }
 
-// forward does with a message what the policy says, and answers WeChat by the deadline.
-func (c *callback) forward(ctx context.Context, message gate.Message) Answer {
-	decision := c.decide(message)
+// forward does with a message what was decided, and answers WeChat by the deadline.
+func (c *callback) forward(ctx context.Context, message gate.Message, decision policy.Decision) Answer {
+	if message.Fields.Unreadable {
+		c.metrics.Unreadable.Inc()
+	}
 	if decision.Discard {
 		c.conclude(message, outcome.Report{Outcome: outcome.Discarded})
 		return c.acknowledge(decision)
@@ -48,9 +50,6 @@ func (c *callback) forward(ctx context.Context, message gate.Message) Answer {
 func (c *callback) decide(message gate.Message) policy.Decision {
 	if message.Unverified != nil {
 		return policy.Audit(c.account.config)
-	}
-	if message.Fields.Unreadable {
-		c.metrics.Unreadable.Inc()
 	}
 	return policy.Decide(c.account.config, message.Fields)
 }
@@ -188,7 +187,7 @@ func (e *errand) reply(a backend.Answer) Answer {
 func (e *errand) passOn(reply []byte) Answer {
 	var room *parcel
 	if size := int64(len(reply)); size > freeBody {
-		room = &parcel{budget: e.bodies, deadline: e.deadline}
+		room = &parcel{budget: e.bodies, app: e.decision.Backend.URL, deadline: e.deadline}
 		if !room.hold(size) {
 			e.conclude(e.message, outcome.Report{Outcome: outcome.Overloaded})
 			return e.fail(statusAgain)

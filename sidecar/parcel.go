@@ -18,6 +18,7 @@ var errOverloaded = errors.New("no room for another message")
 // parcel owns the body of one callback and what it takes of the budgets, until it is freed. One goroutine uses it at a time.
 type parcel struct {
 	budget *memory.Portion // that what is held was taken from
+	app    string          // for which it was; empty as long as that is not known
 	held   int64
 
 	source   io.Reader
@@ -83,34 +84,34 @@ func (p *parcel) hold(bytes int64) bool {
 	if bytes <= p.held {
 		return true
 	}
-	if !p.budget.Take(bytes-p.held, p.deadline) {
+	if !p.budget.Take(p.app, bytes-p.held, p.deadline) {
 		return false
 	}
 	p.held = bytes
 	return true
 }
 
-// move takes what the parcel holds from another budget, and that many times of it: what was verified is held for longer, and in
-// more than one form. The body is its reader's from now on. It reports whether there was room.
-func (p *parcel) move(to *memory.Portion, times int64) bool {
+// move takes what the parcel holds from another budget for an app, and that many times of it: what was verified is held for longer, and
+// in more than one form. The body is its reader's from now on. It reports whether there was room.
+func (p *parcel) move(to *memory.Portion, app string, times int64) bool {
 	wanted := times * p.held
-	if wanted > 0 && !to.Take(wanted, p.deadline) {
+	if wanted > 0 && !to.Take(app, wanted, p.deadline) {
 		return false
 	}
 	p.free()
-	p.budget, p.held, p.body = to, wanted, nil
+	p.budget, p.app, p.held, p.body = to, app, wanted, nil
 	return true
 }
 
 // hand passes what the parcel holds on to another owner. Nothing is left that its own could free.
 func (p *parcel) hand() *parcel {
-	next := &parcel{budget: p.budget, held: p.held}
+	next := &parcel{budget: p.budget, app: p.app, held: p.held}
 	p.held, p.body = 0, nil
 	return next
 }
 
 // free gives everything back that the parcel still holds. It may be called again.
 func (p *parcel) free() {
-	p.budget.Give(p.held)
+	p.budget.Give(p.app, p.held)
 	p.held = 0
 }

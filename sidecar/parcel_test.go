@@ -69,7 +69,7 @@ func TestBodiesAreChargedAsTheyCome(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			budget, other := memory.NewBudget(all).NewPortion(), memory.NewBudget(all).NewPortion()
-			if !budget.Take(test.used, time.Now()) {
+			if !budget.Take("", test.used, time.Now()) {
 				t.Fatal("the others use more than there is")
 			}
 			sent := strings.Repeat("x", int(test.sent))
@@ -96,12 +96,12 @@ func TestBodiesAreChargedAsTheyCome(t *testing.T) {
 			if p.held != test.held {
 				t.Errorf("holds %d bytes, want %d", p.held, test.held)
 			}
-			if !p.move(other, 2) || p.held != 2*test.held || !budget.Take(all-test.used, time.Now()) {
+			if !p.move(other, "", 2) || p.held != 2*test.held || !budget.Take("", all-test.used, time.Now()) {
 				t.Errorf("moved, it holds %d bytes, and the first budget may not be whole", p.held)
 			}
 			p.free()
 			p.free()
-			if !other.Take(all, time.Now()) {
+			if !other.Take("", all, time.Now()) {
 				t.Error("what was charged did not come back")
 			}
 		})
@@ -116,11 +116,11 @@ func TestAMessageThatFindsNoRoomKeepsNone(t *testing.T) {
 	if _, err := p.read(); err != nil {
 		t.Fatal(err)
 	}
-	if p.move(bodies, 1) {
+	if p.move(bodies, "", 1) {
 		t.Error("it found room that is not there")
 	}
 	p.free()
-	if !strangers.Take(100_000, time.Now()) || !bodies.Take(10_000, time.Now()) {
+	if !strangers.Take("", 100_000, time.Now()) || !bodies.Take("", 10_000, time.Now()) {
 		t.Error("a budget is not whole")
 	}
 }

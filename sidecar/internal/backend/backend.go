@@ -48,8 +48,8 @@ type Call struct {
 	Deadline time.Time
 	// MaxReply bounds a reply. Bytes.
 	MaxReply int64
-	// Endpoint is whose call it is: endpoints share the places.
-	Endpoint string
+	// Places are what the endpoint whose call it is may have of the places.
+	Places *Portion
 	// Room is what the reply takes its memory from.
 	Room Room
 	// Check returns the wechat.ReplyFault of a reply that must not be passed on; nil passes none on, and an answer's status is
@@ -59,9 +59,9 @@ type Call struct {
 
 // Room is what replies take their memory from. It is safe for concurrent use.
 type Room interface {
-	// Take takes so many bytes, and waits for them until then. It reports whether it got them.
-	Take(bytes int64, until time.Time) bool
-	Give(bytes int64)
+	// Take takes so many bytes for an app, and waits for them until then. It reports whether it got them.
+	Take(app string, bytes int64, until time.Time) bool
+	Give(app string, bytes int64)
 }
 
 // Client calls apps. It keeps connections open and is safe for concurrent use.
@@ -75,8 +75,8 @@ type Client struct {
 // deadline.
 func New(calls int) *Client { return &Client{places: newPlaces(calls)} }
 
-// Share says between how many apps of endpoints the places are shared: each of them has some of its own.
-func (c *Client) Share(apps int) { c.places.share(apps) }
+// NewPortion divides the places between one endpoint more.
+func (c *Client) NewPortion() *Portion { return c.places.newPortion() }
 
 // Pending returns how many calls go on, those past their deadline included.
 func (c *Client) Pending() int64 { return c.pending.Load() }
@@ -121,7 +121,7 @@ func (c *Client) Start(call Call, ended func(answer Answer, acknowledged bool)) 
 
 // deliver waits for a place and calls the app.
 func (c *Client) deliver(ctx context.Context, call Call, d *Delivery) Answer {
-	place := c.places.take(ctx, App{call.Endpoint, call.Origin}, call.Deadline, d.cancel)
+	place := c.places.take(ctx, app{call.Places, call.Origin}, call.Deadline, d.cancel)
 	if place == nil {
 		return Answer{Outcome: outcome.Overloaded}
 	}

@@ -30,10 +30,8 @@ func call(origin string, patience time.Duration) Call {
 // roomy has room for every reply.
 type roomy struct{}
 
-func (roomy) Take(int64, time.Time) bool { return true }
-func (roomy) Give(int64)                 {}
-
-// newClient has places for so many calls.
+func (roomy) Take(string, int64, time.Time) bool { return true }
+func (roomy) Give(string, int64)                 {}
 
 func checkXML(reply []byte) error { return wechat.CheckReply(reply, wechat.FormXML) }
 
@@ -45,6 +43,8 @@ func explain(a Answer) string {
 
 // deliver starts a delivery and waits for its answer until its deadline.
 func deliver(c *Client, call Call) Answer {
+	call.Places = c.NewPortion()
+	defer call.Places.Close()
 	return c.Start(call, func(Answer, bool) {}).Wait(context.Background(), call.Deadline, true)
 }
 
@@ -183,6 +183,7 @@ func TestADeadlineIsAcknowledgedOnlyOnceTheAppHasTheMessage(t *testing.T) {
 		late := make(chan Answer, 1)
 		client := New(1)
 		slow := call(app.URL, 100*time.Millisecond)
+		slow.Places = client.NewPortion()
 		delivery := client.Start(slow, func(a Answer, acknowledged bool) {
 			if acknowledged {
 				late <- a
@@ -354,7 +355,7 @@ func TestAnAppThatStopsReadingHasAnswered(t *testing.T) {
 // narrow is a Room with a bound, which does not wait.
 type narrow struct{ free atomic.Int64 }
 
-func (n *narrow) Take(bytes int64, _ time.Time) bool {
+func (n *narrow) Take(_ string, bytes int64, _ time.Time) bool {
 	if n.free.Add(-bytes) < 0 {
 		n.free.Add(bytes)
 		return false
@@ -362,7 +363,7 @@ func (n *narrow) Take(bytes int64, _ time.Time) bool {
 	return true
 }
 
-func (n *narrow) Give(bytes int64) { n.free.Add(bytes) }
+func (n *narrow) Give(_ string, bytes int64) { n.free.Add(bytes) }
 
 // TestRepliesTakeRoomAsTheyCome, and give it back.
 func TestRepliesTakeRoomAsTheyCome(t *testing.T) {

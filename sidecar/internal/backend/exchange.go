@@ -157,7 +157,7 @@ const freeReply = 4 << 10
 // read: whoever keeps it counts it.
 func (c *Client) readReply(response *http.Response, call Call) ([]byte, error) {
 	var taken int64
-	defer func() { call.Room.Give(taken) }()
+	defer func() { call.Room.Give(call.Origin, taken) }()
 	most := call.MaxReply + 1
 	if announced := response.ContentLength; announced >= 0 {
 		most = min(most, announced+1)
@@ -166,7 +166,7 @@ func (c *Client) readReply(response *http.Response, call Call) ([]byte, error) {
 	for {
 		if len(reply) == cap(reply) {
 			size := min(2*int64(cap(reply)), most)
-			if !call.Room.Take(size-taken, call.Deadline) {
+			if !call.Room.Take(call.Origin, size-taken, call.Deadline) {
 				return nil, outcome.Failure{Cause: outcome.NoRoom}
 			}
 			taken = size

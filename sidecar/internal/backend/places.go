@@ -12,23 +12,35 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/fair"
 )
 
-// places bounds how many calls go on at once. The apps of all endpoints share them: an app that takes every call and answers none leaves
-// places to the other apps. It is safe for concurrent use.
+// places bounds how many calls go on at once. Endpoints share them, and the apps of an endpoint its portion: an app that takes every call
+// and answers none leaves places to the other apps, and to the other endpoints more. It is safe for concurrent use.
 type places struct {
 	all int
 
 	mu    sync.Mutex
-	taken *fair.Shares[App]
+	taken *fair.Shares
 	held  list.List // of *place, the oldest first
 	queue list.List // of *waiter, the longest waiting first
 }
 
-// App is who is called, and for which endpoint. An endpoint with many apps has the share of each of them.
-type App struct{ Endpoint, Origin string }
+// Portion is what one endpoint may have of the places, for its apps.
+type Portion struct {
+	places *places
+	taken  *fair.Portion
+}
+
+// app is who is called, and for which endpoint.
+type app struct {
+	of     *Portion
+	origin string
+}
+
+func (a app) may() bool       { return a.of.taken.May(a.origin, 1) }
+func (a app) hold(more int64) { a.of.taken.Hold(a.origin, more) }
 
 // place is held by one call.
 type place struct {
-	app     App
+	app
 	expires time.Time          // when nobody waits for the answer any more
 	end     context.CancelFunc // ends the call; nil once it was told to
 	element *list.Element
@@ -40,16 +52,31 @@ type waiter struct {
 	got    chan struct{} // closed once it has the place
 }
 
-func newPlaces(all int) *places { return &places{all: all, taken: fair.New[App](int64(all))} }
+func newPlaces(all int) *places { return &places{all: all, taken: fair.New(int64(all))} }
 
-func (p *places) share(apps int) {
+// newPortion divides the places between one endpoint more. It has one app.
+func (p *places) newPortion() *Portion {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return &Portion{p, p.taken.NewPortion()}
+}
+
+// Between divides the portion between so many apps.
+func (p *Portion) Between(apps int) {
+	p.places.mu.Lock()
+	defer p.places.mu.Unlock()
 	p.taken.Between(apps)
 }
 
+// Close divides the places between one endpoint less. Its calls that go on end as they would have.
+func (p *Portion) Close() {
+	p.places.mu.Lock()
+	defer p.places.mu.Unlock()
+	p.taken.Close()
+}
+
 func (p *places) hold(wanted *place) {
-	p.taken.Hold(wanted.app, 1)
+	wanted.hold(1)
 	wanted.element = p.held.PushBack(wanted)
 }
 
@@ -58,22 +85,22 @@ const makeRoomEvery = 250 * time.Millisecond
 
 // take waits for a place until the deadline or until ctx is done, and returns nil if there is none, or if half as many wait already
 // as there are places. End ends the call that it is for, should others need its place more than ShortLinger after its deadline.
-func (p *places) take(ctx context.Context, app App, deadline time.Time, end context.CancelFunc) *place {
-	wanted := &place{app: app, expires: deadline, end: end}
+func (p *places) take(ctx context.Context, called app, deadline time.Time, end context.CancelFunc) *place {
+	wanted := &place{app: called, expires: deadline, end: end}
 	p.mu.Lock()
-	if p.taken.May(app, 1) {
+	if called.may() {
 		p.hold(wanted)
 		p.mu.Unlock()
 		return wanted
 	}
 	if p.queue.Len() >= max(1, p.all/2) {
-		p.makeRoom(app, time.Now())
+		p.makeRoom(called, time.Now())
 		p.mu.Unlock()
 		return nil
 	}
 	waiting := &waiter{wanted: wanted, got: make(chan struct{})}
 	element := p.queue.PushBack(waiting)
-	p.makeRoom(app, time.Now())
+	p.makeRoom(called, time.Now())
 	p.mu.Unlock()
 	if p.wait(ctx, waiting, deadline) {
 		return wanted
@@ -118,9 +145,9 @@ func (p *places) give(held *place) {
 // release passes a place on to whoever has waited longest of those who may have it.
 func (p *places) release(held *place) {
 	p.held.Remove(held.element)
-	p.taken.Hold(held.app, -1)
+	held.hold(-1)
 	for element := p.queue.Front(); element != nil; element = element.Next() {
-		if waiting := element.Value.(*waiter); p.taken.May(waiting.wanted.app, 1) {
+		if waiting := element.Value.(*waiter); waiting.wanted.may() {
 			p.queue.Remove(element)
 			p.hold(waiting.wanted)
 			close(waiting.got)
@@ -129,16 +156,20 @@ func (p *places) release(held *place) {
 	}
 }
 
-// makeRoom ends the oldest call that has gone on for ShortLinger although nobody waits for its answer, if its place helps the app: it
-// is the app's own, or one that its app has beyond those that are kept for it.
-func (p *places) makeRoom(app App, now time.Time) {
+// makeRoom ends the oldest call that has gone on for ShortLinger although nobody waits for its answer, if its place helps the app.
+func (p *places) makeRoom(wanted app, now time.Time) {
 	for element := p.held.Front(); element != nil; element = element.Next() {
 		held := element.Value.(*place)
-		helps := held.app == app || p.taken.HoldsMore(held.app)
-		if held.end != nil && helps && now.Sub(held.expires) > ShortLinger {
+		if held.end != nil && held.helps(wanted) && now.Sub(held.expires) > ShortLinger {
 			held.end()
 			held.end = nil
 			return
 		}
 	}
+}
+
+// helps reports whether a place of one app is of use to another: it is the app's own, or one that is not kept for another.
+func (a app) helps(wanted app) bool {
+	apps, endpoints := a.of.taken.Frees(a.origin)
+	return a == wanted || apps && a.of == wanted.of || endpoints
 }

@@ -5,41 +5,61 @@ package backend
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 )
 
+// endpoints have portions of the places, by their names.
+type endpoints struct {
+	*places
+	portions map[string]*Portion
+}
+
+// newEndpoints has so many endpoints. One that is asked for by name is one of them, and has so many apps.
+func newEndpoints(all, sharers, apps int) *endpoints {
+	e := &endpoints{newPlaces(all), map[string]*Portion{}}
+	for i := range sharers {
+		portion := e.newPortion()
+		portion.Between(apps)
+		e.portions[string(rune('a'+i))] = portion
+	}
+	return e
+}
+
+// app is one of an endpoint: a is a's only one, and a2 another.
+func (e *endpoints) app(name string) app { return app{e.portions[name[:1]], name} }
+
 // takeNow takes a place that is free now, or nil.
-func takeNow(t *testing.T, p *places, app string) *place {
+func (e *endpoints) takeNow(t *testing.T, name string) *place {
 	t.Helper()
-	return p.take(t.Context(), App{Origin: app}, time.Now().Add(-time.Nanosecond), func() {})
+	return e.take(t.Context(), e.app(name), time.Now().Add(-time.Nanosecond), func() {})
 }
 
 func TestPlaces(t *testing.T) {
 	for name, test := range map[string]struct {
-		apps  int
-		takes string // one letter for each call, by its app
-		got   string // those that found a place
+		endpoints, apps int
+		takes           string // one word for each call, by its app
+		got             string // those that found a place
 	}{
-		"one app has all of them":                            {1, "aaaaaaaaa", "aaaaaaaa"},
-		"of two, one has its own and most of what is common": {2, "aaaaaaaaa", "aaaaa"},
-		"and the other one its own":                          {2, "aaaaaaaaabbbb", "aaaaabb"},
-		"of what is common, whoever comes first leaves some": {2, "aaabbbbbbaaaa", "aaabbbb"},
-		"of four, three can leave the fourth its own":        {4, "aaaaaaaabbbbbbbbccccccccdd", "aaaabcd"},
-		"an app of an earlier configuration has less":        {1, "bbbbbbbbb", "bbbbbbbb"},
-		"one that it leaves out takes none beyond all":       {1, "aaaaaaaab", "aaaaaaaa"},
-		"many apps share what is common, without more":       {16, "abcdefghi", "abcdefgh"},
+		"one app has all of them":                              {1, 1, "a a a a a a a a a", "a a a a a a a a"},
+		"of two apps, one leaves the other one its own":        {1, 2, "a1 a1 a1 a1 a1 a1 a1 a1 a1 a2 a2 a2 a2", "a1 a1 a1 a1 a1 a2 a2"},
+		"of two endpoints, one has most of what is common":     {2, 1, "a a a a a a a a a", "a a a a a"},
+		"and the other one its own":                            {2, 1, "a a a a a a a a a b b b b", "a a a a a b b"},
+		"of what is common, whoever comes first leaves some":   {2, 1, "a a a b b b b b b a a a a", "a a a b b b b"},
+		"of four, three can leave the fourth its own":          {4, 1, "a a a a a a a a b b b b b b b b c c c c c c c c d d", "a a a a b c d"},
+		"many endpoints share what is common, without more":    {16, 1, "a b c d e f g h i", "a b c d e f g h"},
+		"with many apps an endpoint has no more than with one": {2, 8, "a1 a2 a3 a4 a5 a6 a7 a8 b1 b2 b3", "a1 a2 a3 a4 a5 b1 b2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPlaces(8)
-			p.share(test.apps)
-			got := ""
-			for _, app := range test.takes {
-				if takeNow(t, p, string(app)) != nil {
-					got += string(app)
+			e := newEndpoints(8, test.endpoints, test.apps)
+			var got []string
+			for app := range strings.FieldsSeq(test.takes) {
+				if e.takeNow(t, app) != nil {
+					got = append(got, app)
 				}
 			}
-			if got != test.got {
+			if got := strings.Join(got, " "); got != test.got {
 				t.Errorf("places for %q, want %q", got, test.got)
 			}
 		})
@@ -48,16 +68,15 @@ func TestPlaces(t *testing.T) {
 
 // TestAPlaceThatIsGivenBackGoesToWhoeverMayHaveIt: the longest waiting first, but for one who may not.
 func TestAPlaceThatIsGivenBackGoesToWhoeverMayHaveIt(t *testing.T) {
-	p := newPlaces(4)
-	p.share(2)
+	p := newEndpoints(4, 2, 1)
 	var held []*place
 	for _, app := range []string{"a", "a", "a", "b"} {
-		held = append(held, takeNow(t, p, app))
+		held = append(held, p.takeNow(t, app))
 	}
 	got := make(chan string, 3)
 	for i, app := range []string{"a", "b"} {
 		go func() {
-			if p.take(t.Context(), App{Origin: app}, time.Now().Add(10*time.Second), func() {}) != nil {
+			if p.take(t.Context(), p.app(app), time.Now().Add(10*time.Second), func() {}) != nil {
 				got <- app
 			}
 		}()
@@ -78,53 +97,54 @@ func TestAPlaceThatIsGivenBackGoesToWhoeverMayHaveIt(t *testing.T) {
 }
 
 func TestNobodyWaitsForEver(t *testing.T) {
-	p := newPlaces(1)
-	held := takeNow(t, p, "a")
+	p := newEndpoints(1, 1, 1)
+	held := p.takeNow(t, "a")
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if p.take(gone, App{Origin: "a"}, time.Now().Add(time.Hour), func() {}) != nil || p.take(t.Context(), App{Origin: "a"}, time.Now().Add(10*time.Millisecond), func() {}) != nil {
+	if p.take(gone, p.app("a"), time.Now().Add(time.Hour), func() {}) != nil || p.take(t.Context(), p.app("a"), time.Now().Add(10*time.Millisecond), func() {}) != nil {
 		t.Error("there is a place")
 	}
 	for range 2 {
 		p.queue.PushBack(&waiter{})
 	}
-	if soon := time.Now(); p.take(t.Context(), App{Origin: "a"}, soon.Add(time.Hour), func() {}) != nil || time.Since(soon) > time.Minute {
+	if soon := time.Now(); p.take(t.Context(), p.app("a"), soon.Add(time.Hour), func() {}) != nil || time.Since(soon) > time.Minute {
 		t.Error("one more waits than may")
 	}
 	p.queue.Init()
 	p.give(held)
-	if p.queue.Len() != 0 || p.held.Len() != 0 || !p.taken.May(App{Origin: "a"}, 1) {
+	if p.queue.Len() != 0 || p.held.Len() != 0 || !p.app("a").may() {
 		t.Errorf("%d wait, %d are held", p.queue.Len(), p.held.Len())
 	}
 }
 
-// TestWhoIsNotNeededMakesRoom: a call of which nobody waits for the answer, once others need its place. Three calls of a go on, and
-// two of b.
+// TestWhoIsNotNeededMakesRoom: a call of which nobody waits for the answer, once others need its place. Three calls of a's first app go on,
+// and two of its second.
 func TestWhoIsNotNeededMakesRoom(t *testing.T) {
 	now := time.Now()
 	const late = ShortLinger + time.Second
 	for name, test := range map[string]struct {
-		apps    int
-		overdue time.Duration // since the deadlines of all of them
-		waits   []string      // one after the other
-		ended   string
+		all, endpoints, apps int
+		overdue              time.Duration // since the deadlines of all of them
+		waits                []string      // one after the other
+		ended                string
 	}{
-		"the oldest of one's own":                    {1, late, []string{"b"}, "b"},
-		"one after the other":                        {1, late, []string{"b", "b", "b"}, "bb"},
-		"of another app what it has beyond its own":  {2, late, []string{"c"}, "a"},
-		"of another app nothing that is its own":     {1, late, []string{"c"}, ""},
-		"nobody before the time is up":               {1, ShortLinger - time.Second, []string{"a"}, ""},
-		"nobody whose answer somebody still expects": {1, -time.Second, []string{"a"}, ""},
+		"the oldest of one's own":                        {8, 1, 1, late, []string{"a2"}, "a2"},
+		"one after the other":                            {8, 1, 1, late, []string{"a2", "a2", "a2"}, "a2a2"},
+		"of another app what it has beyond its own":      {8, 1, 2, late, []string{"a3"}, "a1"},
+		"of another app nothing that is its own":         {8, 1, 1, late, []string{"a3"}, ""},
+		"of another endpoint what it has beyond its own": {8, 4, 1, late, []string{"b1"}, "a1"},
+		"of another endpoint nothing that is its own":    {32, 2, 2, late, []string{"b1"}, ""},
+		"nobody before the time is up":                   {8, 1, 1, ShortLinger - time.Second, []string{"a1"}, ""},
+		"nobody whose answer somebody still expects":     {8, 1, 1, -time.Second, []string{"a1"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPlaces(8)
-			p.share(test.apps)
+			p := newEndpoints(test.all, test.endpoints, test.apps)
 			ended := ""
-			for _, app := range []string{"a", "a", "a", "b", "b"} {
-				p.hold(&place{app: App{Origin: app}, expires: now.Add(-test.overdue), end: func() { ended += app }})
+			for _, app := range []string{"a1", "a1", "a1", "a2", "a2"} {
+				p.hold(&place{app: p.app(app), expires: now.Add(-test.overdue), end: func() { ended += app }})
 			}
 			for _, app := range test.waits {
-				p.makeRoom(App{Origin: app}, now)
+				p.makeRoom(p.app(app), now)
 			}
 			if ended != test.ended {
 				t.Errorf("%q ended, want %q", ended, test.ended)

@@ -6,72 +6,111 @@ package fair
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
+// newEndpoints has so many endpoints with so many apps each.
+func newEndpoints(all int64, sharers, apps int) (*Shares, []*Portion) {
+	s := New(all)
+	endpoints := make([]*Portion, sharers)
+	for i := range endpoints {
+		endpoints[i] = s.NewPortion()
+		endpoints[i].Between(apps)
+	}
+	return s, endpoints
+}
+
+// ask lets one after the other ask for one, each by the letter of its endpoint and the number of its app, as often as it says: a1*3. It
+// returns how many each got.
+func ask(endpoints []*Portion, asks string) string {
+	var got []string
+	for word := range strings.FieldsSeq(asks) {
+		who, times, many := strings.Cut(word, "*")
+		n, wanted := 0, 1
+		if many {
+			_, _ = fmt.Sscan(times, &wanted)
+		}
+		for p := endpoints[who[0]-'a']; n < wanted && p.May(who, 1); n++ {
+			p.Hold(who, 1)
+		}
+		got = append(got, fmt.Sprintf("%s*%d", who, n))
+	}
+	return strings.Join(got, " ")
+}
+
 func TestWhoMayHaveMore(t *testing.T) {
 	for name, test := range map[string]struct {
-		all     int64
-		sharers int
-		asks    string // one letter for each that wants one
-		got     string // those that got it
+		all             int64
+		endpoints, apps int
+		asks, got       string
 	}{
-		"who is alone has all":                           {8, 1, "aaaaaaaaa", "aaaaaaaa"},
-		"of two, one leaves the other his own, and some": {16, 2, "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb", "aaaaaaaaaabbbbb"},
-		"two that ask by turns have the same":            {16, 2, "abababababababababab", "ababababababab"},
-		"of many, one leaves most of them one":           {8, 100, "aaaaaaaabcdefghi", "aaaabcde"},
-		"who comes late, and has nothing, has the last":  {4, 100, "aaabbc", "aabc"},
-		"nobody has more than there is":                  {2, 100, "abc", "ab"},
+		"who is alone has all":                                     {8, 1, 1, "a1*9", "a1*8"},
+		"of two, one leaves the other its own, and some":           {16, 2, 1, "a1*16 b1*16", "a1*10 b1*5"},
+		"two that ask by turns have the same":                      {16, 2, 1, "a1*4 b1*4 a1 b1 a1 b1 a1 b1 a1 b1", "a1*4 b1*4 a1*1 b1*1 a1*1 b1*1 a1*1 b1*1 a1*0 b1*0"},
+		"of many, one leaves most of them one":                     {8, 100, 1, "a1*8 b1 c1 d1 e1 f1", "a1*4 b1*1 c1*1 d1*1 e1*1 f1*0"},
+		"who comes late, and has nothing, has the last":            {4, 100, 1, "a1*2 b1*2 c1", "a1*2 b1*1 c1*1"},
+		"nobody has more than there is":                            {2, 26, 1, "a1 b1 c1", "a1*1 b1*1 c1*0"},
+		"of two apps, one leaves the other its own, and some":      {256, 1, 2, "a1*256 a2*256", "a1*160 a2*88"},
+		"many apps have no more than one":                          {256, 4, 32, "a1*9 a2*9 a3*9 a4*9 a5*9 a6*9 a7*9 a8*9 a9*256", "a1*9 a2*9 a3*9 a4*9 a5*9 a6*9 a7*9 a8*9 a9*37"},
+		"and leave their neighbours what one would leave":          {256, 2, 32, "a1*256 a2*256 a3*256 b1*256 b2*256", "a1*97 a2*25 a3*7 b1*43 b2*12"},
+		"a frozen app leaves the others theirs":                    {256, 4, 2, "a1*256 a2*8", "a1*92 a2*8"},
+		"also when the neighbours took all that is common":         {256, 4, 2, "a1*256 b1*256 b2*256 c1*256 c2*256 d1*256 d2*256 a2*256", "a1*92 b1*53 b2*20 c1*30 c2*14 d1*23 d2*12 a2*8"},
+		"more apps than are kept have one as long as there is one": {64, 2, 100, "a1*64 b1*64 a2 a3 a4 a5 a6 a7 a8 a9", "a1*25 b1*16 a2*1 a3*1 a4*1 a5*1 a6*1 a7*1 a8*1 a9*1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := New[rune](test.all)
-			s.Between(test.sharers)
-			got := ""
-			for _, who := range test.asks {
-				if s.May(who, 1) {
-					s.Hold(who, 1)
-					got += string(who)
-				}
-			}
-			if got != test.got {
+			_, endpoints := newEndpoints(test.all, test.endpoints, test.apps)
+			if got := ask(endpoints, test.asks); got != test.got {
 				t.Errorf("got it: %q, want %q", got, test.got)
 			}
 		})
 	}
 }
 
-// TestNobodyIsShutOut: whatever the others have asked for, and however often what they got was divided anew, whoever has nothing gets one
-// as long as not as many have their own as there is for them.
+// TestNobodyIsShutOut: whatever the others have asked for, and however often what they got was divided anew, an endpoint that has nothing
+// gets its own, and so does an app of any endpoint.
 func TestNobodyIsShutOut(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(seed, seed))
-		all, sharers := 64+random.Int64N(512), 2+random.IntN(40)
-		s := New[string](all)
-		s.Between(sharers)
-		held := map[string]int64{}
-		for range 2000 {
-			who := fmt.Sprint(random.IntN(sharers - 1)) // the last asks for nothing
-			more := 1 + random.Int64N(8)
-			s.Between(sharers - random.IntN(2))
+		sharers, apps := 2+random.IntN(20), 1+random.IntN(4)
+		all := int64(4*sharers*apps) + random.Int64N(2000)
+		s, endpoints := newEndpoints(all, sharers, apps)
+		for range 1000 {
+			endpoint := random.IntN(sharers - 1) // the last asks for nothing, and no endpoint's last app
+			p, app, more := endpoints[endpoint], fmt.Sprint(random.IntN(max(1, apps-1))), 1+random.Int64N(8)
+			held := int64(0)
+			for _, h := range p.held {
+				if h.app == app {
+					held = h.amount
+				}
+			}
 			switch {
-			case random.IntN(4) == 0 && held[who] > 0:
-				more = -min(more, held[who])
-				fallthrough
-			case s.May(who, more):
-				s.Hold(who, more)
-				held[who] += more
+			case random.IntN(20) == 0:
+				s.NewPortion().Close()
+				p.Between(apps + 1)
+				p.Between(apps)
+			case random.IntN(4) == 0 && held > 0:
+				p.Hold(app, -min(more, held))
+			case p.May(app, more):
+				p.Hold(app, more)
 			}
 		}
-		if !s.May("the last", 1) {
-			t.Fatalf("seed %d: of %d between %d, the last gets nothing; held are %v", seed, all, sharers, held)
+		last := endpoints[sharers-1]
+		if !last.May("its app", last.own()) {
+			t.Fatalf("seed %d: of %d between %d, the last endpoint does not get its own", seed, all, sharers)
 		}
-		var sum int64
-		for who, h := range held {
-			sum += h
-			s.Hold(who, -h)
+		for i, p := range endpoints[:sharers-1] {
+			if apps > 1 && !p.May("its last app", p.own()) {
+				t.Fatalf("seed %d: of %d between %d, the last app of endpoint %d does not get its own", seed, all, sharers, i)
+			}
 		}
-		if sum > all || s.free != all || s.beyond != 0 || len(s.held) != 0 {
-			t.Fatalf("seed %d: %d of %d were held; in the end %d are free, %d beyond, %v held", seed, sum, all, s.free, s.beyond, s.held)
+		for _, p := range endpoints {
+			for len(p.held) > 0 {
+				p.Hold(p.held[0].app, -p.held[0].amount)
+			}
+		}
+		if s.free != all || s.beyond != 0 || len(s.holders) != 0 {
+			t.Fatalf("seed %d: in the end %d of %d are free, %d beyond, %d hold something", seed, s.free, all, s.beyond, len(s.holders))
 		}
 	}
 }
@@ -79,10 +118,12 @@ func TestNobodyIsShutOut(t *testing.T) {
 // TestMostCanBeHad: what Most says is what one gets where the others hold nothing.
 func TestMostCanBeHad(t *testing.T) {
 	for sharers := 1; sharers < 300; sharers += 7 {
-		s := New[string](4096)
-		s.Between(sharers)
-		if !s.May("a", s.Most()) || s.May("a", s.Most()+heldPerLeft+1) {
-			t.Errorf("between %d: most is %d of 4096, and that is not so", sharers, s.Most())
+		for _, apps := range []int{1, 2, 33} {
+			_, endpoints := newEndpoints(4096, sharers, apps)
+			p := endpoints[0]
+			if !p.May("a", p.Most()) || p.May("a", p.Most()+2*heldPerLeft+2) {
+				t.Errorf("between %d with %d apps each: most is %d of 4096, and that is not so", sharers, apps, p.Most())
+			}
 		}
 	}
 }

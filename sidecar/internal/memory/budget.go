@@ -14,64 +14,78 @@ import (
 // Budget is how many bytes may be held at once for one purpose, by all endpoints of a process. Each of them takes from it through its
 // own Portion. It is safe for concurrent use.
 type Budget struct {
-	mu       sync.Mutex
-	shares   *fair.Shares[*Portion]
-	portions int
-	queue    list.List // of *wish, the longest waiting first
+	mu     sync.Mutex
+	shares *fair.Shares
+	queue  list.List // of *wish, the longest waiting first
 }
 
-// Portion is what one endpoint may hold of a Budget.
-type Portion struct{ budget *Budget }
+// Portion is what one endpoint may hold of a Budget, for its apps.
+type Portion struct {
+	budget *Budget
+	share  *fair.Portion
+}
+
+// holder is an app of an endpoint, or the endpoint itself where the app is not known.
+type holder struct {
+	of  *Portion
+	app string
+}
 
 // wish is somebody who waits for bytes.
 type wish struct {
-	of    *Portion
+	holder
 	bytes int64
 	got   chan struct{} // closed once they are held
 }
 
 // NewBudget returns a Budget of so many bytes.
-func NewBudget(size int64) *Budget { return &Budget{shares: fair.New[*Portion](size)} }
+func NewBudget(size int64) *Budget { return &Budget{shares: fair.New(size)} }
 
-// NewPortion divides the budget by one more.
+// NewPortion divides the budget between one endpoint more. It has one app.
 func (b *Budget) NewPortion() *Portion {
-	b.divide(1)
-	return &Portion{b}
-}
-
-// Close divides the budget by one less. What is held by then is given back as always.
-func (p *Portion) Close() { p.budget.divide(-1) }
-
-func (b *Budget) divide(more int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.portions += more
-	b.shares.Between(b.portions)
-	b.grant()
+	return &Portion{b, b.shares.NewPortion()}
 }
 
-// Most is how many bytes the portion can have at once, if the others have none.
+// Between divides the portion between so many apps.
+func (p *Portion) Between(apps int) {
+	p.budget.mu.Lock()
+	defer p.budget.mu.Unlock()
+	p.share.Between(apps)
+	p.budget.grant()
+}
+
+// Close divides the budget between one endpoint less. What is held by then is given back as always.
+func (p *Portion) Close() {
+	p.budget.mu.Lock()
+	defer p.budget.mu.Unlock()
+	p.share.Close()
+	p.budget.grant()
+}
+
+// Most is how many bytes an app of the endpoint can have at once, if nobody else has any.
 func (p *Portion) Most() int64 {
 	p.budget.mu.Lock()
 	defer p.budget.mu.Unlock()
-	return p.budget.shares.Most()
+	return p.share.Most()
 }
 
-// Take takes so many bytes, and waits for them until then. It reports whether it got them; more than the portion can ever have it does
-// not wait for.
-func (p *Portion) Take(bytes int64, until time.Time) bool {
-	b := p.budget
+// Take takes so many bytes for an app, and waits for them until then. It reports whether it got them; more than the app can ever have it
+// does not wait for.
+func (p *Portion) Take(app string, bytes int64, until time.Time) bool {
+	b, who := p.budget, holder{p, app}
 	b.mu.Lock()
-	if !b.waits(p) && b.shares.May(p, bytes) {
-		b.shares.Hold(p, bytes)
+	if !b.waits(who) && p.share.May(app, bytes) {
+		p.share.Hold(app, bytes)
 		b.mu.Unlock()
 		return true
 	}
-	if bytes > b.shares.Most() {
+	if bytes > p.share.Most() {
 		b.mu.Unlock()
 		return false
 	}
-	w := &wish{of: p, bytes: bytes, got: make(chan struct{})}
+	w := &wish{holder: who, bytes: bytes, got: make(chan struct{})}
 	element := b.queue.PushBack(w)
 	b.mu.Unlock()
 
@@ -99,42 +113,42 @@ func (b *Budget) giveUp(w *wish, element *list.Element) bool {
 	}
 }
 
-// Give gives bytes back that were taken.
-func (p *Portion) Give(bytes int64) {
+// Give gives bytes back that were taken for an app.
+func (p *Portion) Give(app string, bytes int64) {
 	b := p.budget
 	if bytes == 0 {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.shares.Hold(p, -bytes)
+	p.share.Hold(app, -bytes)
 	b.grant()
 }
 
-// waits reports whether somebody waits for bytes of the portion: who comes later must not overtake him.
-func (b *Budget) waits(p *Portion) bool {
+// waits reports whether somebody waits for bytes of the same app: who comes later must not overtake him.
+func (b *Budget) waits(who holder) bool {
 	for element := b.queue.Front(); element != nil; element = element.Next() {
-		if element.Value.(*wish).of == p {
+		if element.Value.(*wish).holder == who {
 			return true
 		}
 	}
 	return false
 }
 
-// grant fulfils the wishes that can be, the longest waiting first. One that cannot holds up no other portion.
+// grant fulfils the wishes that can be, the longest waiting first. One that cannot holds up no other app.
 func (b *Budget) grant() {
 	if b.queue.Len() == 0 {
 		return
 	}
-	refused := map[*Portion]bool{}
+	refused := map[holder]bool{}
 	for element := b.queue.Front(); element != nil; {
 		w, next := element.Value.(*wish), element.Next()
-		if !refused[w.of] && b.shares.May(w.of, w.bytes) {
-			b.shares.Hold(w.of, w.bytes)
+		if !refused[w.holder] && w.of.share.May(w.app, w.bytes) {
+			w.of.share.Hold(w.app, w.bytes)
 			b.queue.Remove(element)
 			close(w.got)
 		} else {
-			refused[w.of] = true
+			refused[w.holder] = true
 		}
 		element = next
 	}

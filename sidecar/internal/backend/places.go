@@ -15,18 +15,18 @@ import (
 // places bounds how many calls go on at once. Endpoints share them, and the apps of an endpoint its portion: an app that takes every call
 // and answers none leaves places to the other apps, and to the other endpoints more. It is safe for concurrent use.
 type places struct {
-	all int
-
 	mu    sync.Mutex
 	taken *fair.Shares
 	held  list.List // of *place, the oldest first
-	queue list.List // of *waiter, the longest waiting first
+	// Half as many may wait as there are places. That is shared in the same way: those that wait for a frozen app keep out nobody else.
+	waiting *fair.Shares
+	queue   list.List // of *waiter, the longest waiting first
 }
 
 // Portion is what one endpoint may have of the places, for its apps.
 type Portion struct {
-	places *places
-	taken  *fair.Portion
+	places         *places
+	taken, waiting *fair.Portion
 }
 
 // app is who is called, and for which endpoint.
@@ -48,17 +48,20 @@ type place struct {
 
 // waiter is a call that waits for a place.
 type waiter struct {
-	wanted *place
-	got    chan struct{} // closed once it has the place
+	wanted  *place
+	got     chan struct{} // closed once it has the place
+	element *list.Element // in the queue
 }
 
-func newPlaces(all int) *places { return &places{all: all, taken: fair.New(int64(all))} }
+func newPlaces(all int) *places {
+	return &places{taken: fair.New(int64(all)), waiting: fair.New(int64(max(1, all/2)))}
+}
 
 // newPortion divides the places between one endpoint more. It has one app.
 func (p *places) newPortion() *Portion {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return &Portion{p, p.taken.NewPortion()}
+	return &Portion{p, p.taken.NewPortion(), p.waiting.NewPortion()}
 }
 
 // Between divides the portion between so many apps.
@@ -66,6 +69,7 @@ func (p *Portion) Between(apps int) {
 	p.places.mu.Lock()
 	defer p.places.mu.Unlock()
 	p.taken.Between(apps)
+	p.waiting.Between(apps)
 }
 
 // Close divides the places between one endpoint less. Its calls that go on end as they would have.
@@ -73,6 +77,7 @@ func (p *Portion) Close() {
 	p.places.mu.Lock()
 	defer p.places.mu.Unlock()
 	p.taken.Close()
+	p.waiting.Close()
 }
 
 func (p *places) hold(wanted *place) {
@@ -83,35 +88,48 @@ func (p *places) hold(wanted *place) {
 // makeRoomEvery is how often somebody who waits looks for a call that nobody needs any more.
 const makeRoomEvery = 250 * time.Millisecond
 
-// take waits for a place until the deadline or until ctx is done, and returns nil if there is none, or if half as many wait already
-// as there are places. End ends the call that it is for, should others need its place more than ShortLinger after its deadline.
+// take waits for a place until the deadline or until ctx is done, and returns nil if there is none, or if too many wait already. End ends the call that it is for, should others need its place more than ShortLinger after its deadline.
 func (p *places) take(ctx context.Context, called app, deadline time.Time, end context.CancelFunc) *place {
 	wanted := &place{app: called, expires: deadline, end: end}
-	p.mu.Lock()
-	if called.may() {
-		p.hold(wanted)
-		p.mu.Unlock()
-		return wanted
-	}
-	if p.queue.Len() >= max(1, p.all/2) {
-		p.makeRoom(called, time.Now())
-		p.mu.Unlock()
+	waiting, ok := p.enter(wanted)
+	switch {
+	case !ok:
 		return nil
-	}
-	waiting := &waiter{wanted: wanted, got: make(chan struct{})}
-	element := p.queue.PushBack(waiting)
-	p.makeRoom(called, time.Now())
-	p.mu.Unlock()
-	if p.wait(ctx, waiting, deadline) {
+	case waiting == nil || p.wait(ctx, waiting, deadline):
 		return wanted
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.queue.Remove(element)
 	if wanted.element != nil { // it came in this moment
 		p.release(wanted)
+	} else {
+		p.leave(waiting)
 	}
 	return nil
+}
+
+// enter takes a place that is free, or else waits for one. It reports false if too many wait already.
+func (p *places) enter(wanted *place) (waiting *waiter, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if wanted.may() {
+		p.hold(wanted)
+		return nil, true
+	}
+	p.makeRoom(wanted.app, time.Now())
+	if !wanted.of.waiting.May(wanted.origin, 1) {
+		return nil, false
+	}
+	wanted.of.waiting.Hold(wanted.origin, 1)
+	waiting = &waiter{wanted: wanted, got: make(chan struct{})}
+	waiting.element = p.queue.PushBack(waiting)
+	return waiting, true
+}
+
+// leave ends the waiting.
+func (p *places) leave(w *waiter) {
+	p.queue.Remove(w.element)
+	w.wanted.of.waiting.Hold(w.wanted.origin, -1)
 }
 
 func (p *places) wait(ctx context.Context, waiting *waiter, deadline time.Time) bool {
@@ -148,7 +166,7 @@ func (p *places) release(held *place) {
 	held.hold(-1)
 	for element := p.queue.Front(); element != nil; element = element.Next() {
 		if waiting := element.Value.(*waiter); waiting.wanted.may() {
-			p.queue.Remove(element)
+			p.leave(waiting)
 			p.hold(waiting.wanted)
 			close(waiting.got)
 			return

@@ -5,6 +5,7 @@ package backend
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,43 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// TestWhoMayWait: there are 32 places, so that 16 may wait.
+func TestWhoMayWait(t *testing.T) {
+	for name, test := range map[string]struct {
+		endpoints, apps int
+		calls           string // a1*9: of app 1 of endpoint a, 9 one after the other
+		waiting         string // those that neither found a place nor were refused
+	}{
+		"those of one app are half as many as there are places":      {1, 1, "a1*99", "a1*16"},
+		"those of a frozen app leave the other app of its endpoint":  {1, 2, "a1*99 a2*99", "a1*10 a2*5"},
+		"those of a flooded endpoint leave the other endpoint":       {2, 1, "a1*99 b1*99", "a1*10 b1*5"},
+		"those of a flooded endpoint with many apps do so too":       {2, 3, "a1*99 a2*99 a3*99 b1*99", "a1*7 a2*2 a3*1 b1*3"},
+		"those of three endpoints leave the fourth":                  {4, 1, "a1*99 b1*99 c1*99 d1*99", "a1*8 b1*3 c1*2 d1*2"},
+		"of many endpoints each leaves some to those that come late": {99, 1, "a1*99 b1*99 c1*99 d1*99 e1*99", "a1*7 b1*2 c1*1 d1*1 e1*1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpoints(32, test.endpoints, test.apps)
+			for range 32 { // all of them are taken
+				e.portions["a"].taken.Hold("another", 1)
+			}
+			var got []string
+			for call := range strings.FieldsSeq(test.calls) {
+				name, times, _ := strings.Cut(call, "*")
+				n, waiting := 0, 0
+				for _, _ = fmt.Sscan(times, &n); n > 0; n-- {
+					if w, ok := e.enter(&place{app: e.app(name)}); ok && w != nil {
+						waiting++
+					}
+				}
+				got = append(got, fmt.Sprintf("%s*%d", name, waiting))
+			}
+			if got := strings.Join(got, " "); got != test.waiting {
+				t.Errorf("%q wait, want %q", got, test.waiting)
+			}
+		})
+	}
+}
+
 // TestAPlaceThatIsGivenBackGoesToWhoeverMayHaveIt: the longest waiting first, but for one who may not.
 func TestAPlaceThatIsGivenBackGoesToWhoeverMayHaveIt(t *testing.T) {
 	p := newEndpoints(4, 2, 1)
@@ -104,13 +142,13 @@ func TestNobodyWaitsForEver(t *testing.T) {
 	if p.take(gone, p.app("a"), time.Now().Add(time.Hour), func() {}) != nil || p.take(t.Context(), p.app("a"), time.Now().Add(10*time.Millisecond), func() {}) != nil {
 		t.Error("there is a place")
 	}
-	for range 2 {
-		p.queue.PushBack(&waiter{})
-	}
-	if soon := time.Now(); p.take(t.Context(), p.app("a"), soon.Add(time.Hour), func() {}) != nil || time.Since(soon) > time.Minute {
+	if waiting, _ := p.enter(&place{app: p.app("a")}); waiting == nil {
+		t.Error("nobody may wait")
+	} else if _, ok := p.enter(&place{app: p.app("a")}); ok {
 		t.Error("one more waits than may")
+	} else {
+		p.leave(waiting)
 	}
-	p.queue.Init()
 	p.give(held)
 	if p.queue.Len() != 0 || p.held.Len() != 0 || !p.app("a").may() {
 		t.Errorf("%d wait, %d are held", p.queue.Len(), p.held.Len())

@@ -70,6 +70,7 @@ func (p *Portion) Between(apps int) {
 	defer p.places.mu.Unlock()
 	p.taken.Between(apps)
 	p.waiting.Between(apps)
+	p.places.grant()
 }
 
 // Close divides the places between one endpoint less. Its calls that go on end as they would have.
@@ -78,6 +79,7 @@ func (p *Portion) Close() {
 	defer p.places.mu.Unlock()
 	p.taken.Close()
 	p.waiting.Close()
+	p.places.grant()
 }
 
 func (p *places) hold(wanted *place) {
@@ -160,16 +162,26 @@ func (p *places) give(held *place) {
 	p.release(held)
 }
 
-// release passes a place on to whoever has waited longest of those who may have it.
 func (p *places) release(held *place) {
 	p.held.Remove(held.element)
 	held.hold(-1)
-	for element := p.queue.Front(); element != nil; element = element.Next() {
-		if waiting := element.Value.(*waiter); waiting.wanted.may() {
+	p.grant()
+}
+
+// grant gives what is free to those who may have it, the longest waiting first. It is called whenever more may have become free.
+func (p *places) grant() {
+	var refused app // the last one: most of those who wait do so for the same
+	for element := p.queue.Front(); element != nil; {
+		waiting := element.Value.(*waiter)
+		element = element.Next()
+		switch {
+		case waiting.wanted.app == refused:
+		case waiting.wanted.may():
 			p.leave(waiting)
 			p.hold(waiting.wanted)
 			close(waiting.got)
-			return
+		default:
+			refused = waiting.wanted.app
 		}
 	}
 }

@@ -7,8 +7,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/fair"
 )
 
 // endpoints have portions of the places, by their names.
@@ -101,6 +104,62 @@ func TestWhoMayWait(t *testing.T) {
 				t.Errorf("%q wait, want %q", got, test.waiting)
 			}
 		})
+	}
+}
+
+// TestAWaitingCallGetsWhatANewDivisionLeavesIt: an endpoint that comes or goes, and an app of its own, divide the places anew.
+func TestAWaitingCallGetsWhatANewDivisionLeavesIt(t *testing.T) {
+	for name, test := range map[string]struct {
+		endpoints, apps int
+		change          func(*endpoints)
+		got             int // of 32 that ask for one of 32 places
+	}{
+		"as it is, one of two leaves the other its own":     {2, 1, func(*endpoints) {}, 20},
+		"one that goes leaves the other all":                {2, 1, func(e *endpoints) { e.portions["b"].Close() }, 32},
+		"of three, one that goes leaves the others some":    {3, 1, func(e *endpoints) { e.portions["c"].Close() }, 20},
+		"one that has one app less leaves the other all":    {1, 2, func(e *endpoints) { e.portions["a"].Between(1) }, 32},
+		"one that comes takes nothing from those that have": {2, 1, func(e *endpoints) { e.newPortion() }, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpoints(32, test.endpoints, test.apps)
+			e.portions["a"].waiting = fair.New(32).NewPortion() // all may wait
+			for range 32 {
+				if _, ok := e.enter(&place{app: e.app("a")}); !ok {
+					t.Fatal("it may not wait")
+				}
+			}
+			test.change(e)
+			if e.held.Len() != test.got || e.queue.Len() != 32-test.got {
+				t.Errorf("%d have a place, and %d wait; want %d with one", e.held.Len(), e.queue.Len(), test.got)
+			}
+		})
+	}
+}
+
+// TestNoCallWaitsForPlacesThatAreFree, however endpoints come and go, and calls begin, end and are given up meanwhile.
+func TestNoCallWaitsForPlacesThatAreFree(t *testing.T) {
+	e := newEndpoints(8, 3, 1)
+	var group sync.WaitGroup
+	for i := range 24 {
+		group.Go(func() {
+			called := e.app(string(rune('a' + i%3)))
+			for range 50 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*50*time.Microsecond)
+				if held := e.take(ctx, called, time.Now().Add(time.Minute), func() {}); held != nil {
+					e.give(held)
+				}
+				cancel()
+			}
+		})
+	}
+	group.Go(func() {
+		for range 200 {
+			e.newPortion().Close()
+		}
+	})
+	group.Wait()
+	if e.queue.Len() != 0 || e.held.Len() != 0 || !e.app("a").may() || !e.portions["a"].waiting.May("a", 1) {
+		t.Errorf("in the end %d wait, and %d have a place", e.queue.Len(), e.held.Len())
 	}
 }
 

@@ -29,7 +29,7 @@ type bounds struct {
 	calls int
 	// bodies of messages and replies, of which the first freeBody bytes are free.
 	bodies int64
-	// strangers is for bodies that nobody has verified yet.
+	// strangers is for bodies that nobody has verified yet. Half of it is for the largest, however many endpoints there are.
 	strangers int64
 	// uses and repeats are what is remembered.
 	uses, repeats int
@@ -47,7 +47,7 @@ func boundsFor(memory int64) bounds {
 		connections: int(memory / (160 << 10)),
 		calls:       int(memory / (256 << 10)),
 		bodies:      memory / 4,
-		strangers:   memory / 32,
+		strangers:   max(memory/32, 2*MaxBodySize),
 		uses:        int(memory / 10),
 		repeats:     int(memory / 16),
 		entries:     int(memory / 8),

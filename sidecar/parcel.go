@@ -84,7 +84,7 @@ func (p *parcel) hold(bytes int64) bool {
 	if bytes <= p.held {
 		return true
 	}
-	if !p.budget.Take(p.app, bytes-p.held, p.deadline) {
+	if !p.budget.Take(p.app, p.held, bytes-p.held, p.deadline) {
 		return false
 	}
 	p.held = bytes
@@ -95,7 +95,7 @@ func (p *parcel) hold(bytes int64) bool {
 // in more than one form. The body is its reader's from now on. It reports whether there was room.
 func (p *parcel) move(to *memory.Portion, app string, times int64) bool {
 	wanted := times * p.held
-	if wanted > 0 && !to.Take(app, wanted, p.deadline) {
+	if wanted > 0 && !to.Take(app, 0, wanted, p.deadline) {
 		return false
 	}
 	p.free()

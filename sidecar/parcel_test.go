@@ -69,7 +69,7 @@ func TestBodiesAreChargedAsTheyCome(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			budget, other := memory.NewBudget(all).NewPortion(), memory.NewBudget(all).NewPortion()
-			if !budget.Take("", test.used, time.Now()) {
+			if !budget.Take("", 0, test.used, time.Now()) {
 				t.Fatal("the others use more than there is")
 			}
 			sent := strings.Repeat("x", int(test.sent))
@@ -96,12 +96,12 @@ func TestBodiesAreChargedAsTheyCome(t *testing.T) {
 			if p.held != test.held {
 				t.Errorf("holds %d bytes, want %d", p.held, test.held)
 			}
-			if !p.move(other, "", 2) || p.held != 2*test.held || !budget.Take("", all-test.used, time.Now()) {
+			if !p.move(other, "", 2) || p.held != 2*test.held || !budget.Take("", 0, all-test.used, time.Now()) {
 				t.Errorf("moved, it holds %d bytes, and the first budget may not be whole", p.held)
 			}
 			p.free()
 			p.free()
-			if !other.Take("", all, time.Now()) {
+			if !other.Take("", 0, all, time.Now()) {
 				t.Error("what was charged did not come back")
 			}
 		})
@@ -120,8 +120,31 @@ func TestAMessageThatFindsNoRoomKeepsNone(t *testing.T) {
 		t.Error("it found room that is not there")
 	}
 	p.free()
-	if !strangers.Take("", 100_000, time.Now()) || !bodies.Take("", 10_000, time.Now()) {
+	if !strangers.Take("", 0, 100_000, time.Now()) || !bodies.Take("", 0, 10_000, time.Now()) {
 		t.Error("a budget is not whole")
+	}
+}
+
+// TestTheLargestBodyFindsRoom where nothing else goes on, whatever the memory and however many endpoints and apps there are.
+func TestTheLargestBodyFindsRoom(t *testing.T) {
+	for _, limit := range []int64{minMemory, 64 << 20, maxMemory} {
+		for _, endpoints := range []int{1, 2, 5, 1000} {
+			for _, apps := range []int{1, 33} {
+				b := boundsFor(limit)
+				strangers, bodies := memory.NewBudget(b.strangers), memory.NewBudget(b.bodies)
+				of, to := strangers.NewPortion(), bodies.NewPortion()
+				to.Between(apps)
+				for range endpoints - 1 {
+					strangers.NewPortion()
+					bodies.NewPortion()
+				}
+				p := newParcel(strings.NewReader(strings.Repeat("x", MaxBodySize)), MaxBodySize, MaxBodySize, of, time.Now())
+				if _, err := p.read(); err != nil || !p.move(to, "app", 1) {
+					t.Errorf("of %d bytes between %d endpoints with %d apps each, it finds none: %v", limit, endpoints, apps, err)
+				}
+				p.free()
+			}
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,13 +33,22 @@ import (
 )
 
 const (
-	limit     = 64 << 20 // of a pod's memory by default
 	token     = "LimitsToken1"
 	aesKey    = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C"
 	reception = "wx5823bf96d3bd56c7"
 )
 
 var binary string
+
+// limit is that of a pod's memory: the default, or LIMITS_MEMORY, in MiB.
+var limit = memoryLimit()
+
+func memoryLimit() int64 {
+	if mebibytes, err := strconv.ParseInt(os.Getenv("LIMITS_MEMORY"), 10, 64); err == nil {
+		return mebibytes << 20
+	}
+	return 64 << 20
+}
 
 // long tries everything, and each for longer: LIMITS=long. Without, the worst is tried.
 var long = os.Getenv("LIMITS") == "long"

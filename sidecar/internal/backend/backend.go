@@ -59,8 +59,9 @@ type Call struct {
 
 // Room is what replies take their memory from. It is safe for concurrent use.
 type Room interface {
-	// Take takes so many bytes for an app, and waits for them until then. It reports whether it got them.
-	Take(app string, bytes int64, until time.Time) bool
+	// Take takes so many bytes more for the reply of an app that has so many already, and waits for them until then. It reports whether it
+	// got them.
+	Take(app string, piece, bytes int64, until time.Time) bool
 	Give(app string, bytes int64)
 }
 

@@ -30,8 +30,8 @@ func call(origin string, patience time.Duration) Call {
 // roomy has room for every reply.
 type roomy struct{}
 
-func (roomy) Take(string, int64, time.Time) bool { return true }
-func (roomy) Give(string, int64)                 {}
+func (roomy) Take(string, int64, int64, time.Time) bool { return true }
+func (roomy) Give(string, int64)                        {}
 
 func checkXML(reply []byte) error { return wechat.CheckReply(reply, wechat.FormXML) }
 
@@ -355,7 +355,7 @@ func TestAnAppThatStopsReadingHasAnswered(t *testing.T) {
 // narrow is a Room with a bound, which does not wait.
 type narrow struct{ free atomic.Int64 }
 
-func (n *narrow) Take(_ string, bytes int64, _ time.Time) bool {
+func (n *narrow) Take(_ string, _, bytes int64, _ time.Time) bool {
 	if n.free.Add(-bytes) < 0 {
 		n.free.Add(bytes)
 		return false

@@ -166,7 +166,7 @@ func (c *Client) readReply(response *http.Response, call Call) ([]byte, error) {
 	for {
 		if len(reply) == cap(reply) {
 			size := min(2*int64(cap(reply)), most)
-			if !call.Room.Take(call.Origin, size-taken, call.Deadline) {
+			if !call.Room.Take(call.Origin, taken, size-taken, call.Deadline) {
 				return nil, outcome.Failure{Cause: outcome.NoRoom}
 			}
 			taken = size

@@ -35,7 +35,7 @@ type app struct {
 	origin string
 }
 
-func (a app) may() bool       { return a.of.taken.May(a.origin, 1) }
+func (a app) may() bool       { return a.of.taken.May(a.origin, 0, 1) }
 func (a app) hold(more int64) { a.of.taken.Hold(a.origin, more) }
 
 // place is held by one call.
@@ -119,7 +119,7 @@ func (p *places) enter(wanted *place) (waiting *waiter, ok bool) {
 		return nil, true
 	}
 	p.makeRoom(wanted.app, time.Now())
-	if !wanted.of.waiting.May(wanted.origin, 1) {
+	if !wanted.of.waiting.May(wanted.origin, 0, 1) {
 		return nil, false
 	}
 	wanted.of.waiting.Hold(wanted.origin, 1)

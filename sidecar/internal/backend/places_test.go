@@ -158,7 +158,7 @@ func TestNoCallWaitsForPlacesThatAreFree(t *testing.T) {
 		}
 	})
 	group.Wait()
-	if e.queue.Len() != 0 || e.held.Len() != 0 || !e.app("a").may() || !e.portions["a"].waiting.May("a", 1) {
+	if e.queue.Len() != 0 || e.held.Len() != 0 || !e.app("a").may() || !e.portions["a"].waiting.May("a", 0, 1) {
 		t.Errorf("in the end %d wait, and %d have a place", e.queue.Len(), e.held.Len())
 	}
 }

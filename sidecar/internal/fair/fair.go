@@ -4,7 +4,8 @@
 // Package fair divides what there is of something between those who ask for it, so that nobody can take all.
 //
 // A half is divided evenly between the endpoints: each has some of its own, however much the others ask for. The other half is for
-// whoever needs more, and of it each leaves a quarter of what it finds. Who is alone has all.
+// whoever needs more, and of it each leaves a quarter of what it finds. Who is alone has all. One piece may have all that is common as
+// long as nobody has anything else of it: where little goes on, what is large finds room.
 //
 // An endpoint divides in the same way between its apps. What they have together counts as the endpoint's: many apps have no more of what
 // is common than one.
@@ -99,6 +100,7 @@ func (p *Portion) own() int64 { return max(1, p.divided()/p.apps) }
 type tally struct {
 	held int64
 	over int64 // what the app in question holds beyond its own
+	all  int64 // what all apps hold beyond their own
 }
 
 // tally counts as if the app held so much more.
@@ -120,32 +122,28 @@ func (p *Portion) tally(app string, more int64) tally {
 	if !known {
 		over = add(more)
 	}
-	return tally{max(p.divided(), kept) + beyond, over}
+	return tally{max(p.divided(), kept) + beyond, over, beyond}
 }
 
 // heldPerLeft is how much of what is common one may hold for each that he leaves to the others: three quarters, and one is left.
 const heldPerLeft = 3
 
-// May reports whether an app of the endpoint may hold so much more.
-func (p *Portion) May(app string, more int64) bool {
+// May reports whether an app of the endpoint may hold so much more, for a piece of which it holds so much already.
+func (p *Portion) May(app string, piece, more int64) bool {
 	s := p.of
-	before, after := p.tally(app, 0), p.tally(app, more)
+	before, after, without := p.tally(app, 0), p.tally(app, more), p.tally(app, -piece)
 	excess, grows := s.excess(after.held), s.excess(after.held)-s.excess(before.held)
 	left := s.common() - s.beyond - grows
-	leaves := grows == 0 || left >= 0 && excess <= heldPerLeft*left
+	alone := s.beyond-s.excess(before.held)+s.excess(without.held) == 0
+	leaves := grows == 0 || left >= 0 && (alone || excess <= heldPerLeft*left)
 	ofEndpoint := max(0, s.own()-after.held) + max(0, heldPerLeft*left-excess)/(heldPerLeft+1) // what the endpoint could still have
-	leavesApps := p.apps == 1 || after.over == 0 || after.over <= heldPerLeft*ofEndpoint
+	leavesApps := p.apps == 1 || after.over == 0 || without.all == 0 || after.over <= heldPerLeft*ofEndpoint
 	return more <= s.free && leaves && leavesApps
 }
 
-// Most is what an app of the endpoint can have where nobody else holds anything.
+// Most is how large a piece an app of the endpoint can have where nobody holds anything.
 func (p *Portion) Most() int64 {
-	s := p.of
-	most := min(s.all, s.own()+s.common()*heldPerLeft/(heldPerLeft+1))
-	if p.apps == 1 {
-		return most
-	}
-	return p.own() + (most-p.divided())*heldPerLeft/(heldPerLeft+1)
+	return min(p.of.all, p.of.own()+p.of.common()) - p.divided() + min(p.divided(), p.own())
 }
 
 // Frees reports whether it is of use that an app holds one less: to the other apps of the endpoint, and to other endpoints. What is kept for

@@ -31,7 +31,7 @@ func ask(endpoints []*Portion, asks string) string {
 		if many {
 			_, _ = fmt.Sscan(times, &wanted)
 		}
-		for p := endpoints[who[0]-'a']; n < wanted && p.May(who, 1); n++ {
+		for p := endpoints[who[0]-'a']; n < wanted && p.May(who, 0, 1); n++ {
 			p.Hold(who, 1)
 		}
 		got = append(got, fmt.Sprintf("%s*%d", who, n))
@@ -91,16 +91,16 @@ func TestNobodyIsShutOut(t *testing.T) {
 				p.Between(apps)
 			case random.IntN(4) == 0 && held > 0:
 				p.Hold(app, -min(more, held))
-			case p.May(app, more):
+			case p.May(app, 0, more):
 				p.Hold(app, more)
 			}
 		}
 		last := endpoints[sharers-1]
-		if !last.May("its app", last.own()) {
+		if !last.May("its app", 0, last.own()) {
 			t.Fatalf("seed %d: of %d between %d, the last endpoint does not get its own", seed, all, sharers)
 		}
 		for i, p := range endpoints[:sharers-1] {
-			if apps > 1 && !p.May("its last app", p.own()) {
+			if apps > 1 && !p.May("its last app", 0, p.own()) {
 				t.Fatalf("seed %d: of %d between %d, the last app of endpoint %d does not get its own", seed, all, sharers, i)
 			}
 		}
@@ -121,9 +121,45 @@ func TestMostCanBeHad(t *testing.T) {
 		for _, apps := range []int{1, 2, 33} {
 			_, endpoints := newEndpoints(4096, sharers, apps)
 			p := endpoints[0]
-			if !p.May("a", p.Most()) || p.May("a", p.Most()+2*heldPerLeft+2) {
+			if !p.May("a", 0, p.Most()) || p.May("a", 0, p.Most()+1) {
 				t.Errorf("between %d with %d apps each: most is %d of 4096, and that is not so", sharers, apps, p.Most())
 			}
 		}
+	}
+}
+
+// TestAPieceThatGrows may have all that is common as long as nobody has anything else of it. There are 1,000, of which 500 are common.
+func TestAPieceThatGrows(t *testing.T) {
+	type step struct {
+		who         string
+		piece, more int64
+		may         bool
+	}
+	for name, test := range map[string]struct {
+		endpoints, apps int
+		steps           []step
+	}{
+		"a piece that comes as a whole":                     {10, 1, []step{{"a", 0, 550, true}}},
+		"a piece that grows":                                {10, 1, []step{{"a", 0, 60, true}, {"a", 60, 200, true}, {"a", 260, 290, true}}},
+		"beyond what is common":                             {10, 1, []step{{"a", 0, 551, false}}},
+		"a second piece of the same endpoint":               {10, 1, []step{{"a", 0, 60, true}, {"a", 0, 490, false}}},
+		"a piece that grows beside one of the same":         {10, 1, []step{{"a", 0, 60, true}, {"a", 0, 60, true}, {"a", 60, 430, false}}},
+		"a piece beside what another has of what is common": {10, 1, []step{{"b", 0, 51, true}, {"a", 0, 490, false}}},
+		"a piece beside what is kept for others":            {10, 1, []step{{"b", 0, 50, true}, {"c", 0, 50, true}, {"a", 0, 550, true}, {"d", 0, 50, true}, {"d", 0, 1, false}}},
+		"a piece of one of two apps":                        {1, 2, []step{{"a", 0, 750, true}, {"b", 0, 1, true}}},
+		"a second piece of it":                              {1, 2, []step{{"a", 0, 260, true}, {"a", 0, 490, false}}},
+		"a piece beside what the other app has beyond":      {1, 2, []step{{"a2", 0, 251, true}, {"a", 0, 740, false}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, endpoints := newEndpoints(1000, test.endpoints, test.apps)
+			for _, step := range test.steps {
+				p := endpoints[(int(step.who[0])-'a')%len(endpoints)]
+				if may := p.May(step.who, step.piece, step.more); may != step.may {
+					t.Fatalf("%s may have %d beside %d: %t", step.who, step.more, step.piece, may)
+				} else if may {
+					p.Hold(step.who, step.more)
+				}
+			}
+		})
 	}
 }

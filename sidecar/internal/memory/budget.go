@@ -34,8 +34,8 @@ type holder struct {
 // wish is somebody who waits for bytes.
 type wish struct {
 	holder
-	bytes int64
-	got   chan struct{} // closed once they are held
+	piece, bytes int64         // what it has, and what it wants besides
+	got          chan struct{} // closed once they are held
 }
 
 // NewBudget returns a Budget of so many bytes.
@@ -71,21 +71,21 @@ func (p *Portion) Most() int64 {
 	return p.share.Most()
 }
 
-// Take takes so many bytes for an app, and waits for them until then. It reports whether it got them; more than the app can ever have it
-// does not wait for.
-func (p *Portion) Take(app string, bytes int64, until time.Time) bool {
+// Take takes so many bytes more for an app's piece that has so many already, and waits for them until then. It reports whether it got them;
+// for more than the piece can ever have it does not wait.
+func (p *Portion) Take(app string, piece, bytes int64, until time.Time) bool {
 	b, who := p.budget, holder{p, app}
 	b.mu.Lock()
-	if !b.waits(who) && p.share.May(app, bytes) {
+	if !b.waits(who) && p.share.May(app, piece, bytes) {
 		p.share.Hold(app, bytes)
 		b.mu.Unlock()
 		return true
 	}
-	if bytes > p.share.Most() {
+	if piece+bytes > p.share.Most() {
 		b.mu.Unlock()
 		return false
 	}
-	w := &wish{holder: who, bytes: bytes, got: make(chan struct{})}
+	w := &wish{holder: who, piece: piece, bytes: bytes, got: make(chan struct{})}
 	element := b.queue.PushBack(w)
 	b.mu.Unlock()
 
@@ -143,7 +143,7 @@ func (b *Budget) grant() {
 	refused := map[holder]bool{}
 	for element := b.queue.Front(); element != nil; {
 		w, next := element.Value.(*wish), element.Next()
-		if !refused[w.holder] && w.of.share.May(w.app, w.bytes) {
+		if !refused[w.holder] && w.of.share.May(w.app, w.piece, w.bytes) {
 			w.of.share.Hold(w.app, w.bytes)
 			b.queue.Remove(element)
 			close(w.got)

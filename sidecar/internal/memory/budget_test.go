@@ -15,22 +15,22 @@ func soon() time.Time { return time.Now().Add(time.Millisecond) }
 func TestAPortionLeavesTheOthersTheirs(t *testing.T) {
 	b := NewBudget(1000)
 	alone := b.NewPortion()
-	if !alone.Take("", 1000, soon()) || alone.Take("", 1, soon()) {
+	if !alone.Take("", 0, 1000, soon()) || alone.Take("", 0, 1, soon()) {
 		t.Fatal("one that is alone does not have all")
 	}
 	alone.Give("", 1000)
 	quiet := b.NewPortion()
-	for alone.Take("", 10, soon()) {
+	for alone.Take("", 0, 10, soon()) {
 	}
-	if !quiet.Take("", 250, soon()) {
+	if !quiet.Take("", 0, 250, soon()) {
 		t.Error("a loud one has taken what is another's")
 	}
-	if quiet.Take("", 1000, time.Now().Add(time.Hour)) {
+	if quiet.Take("", 0, 1000, time.Now().Add(time.Hour)) {
 		t.Error("it got more than there can be")
 	}
 	quiet.Give("", 250)
 	quiet.Close()
-	if !alone.Take("", 250, soon()) {
+	if !alone.Take("", 0, 250, soon()) {
 		t.Error("what was another's is lost once he is gone")
 	}
 }
@@ -38,10 +38,10 @@ func TestAPortionLeavesTheOthersTheirs(t *testing.T) {
 func TestWhoWaitsGetsWhatIsGivenBack(t *testing.T) {
 	b := NewBudget(1000)
 	p, q := b.NewPortion(), b.NewPortion()
-	p.Take("", p.Most()-50, soon())
+	p.Take("", 0, 575, soon())
 	wait := func(of *Portion, bytes int64) <-chan bool {
 		before, got := b.waiting(), make(chan bool, 1)
-		go func() { got <- of.Take("", bytes, time.Now().Add(20*time.Second)) }()
+		go func() { got <- of.Take("", 0, bytes, time.Now().Add(20*time.Second)) }()
 		for b.waiting() == before {
 			time.Sleep(time.Millisecond)
 		}
@@ -49,10 +49,10 @@ func TestWhoWaitsGetsWhatIsGivenBack(t *testing.T) {
 	}
 	larger := wait(p, 400)
 	smaller := wait(p, 100)
-	if p.Take("", 1, soon()) {
+	if p.Take("", 0, 1, soon()) {
 		t.Error("somebody has overtaken who waits for the same portion")
 	}
-	if !q.Take("", 100, soon()) {
+	if !q.Take("", 0, 100, soon()) {
 		t.Error("another portion waits with them")
 	}
 	p.Give("", 350)
@@ -70,16 +70,16 @@ func TestAnAppLeavesTheOthersOfItsEndpointTheirs(t *testing.T) {
 	b := NewBudget(1000)
 	p, neighbour := b.NewPortion(), b.NewPortion()
 	p.Between(2)
-	for p.Take("frozen", 10, soon()) {
+	for p.Take("frozen", 0, 10, soon()) {
 	}
-	for neighbour.Take("", 10, soon()) {
+	for neighbour.Take("", 0, 10, soon()) {
 	}
 	frozen := make(chan bool, 1)
-	go func() { frozen <- p.Take("frozen", 50, time.Now().Add(20*time.Second)) }()
+	go func() { frozen <- p.Take("frozen", 0, 50, time.Now().Add(20*time.Second)) }()
 	for b.waiting() == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	if !p.Take("other", 62, soon()) {
+	if !p.Take("other", 0, 62, soon()) {
 		t.Error("another app of the endpoint does not have what is kept for it")
 	}
 	p.Between(1)
@@ -101,17 +101,17 @@ func TestALateWishIsFulfilledOrTakenBack(t *testing.T) {
 	b := NewBudget(10)
 	p := b.NewPortion()
 	for range 300 {
-		p.Take("", 10, soon())
+		p.Take("", 0, 10, soon())
 		var took bool
 		var wait sync.WaitGroup
-		wait.Go(func() { took = p.Take("", 10, time.Now().Add(50*time.Microsecond)) })
+		wait.Go(func() { took = p.Take("", 0, 10, time.Now().Add(50*time.Microsecond)) })
 		time.Sleep(50 * time.Microsecond)
 		p.Give("", 10)
 		wait.Wait()
 		if took {
 			p.Give("", 10)
 		}
-		if !p.Take("", 10, soon()) {
+		if !p.Take("", 0, 10, soon()) {
 			t.Fatalf("bytes are lost; the wish was fulfilled: %t", took)
 		}
 		p.Give("", 10)

@@ -23,59 +23,66 @@ type halves struct {
 
 // Parse reads a document and validates it. An unknown field is an error: it is a typing mistake, or the document was
 // written for a newer sidecar whose checks this one does not have. Its errors quote no credentials.
-func Parse(data []byte) (Document, error) {
-	c, configErr := ParseConfig(data)
+func Parse(data []byte) (Document, error) { return ParseFile(File, data) }
+
+// ParseFile is Parse for a document in a file of another name, which its errors tell.
+func ParseFile(file string, data []byte) (Document, error) {
+	c, configErr := parseConfig(file, data)
 	if version, err := ReadVersion(data); err == nil && version > Understood {
 		return Document{}, configErr // which says so
 	}
-	credentials, err := ReadCredentials(data)
+	credentials, err := readCredentials(file, data)
 	if err := errors.Join(configErr, err); err != nil {
 		return Document{}, err
 	}
 	d := Document{Config: c, Credentials: credentials}
 	if err := d.Validate(); err != nil {
-		return Document{}, fmt.Errorf("%s: %w", File, err)
+		return Document{}, fmt.Errorf("%s: %w", file, err)
 	}
 	return d, nil
 }
 
 // ParseConfig reads a document's configuration and validates it, whatever its credentials are.
-func ParseConfig(data []byte) (Config, error) {
+func ParseConfig(data []byte) (Config, error) { return parseConfig(File, data) }
+
+func parseConfig(file string, data []byte) (Config, error) {
 	var d halves
 	err := decode(data, &d)
 	if version, versionErr := ReadVersion(data); versionErr == nil && version > Understood {
-		return Config{}, fmt.Errorf("%s is of version %d, and this sidecar reads none after %d: use a newer image", File, version, Understood)
+		return Config{}, fmt.Errorf("%s is of version %d, and this sidecar reads none after %d: use a newer image", file, version, Understood)
 	}
 	if err != nil {
-		return Config{}, fmt.Errorf("reading %s: %w", File, redact(err))
+		return Config{}, fmt.Errorf("reading %s: %w", file, redact(err))
 	}
 	if err := d.Validate(); err != nil {
-		return Config{}, fmt.Errorf("%s: %w", File, err)
+		return Config{}, fmt.Errorf("%s: %w", file, err)
 	}
 	return d.Config, nil
 }
 
 // ReadCredentials reads a document's credentials and validates what can be without the rest, which may be of a newer operator.
-func ReadCredentials(data []byte) (Credentials, error) {
+func ReadCredentials(data []byte) (Credentials, error) { return readCredentials(File, data) }
+
+func readCredentials(file string, data []byte) (Credentials, error) {
 	var d struct {
 		Credentials json.RawMessage `json:"credentials"`
 	}
 	var c Credentials
 	if len(data) > MaxFileSize {
-		return Credentials{}, fmt.Errorf("%s has %d bytes, at most %d are read", File, len(data), MaxFileSize)
+		return Credentials{}, fmt.Errorf("%s has %d bytes, at most %d are read", file, len(data), MaxFileSize)
 	}
 	err := json.Unmarshal(data, &d)
 	if err == nil && d.Credentials == nil {
-		return Credentials{}, fmt.Errorf("%s has no credentials: nothing could be verified", File)
+		return Credentials{}, fmt.Errorf("%s has no credentials: nothing could be verified", file)
 	}
 	if err == nil {
 		err = decode(d.Credentials, &c)
 	}
 	if err != nil {
-		return Credentials{}, fmt.Errorf("reading the credentials of %s: %w", File, redact(err))
+		return Credentials{}, fmt.Errorf("reading the credentials of %s: %w", file, redact(err))
 	}
 	if err := c.Validate(); err != nil {
-		return Credentials{}, fmt.Errorf("%s: credentials.%w", File, err)
+		return Credentials{}, fmt.Errorf("%s: credentials.%w", file, err)
 	}
 	return c, nil
 }

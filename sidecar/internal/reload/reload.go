@@ -237,7 +237,7 @@ func (f *Folder) takeOne(entry string, found folder) result {
 	if hash == known.hash {
 		return result{}
 	}
-	parsed, err := config.Parse(data)
+	parsed, err := config.ParseFile(entry+config.DocumentSuffix, data)
 	if err != nil {
 		known.hash = hash
 		return result{changed: f.note(entry, known, Status{serving, err.Error()})}

@@ -184,6 +184,32 @@ func TestManyDocuments(t *testing.T) {
 	}
 }
 
+// TestAProblemNamesTheFile that has it, on the status and in the log.
+func TestAProblemNamesTheFile(t *testing.T) {
+	for name, text := range map[string]string{
+		"an unknown field":           document("g-1", `"path"`, `"pth"`),
+		"half a document":            document("g-1")[:40],
+		"a field that is not valid":  document("g-1", `/weixin`, `weixin`),
+		"a newer version":            document("g-1", `{"generation"`, `{"version":99,"generation"`),
+		"no credentials":             document("g-1", `"credentials":`, `"other":`),
+		"a credential of no meaning": document("g-1", `"token":"secret-token"`, `"token":""`),
+		"one that is missing":        document("g-1", "Plaintext", "Encrypted"),
+		"more than may be":           strings.Repeat(" ", config.MaxFileSize+1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, v, folder, log := newServed(t)
+			v.swap(t, map[string]string{"shop.json": text})
+			folder.Load()
+			problem := folder.State().Entries["shop"].Problem
+			for where, text := range map[string]string{"the status": problem, "the log": log.String()} {
+				if !strings.Contains(text, "shop.json") || strings.Contains(text, config.File) {
+					t.Errorf("%s says %s", where, text)
+				}
+			}
+		})
+	}
+}
+
 // TestWhatStoodInTheWayMayBeGoneWithTheSameLook: a document that the entries refuse for another one is tried again after that.
 func TestWhatStoodInTheWayMayBeGoneWithTheSameLook(t *testing.T) {
 	s, v, folder, _ := newServed(t)

@@ -6,7 +6,6 @@ package sidecar
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -19,12 +18,10 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/metrics"
 )
 
-// Endpoint is one account: what is served for it, and what is remembered and counted of it.
+// Endpoint is one account: what is remembered and counted of it.
 type Endpoint struct {
 	*shared
 	name       string // namespace/name
-	cost       int    // bytes of memory
-	account    atomic.Pointer[account]
 	memory     Memory
 	forget     func()
 	uses       uses
@@ -39,9 +36,19 @@ type Endpoint struct {
 
 // account is one generation of an endpoint's document, taken as a whole by each request.
 type account struct {
+	endpoint   *Endpoint
 	config     config.Config
 	gate       *gate.Gate
 	gatewayKey []byte
+	at         callbackURL
+	cost       int // bytes of memory
+}
+
+func newAccount(document config.Document, size int) *account {
+	return &account{
+		config: document.Config, gate: gate.New(document.Config, document.Credentials), gatewayKey: document.Credentials.GatewayKey,
+		at: urlOf(document.Config), cost: costOf(size),
+	}
 }
 
 // Memory is what is remembered of an endpoint's callbacks. It may be elsewhere, and fail: what that means the policy says.
@@ -71,12 +78,11 @@ func newEndpoint(shared *shared, process *metrics.Process, log *slog.Logger, nam
 	}
 }
 
-// take serves a document from now on.
-func (e *Endpoint) take(document config.Document) {
-	e.uses.keep(document.Credentials.Pairs)
-	e.account.Store(&account{config: document.Config, gate: gate.New(document.Config, document.Credentials), gatewayKey: document.Credentials.GatewayKey})
-	e.bodies.Between(document.Apps())
-	e.places.Between(document.Apps())
+// follow lets what is remembered and divided follow a new document.
+func (e *Endpoint) follow(c config.Config, pairs []config.Pair) {
+	e.uses.keep(pairs)
+	e.bodies.Between(c.Apps())
+	e.places.Between(c.Apps())
 }
 
 // close gives back what the endpoint has of the process. Callbacks under way end as they would have.
@@ -89,13 +95,12 @@ func (e *Endpoint) close() {
 }
 
 // Serve decides about a request, and does what was decided. Whoever gets the answer frees it.
-func (e *Endpoint) Serve(ctx context.Context, request gate.Request) Answer {
-	account := e.account.Load()
-	if file, ok := account.findFile(request.Host, request.Path); ok && (request.Method == "GET" || request.Method == "HEAD") {
+func (a *account) Serve(ctx context.Context, request gate.Request) Answer {
+	if file, ok := a.findFile(request.Host, request.Path); ok && (request.Method == "GET" || request.Method == "HEAD") {
 		door.Received(ctx)
 		return say(statusTaken, file.Content)
 	}
-	c := &callback{Endpoint: e, account: account, request: request, now: e.clock(request.Arrived)}
+	c := &callback{Endpoint: a.endpoint, account: a, request: request, now: a.endpoint.clock(request.Arrived)}
 	answer := c.serve(ctx)
 	answer.Outcome = c.told
 	return answer

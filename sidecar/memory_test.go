@@ -59,8 +59,8 @@ func TestWithoutMemory(t *testing.T) {
 				Platform: config.PlatformOfficialAccount, MessageMode: test.mode, AppID: "wx1", Path: "/weixin", Endpoint: "team-a/shop",
 				Backend: config.Backend{URL: app.URL},
 			}, Credentials: config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: key}}}})
-			endpoint := s.table.Load().only
-			endpoint.memory = away{}
+			account := s.table.Load().only
+			account.endpoint.memory = away{}
 
 			test.sender.URL, test.sender.Token = "http://wx.example.com/weixin", token
 			request, err := test.sender.NewPost([]byte("<xml><MsgType>text</MsgType></xml>"))
@@ -68,7 +68,7 @@ func TestWithoutMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 {
-				answer := endpoint.Serve(t.Context(), gate.Request{
+				answer := account.Serve(t.Context(), gate.Request{
 					Method: request.Method, Path: request.Path, RawQuery: request.Query,
 					Stream: bytes.NewReader(request.Body), Length: int64(len(request.Body)), Arrived: time.Now(),
 				})

@@ -88,7 +88,7 @@ func New(o Options) *Sidecar {
 		random:    rand.Reader,
 		clock:     func(arrived time.Time) time.Time { return arrived },
 	}}
-	s.entries = entries{endpoints: map[string]*Endpoint{}, names: map[string]string{}, urls: map[callbackURL]string{}}
+	s.entries = entries{served: map[string]*account{}, offered: map[string]offer{}}
 	s.table.Store(newTable(nil))
 	s.metrics = metrics.NewProcess(func() float64 { return float64(s.backend.Pending()) }, s.brokenDocuments)
 	s.folder = reload.New(o.ConfigDir, s, o.Log)
@@ -157,8 +157,8 @@ func (s *Sidecar) drain(shutdown func(context.Context) error) error {
 // answer lets the endpoint decide whose the request is. Nobody's is refused like any other.
 func (s *Sidecar) answer(ctx context.Context, request gate.Request) Answer {
 	table := s.table.Load()
-	if e := table.find(&request); e != nil {
-		return e.Serve(ctx, request)
+	if found := table.find(&request); found != nil {
+		return found.Serve(ctx, request)
 	}
 	if len(table.entries) == 0 {
 		return say(statusAgain, "")

@@ -41,10 +41,10 @@ func (s *Sidecar) tell(process config.ProcessStatus, entry string, document relo
 	if status.Problem == "" && status.Generation == "" {
 		status.Problem = process.Problem
 	}
-	if e := s.table.Load().entries[entry]; e != nil {
-		e.uses.tell(&status)
+	if a := s.table.Load().entries[entry]; a != nil {
+		a.endpoint.uses.tell(&status)
 		status.Ready = process.Ready
-		status.Serials = e.account.Load().gate.Serials(s.clock(time.Now()))
+		status.Serials = a.gate.Serials(s.clock(time.Now()))
 	}
 	return status
 }

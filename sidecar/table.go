@@ -14,15 +14,16 @@ import (
 )
 
 // table says whose a request is, by its host, its path and, where several endpoints have both, by the query of their URLs. It is made anew
-// when one of these changes, and never changed: whoever looks something up needs no lock.
+// when a document changes, and never changed: whoever looks something up needs no lock. It leads to accounts, so that all that a look has
+// changed is served from one moment on.
 //
 // A host of its own comes before every host, a whole path before one with a placeholder. The table only picks: whether it is the
 // endpoint's the gate decides.
 type table struct {
-	entries  map[string]*Endpoint // by the names of their documents
-	only     *Endpoint            // where there is no other
-	exact    map[place][]*Endpoint
-	patterns map[pattern][]*Endpoint
+	entries  map[string]*account // by the names of their documents
+	only     *account            // where there is no other
+	exact    map[place][]*account
+	patterns map[pattern][]*account
 	// depth is how many segments of a path may be before a placeholder.
 	depth int
 }
@@ -34,36 +35,36 @@ type (
 	pattern struct{ host, before, after string }
 )
 
-func newTable(entries map[string]*Endpoint) *table {
-	t := &table{entries: entries, exact: map[place][]*Endpoint{}, patterns: map[pattern][]*Endpoint{}}
+func newTable(entries map[string]*account) *table {
+	t := &table{entries: entries, exact: map[place][]*account{}, patterns: map[pattern][]*account{}}
 	// Who asks for more parameters comes first: one that asks for none serves every query.
-	byQuery := slices.SortedFunc(maps.Values(entries), func(a, b *Endpoint) int {
-		return cmp.Or(cmp.Compare(parameters(b), parameters(a)), cmp.Compare(a.name, b.name))
+	byQuery := slices.SortedFunc(maps.Values(entries), func(a, b *account) int {
+		return cmp.Or(cmp.Compare(parameters(b), parameters(a)), cmp.Compare(a.config.Endpoint, b.config.Endpoint))
 	})
-	for _, e := range byQuery {
+	for _, a := range byQuery {
 		if len(entries) == 1 {
-			t.only = e
+			t.only = a
 		}
-		c := e.account.Load().config
+		c := a.config
 		if before, after, found := config.CutPlaceholder(c.Path); found {
 			key := pattern{c.Host, before, after}
-			t.patterns[key] = append(t.patterns[key], e)
+			t.patterns[key] = append(t.patterns[key], a)
 			t.depth = max(t.depth, strings.Count(before, "/"))
 		} else {
 			key := place{c.Host, c.Path}
-			t.exact[key] = append(t.exact[key], e)
+			t.exact[key] = append(t.exact[key], a)
 		}
 		for _, file := range c.DomainFiles {
 			key := place{c.Host, "/" + file.Name}
-			t.exact[key] = append(t.exact[key], e)
+			t.exact[key] = append(t.exact[key], a)
 		}
 	}
 	return t
 }
 
-// parameters is how many parameters an endpoint's URL has.
-func parameters(e *Endpoint) int {
-	query, _ := e.account.Load().config.Parameters() // validated
+// parameters is how many parameters an account's URL has.
+func parameters(a *account) int {
+	query, _ := a.config.Parameters() // validated
 	return len(query)
 }
 
@@ -75,30 +76,30 @@ func trimSlash(path string) string {
 	return path
 }
 
-// find returns the endpoint that decides about a request. Where there is only one, it refuses also what is not for it, so that its
+// find returns the account that decides about a request. Where there is only one, it refuses also what is not for it, so that its
 // metrics and its log tell of that. Nil is nobody.
-func (t *table) find(r *gate.Request) *Endpoint {
+func (t *table) find(r *gate.Request) *account {
 	if t.only != nil {
 		return t.only
 	}
 	host, _, _ := strings.Cut(r.Host, ":")
 	host, path := strings.ToLower(host), trimSlash(r.Path)
-	var first *Endpoint // refuses what none serves
+	var first *account // refuses what none serves
 	for _, host := range [...]string{host, ""} {
-		for _, found := range [...][]*Endpoint{t.exact[place{host, path}], t.match(host, path)} {
-			for _, e := range found {
-				if e.account.Load().serves(r) {
-					return e
+		for _, found := range [...][]*account{t.exact[place{host, path}], t.match(host, path)} {
+			for _, a := range found {
+				if a.serves(r) {
+					return a
 				}
-				first = cmp.Or(first, e)
+				first = cmp.Or(first, a)
 			}
 		}
 	}
 	return first
 }
 
-// match finds endpoints whose path has a placeholder, which stands for one segment.
-func (t *table) match(host, path string) []*Endpoint {
+// match finds accounts whose path has a placeholder, which stands for one segment.
+func (t *table) match(host, path string) []*account {
 	start := 0
 	for range t.depth {
 		slash := strings.IndexByte(path[start:], '/')

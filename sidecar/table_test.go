@@ -18,26 +18,30 @@ import (
 // serveDocument lets a sidecar serve a document that stands in no file.
 func serveDocument(t testing.TB, s *Sidecar, document config.Document) {
 	t.Helper()
-	if err := s.Take(document.Endpoint, document, 0); err != nil {
+	if err := s.Offer(document.Endpoint, document, 0); err != nil {
 		t.Fatal(err)
 	}
-	s.Settle()
+	if refused := s.Settle(); len(refused) > 0 {
+		t.Fatal(refused)
+	}
 }
 
 // newTestTable has endpoints with these configurations, by their names.
-func newTestTable(t testing.TB, configs map[string]config.Config) (*table, map[*Endpoint]string) {
+func newTestTable(t testing.TB, configs map[string]config.Config) (*table, map[*account]string) {
 	t.Helper()
 	s := New(Options{ConfigDir: t.TempDir(), Memory: maxMemory, Log: slog.New(slog.DiscardHandler)})
 	for name, c := range configs {
 		c.Endpoint = name
-		if err := s.Take(name, config.Document{Config: c}, 0); err != nil {
+		if err := s.Offer(name, config.Document{Config: c}, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.Settle()
-	names := map[*Endpoint]string{nil: "nobody"}
-	for name, e := range s.table.Load().entries {
-		names[e] = name
+	if refused := s.Settle(); len(refused) > 0 {
+		t.Fatal(refused)
+	}
+	names := map[*account]string{nil: "nobody"}
+	for name, a := range s.table.Load().entries {
+		names[a] = name
 	}
 	return s.table.Load(), names
 }
@@ -108,15 +112,15 @@ func TestTheTablePicksWhomTheGateServes(t *testing.T) {
 	for _, path := range []string{"/", "/weixin", "/a/b/c", "/$APPID$", "/weixin/$CORPID$", "/$APPID$/callback", "/a/$CORPID$/b"} {
 		for _, host := range []string{"", "shop.example.com"} {
 			table, names := newTestTable(t, map[string]config.Config{"one": {Host: host, Path: path}, "other": {Host: "other.example.com", Path: "/other"}})
-			var one *Endpoint
-			for e, name := range names {
+			var one *account
+			for a, name := range names {
 				if name == "one" {
-					one = e
+					one = a
 				}
 			}
 			for _, asked := range []string{"/", "//", "", "/weixin", "/weixin/", "/weixin/ww1", "/weixin/ww1/", "/weixin//", "/wx1/callback", "/wx1/callback/", "/a/b/c", "/a/b/c/", "/a/ww1/b", "/a//b", "/wx1", "/wx%31"} {
 				r := &gate.Request{Host: "Shop.example.com:80", Path: asked}
-				if served := one.account.Load().gate.Serves(*r); served && table.find(r) != one {
+				if served := one.gate.Serves(*r); served && table.find(r) != one {
 					t.Errorf("%s%s serves %s, and the table does not find it", host, path, asked)
 				}
 			}
@@ -132,23 +136,24 @@ func TestNobodyIsServedTwice(t *testing.T) {
 		edit        func(*config.Config) // makes the second
 		want        string
 	}{
-		"its URL":                          {"/weixin", "id=5", func(c *config.Config) { c.Endpoint = "a/second" }, "the URL is that of entry first"},
-		"its query, written otherwise":     {"/weixin", "id=5&kind=a%2Fb", func(c *config.Config) { c.Endpoint, c.Query = "a/second", "kind=a/b&id=%35" }, "the URL is that of entry first"},
-		"its path, with another word":      {"/weixin/$APPID$", "", func(c *config.Config) { c.Endpoint, c.Path = "a/second", "/weixin/$CORPID$" }, "the URL is that of entry first"},
-		"its query, with another word":     {"/weixin", "id=$CORPID$", func(c *config.Config) { c.Endpoint, c.Query = "a/second", "id=$APPID$" }, "the URL is that of entry first"},
-		"its name":                         {"/weixin", "id=5", func(c *config.Config) { c.Path = "/other" }, "a/first is served already, as entry first"},
+		"its URL":                          {"/weixin", "id=5", func(c *config.Config) { c.Endpoint = "a/second" }, "the URL is that of entry a/first"},
+		"its query, written otherwise":     {"/weixin", "id=5&kind=a%2Fb", func(c *config.Config) { c.Endpoint, c.Query = "a/second", "kind=a/b&id=%35" }, "the URL is that of entry a/first"},
+		"its path, with another word":      {"/weixin/$APPID$", "", func(c *config.Config) { c.Endpoint, c.Path = "a/second", "/weixin/$CORPID$" }, "the URL is that of entry a/first"},
+		"its query, with another word":     {"/weixin", "id=$CORPID$", func(c *config.Config) { c.Endpoint, c.Query = "a/second", "id=$APPID$" }, "the URL is that of entry a/first"},
+		"its name":                         {"/weixin", "id=5", func(c *config.Config) { c.Path = "/other" }, "a/first is served already, as entry a/first"},
 		"its host and path, not its query": {"/weixin", "id=5", func(c *config.Config) { c.Endpoint, c.Query = "a/second", "id=6" }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := New(Options{ConfigDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 			first := config.Config{Endpoint: "a/first", Host: "shop.example.com", Path: test.path, Query: test.query}
-			if err := s.Take("first", config.Document{Config: first}, 0); err != nil {
-				t.Fatal(err)
-			}
+			serveDocument(t, s, config.Document{Config: first})
 			second := first
 			test.edit(&second)
+			if err := s.Offer("a/second", config.Document{Config: second}, 0); err != nil {
+				t.Fatal(err)
+			}
 			got := ""
-			if err := s.Take("second", config.Document{Config: second}, 0); err != nil {
+			if err := s.Settle()["a/second"]; err != nil {
 				got = err.Error()
 			}
 			if got != test.want {
@@ -182,29 +187,40 @@ func TestAnEntryCostsWhatIsCounted(t *testing.T) {
 	served := 0
 	for ; ; served++ {
 		d, size := document(served)
-		if err := s.Take(fmt.Sprint(served), d, size); err != nil {
+		if err := s.Offer(fmt.Sprint(served), d, size); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Settle()[fmt.Sprint(served)]; err != nil {
 			if !strings.Contains(err.Error(), "raise the memory limit") {
 				t.Fatal(err)
 			}
 			break
 		}
 	}
-	s.Settle()
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	taken := int(after.HeapAlloc - before.HeapAlloc)
-	t.Logf("%d entries take %d bytes each, counted are %d", served, taken/served, s.entries.cost/served)
-	if taken > s.entries.cost || s.entries.cost > s.bounds.entries {
-		t.Errorf("%d bytes are taken, %d are counted, at most may be %d", taken, s.entries.cost, s.bounds.entries)
+	counted := costOfAll(s.entries.served)
+	t.Logf("%d entries take %d bytes each, counted are %d", served, taken/served, counted/served)
+	if taken > counted || counted > s.bounds.entries {
+		t.Errorf("%d bytes are taken, %d are counted, at most may be %d", taken, counted, s.bounds.entries)
 	}
 	d, size := document(served)
 	s.Drop("0")
-	if err := s.Take("one more", d, size); err != nil {
-		t.Errorf("the room of one that has ended is not free: %v", err)
+	_ = s.Offer("one more", d, size)
+	if refused := s.Settle(); len(refused) > 0 {
+		t.Errorf("the room of one that has ended is not free: %v", refused)
 	}
 	alone := New(Options{ConfigDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
-	if err := alone.Take("0", d, config.MaxFileSize); err != nil {
-		t.Errorf("the largest document is refused where it is alone: %v", err)
+	_ = alone.Offer("0", d, config.MaxFileSize)
+	if refused := alone.Settle(); len(refused) > 0 {
+		t.Errorf("the largest document is refused where it is alone: %v", refused)
+	}
+	if err := alone.Offer("1", d, alone.bounds.entries); err != nil {
+		t.Errorf("one that nothing is offered beside is not considered: %v", err)
+	}
+	if err := alone.Offer("2", d, size); err == nil {
+		t.Error("more is considered than there is room for")
 	}
 }
 

@@ -33,12 +33,13 @@ const Interval = 250 * time.Millisecond
 
 // Entries serve documents. The name of an entry is that of its file, without the suffix.
 type Entries interface {
-	// Take serves a document of so many bytes from now on. Its error says what stands against that; what was served before goes on.
-	Take(entry string, document config.Document, size int) error
+	// Offer asks for a document of so many bytes to be served. Its error says that it cannot even be considered.
+	Offer(entry string, document config.Document, size int) error
 	// Drop serves nothing more for an entry.
 	Drop(entry string)
-	// Settle ends a look at the folder that has changed something.
-	Settle()
+	// Settle ends a look at the folder, and serves what was offered in it. It returns what stands against those that it cannot serve; what
+	// was served before goes on.
+	Settle() (refused map[string]error)
 }
 
 // Folder watches the documents of a folder.
@@ -122,9 +123,6 @@ func (f *Folder) Load() {
 	}
 	listed := len(found.lists) > 0
 	changed, whole := f.take(found)
-	if changed {
-		f.entries.Settle()
-	}
 	if f.report(found.err) || changed || listed != f.State().Listed {
 		f.publish(listed)
 	}
@@ -187,19 +185,20 @@ func (f *Folder) take(found folder) (changed, whole bool) {
 		}
 	}
 	whole = true
-	for waiting := found.entries; len(waiting) > 0; { // what stands in the way of a document may be another one of the same look
-		var refused []string
-		for _, entry := range waiting {
-			now := f.takeOne(entry, found)
-			changed, whole = changed || now.changed, whole && !now.unread
-			if now.refused {
-				refused = append(refused, entry)
-			}
+	var offers []offer
+	for _, entry := range found.entries {
+		now := f.offerOne(entry, found)
+		changed, whole = changed || now.changed, whole && !now.unread
+		if now.offer != nil {
+			offers = append(offers, *now.offer)
 		}
-		if len(refused) == len(waiting) {
-			break
-		}
-		waiting = refused
+	}
+	if !changed && len(offers) == 0 {
+		return false, whole
+	}
+	refused := f.entries.Settle()
+	for _, o := range offers {
+		changed = f.settle(o, refused[o.entry]) || changed
 	}
 	return changed, whole
 }
@@ -217,11 +216,21 @@ func (f *Folder) miss(entry string, known *file, lists map[string][]string) bool
 	return true
 }
 
-// result is what became of a document: what is told of it has changed, the entries refused it, it could not be read.
-type result struct{ changed, refused, unread bool }
+// offer is a document that was offered to the entries.
+type offer struct {
+	entry      string
+	hash       [sha256.Size]byte
+	generation string
+}
 
-// takeOne serves a document, if it is another one than before.
-func (f *Folder) takeOne(entry string, found folder) result {
+// result is what became of a document: what is told of it has changed, it could not be read, it was offered.
+type result struct {
+	changed, unread bool
+	offer           *offer
+}
+
+// offerOne offers a document, if it is another one than before.
+func (f *Folder) offerOne(entry string, found folder) result {
 	known := f.files[entry]
 	if known == nil {
 		known = &file{list: listOf(entry, found.lists)}
@@ -242,13 +251,23 @@ func (f *Folder) takeOne(entry string, found folder) result {
 		known.hash = hash
 		return result{changed: f.note(entry, known, Status{serving, err.Error()})}
 	}
-	if err := f.entries.Take(entry, parsed, len(data)); err != nil {
-		known.hash = [sha256.Size]byte{} // the document before may come back
-		return result{changed: f.note(entry, known, Status{serving, err.Error()}), refused: true}
+	o := offer{entry, hash, parsed.Generation}
+	if err := f.entries.Offer(entry, parsed, len(data)); err != nil {
+		return result{changed: f.settle(o, err)}
 	}
-	known.hash = hash
-	f.note(entry, known, Status{Generation: parsed.Generation})
-	return result{changed: true}
+	return result{offer: &o}
+}
+
+// settle remembers what became of an offer, and what stood against it. It reports whether something has changed.
+func (f *Folder) settle(o offer, refused error) bool {
+	known := f.files[o.entry]
+	if refused != nil {
+		known.hash = [sha256.Size]byte{} // the document before may come back
+		return f.note(o.entry, known, Status{known.status.Generation, refused.Error()})
+	}
+	known.hash = o.hash
+	f.note(o.entry, known, Status{Generation: o.generation})
+	return true
 }
 
 func listOf(entry string, lists map[string][]string) string {

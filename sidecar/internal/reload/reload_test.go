@@ -56,26 +56,41 @@ type served struct {
 	generations map[string]string // by entry
 	taken       int
 	settled     int
-	refuses     func(entry string, document config.Document) error
+	offered     map[string]string
+	largest     int               // of a document
+	refuses     map[string]string // by the generation
 }
 
-func (s *served) Take(entry string, document config.Document, _ int) error {
-	if s.refuses != nil {
-		if err := s.refuses(entry, document); err != nil {
-			return err
-		}
+var errTooLarge = errors.New("it is too large")
+
+func (s *served) Offer(entry string, document config.Document, size int) error {
+	if s.largest > 0 && size > s.largest {
+		return errTooLarge
 	}
-	s.generations[entry] = document.Generation
-	s.taken++
+	s.offered[entry] = document.Generation
 	return nil
 }
 
 func (s *served) Drop(entry string) { delete(s.generations, entry) }
-func (s *served) Settle()           { s.settled++ }
+
+func (s *served) Settle() map[string]error {
+	s.settled++
+	refused := map[string]error{}
+	for entry, generation := range s.offered {
+		if problem := s.refuses[generation]; problem != "" {
+			refused[entry] = errors.New(problem)
+			continue
+		}
+		s.generations[entry] = generation
+		s.taken++
+	}
+	clear(s.offered)
+	return refused
+}
 
 func newServed(t *testing.T) (*served, *volume, *Folder, *bytes.Buffer) {
 	t.Helper()
-	s, v, log := &served{generations: map[string]string{}}, &volume{dir: t.TempDir()}, &bytes.Buffer{}
+	s, v, log := &served{generations: map[string]string{}, offered: map[string]string{}}, &volume{dir: t.TempDir()}, &bytes.Buffer{}
 	return s, v, New(v.dir, s, slog.New(slog.NewTextHandler(log, nil))), log
 }
 
@@ -210,47 +225,38 @@ func TestAProblemNamesTheFile(t *testing.T) {
 	}
 }
 
-// TestWhatStoodInTheWayMayBeGoneWithTheSameLook: a document that the entries refuse for another one is tried again after that.
-func TestWhatStoodInTheWayMayBeGoneWithTheSameLook(t *testing.T) {
-	s, v, folder, _ := newServed(t)
-	s.refuses = func(entry string, document config.Document) error {
-		for other, generation := range s.generations {
-			if other != entry && generation == document.Generation {
-				return errors.New("it is served already")
-			}
+// TestWhatTheEntriesRefuse: it is told, and what was served goes on. It is offered again as soon as something has changed.
+func TestWhatTheEntriesRefuse(t *testing.T) {
+	s, v, folder, log := newServed(t)
+	s.refuses = map[string]string{"g-2": "it is served already"}
+	s.largest = 1000
+	large := document("g-8", `"/weixin"`, `"/weixin","domainFiles":[{"name":"a.txt","content":"`+strings.Repeat("a", 1000)+`"}]`)
+	steps := []struct {
+		name         string
+		a            string
+		taken        int
+		serves, told string
+	}{
+		{"a document", document("g-1"), 2, "g-1", ""},
+		{"one that is refused", document("g-2"), 2, "g-1", "it is served already"},
+		{"the one before comes back", document("g-1"), 3, "g-1", ""},
+		{"the refused one again", document("g-2"), 3, "g-1", "it is served already"},
+		{"one that cannot be considered", large, 3, "g-1", "it is too large"},
+		{"the next", document("g-3"), 4, "g-3", ""},
+	}
+	for _, step := range steps {
+		v.swap(t, map[string]string{"a.json": step.a, "b.json": document("g-9")})
+		folder.Load()
+		folder.Load()
+		if got, want := folder.State().Entries["a"], (Status{step.serves, step.told}); s.taken != step.taken || got != want || s.generations["a"] != step.serves {
+			t.Errorf("%s: %d are taken, %q is served, the status is %+v", step.name, s.taken, s.generations["a"], got)
 		}
-		return nil
+		if problem := folder.State().Entries["b"].Problem; problem != "" {
+			t.Errorf("%s: b has a problem: %s", step.name, problem)
+		}
 	}
-	v.swap(t, map[string]string{"a.json": document("g-1"), "b.json": document("g-2")})
-	folder.Load()
-	v.swap(t, map[string]string{"a.json": document("g-2"), "b.json": document("g-3")})
-	folder.Load()
-	if diff := cmp.Diff(map[string]string{"a": "g-2", "b": "g-3"}, s.generations); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	v.swap(t, map[string]string{"a.json": document("g-2"), "b.json": document("g-3"), "c.json": document("g-4")})
-	folder.Load()
-	v.swap(t, map[string]string{"a.json": document("g-3"), "b.json": document("g-4"), "c.json": document("g-5")}) // each waits for the next one
-	folder.Load()
-	if diff := cmp.Diff(map[string]string{"a": "g-3", "b": "g-4", "c": "g-5"}, s.generations); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	v.swap(t, map[string]string{"a.json": document("g-2"), "b.json": document("g-3"), "c.json": document("g-5")})
-	folder.Load()
-	v.swap(t, map[string]string{"a.json": document("g-3"), "b.json": document("g-3"), "c.json": document("g-5")})
-	folder.Load()
-	v.swap(t, map[string]string{"a.json": document("g-2"), "b.json": document("g-3"), "c.json": document("g-5")})
-	folder.Load()
-	if problem := folder.State().Entries["a"].Problem; problem != "" {
-		t.Errorf("a document that came back is still said to be refused: %s", problem)
-	}
-	v.swap(t, map[string]string{"a.json": document("g-3"), "b.json": document("g-3"), "c.json": document("g-5")})
-	folder.Load()
-	if status := folder.State().Entries["a"]; status != (Status{"g-2", "it is served already"}) {
-		t.Errorf("a's status is %+v", status)
-	}
-	if folder.State().Entries["b"].Problem != "" {
-		t.Error("b has a problem")
+	if n := strings.Count(log.String(), "it is served already"); n != 2 {
+		t.Errorf("it was logged %d times", n)
 	}
 }
 

@@ -40,8 +40,18 @@ type account struct {
 	config     config.Config
 	gate       *gate.Gate
 	gatewayKey []byte
+	metrics    *metrics.Document
 	at         callbackURL
 	cost       int // bytes of memory
+}
+
+// belongTo makes the account one of the endpoint.
+func (a *account) belongTo(e *Endpoint) {
+	var actions []string
+	for _, rule := range a.config.Rules {
+		actions = append(actions, rule.Action)
+	}
+	a.endpoint, a.metrics = e, e.metrics.NewDocument(actions, config.ActionForward, a.config.Apps())
 }
 
 func newAccount(document config.Document, size int) *account {
@@ -81,8 +91,8 @@ func newEndpoint(shared *shared, process *metrics.Process, log *slog.Logger, nam
 // follow lets what is remembered and divided follow a new document.
 func (e *Endpoint) follow(c config.Config, pairs []config.Pair) {
 	e.uses.keep(pairs)
-	e.bodies.Between(c.Apps())
-	e.places.Between(c.Apps())
+	e.bodies.Between(len(c.Apps()))
+	e.places.Between(len(c.Apps()))
 }
 
 // close gives back what the endpoint has of the process. Callbacks under way end as they would have.

@@ -179,10 +179,10 @@ func (s *Sidecar) Settle() (refused map[string]error) {
 	maps.DeleteFunc(offered, func(entry string, _ offer) bool { return refused[entry] != nil })
 	for entry, o := range offered {
 		if before := s.entries.served[entry]; before != nil && before.config.Endpoint == o.config.Endpoint {
-			o.endpoint = before.endpoint
+			o.belongTo(before.endpoint)
 		} else {
 			s.Drop(entry)
-			o.endpoint = newEndpoint(&s.shared, s.metrics, s.options.Log, o.config.Endpoint)
+			o.belongTo(newEndpoint(&s.shared, s.metrics, s.options.Log, o.config.Endpoint))
 		}
 		s.entries.served[entry] = o.account
 	}

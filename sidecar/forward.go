@@ -32,6 +32,9 @@ func (c *callback) forward(ctx context.Context, message gate.Message, decision p
 	if message.Fields.Unreadable {
 		c.metrics.Unreadable.Inc()
 	}
+	if !decision.Unverified {
+		c.account.metrics.CountRule(decision.Rule)
+	}
 	if decision.Discard {
 		c.conclude(message, outcome.Report{Outcome: outcome.Discarded})
 		return c.acknowledge(decision)
@@ -152,6 +155,7 @@ func (e *errand) await(ctx context.Context, delivery *backend.Delivery) (answer 
 	}
 	took = ended.Sub(started)
 	e.metrics.ObserveBackend(took)
+	e.account.metrics.ObserveApp(e.decision.Backend.URL, took)
 	return answer, took
 }
 

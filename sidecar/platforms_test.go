@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -257,11 +258,16 @@ func TestOriginalCarriesNothingUnverified(t *testing.T) {
 }
 
 func TestRulesAndDomainFiles(t *testing.T) {
+	second := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(second.Close)
 	a := accounts()["an Official Account, encrypted"]
 	edit := a.edit
 	a.edit = func(c *config.Config) {
 		edit(c)
-		c.Rules = []config.Rule{{Match: config.Match{MsgType: "text"}, Action: config.ActionDiscard}}
+		c.Rules = []config.Rule{
+			{Match: config.Match{MsgType: "text"}, Action: config.ActionDiscard},
+			{Match: config.Match{MsgType: "voice"}, Action: config.ActionForward, Backend: &config.Backend{URL: second.URL}},
+		}
 		c.DomainFiles = []config.DomainFile{{Name: "MP_verify_abc.txt", Content: "abc"}}
 	}
 	s, sender := newAccountStage(t, a)
@@ -271,6 +277,17 @@ func TestRulesAndDomainFiles(t *testing.T) {
 	doubled := strings.Replace(a.message, "<MsgType>", "<MsgType>image</MsgType><MsgType>", 1)
 	if whole(sender.Post(t.Context(), []byte(doubled))); s.app.count() != 1 {
 		t.Error("a message with two types matched a rule")
+	}
+	if got := whole(sender.Post(t.Context(), []byte(strings.Replace(a.message, "text", "voice", 1)))); got.Status != http.StatusOK || s.app.count() != 1 {
+		t.Errorf("a message for another app: %d %q, the first app saw %d", got.Status, got.Body, s.app.count())
+	}
+	for _, series := range []string{
+		`wechat_sidecar_messages_total{action="Discard",rule="0"}`, `wechat_sidecar_messages_total{action="Forward",rule="1"}`,
+		`wechat_sidecar_messages_total{action="Forward",rule="none"}`, `wechat_sidecar_app_duration_seconds_count{app="` + second.URL + `"}`,
+	} {
+		if n := s.metric(t, series); n != 1 {
+			t.Errorf("%s is %v", series, n)
+		}
 	}
 	response, err := http.Get(strings.TrimSuffix(s.url, "/weixin") + "/MP_verify_abc.txt")
 	if err != nil {

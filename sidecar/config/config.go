@@ -9,6 +9,7 @@ package config
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -233,15 +234,15 @@ func (c Config) MustNotBeLost(kind bool) bool {
 	return kind || c.Platform == PlatformPay || c.Platform == PlatformShop || c.Platform == PlatformOpenPlatform
 }
 
-// Apps is how many different apps get messages.
-func (c Config) Apps() int {
-	apps := map[string]bool{c.Backend.URL: true}
+// Apps are the URLs of the different apps that get messages.
+func (c Config) Apps() []string {
+	apps := []string{c.Backend.URL}
 	for _, rule := range c.Rules {
-		if rule.Backend != nil {
-			apps[rule.Backend.URL] = true
+		if rule.Backend != nil && !slices.Contains(apps, rule.Backend.URL) {
+			apps = append(apps, rule.Backend.URL)
 		}
 	}
-	return len(apps)
+	return apps
 }
 
 // Windows of freshness. Pay's developer documentation has the first; message push documents none. The second is for what WeChat

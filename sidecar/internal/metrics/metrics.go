@@ -5,7 +5,9 @@
 package metrics
 
 import (
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,7 +31,8 @@ type Process struct {
 	retries, repeats       *prometheus.CounterVec
 	unverified, unreadable *prometheus.CounterVec
 	lateFailures           *prometheus.CounterVec
-	backend                *prometheus.HistogramVec
+	backend, apps          *prometheus.HistogramVec
+	rules                  *prometheus.CounterVec
 	lastVerified           *prometheus.GaugeVec
 
 	mu        sync.Mutex
@@ -54,11 +57,11 @@ func NewProcess(inFlight, broken func() float64) *Process {
 			"Verified messages whose kind cannot be read to the end: no rule for an event or an InfoType matches them, and WeChat is told that they were taken only if the app takes them."),
 		lateFailures: counter("wechat_sidecar_backend_late_failures_total",
 			"Calls that failed after WeChat had been answered success in the app's place: their messages may be lost."),
-		backend: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "wechat_sidecar_backend_duration_seconds",
-			Help:    "Time until the app's reply, or until the deadline.",
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 4.5, 5},
-		}, []string{label}),
+		rules: counter("wechat_sidecar_messages_total",
+			"Verified messages, by the rule that decided what becomes of them: its index in spec.rules, from 0, or none where none matched.", "rule", "action"),
+		backend: durations("wechat_sidecar_backend_duration_seconds", "Time until the app's reply, or until the deadline."),
+		apps: durations("wechat_sidecar_app_duration_seconds",
+			"The same for each app of an endpoint that has several.", "app"),
 		lastVerified: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "wechat_sidecar_last_verified_timestamp_seconds",
 			Help: "When a callback of WeChat's was last verified, 0 for never.",
@@ -72,7 +75,7 @@ func NewProcess(inFlight, broken func() float64) *Process {
 		gauge("wechat_sidecar_config_stale", "Documents on disk that cannot be served; the last good ones go on.", broken),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		p.callbacks, p.refused, p.retries, p.repeats, p.unverified, p.unreadable, p.lateFailures, p.backend, p.lastVerified, remembered{p},
+		p.callbacks, p.refused, p.retries, p.repeats, p.unverified, p.unreadable, p.lateFailures, p.rules, p.backend, p.apps, p.lastVerified, remembered{p},
 	)
 	return p
 }
@@ -104,7 +107,7 @@ func (p *Process) sweep(now time.Time) {
 // forget ends every series of an endpoint.
 func (p *Process) forget(name string) {
 	for _, all := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
-		p.callbacks, p.refused, p.retries, p.repeats, p.unverified, p.unreadable, p.lateFailures, p.backend, p.lastVerified,
+		p.callbacks, p.refused, p.retries, p.repeats, p.unverified, p.unreadable, p.lateFailures, p.rules, p.backend, p.apps, p.lastVerified,
 	} {
 		all.DeletePartialMatch(prometheus.Labels{label: name})
 	}
@@ -121,9 +124,10 @@ type Endpoint struct {
 	LateFailures prometheus.Counter
 	Unreadable   prometheus.Counter
 
-	process *Process
-	name    string
-	gauges  Gauges
+	process  *Process
+	name     string
+	gauges   Gauges
+	document *Document // the newest
 }
 
 // Gauges are read when the metrics are scraped.
@@ -173,6 +177,110 @@ func (e *Endpoint) ObserveBackend(took time.Duration) {
 	e.process.backend.WithLabelValues(e.name).Observe(took.Seconds())
 }
 
+// Document holds the series of one document of an endpoint, which begin with their first event. It is safe for concurrent use.
+type Document struct {
+	endpoint *Endpoint
+	rules    []ruleSeries
+	apps     map[string]*atomic.Pointer[prometheus.Observer]
+}
+
+// ruleSeries is of one rule, and the first of none.
+type ruleSeries struct {
+	rule, action string
+	counter      atomic.Pointer[prometheus.Counter]
+}
+
+// NewDocument returns the series of the endpoint's newest document: of the actions of its rules, of what becomes of messages that none
+// matches, and of its apps. A series that it does not have ends.
+func (e *Endpoint) NewDocument(actions []string, otherwise string, apps []string) *Document {
+	d := &Document{endpoint: e, rules: make([]ruleSeries, 1+len(actions)), apps: map[string]*atomic.Pointer[prometheus.Observer]{}}
+	d.rules[0].rule, d.rules[0].action = "none", otherwise
+	for i, action := range actions {
+		d.rules[1+i].rule, d.rules[1+i].action = strconv.Itoa(i), action
+	}
+	if len(apps) > 1 { // of one the endpoint's own series tells all
+		for _, app := range apps {
+			d.apps[app] = new(atomic.Pointer[prometheus.Observer])
+		}
+	}
+	p := e.process
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := e.document
+	e.document = d
+	if before == nil {
+		return d
+	}
+	for i := range before.rules {
+		if old := &before.rules[i]; !d.hasRule(i, old.action) {
+			p.rules.DeleteLabelValues(e.name, old.rule, old.action)
+		}
+	}
+	for app := range before.apps {
+		if d.apps[app] == nil {
+			p.apps.DeleteLabelValues(e.name, app)
+		}
+	}
+	return d
+}
+
+func (d *Document) hasRule(i int, action string) bool {
+	return i < len(d.rules) && d.rules[i].action == action
+}
+
+// CountRule counts a message that the rule of that index decided about, or none of them where it is -1.
+func (d *Document) CountRule(index int) {
+	own := &d.rules[1+index]
+	counter := own.counter.Load()
+	if counter == nil {
+		counter = d.beginRule(1+index, own)
+	}
+	if counter != nil {
+		(*counter).Inc()
+	}
+}
+
+// beginRule returns nil where the series has ended meanwhile.
+func (d *Document) beginRule(i int, own *ruleSeries) *prometheus.Counter {
+	e, p := d.endpoint, d.endpoint.process
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.endpoints[e.name] != e || !e.document.hasRule(i, own.action) {
+		return nil
+	}
+	counter := p.rules.WithLabelValues(e.name, own.rule, own.action)
+	own.counter.Store(&counter)
+	return &counter
+}
+
+// ObserveApp counts a call to one of the apps that took so long.
+func (d *Document) ObserveApp(app string, took time.Duration) {
+	own := d.apps[app]
+	if own == nil {
+		return
+	}
+	observer := own.Load()
+	if observer == nil {
+		observer = d.beginApp(app, own)
+	}
+	if observer != nil {
+		(*observer).Observe(took.Seconds())
+	}
+}
+
+// beginApp returns nil where the series has ended meanwhile.
+func (d *Document) beginApp(app string, own *atomic.Pointer[prometheus.Observer]) *prometheus.Observer {
+	e, p := d.endpoint, d.endpoint.process
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.endpoints[e.name] != e || e.document.apps[app] == nil {
+		return nil
+	}
+	observer := p.apps.WithLabelValues(e.name, app)
+	own.Store(&observer)
+	return &observer
+}
+
 // Close ends every series of the endpoint, unless another one has its name by now.
 func (e *Endpoint) Close() {
 	p := e.process
@@ -210,6 +318,11 @@ func (r remembered) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(evictedBindings, prometheus.CounterValue, e.gauges.EvictedBindings(), e.name)
 		to <- prometheus.MustNewConstMetric(evictedReplies, prometheus.CounterValue, e.gauges.EvictedReplies(), e.name)
 	}
+}
+
+func durations(name, help string, labels ...string) *prometheus.HistogramVec {
+	buckets := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 4.5, 5}
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, append([]string{label}, labels...))
 }
 
 func gauge(name, help string, read func() float64) prometheus.Collector {

@@ -15,6 +15,8 @@ import (
 
 // Decision is what becomes of one message.
 type Decision struct {
+	// Rule is the index of the rule that matches, or NoRule.
+	Rule int
 	// Discard answers the Acknowledgement at once, and calls no app.
 	Discard bool
 	// Backend is the app, with no field left to a default but Path.
@@ -29,6 +31,9 @@ type Decision struct {
 	// pass for a verified one, now or later.
 	Unverified bool
 }
+
+// NoRule says that no rule matches.
+const NoRule = -1
 
 // Delivery is how a message gets to an app.
 type Delivery int
@@ -69,11 +74,12 @@ func Audit(c config.Config) Decision {
 
 // Decide returns the decision on a message with these fields.
 func Decide(c config.Config, f wechat.Fields) Decision {
-	d := Decision{Backend: c.Backend, Acknowledgement: acknowledgement(c.Platform, f), Replies: c.Platform != config.PlatformPay && f.InfoType == ""}
-	for _, rule := range c.Rules {
+	d := Decision{Rule: NoRule, Backend: c.Backend, Acknowledgement: acknowledgement(c.Platform, f), Replies: c.Platform != config.PlatformPay && f.InfoType == ""}
+	for i, rule := range c.Rules {
 		if !matches(rule.Match, f) {
 			continue
 		}
+		d.Rule = i
 		d.Discard = rule.Action == config.ActionDiscard
 		if rule.Backend != nil {
 			d.Backend = *rule.Backend

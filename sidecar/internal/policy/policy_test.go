@@ -24,17 +24,17 @@ func TestEachKindOfMessageHasItsAnswer(t *testing.T) {
 		fields   wechat.Fields
 		want     Decision
 	}{
-		"a user's message":               {config.PlatformOfficialAccount, wechat.Fields{MsgType: user}, Decision{Backend: acknowledged, Acknowledgement: "success", Replies: true}},
-		"a user's of a Mini Program":     {config.PlatformMiniProgram, wechat.Fields{MsgType: user}, Decision{Backend: acknowledged, Acknowledgement: "success", Replies: true}},
-		"goods that were paid for":       {config.PlatformMiniProgram, wechat.Fields{Event: "xpay_goods_deliver_notify"}, Decision{Backend: failed, Acknowledgement: "success", Replies: true}},
-		"a game's goods":                 {config.PlatformMiniProgram, wechat.Fields{Event: "minigame_game_pay_goods_deliver_notify"}, Decision{Backend: failed, Acknowledgement: "success", Replies: true}},
-		"an event of a shop":             {config.PlatformShop, wechat.Fields{Event: "channels_ec_order_pay"}, Decision{Backend: failed, Acknowledgement: "success", Replies: true}},
-		"a message to a WeCom app":       {config.PlatformWeCom, wechat.Fields{MsgType: user}, Decision{Backend: acknowledged, Replies: true}},
-		"a command to a suite":           {config.PlatformWeCom, wechat.Fields{InfoType: "suite_ticket"}, Decision{Backend: backend(config.OnDeadlineFail, 900*time.Millisecond), Acknowledgement: "success"}},
-		"a ticket":                       {config.PlatformOpenPlatform, wechat.Fields{InfoType: info}, Decision{Backend: failed, Acknowledgement: "success"}},
-		"a message to an authorizer":     {config.PlatformOpenPlatform, wechat.Fields{MsgType: user}, Decision{Backend: failed, Acknowledgement: "success", Replies: true}},
-		"a payment to the platform":      {config.PlatformMiniProgram, wechat.Fields{Event: "funds_order_pay"}, Decision{Backend: failed, Acknowledgement: "success", Replies: true}},
-		"a payment, whatever is written": {config.PlatformPay, wechat.Fields{}, Decision{Backend: backend(config.OnDeadlineFail, 2500*time.Millisecond)}},
+		"a user's message":               {config.PlatformOfficialAccount, wechat.Fields{MsgType: user}, Decision{Rule: NoRule, Backend: acknowledged, Acknowledgement: "success", Replies: true}},
+		"a user's of a Mini Program":     {config.PlatformMiniProgram, wechat.Fields{MsgType: user}, Decision{Rule: NoRule, Backend: acknowledged, Acknowledgement: "success", Replies: true}},
+		"goods that were paid for":       {config.PlatformMiniProgram, wechat.Fields{Event: "xpay_goods_deliver_notify"}, Decision{Rule: NoRule, Backend: failed, Acknowledgement: "success", Replies: true}},
+		"a game's goods":                 {config.PlatformMiniProgram, wechat.Fields{Event: "minigame_game_pay_goods_deliver_notify"}, Decision{Rule: NoRule, Backend: failed, Acknowledgement: "success", Replies: true}},
+		"an event of a shop":             {config.PlatformShop, wechat.Fields{Event: "channels_ec_order_pay"}, Decision{Rule: NoRule, Backend: failed, Acknowledgement: "success", Replies: true}},
+		"a message to a WeCom app":       {config.PlatformWeCom, wechat.Fields{MsgType: user}, Decision{Rule: NoRule, Backend: acknowledged, Replies: true}},
+		"a command to a suite":           {config.PlatformWeCom, wechat.Fields{InfoType: "suite_ticket"}, Decision{Rule: NoRule, Backend: backend(config.OnDeadlineFail, 900*time.Millisecond), Acknowledgement: "success"}},
+		"a ticket":                       {config.PlatformOpenPlatform, wechat.Fields{InfoType: info}, Decision{Rule: NoRule, Backend: failed, Acknowledgement: "success"}},
+		"a message to an authorizer":     {config.PlatformOpenPlatform, wechat.Fields{MsgType: user}, Decision{Rule: NoRule, Backend: failed, Acknowledgement: "success", Replies: true}},
+		"a payment to the platform":      {config.PlatformMiniProgram, wechat.Fields{Event: "funds_order_pay"}, Decision{Rule: NoRule, Backend: failed, Acknowledgement: "success", Replies: true}},
+		"a payment, whatever is written": {config.PlatformPay, wechat.Fields{}, Decision{Rule: NoRule, Backend: backend(config.OnDeadlineFail, 2500*time.Millisecond)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, Decide(config.Config{Platform: test.platform}, test.fields)); diff != "" {
@@ -53,18 +53,19 @@ func TestTheFirstRuleThatMatchesDecides(t *testing.T) {
 	}}
 	for name, test := range map[string]struct {
 		fields  wechat.Fields
+		rule    int
 		url     string
 		discard bool
 	}{
-		"both fields match":         {wechat.Fields{MsgType: "event", Event: "VIEW"}, "http://default", true},
-		"one of them does":          {wechat.Fields{MsgType: "event", Event: "CLICK"}, "http://events", false},
-		"case matters":              {wechat.Fields{MsgType: "Event"}, "http://default", false},
-		"a rule without a backend":  {wechat.Fields{InfoType: "x"}, "http://default", false},
-		"another infoType":          {wechat.Fields{InfoType: "y"}, "http://default", true},
-		"a message without a field": {wechat.Fields{}, "http://default", false},
+		"both fields match":         {wechat.Fields{MsgType: "event", Event: "VIEW"}, 0, "http://default", true},
+		"one of them does":          {wechat.Fields{MsgType: "event", Event: "CLICK"}, 1, "http://events", false},
+		"case matters":              {wechat.Fields{MsgType: "Event"}, NoRule, "http://default", false},
+		"a rule without a backend":  {wechat.Fields{InfoType: "x"}, 2, "http://default", false},
+		"another infoType":          {wechat.Fields{InfoType: "y"}, 3, "http://default", true},
+		"a message without a field": {wechat.Fields{}, NoRule, "http://default", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if d := Decide(c, test.fields); d.Backend.URL != test.url || d.Discard != test.discard {
+			if d := Decide(c, test.fields); d.Rule != test.rule || d.Backend.URL != test.url || d.Discard != test.discard {
 				t.Errorf("decided %+v", d)
 			}
 		})
@@ -86,6 +87,7 @@ func TestAudit(t *testing.T) {
 		Rules: []config.Rule{{Match: config.Match{MsgType: "text"}, Action: config.ActionDiscard}},
 	}
 	want := Decision{
+		Rule:            NoRule,
 		Backend:         config.Backend{URL: "http://default", Payload: config.PayloadOriginal, OnDeadline: config.OnDeadlineFail, Deadline: config.Duration(4500 * time.Millisecond)},
 		Acknowledgement: wechat.Success, Replies: true, Unverified: true,
 	}

@@ -127,7 +127,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, manager ctrl.Manager)
 	}
 	gateways := ctrl.NewControllerManagedBy(manager).
 		For(&v1alpha1.WeChatGateway{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, leaving))).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 1, ReconciliationTimeout: reconcileTimeout, UsePriorityQueue: new(true)})
+		WithOptions(controller.Options{MaxConcurrentReconciles: max(1, r.Options.Concurrency), ReconciliationTimeout: reconcileTimeout, UsePriorityQueue: new(true)})
 	r.watchForGateways(gateways)
 	if err := gateways.Complete(reconcile.Func(r.ReconcileGateway)); err != nil {
 		return fmt.Errorf("building the controller of the gateways: %w", err)

@@ -188,7 +188,7 @@ func (p *Plan) decidePaused(options *installation.Options, s *snapshot.Snapshot,
 	case broken:
 		behind = p.goesOn(s, in).differing()
 	default:
-		asked := Plan{Choice: p.Choice}
+		asked := Plan{Choice: p.Choice, Move: p.Move}
 		asked.decideWhole(options, s, memory, in)
 		p.Accepted = asked.Accepted
 		if asked.Held != nil {

@@ -68,6 +68,9 @@ func (w *World) Look(ctx context.Context, name types.NamespacedName, now time.Ti
 	if err := w.Get(ctx, name, &endpoint); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
+	if gateway, leads := render.GatewayOf(endpoint.Status.Fleet.LeadsTo); leads && !endpoint.Spec.Readable() {
+		endpoint.Spec.Gateway = &v1alpha1.GatewayReference{Name: gateway} // which it asked for as long as the spec could be read
+	}
 	l := &look{World: w, s: &snapshot.Snapshot{Now: now, Endpoint: &endpoint, Services: map[types.NamespacedName]*corev1.Service{}}}
 	if !endpoint.DeletionTimestamp.IsZero() {
 		return l.s, nil

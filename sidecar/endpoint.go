@@ -57,7 +57,7 @@ func (a *account) belongTo(e *Endpoint) {
 func newAccount(document config.Document, size int) *account {
 	return &account{
 		config: document.Config, gate: gate.New(document.Config, document.Credentials), gatewayKey: document.Credentials.GatewayKey,
-		at: urlOf(document.Config), cost: costOf(size),
+		at: urlOf(document.Config), cost: costOf(document.Config, size),
 	}
 }
 

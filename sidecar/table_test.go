@@ -4,15 +4,21 @@
 package sidecar
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
 // serveDocument lets a sidecar serve a document that stands in no file.
@@ -221,6 +227,126 @@ func TestAnEntryCostsWhatIsCounted(t *testing.T) {
 	}
 	if err := alone.Offer("2", d, size); err == nil {
 		t.Error("more is considered than there is room for")
+	}
+}
+
+// TestUsedEntriesStayWithinTheirBound: there are as many as there is room for, and each has had a message, everything that strangers can try,
+// and a message for each of its rules.
+func TestUsedEntriesStayWithinTheirBound(t *testing.T) {
+	const token, key = "a-fine-token", "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C"
+	for name, test := range map[string]struct {
+		memory  int64
+		entries int // at least
+		rules   int
+		apps    bool // each rule has its own
+		edit    func(*config.Document)
+	}{
+		"with one app":            {160 << 20, 1000, 0, false, func(*config.Document) {}},
+		"in plaintext":            {160 << 20, 1000, 0, false, func(d *config.Document) { d.MessageMode = config.ModePlaintext }},
+		"with two apps":           {256 << 20, 1000, 1, true, func(*config.Document) {}},
+		"with all rules":          {64 << 20, 100, config.MaxRules, false, func(*config.Document) {}},
+		"with all rules and apps": {64 << 20, 50, config.MaxRules, true, func(*config.Document) {}},
+		"with a long domain file": {256 << 20, 1000, 0, false, func(d *config.Document) {
+			d.DomainFiles = []config.DomainFile{{Name: "a.txt", Content: strings.Repeat("a", 4<<10)}}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			t.Cleanup(app.Close)
+			s := New(Options{ConfigDir: t.TempDir(), Memory: test.memory, Log: slog.New(slog.DiscardHandler)})
+			sent := time.Now()
+			s.clock = func(time.Time) time.Time { return sent }
+			document := func(i int) []byte {
+				d := config.Document{
+					Config: config.Config{
+						Generation: "g-1", Endpoint: fmt.Sprint("a/", i), Path: fmt.Sprint("/weixin/", i), Platform: config.PlatformOfficialAccount, AppID: "wx1",
+						MessageMode: config.ModeEncrypted, Backend: config.Backend{URL: app.URL},
+					},
+					Credentials: config.Credentials{GatewayKey: make([]byte, config.GatewayKeySize), Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: key}}},
+				}
+				for rule := range test.rules {
+					r := config.Rule{Match: config.Match{Event: fmt.Sprint("event-", rule)}, Action: config.ActionForward}
+					if test.apps {
+						r.Backend = &config.Backend{URL: fmt.Sprintf("http://127.0.0.1:%d", 1+rule)} // where nobody listens
+					}
+					d.Rules = append(d.Rules, r)
+				}
+				test.edit(&d)
+				text, err := json.Marshal(d)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return text
+			}
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			n := 0
+			for ; ; n++ {
+				text := document(n)
+				parsed, err := config.Parse(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if s.Offer(fmt.Sprint(n), parsed, len(text)) != nil {
+					break
+				}
+			}
+			if refused := s.Settle(); len(refused) > 0 || n < test.entries {
+				t.Fatalf("there is room for %d, and not for %v", n, refused)
+			}
+			for _, a := range s.table.Load().entries {
+				sender := caller.Sender{URL: "http://wx.example.com" + a.config.Path, Token: token, ReceiverID: "wx1"}
+				if a.config.Encrypted() {
+					sender.EncodingAESKey = key
+				}
+				forger := sender
+				forger.Token = "another-token"
+				serve(t, a, &forger, "forged", statusRefused)
+				serve(t, a, &sender, "none", statusTaken)
+				for _, reason := range wechat.Reasons {
+					a.endpoint.metrics.Refused.WithLabelValues(string(reason)).Inc()
+				}
+				for rule := range test.rules {
+					// What a call to an app leaves is measured, not the call: nobody answers there.
+					a.metrics.CountRule(rule)
+					if backend := a.config.Rules[rule].Backend; backend != nil {
+						a.metrics.ObserveApp(backend.URL, time.Second)
+					}
+				}
+				if test.apps {
+					a.metrics.ObserveApp(app.URL, time.Second)
+				}
+			}
+			for _, a := range s.table.Load().entries { // what they remember is counted elsewhere
+				a.endpoint.forget()
+			}
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			taken := int(after.HeapAlloc - before.HeapAlloc)
+			t.Logf("%d entries take %d bytes each, counted are %d", n, taken/n, costOfAll(s.entries.served)/n)
+			if taken > s.bounds.entries {
+				t.Errorf("%d bytes are taken, at most may be %d", taken, s.bounds.entries)
+			}
+			runtime.KeepAlive(s)
+		})
+	}
+}
+
+// serve sends a message to an account.
+func serve(t *testing.T, a *account, sender *caller.Sender, event string, status int) {
+	t.Helper()
+	request, err := sender.NewPost(fmt.Appendf(nil, "<xml><FromUserName>oUser</FromUserName><MsgType>event</MsgType><Event>%s</Event></xml>", event))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := a.Serve(t.Context(), gate.Request{
+		Method: request.Method, Path: request.Path, RawQuery: request.Query,
+		Stream: bytes.NewReader(request.Body), Length: int64(len(request.Body)), Arrived: time.Now(),
+	})
+	defer answer.Free()
+	if answer.Status != status {
+		t.Fatalf("answered %d, want %d", answer.Status, status)
 	}
 }
 

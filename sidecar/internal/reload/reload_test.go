@@ -255,7 +255,15 @@ func TestWhatTheEntriesRefuse(t *testing.T) {
 			t.Errorf("%s: b has a problem: %s", step.name, problem)
 		}
 	}
-	if n := strings.Count(log.String(), "it is served already"); n != 2 {
+	v.swap(t, map[string]string{"a.json": document("g-2"), "b.json": document("g-9")})
+	folder.Load()
+	s.refuses = nil
+	v.swap(t, map[string]string{"a.json": document("g-2"), "b.json": document("g-10")})
+	folder.Load()
+	if got := folder.State().Entries["a"]; got != (Status{"g-2", ""}) {
+		t.Errorf("once nothing stands against it, its status is %+v", got)
+	}
+	if n := strings.Count(log.String(), "it is served already"); n != 3 {
 		t.Errorf("it was logged %d times", n)
 	}
 }

@@ -646,8 +646,8 @@ type Autoscaling struct {
 // SidecarPod is what a sidecar's pod may be asked to be. A field that is left out is the installation's default, one that
 // is there replaces it, and an empty list, map or section asks for none.
 type SidecarPod struct {
-	// resources of the sidecar container. Default: requests of 10m CPU and 16Mi memory, and a limit of 64Mi memory; of a gateway's, 32Mi and
-	// 128Mi memory, with which it serves a thousand endpoints of the usual size.
+	// resources of the sidecar container. Default: requests of 10m CPU and 16Mi memory, and a limit of 64Mi memory; of a gateway's, 48Mi and
+	// 192Mi memory, with which it serves a thousand endpoints of the usual size.
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 

@@ -152,7 +152,7 @@ func makeResources(given *corev1.ResourceRequirements, kind string) *core.Resour
 	}
 	request, limit := "16Mi", "64Mi"
 	if kind == KindGateway {
-		request, limit = "32Mi", "128Mi"
+		request, limit = "48Mi", "192Mi"
 	}
 	return core.ResourceRequirements().
 		WithRequests(corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse(request)}).

@@ -38,11 +38,11 @@ func await(ctx context.Context, cluster client.Reader, endpoint *v1alpha1.WeChat
 }
 
 // served reports whether every sidecar serves the newest spec. What was said of an earlier one says nothing of what has
-// changed since.
+// changed since. While the endpoint moves, the operator speaks of the pods that are asked for, and others serve.
 func served(endpoint *v1alpha1.WeChatEndpoint) bool {
 	available := meta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionSidecarAvailable)
 	return available != nil && available.Status == metav1.ConditionTrue && available.ObservedGeneration == endpoint.Generation &&
-		endpoint.Status.ObservedGeneration == endpoint.Generation
+		endpoint.Status.ObservedGeneration == endpoint.Generation && moves(endpoint) == ""
 }
 
 // missing says why the sidecars do not get what they should: what was said of the newest spec, the first cause first.
@@ -57,6 +57,9 @@ func missing(endpoint *v1alpha1.WeChatEndpoint) string {
 		if why := hindrance(endpoint, name); why != "" {
 			return why
 		}
+	}
+	if moving := moves(endpoint); moving != "" {
+		return moving + ": wait until the move has ended"
 	}
 	return "is the operator running?"
 }

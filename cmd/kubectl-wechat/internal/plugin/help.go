@@ -118,7 +118,7 @@ const rotateHelp = `Put a new token, and where messages are encrypted a new Enco
 sidecar accepts them beside the earlier ones, say what to enter in the console. Nothing is lost until Save is
 pressed, however long that takes, nor afterwards: the earlier values end credentials.overlap after WeChat was
 first seen using the new ones. Where the sidecars would not get new values, as while spec.paused is true, nothing
-is changed.
+is changed. The sidecars are the endpoint's own pods, or those of the WeChatGateway that it is on.
 
 Usage:
   kubectl wechat rotate NAME [flags]

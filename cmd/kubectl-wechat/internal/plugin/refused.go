@@ -31,14 +31,13 @@ func (r report) remedy(refusal *diagnose.Refusal) string {
 	case r.about == nil:
 		return refusal.Remedy
 	}
-	log := fmt.Sprintf("kubectl -n %s logs -l %s=%s --since 1m --tail 100", r.about.Namespace, v1alpha1.LabelEndpoint, r.about.Name)
 	switch refusal.Code {
 	case diagnose.CodeForbidden:
-		return "see the reason in the sidecar's log: " + log + "; without the right to read it, " + refusal.Remedy
+		return "see the reason in the sidecar's log: " + logs(r.about) + "; without the right to read it, " + refusal.Remedy
 	case diagnose.CodeNotFound, diagnose.CodeTLSName, diagnose.CodeTLSAuthority, diagnose.CodeTLSNotSpoken:
 		return r.elsewhere(refusal)
 	case diagnose.CodeServerError:
-		return refusal.Remedy + "; the sidecar's log: " + log
+		return refusal.Remedy + "; the sidecar's log: " + logs(r.about)
 	default:
 		return refusal.Remedy
 	}

@@ -58,6 +58,9 @@ func (r report) endpoint(t target) {
 		return
 	}
 	r.line("endpoint", "%s/%s", t.endpoint.Namespace, t.endpoint.Name)
+	if pods := servers(t.endpoint); pods != "" {
+		r.line("served by", "%s", pods)
+	}
 	ready := meta.FindStatusCondition(t.endpoint.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
 	case ready == nil:

@@ -48,7 +48,7 @@ func (p Plugin) revoke(ctx context.Context, cluster client.Client, o options, en
 		if err := await(waiting, cluster, &endpoints[i], ended); err != nil {
 			return r.refused("what leaked may still be accepted: ", notRevoked(endpoints, i, err)), nil
 		}
-		r.line("revoked", "every sidecar of %s refuses every generation before %d", endpoints[i].Name, newest[i])
+		r.line("revoked", "every sidecar of %s refuses every generation before %d", named(&endpoints[i]), newest[i])
 	}
 	return r.ok("what leaked is of no use any more"), nil
 }
@@ -58,7 +58,7 @@ func (p Plugin) revoke(ctx context.Context, cluster client.Client, o options, en
 func notRevoked(endpoints []v1alpha1.WeChatEndpoint, at int, why error) *diagnose.Refusal {
 	left := strings.ReplaceAll(names(endpoints[at:]), ",", "")
 	return &diagnose.Refusal{
-		Cause: fmt.Sprintf("not every sidecar of %s is known to refuse it (%v)", endpoints[at].Name, why),
+		Cause: fmt.Sprintf("not every sidecar of %s is known to refuse it (%v)", named(&endpoints[at]), why),
 		Remedy: fmt.Sprintf("mend that; credentials.revokeBefore is set, and the operator then needs nothing more. What leaked is of no use once kubectl -n %s get wxe %s -o yaml "+
 			"shows no generation below revokeBefore in status.credentials.accepted, the newest generation in status.observedGeneration, and SidecarAvailable True", endpoints[at].Namespace, left),
 	}

@@ -39,6 +39,9 @@ func (p Plugin) rotate(ctx context.Context, o options) (int, error) {
 		if err := rotatable(&sharing[i], o.compromised); err != nil {
 			return 0, err
 		}
+		if gateway := pausedGateway(ctx, cluster, &sharing[i]); gateway != "" {
+			return 0, fmt.Errorf("WeChatGateway %s is paused, so that its pods would not get new values of WeChatEndpoint %s: set its spec.paused to false first; nothing is changed", gateway, sharing[i].Name)
+		}
 	}
 	r := report{out: p.Stdout}
 	r.line("secret", "%s/%s, of %s", endpoint.Namespace, endpoint.Spec.Credentials.SecretName, names(sharing))
@@ -53,9 +56,9 @@ func (p Plugin) rotate(ctx context.Context, o options) (int, error) {
 		newer := func(status v1alpha1.CredentialsStatus) bool { return status.Generation > before[i] }
 		if err := await(waiting, cluster, &sharing[i], newer); err != nil {
 			return 0, fmt.Errorf("the Secret is changed, and not every sidecar of %s is known to serve it (%w): do not press Save before kubectl -n %s get wxe %s -o yaml "+
-				"shows a status.credentials.generation above %d, and SidecarAvailable True", sharing[i].Name, err, endpoint.Namespace, sharing[i].Name, before[i])
+				"shows a status.credentials.generation above %d, and SidecarAvailable True", named(&sharing[i]), err, endpoint.Namespace, sharing[i].Name, before[i])
 		}
-		r.line("served", "every sidecar of %s accepts generation %d beside the earlier ones", sharing[i].Name, sharing[i].Status.Credentials.Generation)
+		r.line("served", "every sidecar of %s accepts generation %d beside the earlier ones", named(&sharing[i]), sharing[i].Status.Credentials.Generation)
 	}
 	p.tellConsole(r, o, endpoint, values)
 	if o.compromised {

@@ -40,6 +40,9 @@ const (
 	clubAppID = "wx0000000000000002"
 )
 
+// newsToken is of the third account, which begins on a gateway.
+const newsToken = "DemoNewsToken"
+
 // The addresses of the local cluster: its node's inside its network, and the relay to it on this machine.
 const (
 	nodeAddress  = "198.18.255.1:80"
@@ -62,6 +65,7 @@ type demo struct {
 	imageTag      string
 	build         string // of the binaries in the images
 	shop, club    account
+	news          account
 	sent          []byte // the user's message, before it was encrypted
 
 	number, passed, failed int
@@ -75,6 +79,7 @@ func newDemo() (*demo, error) {
 		imageTag:    cmp.Or(os.Getenv("IMAGE_TAG"), "dev"),
 		shop:        account{"shop", caller.Sender{URL: host + "/weixin", Token: firstToken, Address: os.Getenv("INGRESS_ADDRESS")}},
 		club:        account{"club", caller.Sender{URL: host + "/club", Token: clubToken, EncodingAESKey: clubKey, ReceiverID: clubAppID}},
+		news:        account{"news", caller.Sender{URL: host + "/news", Token: newsToken}},
 	}
 	if d.local && d.shop.Address == "" {
 		d.shop.Address = nodeAddress
@@ -89,7 +94,7 @@ func newDemo() (*demo, error) {
 	}
 	d.build = buildOf("operator", "sidecar", "example-app")
 	d.values = strings.NewReplacer(
-		"${BUILD}", d.build, "${CLUB_TOKEN}", clubToken, "${CLUB_KEY}", clubKey, "${CLUB_APP_ID}", clubAppID,
+		"${BUILD}", d.build, "${CLUB_TOKEN}", clubToken, "${CLUB_KEY}", clubKey, "${CLUB_APP_ID}", clubAppID, "${NEWS_TOKEN}", newsToken,
 		"${APP_IMAGE}", d.imagePrefix+"/example-app:"+d.imageTag,
 		"${INGRESS_CLASS}", cmp.Or(os.Getenv("INGRESS_CLASS"), "traefik"),
 	)

@@ -3,7 +3,7 @@
 
 // Command demo shows the main job of the operator on a real cluster, as a reader of the quickstart would do it: helm
 // installs the operator, kubectl applies an app, a Secret and a WeChatEndpoint, and then the program plays WeChat's server
-// against the URL, through the ingress controller, correctly and otherwise.
+// against the URL, through the ingress controller, correctly and otherwise. At last two accounts share a WeChatGateway.
 //
 // It is run by `make demo`. A second run goes on with what the first one made; `demo -down` removes it.
 //

@@ -15,7 +15,7 @@ func (d *demo) kubectlGet(ctx context.Context) (string, error) {
 	if _, err := d.kubectlShow(ctx, "wait", "wxe", "--all", "--for=condition=Ready", "--timeout="+patience.String()); err != nil {
 		return "", err
 	}
-	if _, err := d.kubectlShow(ctx, "get", "wxe"); err != nil {
+	if _, err := d.kubectlShow(ctx, "get", "wxe,wxg"); err != nil {
 		return "", err
 	}
 	_, err := d.kubectlShow(ctx, "get", "deployment,service,ingress,pods", "-l", v1alpha1.LabelEndpoint+"=shop")
@@ -39,6 +39,7 @@ func (d *demo) whatNext() {
 	d.printf("  kubectl wechat send shop -n %s --address %s --text 再见\n", namespace, address)
 	d.printf("  kubectl wechat send club -n %s --address %s    # sealed and opened\n", namespace, address)
 	d.printf("  kubectl -n %s logs -l %s=shop    # each refusal, and why\n", namespace, v1alpha1.LabelEndpoint)
+	d.printf("  kubectl -n %s logs -l %s    # of the accounts on the gateway\n", namespace, gatewayPods)
 	d.printf("  kubectl -n %s edit secret shop-wechat    # break it, and see: kubectl -n %s get wxe -o wide\n", namespace, namespace)
 	cluster := ""
 	if !d.local {

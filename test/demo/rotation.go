@@ -83,8 +83,13 @@ func (d *demo) revoke(ctx context.Context, old *account) error {
 	return d.refused(ctx, old, message, wechat.ReasonBadSignature)
 }
 
-// sidecarPods names the sidecar's pods, with how often each was restarted.
+// sidecarPods names the pods of the first account, with how often each was restarted.
 func (d *demo) sidecarPods(ctx context.Context) (string, error) {
-	return d.kubectlRun(ctx, "get", "pods", "-l", v1alpha1.LabelEndpoint+"="+d.shop.endpoint,
+	return d.podsWith(ctx, v1alpha1.LabelEndpoint+"="+d.shop.endpoint)
+}
+
+// podsWith names the pods with a label, with how often each was restarted.
+func (d *demo) podsWith(ctx context.Context, label string) (string, error) {
+	return d.kubectlRun(ctx, "get", "pods", "-l", label,
 		"-o", `jsonpath={range .items[*]}{.metadata.name}{", restarts: "}{.status.containerStatuses[0].restartCount}{end}`)
 }

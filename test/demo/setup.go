@@ -46,7 +46,7 @@ func (d *demo) begin(ctx context.Context) error {
 	return err
 }
 
-// down removes the demo's namespace and the operator; the definition of the resource only if no endpoint is left.
+// down removes the demo's namespace and then the operator, which lets the gateway go; the definitions of the resources only if nobody else has some.
 func (d *demo) down(ctx context.Context) error {
 	existing, err := call(ctx, "", d.kubectl, "get", "namespace", namespace, "--ignore-not-found", "-o", "name")
 	if err != nil {
@@ -57,19 +57,21 @@ func (d *demo) down(ctx context.Context) error {
 		return nil
 	}
 	for _, command := range [][]string{
+		{d.kubectl, "delete", "namespace", namespace, "--ignore-not-found", "--timeout", patience.String()},
 		{d.helm, "uninstall", release, "--namespace", operatorNamespace, "--ignore-not-found", "--wait"},
-		{d.kubectl, "delete", "namespace", operatorNamespace, namespace, "--ignore-not-found"},
+		{d.kubectl, "delete", "namespace", operatorNamespace, "--ignore-not-found"},
 	} {
 		if _, err := call(ctx, "", command[0], command[1:]...); err != nil {
 			return err
 		}
 	}
-	left, err := call(ctx, "", d.kubectl, "get", "wechatendpoints", "-A", "-o", "name", "--ignore-not-found")
+	left, err := call(ctx, "", d.kubectl, "get", "wechatendpoints,wechatgateways", "-A", "-o", "name", "--ignore-not-found")
 	if err != nil || left != "" {
-		d.printf("The demo is removed. The definition of WeChatEndpoint stays for the endpoints that there are.\n")
+		d.printf("The demo is removed. The definitions of WeChatEndpoint and WeChatGateway stay for those that there are.\n")
 		return nil
 	}
-	if _, err := call(ctx, "", d.kubectl, "delete", "crd", "wechatendpoints."+v1alpha1.GroupVersion.Group); err != nil {
+	group := "." + v1alpha1.GroupVersion.Group
+	if _, err := call(ctx, "", d.kubectl, "delete", "crd", "wechatendpoints"+group, "wechatgateways"+group); err != nil {
 		return err
 	}
 	d.printf("The demo is removed.\n")
@@ -112,7 +114,7 @@ func (d *demo) applyEndpoint(ctx context.Context) (string, error) {
 }
 
 func (d *demo) applySecondEndpoint(ctx context.Context) (string, error) {
-	if err := d.apply(ctx, d.manifest("club.yaml")); err != nil {
+	if err := d.apply(ctx, d.clubWith(podsOfItsOwn)); err != nil {
 		return "", err
 	}
 	ready, err := d.awaitReady(ctx, &d.club)

@@ -32,6 +32,12 @@ func (d *demo) play(ctx context.Context) error {
 		{"A second account encrypts its messages (安全模式)", d.applySecondEndpoint},
 		{"A user writes to that one", of(&d.club, d.message)},
 		{"What did the app get?", of(&d.club, d.whatTheAppSaw)},
+		{"Many accounts need not have pods each: a WeChatGateway serves them together", d.applyGateway},
+		{"The second account moves to the gateway", d.moveSecondEndpoint},
+		{"A user writes to it", of(&d.club, d.message)},
+		{"A third account joins the gateway, and no pod is restarted", d.joinThirdEndpoint},
+		{"A user writes to that one", of(&d.news, d.message)},
+		{"What did the app get?", of(&d.news, d.whatTheAppSaw)},
 		{"What does kubectl say?", d.kubectlGet},
 	}
 	for _, s := range setup {

@@ -35,7 +35,7 @@ var table = []row{
 	{name: v1alpha1.ConditionAccepted, ready: true, ofURL: true, words: acceptedWords},
 	{name: v1alpha1.ConditionCredentialsResolved, ready: true},
 	{name: v1alpha1.ConditionBackendResolved, ready: true, words: backendWords},
-	{name: v1alpha1.ConditionSidecarAvailable, ready: true, words: sidecarWords},
+	{name: v1alpha1.ConditionSidecarAvailable, ready: true, words: sidecarAvailableWords},
 	{name: v1alpha1.ConditionRouteProgrammed, ready: true, ofURL: true},
 	{name: v1alpha1.ConditionVerified, ready: true, words: verifiedWords},
 	{name: v1alpha1.ConditionReady}, // which follows from the others: see summary

@@ -30,7 +30,7 @@ func backendWords(e *v1alpha1.WeChatEndpoint) verdict.Verdict {
 	return verdict.True(v1alpha1.ReasonBackendResolved, "Service %s has port %s%s", service.Name, service.Port.String(), others)
 }
 
-func sidecarWords(*v1alpha1.WeChatEndpoint) verdict.Verdict {
+func sidecarAvailableWords(*v1alpha1.WeChatEndpoint) verdict.Verdict {
 	return verdict.True(v1alpha1.ReasonSidecarAvailable, "every wanted pod serves this configuration and these credentials")
 }
 

@@ -287,3 +287,32 @@ func TestADeletedGateway(t *testing.T) {
 	create(t, missing)
 	awaitCondition(t, missing, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonNoSuchGateway)
 }
+
+// TestARouteThatIsTaken: a new endpoint on a gateway whose route cannot be written yet waits for that, and is never taken for one that has
+// pods of its own.
+func TestARouteThatIsTaken(t *testing.T) {
+	onTheNewestAlone(t)
+	namespace := newNamespace(t)
+	create(t, &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: namespace}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/c"}})
+	newGateway(t, namespace, "front", "10.9.3.1")
+	foreign := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-sidecar"}}
+	foreign.Spec.DefaultBackend = &networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "app", Port: networkingv1.ServiceBackendPort{Number: 8080}}}
+	create(t, foreign)
+	endpoint := on(namespace, "shop", "front")
+	create(t, endpoint)
+	awaitCondition(t, endpoint, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonNameTaken)
+	change(t, endpoint, func(e *v1alpha1.WeChatEndpoint) { e.Spec.Backend.Path = "/again" }) // another look
+	awaitCondition(t, endpoint, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonNameTaken)
+	if err := cluster.client.Delete(t.Context(), foreign); err != nil {
+		t.Fatal(err)
+	}
+	awaitCondition(t, endpoint, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	for _, object := range made(t, namespace) {
+		if strings.HasSuffix(object, "/shop-sidecar") && !strings.HasPrefix(object, "Ingress/") && !strings.HasPrefix(object, "Secret/") {
+			t.Errorf("%s was made for an endpoint that is served by a gateway", object)
+		}
+	}
+	if service := leadsTo(t, endpoint); service != "front-wechat-gateway" {
+		t.Errorf("the URL leads to %s", service)
+	}
+}

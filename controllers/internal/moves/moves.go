@@ -35,14 +35,14 @@ type Move struct {
 // Moving reports whether the URL still leads elsewhere than it is asked to.
 func (m Move) Moving() bool { return m.LeadsTo != m.Asked }
 
-// Decide says where the URL leads. Served says that pods were given something before, and proven that every ready pod of the asked
-// ones serves it. Settles is how long what publishes a URL takes to act on a change.
-func Decide(endpoint *v1alpha1.WeChatEndpoint, known v1alpha1.FleetStatus, served, proven bool, settles time.Duration, now time.Time) Move {
-	own := render.Name(endpoint)
+// Decide says where the URL leads. Own says that it leads to the endpoint's own pods where no status tells, and proven that every ready pod of
+// the asked ones serves what the endpoint gives. Settles is how long what publishes a URL takes to act on a change.
+func Decide(endpoint *v1alpha1.WeChatEndpoint, known v1alpha1.FleetStatus, own, proven bool, settles time.Duration, now time.Time) Move {
+	name := render.Name(endpoint)
 	m := Move{Asked: render.Asked(endpoint), Before: known.LeadsTo, Former: known.Former}
 	switch {
-	case m.Before == "" && served:
-		m.Before = own // which no status says
+	case m.Before == "" && own:
+		m.Before = name
 	case m.Before == "":
 		m.Before = m.Asked
 	}
@@ -58,7 +58,7 @@ func Decide(endpoint *v1alpha1.WeChatEndpoint, known v1alpha1.FleetStatus, serve
 			m.Former = ""
 		}
 	}
-	m.KeepsOwn = m.Asked != own && (m.LeadsTo == own || m.Former == own)
+	m.KeepsOwn = m.Asked != name && (m.LeadsTo == name || m.Former == name)
 	return m
 }
 

@@ -32,18 +32,19 @@ func ago(since time.Duration) *metav1.Time { return new(metav1.NewTime(now.Add(-
 func TestWhereTheURLLeads(t *testing.T) {
 	type known = v1alpha1.FleetStatus
 	for name, test := range map[string]struct {
-		gateway        string
-		known          known
-		served, proven bool
-		leadsTo        string
-		former         string
-		keepsOwn       bool
-		after          known
-		again          verdict.Again
+		gateway     string
+		known       known
+		own, proven bool
+		leadsTo     string
+		former      string
+		keepsOwn    bool
+		after       known
+		again       verdict.Again
 	}{
 		"a new endpoint leads to its own pods":                 {"", known{}, false, false, own, "", false, known{}, verdict.Never},
 		"one that serves goes on":                              {"", known{}, true, true, own, "", false, known{}, verdict.Never},
 		"a new endpoint on a gateway leads there at once":      {"front", known{}, false, false, front, "", false, known{LeadsTo: front}, verdict.Never},
+		"a new one whose route was not taken goes on there":    {"front", known{}, false, true, front, "", false, known{LeadsTo: front}, verdict.Never},
 		"one on a gateway goes on, also while it is not ready": {"front", known{LeadsTo: front}, true, false, front, "", false, known{LeadsTo: front}, verdict.Never},
 
 		"to a gateway that does not serve it yet":              {"front", known{}, true, false, own, "", true, known{}, verdict.Never},
@@ -66,7 +67,7 @@ func TestWhereTheURLLeads(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			endpoint := asking(test.gateway)
-			m := Decide(endpoint, test.known, test.served, test.proven, settles, now)
+			m := Decide(endpoint, test.known, test.own, test.proven, settles, now)
 			if m.LeadsTo != test.leadsTo || m.Former != test.former || m.KeepsOwn != test.keepsOwn {
 				t.Errorf("it leads to %s beside %q, and keeps its own: %v; want %s, %q, %v", m.LeadsTo, m.Former, m.KeepsOwn, test.leadsTo, test.former, test.keepsOwn)
 			}

@@ -137,8 +137,8 @@ func newInput(options *installation.Options, s *snapshot.Snapshot) render.Input 
 
 // move decides where the URL leads.
 func (p *Plan) move(s *snapshot.Snapshot, memory status.Memory, in *render.Input) {
-	proven := pods.JudgeOf(s, s.Live.Generation, nil).Problem == nil
-	p.Move = moves.Decide(s.Endpoint, memory.Fleet, s.Live.Generation != "", proven, exposure.Settles(s), s.Now)
+	own, proven := s.Deployment != nil || len(memory.Published) > 0, pods.JudgeOf(s, s.Live.Generation, nil).Problem == nil
+	p.Move = moves.Decide(s.Endpoint, memory.Fleet, own, proven, exposure.Settles(s), s.Now)
 	in.LeadsTo, in.KeepsOwn = p.Move.LeadsTo, p.Move.KeepsOwn
 }
 
@@ -165,7 +165,7 @@ func (p *Plan) choose(s *snapshot.Snapshot, memory status.Memory, in render.Inpu
 		return
 	}
 	if s.Endpoint.Spec.Gateway != nil { // what is left of its own pods stays as it is
-		p.Choice = rollout.Choice{Keep: true, Current: true}
+		p.Choice = rollout.Choice{Image: in.Image, Keep: true, Current: true}
 		return
 	}
 	template, templateErr := render.Template(in)

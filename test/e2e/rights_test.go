@@ -168,6 +168,7 @@ func TestRights(t *testing.T) {
 	if !kube.local {
 		t.Skip("only the local cluster keeps an audit log")
 	}
+	t.Parallel()
 	s := newStage(t, "rights")
 	s.serve(t)
 	found, err := kube.compareRights(t.Context(), whileRolesWereThere)

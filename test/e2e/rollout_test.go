@@ -15,9 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
@@ -35,15 +32,7 @@ func TestRollingUpdate(t *testing.T) {
 	if _, err := call(t.Context(), kube.kubectl, "-n", s.namespace, "rollout", "status", "deployment/"+childName, "--timeout", "3m"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, patience, "the old pods to be gone", func(ctx context.Context) error {
-		pods, err := s.pods(ctx, client.MatchingLabels{v1alpha1.LabelEndpoint: endpointName})
-		for _, pod := range pods {
-			if _, old := before[string(pod.UID)]; old {
-				err = fmt.Errorf("%s is still there", pod.Name)
-			}
-		}
-		return err
-	})
+	s.awaitReplaced(t, before)
 	stop()
 	for uid := range s.sidecars(t) {
 		if _, old := before[uid]; old {

@@ -28,7 +28,7 @@ import (
 // gets an image that does not start, and one that does, while messages come: none is lost, one endpoint gets its pods at a time,
 // and the image that does not start reaches one endpoint only. It is not parallel: the others expect the image of today.
 func TestUpgrade(t *testing.T) {
-	rollout := []string{"sidecar.rollout.maxEndpoints=1", "sidecar.rollout.progressDeadline=20s"}
+	rollout := []string{"sidecar.rollout.maxEndpoints=1", "sidecar.rollout.progressDeadline=10s"}
 	install := func(tag string) {
 		t.Helper()
 		if err := kube.installSidecar(t.Context(), tag, rollout...); err != nil {
@@ -45,16 +45,19 @@ func TestUpgrade(t *testing.T) {
 	install(kube.imageTag + "-previous")
 	stages := []*stage{newStage(t, "upgrade-a"), newStage(t, "upgrade-b"), newStage(t, "upgrade-c")}
 	for _, s := range stages {
-		s.serve(t)
+		s.create(t, s.secret(), s.endpoint())
+	}
+	for _, s := range stages {
+		s.awaitReady(t)
+		s.awaitPublished(t)
 	}
 	restarted, secure := stages[0], stages[2]
 
 	// A pod of an older image starts anew, with the files of this operator.
-	if _, err := call(t.Context(), kube.kubectl, "-n", restarted.namespace, "delete", "pod", "-l", v1alpha1.LabelEndpoint+"="+endpointName, "--wait"); err != nil {
+	before := restarted.sidecars(t)
+	if _, err := call(t.Context(), kube.kubectl, "-n", restarted.namespace, "delete", "pod", "-l", v1alpha1.LabelEndpoint+"="+endpointName, "--wait=false"); err != nil {
 		t.Fatal(err)
 	}
-	restarted.awaitPublished(t)
-	restarted.awaitReady(t)
 
 	// What it does not know is not given to it, and its token can be changed all the same.
 	authority := secure.serveByHTTPS(t)
@@ -67,6 +70,10 @@ func TestUpgrade(t *testing.T) {
 	secure.patchSecret(t, func(secret *corev1.Secret) { secret.Data[v1alpha1.KeyToken] = []byte(secure.token) })
 	secure.awaitPublished(t)
 	secure.replies(t, secure.text(t, "an older sidecar"), "an older sidecar")
+
+	restarted.awaitReplaced(t, before)
+	restarted.awaitPublished(t)
+	restarted.awaitReady(t)
 
 	var stops []func()
 	for _, s := range stages {
@@ -158,6 +165,20 @@ func (s *stage) image(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return deployment.Spec.Template.Spec.Containers[0].Image
+}
+
+// awaitReplaced waits until none of the sidecars is left that were there before.
+func (s *stage) awaitReplaced(t *testing.T, before map[string]int32) {
+	t.Helper()
+	eventually(t, patience, "the old pods to be gone", func(ctx context.Context) error {
+		pods, err := s.pods(ctx, client.MatchingLabels{v1alpha1.LabelEndpoint: endpointName})
+		for _, pod := range pods {
+			if _, old := before[string(pod.UID)]; old {
+				err = fmt.Errorf("%s is still there", pod.Name)
+			}
+		}
+		return err
+	})
 }
 
 // serveByHTTPS gives the app a certificate and a port https, and returns the certificate of its issuer.

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
@@ -52,6 +53,15 @@ func TestAPIServerRestart(t *testing.T) {
 			t.Errorf("pod %s is new or was restarted", uid)
 		}
 	}
+
+	// Kubernetes' own parts look again only after a while. The next test begins when a new Service leads to its pods.
+	sidecars, err := s.pods(t.Context(), client.MatchingLabels{v1alpha1.LabelEndpoint: s.name})
+	if err != nil || len(sidecars) == 0 {
+		t.Fatalf("the sidecar has pods %v, %v", sidecars, err)
+	}
+	service := &corev1.Service{ObjectMeta: s.object("later"), Spec: corev1.ServiceSpec{Selector: map[string]string{"app": appName}, Ports: []corev1.ServicePort{{Port: 8080}}}}
+	s.create(t, service)
+	awaitWay(t, true, "a Service made after the restart", sidecars[0].Status.PodIP, service.Spec.ClusterIP+":8080")
 }
 
 // killAPIServer kills the local cluster's API server without a warning. The cluster starts another one a second later.

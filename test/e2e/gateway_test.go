@@ -211,7 +211,8 @@ func TestMovesUnderLoad(t *testing.T) {
 				return
 			}
 			want := slices.DeleteFunc(slices.Clone(dedicated), func(object string) bool {
-				return strings.HasSuffix(object, "/"+childName) && !strings.HasPrefix(object, "Ingress/") && !strings.HasPrefix(object, "Secret/")
+				own := strings.HasSuffix(object, "/"+childName) || object == "Pod/wechat-sidecar/"+endpointName || object == "ReplicaSet/wechat-sidecar/"+endpointName
+				return own && !strings.HasPrefix(object, "Ingress/") && !strings.HasPrefix(object, "Secret/")
 			})
 			if diff := cmp.Diff(want, left); diff != "" {
 				t.Errorf("other objects are there (-want +got):\n%s", diff)

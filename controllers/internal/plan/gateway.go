@@ -250,7 +250,7 @@ func (j *GatewayJudgement) Trial() GatewayTrial {
 		if played[endpoint.Spec.Platform] || !servedByAll(trial.Pods, endpoint.Name, document.Generation) {
 			continue
 		}
-		if subject, ok := subjectOf(document); ok {
+		if subject, ok := subjectOf(endpoint.Name, document); ok {
 			played[endpoint.Spec.Platform] = true
 			trial.Subjects = append(trial.Subjects, subject)
 		}
@@ -259,7 +259,7 @@ func (j *GatewayJudgement) Trial() GatewayTrial {
 }
 
 // subjectOf is how WeChat would call the endpoint by what its pods were given.
-func subjectOf(document snapshot.Document) (probe.Subject, bool) {
+func subjectOf(entry string, document snapshot.Document) (probe.Subject, bool) {
 	c, err := config.ParseConfig(document.Text)
 	if err != nil {
 		return probe.Subject{}, false
@@ -269,7 +269,7 @@ func subjectOf(document snapshot.Document) (probe.Subject, bool) {
 		return probe.Subject{}, false
 	}
 	return probe.Subject{
-		Platform: c.Platform, MessageMode: c.MessageMode, AppID: c.AppID, ReceiverIDs: c.ReceiverIDs,
+		Entry: entry, Platform: c.Platform, MessageMode: c.MessageMode, AppID: c.AppID, ReceiverIDs: c.ReceiverIDs,
 		Host: c.Host, Path: c.Path, Query: c.Query, Pair: credentials.Pairs[0],
 	}, true
 }

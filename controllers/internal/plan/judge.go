@@ -211,8 +211,11 @@ func (j *Judgement) Trial() Trial {
 func (j *Judgement) subject() probe.Subject {
 	spec := j.s.Endpoint.Spec
 	subject := probe.Subject{
-		Platform: string(spec.Platform), MessageMode: string(spec.MessageMode), AppID: spec.AppID, ReceiverIDs: spec.ReceiverIDs,
+		Entry: config.Entry, Platform: string(spec.Platform), MessageMode: string(spec.MessageMode), AppID: spec.AppID, ReceiverIDs: spec.ReceiverIDs,
 		Host: spec.URL.Host, Path: spec.URL.Path, Query: spec.URL.Query,
+	}
+	if spec.Gateway != nil {
+		subject.Entry = j.s.Endpoint.Name
 	}
 	if len(j.Pairs) > 0 {
 		subject.Pair = j.Pairs[0]

@@ -21,6 +21,8 @@ import (
 
 // Subject is the account that WeChat is played for, as its sidecars are configured, with the newest credentials.
 type Subject struct {
+	// Entry is the endpoint's name among the entries of the pods.
+	Entry                 string
 	Platform, MessageMode string
 	AppID                 string
 	ReceiverIDs           []string
@@ -80,7 +82,7 @@ func (s Subject) playPay(ctx context.Context, sender *caller.Sender) error {
 // compareSerials holds that the pod takes the signatures of every key that the Secret has: a forgery is refused by a pod without
 // keys, too.
 func (p *Prober) compareSerials(ctx context.Context, address string, s Subject) error {
-	status, err := p.ask(ctx, address)
+	status, err := p.ask(ctx, address, s.Entry)
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func TestPlay(t *testing.T) {
 		"a WeCom bot":                      {Platform: "WeCom", AppID: "ww1", ReceiverIDs: []string{""}, Path: "/weixin", Pair: sealed},
 		"a suite's data":                   {Platform: "WeCom", AppID: "ww1", ReceiverIDs: []string{"$CORPID$"}, Path: "/weixin/$CORPID$", Pair: sealed},
 		"a third-party platform":           {Platform: "OpenPlatform", AppID: "wx1", Path: "/weixin/$APPID$/callback", Pair: sealed},
-		"a merchant": {Platform: "Pay", AppID: "1900000109", Path: "/pay", Pair: config.Pair{
+		"a merchant": {Entry: config.Entry, Platform: "Pay", AppID: "1900000109", Path: "/pay", Pair: config.Pair{
 			APIv3Key: strings.Repeat("k", 32), PlatformKeys: map[string]string{"PUB_KEY_ID_1": platformKey(t)},
 		}},
 	} {
@@ -127,6 +127,11 @@ func TestPlay(t *testing.T) {
 				other.Pair.PlatformKeys = map[string]string{"PUB_KEY_ID_1": "", "PUB_KEY_ID_2": ""}
 				if err := running.play(t, other); err == nil || !strings.Contains(err.Error(), "does not know the key with serial PUB_KEY_ID_2") {
 					t.Errorf("a key that the pod has not got is no matter: %v", err)
+				}
+				other = subject
+				other.Entry = "another"
+				if err := running.play(t, other); err == nil {
+					t.Error("another entry of the pod is no matter")
 				}
 			}
 			other = subject

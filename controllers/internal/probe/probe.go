@@ -101,7 +101,7 @@ func (c *boundedConn) Read(p []byte) (int, error) {
 func (p *Prober) Ask(ctx context.Context, addresses []string) []Result {
 	results := make([]Result, len(addresses))
 	each(ctx, addresses, func(ctx context.Context, i int) {
-		results[i].Status, results[i].Err = p.ask(ctx, addresses[i])
+		results[i].Status, results[i].Err = p.ask(ctx, addresses[i], config.Entry)
 	})
 	return results
 }
@@ -121,9 +121,9 @@ func each(ctx context.Context, addresses []string, do func(ctx context.Context, 
 	_ = group.Wait() // none fails
 }
 
-func (p *Prober) ask(ctx context.Context, address string) (config.Status, error) {
+func (p *Prober) ask(ctx context.Context, address, entry string) (config.Status, error) {
 	var status config.Status
-	if err := p.get(ctx, p.client, address, "/status?entry="+config.Entry, maxAnswer, &status); err != nil {
+	if err := p.get(ctx, p.client, address, "/status?entry="+entry, maxAnswer, &status); err != nil {
 		return config.Status{}, err
 	}
 	if err := checkStatus(status); err != nil {

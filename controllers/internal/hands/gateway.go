@@ -38,7 +38,9 @@ func (h *Hands) DoGateway(ctx context.Context, s *snapshot.Gateway, p *plan.Gate
 	if done.Err != nil || done.Behind > 0 {
 		return done
 	}
-	done.Late = h.wake(ctx, pods.Asleep(p.Fleet, p.Batch.Generation), p.Batch.Generation, s.Now)
+	if !s.Gateway.Spec.Paused {
+		done.Late = h.wake(ctx, pods.Asleep(p.Fleet, p.Batch.Generation), p.Batch.Generation, s.Now)
+	}
 	if !done.Whole {
 		h.slots.forget(member.Key)
 	} else if p.Choice.Seek {

@@ -29,6 +29,8 @@ import (
 type GatewayPlan struct {
 	// Accepted is what is wrong with what the spec asks for.
 	Accepted *verdict.Problem
+	// Lag says why the pods are not given what the spec and the endpoints ask for.
+	Lag *verdict.Problem
 	// Left are the endpoints that have no room.
 	Left []string
 	// Served are those that the pods are given.
@@ -60,13 +62,27 @@ func DecideGateway(options *installation.Options, s *snapshot.Gateway) GatewayPl
 		p.Accepted = verdict.Problemf(v1alpha1.ReasonSpecUnreadable, "%s; the pods stay as they are: correct it with kubectl -n %s edit wxg %s",
 			strings.Join(acceptance.FirstFew(s.Gateway.Spec.Unreadable), "; "), s.Namespace, s.Owner)
 	}
-	p.choose(s, in)
-	if p.Err != nil || s.Gateway.Spec.Paused {
+	if p.Accepted == nil {
+		p.choose(s, in)
+	}
+	if p.Err != nil {
 		return p
 	}
 	in.Image = p.Choice.Image
 	p.render(s, in)
+	if s.Gateway.Spec.Paused {
+		p.pause()
+	}
 	return p
+}
+
+// pause leaves everything as it is, and says what is not as it is asked for now.
+func (p *GatewayPlan) pause() {
+	if behind := p.Batch.differing(); len(behind) > 0 {
+		p.Lag = verdict.Problemf(v1alpha1.ReasonPaused,
+			"spec.paused is true, and what was changed since is not served (%s): set it to false when the operator may work on", strings.Join(behind, ", "))
+	}
+	p.Batch = &Batch{Generation: p.Batch.Generation}
 }
 
 // hold keeps a gateway from going while endpoints use it: with it would go the pods that serve them.
@@ -131,11 +147,13 @@ func (p *GatewayPlan) place(s *snapshot.Gateway, in *render.GatewayInput) {
 	}
 }
 
-// refuseNew leaves out the endpoints that a gateway which is being deleted does not serve yet.
+// refuseNew leaves out the endpoints that a gateway which is being deleted does not serve yet. Of a new one, the status says too that its URL leads
+// there.
 func (p *GatewayPlan) refuseNew(s *snapshot.Gateway, sizes map[string]int) {
 	for _, endpoint := range s.Endpoints {
 		fleet := endpoint.Status.Fleet
-		if fleet.LeadsTo != s.Name && fleet.Former != s.Name {
+		led := (fleet.LeadsTo == s.Name || fleet.Former == s.Name) && endpoint.CreationTimestamp.Before(s.Gateway.DeletionTimestamp)
+		if !led && !slices.ContainsFunc(s.Shards[:], func(names []string) bool { return slices.Contains(names, endpoint.Name) }) {
 			delete(sizes, endpoint.Name)
 		}
 	}
@@ -231,10 +249,7 @@ type GatewayJudgement struct {
 
 // After judges how far the gateway is as it should be.
 func (p *GatewayPlan) After(options *installation.Options, s *snapshot.Gateway, done Done) *GatewayJudgement {
-	lag := verdict.First(done.Rejection.pods(), done.Taken)
-	if s.Gateway.Spec.Paused {
-		lag = verdict.Problemf(v1alpha1.ReasonPaused, "spec.paused is true, and what has changed since is not served: set it to false when the operator may work on")
-	}
+	lag := verdict.First(done.Rejection.pods(), done.Taken, p.Lag)
 	return &GatewayJudgement{GatewayPlan: p, options: options, s: s, done: done, sidecar: pods.Judge(p.Fleet, p.Batch.Generation, lag)}
 }
 

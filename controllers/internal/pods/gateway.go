@@ -29,7 +29,7 @@ func judgeGateway(s *snapshot.Snapshot, generation string) *verdict.Problem {
 	case gateway == nil:
 		return verdict.Problemf(v1alpha1.ReasonNoSuchGateway,
 			"WeChatGateway %s does not exist in namespace %s: create it, or correct gateway.name", name, s.Endpoint.Namespace)
-	case !gateway.DeletionTimestamp.IsZero() && s.Endpoint.Status.Fleet.LeadsTo != render.GatewayName(name):
+	case !gateway.DeletionTimestamp.IsZero() && (s.Endpoint.Status.Fleet.LeadsTo != render.GatewayName(name) || isNew(asked)):
 		return verdict.Problemf(v1alpha1.ReasonGatewayDeleted,
 			"WeChatGateway %s is being deleted and takes no endpoint any more: name another one in gateway.name, or remove gateway for pods of its own", name)
 	case slices.Contains(gateway.Status.Left, s.Endpoint.Name):
@@ -54,6 +54,14 @@ func judgeGateway(s *snapshot.Snapshot, generation string) *verdict.Problem {
 	}
 	return verdict.Problemf(v1alpha1.ReasonProgressing, "%d of %d pods of WeChatGateway %s serve this configuration; the others are about to load it",
 		serving, len(asked), name)
+}
+
+// isNew reports whether no pod knows anything of the endpoint.
+func isNew(asked []snapshot.Pod) bool {
+	knows := func(pod snapshot.Pod) bool {
+		return pod.Answer.Err != nil || pod.Answer.Status.Generation != "" || pod.Answer.Status.Problem != ""
+	}
+	return len(asked) > 0 && !slices.ContainsFunc(asked, knows)
 }
 
 // GatewayCurrent says of an endpoint on a gateway what its gateway says of its pods.

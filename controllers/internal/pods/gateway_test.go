@@ -40,6 +40,10 @@ func gateway(edit func(*v1alpha1.WeChatGateway)) func(*snapshot.Snapshot) {
 // TestWhatAGatewaysPodsServe: how many pods there should be is the gateway's own matter; every ready one must serve the endpoint.
 func TestWhatAGatewaysPodsServe(t *testing.T) {
 	deleted := func(g *v1alpha1.WeChatGateway) { g.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }
+	led := func(s *snapshot.Snapshot) { s.Endpoint.Status.Fleet.LeadsTo = "front-wechat-gateway" }
+	unknown := func(pod int) func(*snapshot.Snapshot) {
+		return answer(pod, func(r *probe.Result) { r.Status.Generation = "" })
+	}
 	behind := answer(1, func(r *probe.Result) { r.Status.Generation = "f" })
 	for name, test := range map[string]struct {
 		edits           []func(*snapshot.Snapshot)
@@ -47,12 +51,22 @@ func TestWhatAGatewaysPodsServe(t *testing.T) {
 		reason, message string
 		again           bool
 	}{
-		"both serve":                                {},
-		"one serves, and the other is not ready":    {edits: []func(*snapshot.Snapshot){func(s *snapshot.Snapshot) { s.Pods[1].Ready = false }}},
-		"a gateway that is being deleted serves on": {edits: []func(*snapshot.Snapshot){gateway(deleted), func(s *snapshot.Snapshot) { s.Endpoint.Status.Fleet.LeadsTo = "front-wechat-gateway" }}},
-		"the spec asks for what is not there":       {nil, verdict.Problemf(v1alpha1.ReasonSidecarOutdated, "later"), v1alpha1.ReasonSidecarOutdated, "later", false},
-		"there is no such gateway":                  {[]func(*snapshot.Snapshot){func(s *snapshot.Snapshot) { s.WeChatGateway, s.Pods = nil, nil }}, nil, v1alpha1.ReasonNoSuchGateway, "does not exist in namespace team-a: create it, or correct gateway.name", false},
-		"the gateway is being deleted":              {[]func(*snapshot.Snapshot){gateway(deleted)}, nil, v1alpha1.ReasonGatewayDeleted, "name another one in gateway.name, or remove gateway for pods of its own", false},
+		"both serve":                                                       {},
+		"one serves, and the other is not ready":                           {edits: []func(*snapshot.Snapshot){func(s *snapshot.Snapshot) { s.Pods[1].Ready = false }}},
+		"a gateway that is being deleted serves on":                        {edits: []func(*snapshot.Snapshot){gateway(deleted), led}},
+		"the spec asks for what is not there":                              {nil, verdict.Problemf(v1alpha1.ReasonSidecarOutdated, "later"), v1alpha1.ReasonSidecarOutdated, "later", false},
+		"there is no such gateway":                                         {[]func(*snapshot.Snapshot){func(s *snapshot.Snapshot) { s.WeChatGateway, s.Pods = nil, nil }}, nil, v1alpha1.ReasonNoSuchGateway, "does not exist in namespace team-a: create it, or correct gateway.name", false},
+		"the gateway is being deleted":                                     {[]func(*snapshot.Snapshot){gateway(deleted)}, nil, v1alpha1.ReasonGatewayDeleted, "name another one in gateway.name, or remove gateway for pods of its own", false},
+		"it is being deleted, and the URL of a new endpoint was led there": {[]func(*snapshot.Snapshot){gateway(deleted), led, unknown(0), unknown(1)}, nil, v1alpha1.ReasonGatewayDeleted, "takes no endpoint any more", false},
+		"it is being deleted, and a new pod of it knows nothing yet":       {[]func(*snapshot.Snapshot){gateway(deleted), led, unknown(1)}, nil, v1alpha1.ReasonProgressing, "1 of 2 pods", true},
+		"it is being deleted, and its pods are silent": {
+			[]func(*snapshot.Snapshot){gateway(deleted), led, unknown(0), answer(1, func(r *probe.Result) { r.Err = errors.New("no route") })}, nil,
+			v1alpha1.ReasonPodsUnreachable, "does not say what it serves", true,
+		},
+		"it is being deleted, and no pod is ready": {
+			[]func(*snapshot.Snapshot){gateway(deleted), led, func(s *snapshot.Snapshot) { s.Pods[0].Ready, s.Pods[1].Ready = false, false }}, nil,
+			v1alpha1.ReasonGatewayNotReady, "nothing answers WeChat there", false,
+		},
 		"the gateway has no room": {
 			[]func(*snapshot.Snapshot){gateway(func(g *v1alpha1.WeChatGateway) { g.Status.Left = []string{"other", "shop"} }), behind}, nil,
 			v1alpha1.ReasonGatewayFull, "has no room for this endpoint: name another one", false,

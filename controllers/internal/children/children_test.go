@@ -48,3 +48,54 @@ func TestWhoseAnObjectIs(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoseAnObjectOfAGatewayIs: a gateway's objects have its name, and its shards one of sixteen. An endpoint of the same name has none of them.
+func TestWhoseAnObjectOfAGatewayIs(t *testing.T) {
+	gateway := &v1alpha1.WeChatGateway{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "front", UID: "g"}}
+	endpoint := &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "front", UID: "e"}}
+	owner := *metav1.NewControllerRef(gateway, v1alpha1.GroupVersion.WithKind("WeChatGateway"))
+	ofEndpoint := *metav1.NewControllerRef(endpoint, v1alpha1.GroupVersion.WithKind("WeChatEndpoint"))
+	other := owner
+	other.UID = "another"
+	controlled := func(by metav1.OwnerReference, name string) func(*metav1.ObjectMeta) {
+		return func(m *metav1.ObjectMeta) { m.OwnerReferences, m.Name = []metav1.OwnerReference{by}, name }
+	}
+	orphan := func(name string) func(*metav1.ObjectMeta) { return func(m *metav1.ObjectMeta) { m.Name = name } }
+	for name, test := range map[string]struct {
+		edit            func(*metav1.ObjectMeta)
+		is, own, others bool // a child, the gateway's, and the endpoint's
+	}{
+		"controlled by it":                         {controlled(owner, "front-wechat-gateway"), true, true, false},
+		"its first shard":                          {controlled(owner, "front-wechat-gateway-0"), true, true, false},
+		"its last shard":                           {controlled(owner, "front-wechat-gateway-15"), true, true, false},
+		"a shard that none has":                    {controlled(owner, "front-wechat-gateway-16"), false, true, false},
+		"another spelling of a number":             {controlled(owner, "front-wechat-gateway-01"), false, true, false},
+		"a shard of another gateway":               {controlled(owner, "back-wechat-gateway-0"), false, true, false},
+		"the name of an endpoint's child":          {controlled(owner, "front-sidecar"), false, true, false},
+		"controlled by an earlier one of its name": {controlled(other, "front-wechat-gateway"), true, false, false},
+		"an endpoint's, with a gateway's name":     {controlled(ofEndpoint, "front-wechat-gateway"), false, false, true},
+		"an endpoint's, with the gateway's label":  {controlled(ofEndpoint, "front-sidecar"), true, false, true},
+		"a version that nobody collects": {func(m *metav1.ObjectMeta) {
+			controlled(owner, "front-wechat-gateway")(m)
+			m.OwnerReferences[0].APIVersion = "wechatendpoint.io/v9"
+		}, false, true, false},
+		"an orphan":                      {orphan("front-wechat-gateway"), true, true, false},
+		"an orphan that is a shard":      {orphan("front-wechat-gateway-7"), true, true, false},
+		"an orphan of another gateway's": {func(m *metav1.ObjectMeta) { m.Labels[v1alpha1.LabelGateway] = "back" }, false, false, false},
+		"an orphan with the label of an endpoint": {func(m *metav1.ObjectMeta) {
+			delete(m.Labels, v1alpha1.LabelGateway)
+			m.Labels[v1alpha1.LabelEndpoint] = "front"
+		}, false, false, true},
+		"nothing but the labels": {func(m *metav1.ObjectMeta) { m.ManagedFields = nil }, false, false, false},
+	} {
+		object := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "a", Name: "front-wechat-gateway", Labels: render.GatewayFleet(gateway).Labels(),
+			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: render.FieldManager, Operation: metav1.ManagedFieldsOperationApply}},
+		}}
+		test.edit(&object.ObjectMeta)
+		is, own, others := Is(object), Owns(render.GatewayFleet(gateway), object), Owns(render.OwnFleet(endpoint), object)
+		if is != test.is || own != test.own || others != test.others {
+			t.Errorf("%s: it is a child: %v, the gateway's: %v, the endpoint's: %v; want %v, %v, %v", name, is, own, others, test.is, test.own, test.others)
+		}
+	}
+}

@@ -235,18 +235,22 @@ func keepPod(pod *corev1.Pod) *corev1.Pod {
 
 // keepSecret keeps what users write for us, and what we write.
 func keepSecret(secret, kept *corev1.Secret) {
-	if children.Is(secret) {
-		for _, key := range []string{config.File, v1alpha1.GatewayKeyKey, shardList(secret)} {
-			if value, there := secret.Data[key]; there && len(value) > maxData {
-				addNote(kept, NoteData, key)
-			} else if there {
-				kept.Data = map[string][]byte{key: value}
-				return
-			}
-		}
+	if !children.Is(secret) {
+		kept.Data = credentials.Bounded(secret.Data)
 		return
 	}
-	kept.Data = credentials.Bounded(secret.Data)
+	keys := []string{config.File, v1alpha1.GatewayKeyKey}
+	if list := shardList(secret); list != "" {
+		keys = []string{list} // an endpoint of the shard may be called as an endpoint's own document is
+	}
+	for _, key := range keys {
+		if value, there := secret.Data[key]; there && len(value) > maxData {
+			addNote(kept, NoteData, key)
+		} else if there {
+			kept.Data = map[string][]byte{key: value}
+			return
+		}
+	}
 }
 
 // shardList is the key of the list of what a gateway's shard holds; of any other Secret it is none. What it holds is in the endpoints' own Secrets.

@@ -36,10 +36,15 @@ func owners(endpoint string) []metav1.OwnerReference {
 	return []metav1.OwnerReference{{APIVersion: "wechatendpoint.io/v1alpha1", Kind: "WeChatEndpoint", Name: endpoint, UID: "1", Controller: new(true)}}
 }
 
+// ofGateway are those of a gateway's child.
+func ofGateway(gateway string) []metav1.OwnerReference {
+	return []metav1.OwnerReference{{APIVersion: "wechatendpoint.io/v1alpha1", Kind: "WeChatGateway", Name: gateway, UID: "1", Controller: new(true)}}
+}
+
 // keptKinds are all kinds that the cache holds.
 func keptKinds() []client.Object {
 	kinds := []client.Object{
-		&v1alpha1.WeChatEndpoint{}, &gatewayapi.Gateway{}, &gatewayapi.ReferenceGrant{}, &networkingv1.IngressClass{}, &corev1.Pod{}, &metav1.PartialObjectMetadata{},
+		&v1alpha1.WeChatEndpoint{}, &v1alpha1.WeChatGateway{}, &gatewayapi.Gateway{}, &gatewayapi.ReferenceGrant{}, &networkingv1.IngressClass{}, &corev1.Pod{}, &metav1.PartialObjectMetadata{},
 	}
 	for _, kind := range children.Kinds {
 		kinds = append(kinds, kind.Empty())
@@ -70,6 +75,11 @@ func TestKeep(t *testing.T) {
 			&v1alpha1.WeChatEndpoint{ObjectMeta: meta, Spec: v1alpha1.WeChatEndpointSpec{AppID: "wx1"}, Status: v1alpha1.WeChatEndpointStatus{URL: "u"}},
 			&v1alpha1.WeChatEndpoint{ObjectMeta: unlabelled, Spec: v1alpha1.WeChatEndpointSpec{AppID: "wx1"}, Status: v1alpha1.WeChatEndpointStatus{URL: "u"}},
 		},
+		"a gateway, with the finalizer of the operator's alone": {
+			&v1alpha1.WeChatGateway{ObjectMeta: with(meta, func(m *metav1.ObjectMeta) { m.Finalizers = []string{long, v1alpha1.FinalizerInUse} }), Spec: v1alpha1.WeChatGatewaySpec{Paused: true}, Status: v1alpha1.WeChatGatewayStatus{Left: []string{"shop"}}},
+			&v1alpha1.WeChatGateway{ObjectMeta: with(unlabelled, func(m *metav1.ObjectMeta) { m.Finalizers = []string{v1alpha1.FinalizerInUse} }), Spec: v1alpha1.WeChatGatewaySpec{Paused: true}, Status: v1alpha1.WeChatGatewayStatus{Left: []string{"shop"}}},
+		},
+		"a gateway that nothing of the operator's keeps": {&v1alpha1.WeChatGateway{ObjectMeta: meta}, &v1alpha1.WeChatGateway{ObjectMeta: unlabelled}},
 		"a user's Secret, with its values alone": {
 			&corev1.Secret{ObjectMeta: meta, Data: map[string][]byte{"token": []byte("t"), "endpoint.json": []byte("{}"), "key": []byte("k"), "more": []byte("m")}},
 			&corev1.Secret{ObjectMeta: bared, Data: map[string][]byte{"token": []byte("t")}},
@@ -188,9 +198,13 @@ func filledObjects(t *testing.T, each int) []client.Object {
 			fill.Fill(object)
 			object.SetManagedFields(nil)
 			object.SetOwnerReferences(nil)
-			if i%2 == 0 {
+			switch i % 4 {
+			case 0, 2:
 				object.SetName("shop-sidecar")
 				object.SetOwnerReferences(owners("shop"))
+			case 1:
+				object.SetName("front-wechat-gateway-11")
+				object.SetOwnerReferences(ofGateway("front"))
 			}
 			objects = append(objects, object)
 		}
@@ -214,7 +228,9 @@ func TestMemoryGrowsWithTheNumberOfObjects(t *testing.T) {
 					made.SetName("shop-sidecar")
 					made.SetOwnerReferences(owners("shop"))
 				}
-				if _, isEndpoint := made.(*v1alpha1.WeChatEndpoint); isEndpoint && !strings.HasPrefix(grow.path, "ObjectMeta") {
+				_, isEndpoint := made.(*v1alpha1.WeChatEndpoint)
+				_, isGateway := made.(*v1alpha1.WeChatGateway)
+				if (isEndpoint || isGateway) && !strings.HasPrefix(grow.path, "ObjectMeta") {
 					continue // is bounded where it is decoded
 				}
 				kept := Keep(made)
@@ -431,6 +447,56 @@ func TestTheDigestIsOfWhatWasApplied(t *testing.T) {
 				t.Errorf("who chooses the number of pods is noted: %v", isNoted)
 			}
 		})
+	}
+}
+
+// TestOfAShardOnlyTheListIsKept: its documents are in the Secrets of its endpoints, one of which may have any name. The digest that is kept equals that
+// of the shard which is wanted, so that it is not written in every reconcile.
+func TestOfAShardOnlyTheListIsKept(t *testing.T) {
+	documents := render.Shard{"endpoint": []byte(`{"generation":"one"}`), "key": []byte("{}"), "shop": bytes.Repeat([]byte(" "), 64<<10)}
+	in := render.GatewayInput{Gateway: &v1alpha1.WeChatGateway{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "front", UID: "1"}}}
+	in.Shards[11] = documents
+	rendered, err := render.MakeGateway(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted, err := render.ToUnstructured(rendered[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(wanted)
+	shard := &corev1.Secret{}
+	if err != nil || json.Unmarshal(text, shard) != nil {
+		t.Fatal(err)
+	}
+	fields := `"f:type":{},"f:metadata":{"f:ownerReferences":{"k:{\"uid\":\"1\"}":{}},"f:labels":{`
+	for label := range shard.Labels {
+		fields += fmt.Sprintf("%q:{},", "f:"+label)
+	}
+	fields = strings.TrimSuffix(fields, ",") + `}},"f:data":{"f:shard-11.list":{}`
+	for name := range documents {
+		fields += fmt.Sprintf(",%q:{}", "f:"+name+".json")
+	}
+	shard.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: render.FieldManager, Operation: metav1.ManagedFieldsOperationApply, APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(`{` + fields + `}}`)}}
+	kept := Keep(shard).(*corev1.Secret)
+	if diff := cmp.Diff(map[string][]byte{"shard-11.list": []byte("endpoint\nkey\nshop")}, kept.Data); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if digest, _ := Note(kept, NoteApplied); digest != render.Digest(wanted) {
+		t.Errorf("the digest is %q, and that of what is wanted %q", digest, render.Digest(wanted))
+	}
+	shard.Data["shop.json"] = []byte("{}")
+	if digest, _ := Note(Keep(shard), NoteApplied); digest == render.Digest(wanted) {
+		t.Error("a document that somebody changes is no difference")
+	}
+	shard.Data["shard-11.list"] = make([]byte, maxData+1)
+	kept = Keep(shard).(*corev1.Secret)
+	if noted, _ := Note(kept, NoteData); len(kept.Data) > 0 || noted != "shard-11.list" {
+		t.Errorf("of a list that is too long, %d bytes are kept, and the note is %q", len(kept.Data), noted)
+	}
+	shard.Data["shard-11.list"], shard.OwnerReferences, shard.ManagedFields = nil, nil, nil
+	if kept = Keep(shard).(*corev1.Secret); len(kept.Data) > 0 {
+		t.Errorf("of what only looks like a shard, %d values are kept", len(kept.Data))
 	}
 }
 

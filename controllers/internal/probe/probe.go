@@ -50,11 +50,12 @@ type Prober struct {
 	port                 int
 	private              []netip.Prefix
 	shared               shared
+	reading              chan struct{}
 }
 
 // New returns a Prober that asks on the given port. Of addresses in private networks, Reach calls only those in these.
 func New(port int, private ...netip.Prefix) *Prober {
-	return &Prober{port: port, private: private, client: newClient(maxAnswer), sharedClient: newClient(maxProcess)}
+	return &Prober{port: port, private: private, client: newClient(maxAnswer), sharedClient: newClient(maxProcess), reading: make(chan struct{}, maxReading)}
 }
 
 // newClient returns a client that reads so much of an answer, beside its head.
@@ -123,7 +124,10 @@ func each(ctx context.Context, addresses []string, do func(ctx context.Context, 
 
 func (p *Prober) ask(ctx context.Context, address, entry string) (config.Status, error) {
 	var status config.Status
-	if err := p.get(ctx, p.client, address, "/status?entry="+entry, maxAnswer, &status); err != nil {
+	err := p.get(ctx, p.client, address, "/status?entry="+entry, func(body io.Reader) error {
+		return json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(&status)
+	})
+	if err != nil {
 		return config.Status{}, err
 	}
 	if err := checkStatus(status); err != nil {
@@ -132,8 +136,8 @@ func (p *Prober) ask(ctx context.Context, address, entry string) (config.Status,
 	return status, nil
 }
 
-// get reads what the pod answers on its second port.
-func (p *Prober) get(ctx context.Context, client *http.Client, address, path string, most int64, into any) error {
+// get asks the pod on its second port, and lets its answer be read.
+func (p *Prober) get(ctx context.Context, client *http.Client, address, path string, read func(io.Reader) error) error {
 	url := "http://" + net.JoinHostPort(address, strconv.Itoa(p.port)) + path
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -147,7 +151,7 @@ func (p *Prober) get(ctx context.Context, client *http.Client, address, path str
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("asking: status %d", response.StatusCode)
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, most)).Decode(into); err != nil {
+	if err := read(response.Body); err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
 	return nil

@@ -5,19 +5,22 @@ package probe
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
-// Bounds of what is asked of a pod with many entries, which has some hundred bytes to say of each.
+// Bounds of what is asked of a pod with many entries, which has some hundred bytes to say of each. What a tenant's pod says instead may take many
+// times as much of the memory as on its way.
 const (
 	maxProcess = 4 << 20                // bytes
-	fresh      = 300 * time.Millisecond // what was said before is believed
-	forgotten  = time.Minute            // what was said is kept
+	maxReading = 4                      // answers that are read at once
+	fresh      = 300 * time.Millisecond // what was said before is believed, and kept
 )
 
 // Process is the answer of a pod that serves many entries, or why there was none.
@@ -43,8 +46,9 @@ func (p Process) Of(entry string) Result {
 // shared remembers for a moment what pods with many entries said: a thousand endpoints that look at the same pods ask them once. The zero
 // value is ready to use.
 type shared struct {
-	mu   sync.Mutex
-	said map[string]*said
+	mu    sync.Mutex
+	said  map[string]*said
+	swept time.Time
 }
 
 // said is what a pod said, and when. Who asks the pod holds it locked.
@@ -54,27 +58,35 @@ type said struct {
 	process Process
 }
 
-// of returns what is remembered of the pod at an address, and forgets those that nobody asked for a while.
+// of returns what is remembered of the pod at an address, and forgets what is not believed any more.
 func (s *shared) of(address string, now time.Time) *said {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.said == nil {
 		s.said = map[string]*said{}
 	}
+	if now.Sub(s.swept) >= fresh {
+		s.swept = now
+		s.sweep(now)
+	}
 	known := s.said[address]
 	if known == nil {
-		for other, one := range s.said {
-			if one.mu.TryLock() {
-				if now.Sub(one.at) > forgotten {
-					delete(s.said, other)
-				}
-				one.mu.Unlock()
-			}
-		}
 		known = &said{at: now.Add(-fresh)}
 		s.said[address] = known
 	}
 	return known
+}
+
+// sweep leaves those that are being asked.
+func (s *shared) sweep(now time.Time) {
+	for address, one := range s.said {
+		if one.mu.TryLock() {
+			if now.Sub(one.at) >= fresh {
+				delete(s.said, address)
+			}
+			one.mu.Unlock()
+		}
+	}
 }
 
 // AskShared asks the pods at the addresses at once and returns their answers in the same order. An answer may be some hundred milliseconds old.
@@ -93,18 +105,85 @@ func (p *Prober) AskShared(ctx context.Context, addresses []string) []Process {
 	return processes
 }
 
-func (p *Prober) askAll(ctx context.Context, address string) (config.ProcessStatus, error) {
-	var process config.ProcessStatus
-	if err := p.get(ctx, p.sharedClient, address, "/status", maxProcess, &process); err != nil {
+func (p *Prober) askAll(ctx context.Context, address string) (process config.ProcessStatus, err error) {
+	err = p.get(ctx, p.sharedClient, address, "/status", func(body io.Reader) error {
+		select {
+		case p.reading <- struct{}{}:
+			defer func() { <-p.reading }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		process, err = readProcess(body)
+		return err
+	})
+	if err != nil {
 		return config.ProcessStatus{}, err
 	}
-	if len(process.Entries) > config.MaxEntries {
-		return config.ProcessStatus{}, errors.New("reading the answer: it names more entries than a sidecar has")
+	return process, nil
+}
+
+// readProcess reads an answer entry by entry, and no further than it may be a sidecar's.
+func readProcess(body io.Reader) (config.ProcessStatus, error) {
+	process, parts := config.ProcessStatus{Entries: map[string]config.Status{}}, newParts(body)
+	err := parts.object(func(name string) error {
+		switch name {
+		case "version":
+			return parts.value(&process.Version)
+		case "ready":
+			return parts.value(&process.Ready)
+		case "problem":
+			return parts.value(&process.Problem)
+		case "entries":
+			return parts.object(func(entry string) error {
+				if len(process.Entries) >= config.MaxEntries {
+					return errors.New("it names more entries than a sidecar has")
+				}
+				var status config.Status
+				if err := errors.Join(parts.value(&status), checkStatus(status)); err != nil {
+					return fmt.Errorf("of entry %.64q: %w", entry, err)
+				}
+				process.Entries[entry] = status
+				return nil
+			})
+		}
+		return parts.value(&json.RawMessage{})
+	})
+	return process, err
+}
+
+// parts reads a JSON text part by part, of which none is longer than the answer about one entry.
+type parts struct {
+	left    *io.LimitedReader
+	decoder *json.Decoder
+}
+
+func newParts(text io.Reader) parts {
+	left := &io.LimitedReader{R: text}
+	return parts{left, json.NewDecoder(left)}
+}
+
+func (p parts) value(into any) error {
+	p.left.N = maxAnswer
+	return p.decoder.Decode(into)
+}
+
+// object calls each for every value, which it has to read.
+func (p parts) object(each func(name string) error) error {
+	if token, err := p.token(); err != nil || token != json.Delim('{') {
+		return errors.Join(errors.New("it is no object"), err)
 	}
-	for entry, status := range process.Entries {
-		if err := checkStatus(status); err != nil {
-			return config.ProcessStatus{}, fmt.Errorf("reading the answer about entry %.64q: %w", entry, err)
+	for {
+		token, err := p.token()
+		if name, is := token.(string); err == nil && is {
+			err = each(name)
+		}
+		if err != nil || token == json.Delim('}') {
+			return err
 		}
 	}
-	return process, nil
+}
+
+func (p parts) token() (json.Token, error) {
+	p.left.N = maxAnswer
+	return p.decoder.Token()
 }

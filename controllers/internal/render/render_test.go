@@ -19,6 +19,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	core "k8s.io/client-go/applyconfigurations/core/v1"
+	networking "k8s.io/client-go/applyconfigurations/networking/v1"
 	"sigs.k8s.io/yaml"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -211,6 +213,57 @@ func TestGoldenGateway(t *testing.T) {
 			}
 			compareGolden(t, filepath.Join("testdata", "gateways", name+".yaml"), toYAML(t, children))
 		})
+	}
+}
+
+// TestPodsOfNobodyReachNothing but DNS: a gateway has no endpoints at first, and a rule that names no peers would allow all.
+func TestPodsOfNobodyReachNothing(t *testing.T) {
+	in := GatewayInput{Gateway: &v1alpha1.WeChatGateway{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "front"}}}
+	in.NetworkPolicy = NetworkPolicy{Enabled: true, Egress: true}
+	for want, backends := range map[int][]string{1: nil, 2: {"team-a"}} {
+		in.Backends = backends
+		children, err := MakeGateway(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		policies := 0
+		for _, child := range children {
+			policy, is := child.(*networking.NetworkPolicyApplyConfiguration)
+			if !is {
+				continue
+			}
+			policies++
+			if len(policy.Spec.Egress) != want || len(policy.Spec.Egress[0].Ports) != 4 {
+				t.Errorf("to %v: %+v", backends, policy.Spec.Egress)
+			}
+			for _, rule := range policy.Spec.Egress[1:] {
+				if len(rule.To) == 0 {
+					t.Errorf("to %v: a rule allows all", backends)
+				}
+			}
+		}
+		if policies != 1 {
+			t.Errorf("there are %d policies", policies)
+		}
+	}
+}
+
+// TestShardsComeFirst, and only those that are given: what was revoked waits for nothing else.
+func TestShardsComeFirst(t *testing.T) {
+	in := GatewayInput{Gateway: &v1alpha1.WeChatGateway{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "front"}}}
+	in.Shards[3], in.Shards[12] = Shard{"shop": []byte("{}")}, Shard{}
+	children, err := MakeGateway(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, child := range children {
+		secret, is := child.(*core.SecretApplyConfiguration)
+		if is != (i < 2) {
+			t.Errorf("object %d is a shard: %v", i, is)
+		}
+		if want := map[int]string{0: "front-wechat-gateway-3", 1: "front-wechat-gateway-12"}[i]; is && *secret.Name != want {
+			t.Errorf("shard %d is %s, want %s", i, *secret.Name, want)
+		}
 	}
 }
 

@@ -132,6 +132,9 @@ func (p *inProcess) apply(applied runtime.ApplyConfiguration, options ...client.
 	} else if err := errors.Join(p.grow(before, after), newer(after)); err != nil {
 		return errors.Join(err, p.ObjectTracker.Update(resource, before, namespace))
 	}
+	if is, err := apimeta.Accessor(after); err != nil || !is.GetDeletionTimestamp().IsZero() && len(is.GetFinalizers()) == 0 {
+		return errors.Join(err, p.Delete(resource, namespace, name))
+	}
 	return p.ObjectTracker.Update(resource, after, namespace)
 }
 
@@ -259,20 +262,28 @@ func kinds() *runtime.Scheme {
 // newWorld is a cluster in this process.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	w := newBareWorld(t, newDefinition(t))
+	w.create(t, anyClass())
+	return w
+}
+
+// newBareWorld is one without any object.
+func newBareWorld(t *testing.T, crd *definition) *world {
+	t.Helper()
 	all := kinds()
 	operators, err := controllers.Scheme()
 	if err != nil {
 		t.Fatal(err)
 	}
-	tracker := &inProcess{definition: newDefinition(t), ObjectTracker: clienttesting.NewFieldManagedObjectTracker(
+	tracker := &inProcess{definition: crd, ObjectTracker: clienttesting.NewFieldManagedObjectTracker(
 		all, serializer.NewCodecFactory(all).UniversalDecoder(), schemas(),
 	)}
 	newClient := func(scheme *runtime.Scheme, withStatus ...client.Object) client.WithWatch {
 		return fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(testrestmapper.TestOnlyStaticRESTMapper(all)).
 			WithObjectTracker(tracker).WithReturnManagedFields().WithStatusSubresource(withStatus...).Build()
 	}
-	w := &world{client: newClient(all, &v1alpha1.WeChatEndpoint{}, &gatewayv1.Gateway{}, &gatewayv1.HTTPRoute{})}
-	w.operators = interceptor.NewClient(newClient(operators, &v1alpha1.WeChatEndpoint{}), interceptor.Funcs{
+	w := &world{tracker: tracker, client: newClient(all, &v1alpha1.WeChatEndpoint{}, &v1alpha1.WeChatGateway{}, &gatewayv1.Gateway{}, &gatewayv1.HTTPRoute{})}
+	w.operators = interceptor.NewClient(newClient(operators, &v1alpha1.WeChatEndpoint{}, &v1alpha1.WeChatGateway{}), interceptor.Funcs{
 		Apply: func(_ context.Context, _ client.WithWatch, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
 			return tracker.apply(object, options...)
 		},
@@ -284,7 +295,6 @@ func newWorld(t *testing.T) *world {
 			return c.SubResource(name).Patch(ctx, object, patch, options...)
 		},
 	})
-	w.create(t, anyClass())
 	return w
 }
 

@@ -43,6 +43,7 @@ import (
 type world struct {
 	client    client.WithWatch // the tests' own
 	operators client.WithWatch // knows what an operator's does
+	tracker   *inProcess       // nil where there is an API server
 }
 
 func (w *world) create(t *testing.T, object client.Object) {
@@ -241,10 +242,10 @@ func (f *failure) around(writes bool, call func() error) error {
 	return f.err
 }
 
-// reconcileWith lets an operator that nobody has used before reconcile once.
-func (s *scene) reconcileWith(t *testing.T, f *failure) (ctrl.Result, error) {
-	t.Helper()
-	calling := interceptor.NewClient(s.operators, interceptor.Funcs{
+// equip gives an operator its clients. Its calls may fail.
+func (w *world) equip(r *controllers.Reconciler, f *failure) {
+	r.Events = events.NewFakeRecorder(1000)
+	r.Client = interceptor.NewClient(w.operators, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
 			return f.around(false, func() error { return getKept(ctx, c, key, object, options) })
 		},
@@ -264,16 +265,22 @@ func (s *scene) reconcileWith(t *testing.T, f *failure) (ctrl.Result, error) {
 			return f.around(true, func() error { return c.SubResource(name).Patch(ctx, object, patch, options...) })
 		},
 	})
-	live := interceptor.NewClient(s.operators, interceptor.Funcs{
+	r.Live = interceptor.NewClient(w.operators, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
 			return f.around(false, func() error { return c.Get(ctx, key, object, options...) })
 		},
 	})
+}
+
+// reconcileWith lets an operator that nobody has used before reconcile once.
+func (s *scene) reconcileWith(t *testing.T, f *failure) (ctrl.Result, error) {
+	t.Helper()
 	r := s.operator
 	if r == nil {
 		r = &controllers.Reconciler{}
 	}
-	r.Client, r.Live, r.Events, r.Probe, r.Options = calling, live, events.NewFakeRecorder(1000), s, s.options
+	s.equip(r, f)
+	r.Probe, r.Options = s, s.options
 	return r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: s.namespace, Name: "shop"}})
 }
 
@@ -286,13 +293,19 @@ func getKept(ctx context.Context, c client.Client, key client.ObjectKey, object 
 	return nil
 }
 
-// listWithoutIndex does what the operator's cache does with an index: it has one of hosts, and one of gateways.
+// listWithoutIndex lists what the operator's cache would hold, and does what that does with an index: it has one of hosts, and one of gateways.
 func listWithoutIndex(ctx context.Context, c client.Client, list client.ObjectList, options []client.ListOption) error {
 	var asked client.ListOptions
 	asked.ApplyOptions(options)
 	endpoints, ours := list.(*v1alpha1.WeChatEndpointList)
 	if !ours || asked.FieldSelector == nil {
-		return c.List(ctx, list, options...)
+		if err := c.List(ctx, list, options...); err != nil {
+			return err
+		}
+		return apimeta.EachListItem(list, func(item runtime.Object) error {
+			controllers.KeepIn(item.(client.Object))
+			return nil
+		})
 	}
 	indexed := claims.Hosts
 	value, byHost := asked.FieldSelector.RequiresExactMatch("spec.url.host")

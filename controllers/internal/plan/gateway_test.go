@@ -604,3 +604,30 @@ func TestOfAGatewayThatCouldNotBeReadNothingIsSaid(t *testing.T) {
 	report := UnjudgedGateway(s.Gateway)
 	wantSaid(t, Report{Status: v1alpha1.WeChatEndpointStatus{Conditions: report.Status.Conditions}}, said{"Ready": "Unknown Waiting", "Accepted": "True Accepted", "Verified": "True Verified"})
 }
+
+// TestWhereTheURLOfANewEndpointLeads: its document may be there although nobody has stored where its URL leads. It has pods of its own only if they
+// were made.
+func TestWhereTheURLOfANewEndpointLeads(t *testing.T) {
+	own := func(kind string) snapshot.Child {
+		return snapshot.Child{Kind: kind, Name: "shop-sidecar", Owned: true}
+	}
+	for name, test := range map[string]struct {
+		children []snapshot.Child
+		want     string
+	}{
+		"the document alone":                     {[]snapshot.Child{own("Secret")}, front},
+		"a Service that leads to the gateway":    {[]snapshot.Child{own("Secret"), own("Service")}, front},
+		"pods of its own":                        {[]snapshot.Child{own("Secret"), own("ServiceAccount"), own("Deployment")}, "shop-sidecar"},
+		"somebody deletes the Deployment":        {[]snapshot.Child{own("Secret"), own("ServiceAccount")}, "shop-sidecar"},
+		"somebody deletes the ServiceAccount":    {[]snapshot.Child{own("Secret"), own("Deployment")}, "shop-sidecar"},
+		"a Deployment that was there before all": {[]snapshot.Child{own("Secret"), {Kind: "Deployment", Name: "shop-sidecar"}}, front},
+	} {
+		s := fresh(func(s *scene) {
+			s.Endpoint.Spec.Gateway, s.Endpoint.Spec.Sidecar = &v1alpha1.GatewayReference{Name: "front"}, v1alpha1.Sidecar{}
+			s.Live.Generation, s.Children = "0123456789-1", test.children
+		})
+		if got := s.decide().Move.LeadsTo; got != test.want {
+			t.Errorf("%s: it leads to %s, want %s", name, got, test.want)
+		}
+	}
+}

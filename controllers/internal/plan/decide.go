@@ -137,7 +137,8 @@ func newInput(options *installation.Options, s *snapshot.Snapshot) render.Input 
 
 // move decides where the URL leads.
 func (p *Plan) move(s *snapshot.Snapshot, memory status.Memory, in *render.Input) {
-	own, proven := s.Deployment != nil || len(memory.Published) > 0, pods.JudgeOf(s, s.Live.Generation, nil).Problem == nil
+	own := s.Owns("Deployment") || s.Owns("ServiceAccount") || len(memory.Published) > 0
+	proven := pods.JudgeOf(s, s.Live.Generation, nil).Problem == nil
 	p.Move = moves.Decide(s.Endpoint, memory.Fleet, own, proven, exposure.Settles(s), s.Now)
 	in.LeadsTo, in.KeepsOwn = p.Move.LeadsTo, p.Move.KeepsOwn
 }

@@ -18,6 +18,8 @@ const (
 	// maxNew is up to where a shard takes new entries. What is left is for those in it to grow.
 	maxNew = 640 << 10
 	maxAll = 960 << 10
+	// together is how much of what is new goes into one shard before another one is looked for: each shard that changes is a write.
+	together = 32 << 10
 )
 
 // Place says which shard holds which of the entries, whose sizes are given, and which have no room. An entry stays where it is: pods see the
@@ -37,21 +39,31 @@ func Place(live [render.Shards][]string, sizes map[string]int) (placed [render.S
 			}
 		}
 	}
+	open, until := 0, 0
 	for _, name := range slices.Sorted(maps.Keys(rest)) {
-		emptiest := 0
-		for shard := range filled {
-			if filled[shard] < filled[emptiest] {
-				emptiest = shard
-			}
+		size := sizes[name]
+		if filled[open]+size > until {
+			open = emptiest(filled)
+			until = min(filled[open]+max(size, together), maxNew)
 		}
-		if sizes[name] > MaxEntry || filled[emptiest]+sizes[name] > maxNew {
+		if size > MaxEntry || filled[open]+size > until {
 			left = append(left, name)
 			continue
 		}
-		put(emptiest, name)
+		put(open, name)
 	}
 	for shard := range placed {
 		slices.Sort(placed[shard])
 	}
 	return placed, left
+}
+
+func emptiest(filled [render.Shards]int) int {
+	least := 0
+	for shard := range filled {
+		if filled[shard] < filled[least] {
+			least = shard
+		}
+	}
+	return least
 }

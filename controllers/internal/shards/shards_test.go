@@ -42,6 +42,9 @@ func TestWhereAnEntryGoes(t *testing.T) {
 	}{
 		"the first goes into the first":                   {live{}, map[string]int{"a": 1}, "a", 0},
 		"the next into the emptiest":                      {live{{"a"}}, map[string]int{"a": 1, "b": 1}, "b", 1},
+		"those that come together go together":            {live{{"a"}}, map[string]int{"a": 1, "b": 1, "c": 1, "d": 1}, "d", 1},
+		"but not all that come":                           {live{}, map[string]int{"a": together - 1, "b": 1, "c": 1}, "c", 1},
+		"nor what is large":                               {live{}, map[string]int{"a": 1, "b": together + 1}, "b", 1},
 		"one that is there stays there":                   {live{{"a"}, {}, {"b"}}, map[string]int{"a": 1, "b": 1}, "b", 2},
 		"one that is in two stays in the first":           {live{{}, {"a"}, {"a"}}, map[string]int{"a": 1}, "a", 1},
 		"one that is named twice in one is there once":    {live{{"a", "a"}}, map[string]int{"a": 1}, "a", 0},

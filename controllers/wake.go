@@ -47,7 +47,7 @@ import (
 // Who is woken by what. An endpoint is looked at when its spec changes, when a child does, and when something does that it refers to or
 // competes with.
 
-// Indexes of the cache, by the field whose value they look up; world.IndexHost and world.IndexGateway are others.
+// Indexes of the cache, by the field whose value they look up; world.IndexHost, world.IndexGateway and world.IndexLeadsTo are others.
 const (
 	indexSecret  = "spec.credentials.secretName"
 	indexService = "spec.backend.service"
@@ -66,6 +66,10 @@ func (r *Reconciler) index(ctx context.Context, manager ctrl.Manager) error {
 		if err := manager.GetFieldIndexer().IndexField(ctx, &v1alpha1.WeChatEndpoint{}, field, index); err != nil {
 			return fmt.Errorf("indexing %s: %w", field, err)
 		}
+	}
+	leadsTo := func(o client.Object) []string { return world.LeadsTo(o.(*networkingv1.Ingress)) }
+	if err := manager.GetFieldIndexer().IndexField(ctx, &networkingv1.Ingress{}, world.IndexLeadsTo, leadsTo); err != nil {
+		return fmt.Errorf("indexing the Ingresses: %w", err)
 	}
 	return nil
 }

@@ -56,10 +56,9 @@ type look struct {
 	*World
 	s *snapshot.Snapshot
 
-	secret    *corev1.Secret // of the pods
-	copied    *corev1.Secret // the copy of it
-	ingresses []networkingv1.Ingress
-	routes    []gatewayapi.HTTPRoute
+	secret *corev1.Secret // of the pods
+	copied *corev1.Secret // the copy of it
+	routes []gatewayapi.HTTPRoute
 }
 
 // Look reads all that the endpoint depends on. With an error, the snapshot has the endpoint alone, or is nil.
@@ -164,14 +163,53 @@ func (l *look) readRivals(ctx context.Context) error {
 	return nil
 }
 
-// readRoutes reads where anybody's routes lead that may lead to the Services which the spec names.
-func (l *look) readRoutes(ctx context.Context) error {
-	for _, namespace := range l.namespaces() {
-		var ingresses networkingv1.IngressList
-		if err := l.List(ctx, &ingresses, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
-			return fmt.Errorf("listing Ingresses: %w", err)
+// IndexLeadsTo is the index of Ingresses by the Services that they lead to. What leads to more of them than are kept may lead to any of its namespace.
+const IndexLeadsTo = "leads to"
+
+// LeadsTo are the keys of an Ingress in the index.
+func LeadsTo(ingress *networkingv1.Ingress) []string {
+	var keys []string
+	for _, service := range kept.IngressServices(ingress) {
+		if key := service.String(); !slices.Contains(keys, key) {
+			keys = append(keys, key)
 		}
-		l.ingresses = append(l.ingresses, ingresses.Items...)
+	}
+	if _, more := kept.Note(ingress, kept.NoteLeadsTo); more {
+		keys = append(keys, anyOf(ingress.Namespace))
+	}
+	return keys
+}
+
+// anyOf stands for every Service of the namespace.
+func anyOf(namespace string) string { return namespace + "/*" }
+
+// readIngresses reads the Ingresses that may lead to the Services which the spec names. A namespace may have a thousand that do not: those of
+// its other endpoints.
+func (l *look) readIngresses(ctx context.Context) error {
+	asked := map[string]bool{}
+	for _, service := range backends.Services(l.s.Endpoint) {
+		for _, key := range []string{service.String(), anyOf(service.Namespace)} {
+			if asked[key] || !l.sees(service.Namespace) {
+				continue
+			}
+			asked[key] = true
+			var some networkingv1.IngressList
+			err := l.List(ctx, &some, client.InNamespace(service.Namespace), client.MatchingFields{IndexLeadsTo: key}, client.UnsafeDisableDeepCopy)
+			if err != nil {
+				return fmt.Errorf("listing Ingresses: %w", err)
+			}
+			for i := range some.Items {
+				l.s.Routes = append(l.s.Routes, routeOf(children.Ingress, &some.Items[i], kept.IngressServices(&some.Items[i])))
+			}
+		}
+	}
+	return nil
+}
+
+// readRoutes reads where anybody's routes lead that may lead to the Services which the spec names. One may be read more than once.
+func (l *look) readRoutes(ctx context.Context) error {
+	if err := l.readIngresses(ctx); err != nil {
+		return err
 	}
 	if l.s.GatewayAPI {
 		var routes gatewayapi.HTTPRouteList
@@ -179,9 +217,6 @@ func (l *look) readRoutes(ctx context.Context) error {
 			return fmt.Errorf("listing HTTPRoutes: %w", err)
 		}
 		l.routes = routes.Items
-	}
-	for i := range l.ingresses {
-		l.s.Routes = append(l.s.Routes, routeOf(children.Ingress, &l.ingresses[i], kept.IngressServices(&l.ingresses[i])))
 	}
 	for i := range l.routes {
 		l.s.Routes = append(l.s.Routes, routeOf(children.HTTPRoute, &l.routes[i], kept.RouteServices(&l.routes[i])))
@@ -214,16 +249,9 @@ func (l *look) readChildren(ctx context.Context) error {
 // readChild returns the object of the kind that has the child's name, or nil. What was listed is not read again.
 func (l *look) readChild(ctx context.Context, kind children.Kind) (client.Object, error) {
 	name := l.child()
-	listed := func(object client.Object) bool { return client.ObjectKeyFromObject(object) == name }
-	switch {
-	case kind.Name == children.HTTPRoute:
-		if i := slices.IndexFunc(l.routes, func(r gatewayapi.HTTPRoute) bool { return listed(&r) }); i >= 0 {
+	if kind.Name == children.HTTPRoute {
+		if i := slices.IndexFunc(l.routes, func(r gatewayapi.HTTPRoute) bool { return client.ObjectKeyFromObject(&r) == name }); i >= 0 {
 			return &l.routes[i], nil
-		}
-		return nil, nil
-	case kind.Name == children.Ingress && slices.Contains(l.namespaces(), name.Namespace):
-		if i := slices.IndexFunc(l.ingresses, func(r networkingv1.Ingress) bool { return listed(&r) }); i >= 0 {
-			return &l.ingresses[i], nil
 		}
 		return nil, nil
 	}

@@ -122,8 +122,9 @@ e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images previous ## Run the end-
 	HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
 	  go test -v -count=1 -timeout 25m -parallel 6 -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/... | $(figures)
 
-bench-operator: ## Measure what the operator costs an API server, side by side with a bare client (not a part of test)
+bench-operator: ## Measure what the operator costs an API server, side by side with a bare client, and what gateways save (not a part of test)
 	@go build -o bin/operator ./cmd/operator
+	@$(go_build) -o bin/sidecar ./cmd/sidecar
 	@go build -o bin/bench-operator ./test/bench/operator
 	@KUBEBUILDER_ASSETS="$$($(cluster) assets)" bin/bench-operator $(BENCH)
 

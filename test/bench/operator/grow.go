@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -36,6 +37,9 @@ func selectorOf(match client.MatchingLabels) labels.Selector {
 	return labels.SelectorFromSet(labels.Set(match))
 }
 
+// grown is the set that grows.
+var grown = dedicated("grow")
+
 // grow adds endpoints step by step.
 func (b *bench) grow(ctx context.Context) ([]step, error) {
 	if err := b.startOperator(ctx); err != nil {
@@ -61,7 +65,7 @@ func (b *bench) grow(ctx context.Context) ([]step, error) {
 
 // growTo adds endpoints and measures until all are Ready.
 func (b *bench) growTo(ctx context.Context, from, to int) (step, error) {
-	if err := b.makeGround(ctx, "grow", from, to); err != nil {
+	if err := b.makeGround(ctx, grown, from, to); err != nil {
 		return step{}, err
 	}
 	before, err := b.operator.cpu()
@@ -69,7 +73,7 @@ func (b *bench) growTo(ctx context.Context, from, to int) (step, error) {
 		return step{}, err
 	}
 	began := time.Now()
-	if err := b.makeEndpoints(ctx, "grow", from, to); err != nil {
+	if err := b.makeEndpoints(ctx, grown, from, to); err != nil {
 		return step{}, err
 	}
 	if err := b.awaitReady(ctx, to); err != nil {
@@ -95,7 +99,7 @@ func (b *bench) disturb(ctx context.Context, s *step) (err error) {
 		return err
 	}
 	token := fmt.Sprintf("BenchStep%d", s.endpoints) // another one than before, or nothing would change
-	if s.rotations, err = b.rotateSome(ctx, s.endpoints, stepRotations, 1, token); err != nil {
+	if s.rotations, err = b.rotateSome(ctx, rotating{set: grown, endpoints: s.endpoints, changes: stepRotations, concurrency: 1, token: token}); err != nil {
 		return err
 	}
 	return b.awaitQuiet(ctx) // what the operator still writes for them is no part of the next step
@@ -156,53 +160,69 @@ const many = 20
 const stepRotations = 20
 
 // rotate changes users' Secrets, first one after the other and then many at once, and returns how long each took.
-func (b *bench) rotate(ctx context.Context) (single, crowded []time.Duration, err error) {
-	endpoints := b.settings.steps[len(b.settings.steps)-1]
-	if single, err = b.rotateSome(ctx, endpoints, b.settings.rotations, 1, "BenchToken2"); err != nil {
+func (b *bench) rotate(ctx context.Context, of rotating, changes int) (single, crowded []time.Duration, err error) {
+	of.changes, of.concurrency, of.token = changes, 1, "BenchToken2"
+	if single, err = b.rotateSome(ctx, of); err != nil {
 		return nil, nil, err
 	}
-	crowded, err = b.rotateSome(ctx, endpoints, b.settings.rotations, many, "BenchToken3")
+	of.concurrency, of.token = many, "BenchToken3"
+	crowded, err = b.rotateSome(ctx, of)
 	return single, crowded, err
 }
 
-// rotateSome changes the Secrets of some of the endpoints, each once, and returns how long each took to stand in the sidecars'
-// Secret, sorted.
-func (b *bench) rotateSome(ctx context.Context, endpoints, changes, concurrency int, token string) ([]time.Duration, error) {
-	chosen := rand.Perm(endpoints) //nolint:gosec // any will do
-	latencies := make([]time.Duration, min(endpoints, changes))
-	err := each(ctx, concurrency, len(latencies), func(ctx context.Context, i int) error {
-		return b.rotateOne(ctx, chosen[i], token, &latencies[i])
+// rotating is some changes of users' Secrets.
+type rotating struct {
+	set                             set
+	endpoints, changes, concurrency int
+	token                           string
+	// served, if it is not nil, waits until the endpoint's pods serve the generation. Without it, it suffices that they are given it.
+	served func(ctx context.Context, endpoint client.ObjectKey, generation string) error
+}
+
+// rotateSome changes the Secrets of some of the endpoints, each once, and returns how long each took to be served, sorted.
+func (b *bench) rotateSome(ctx context.Context, of rotating) ([]time.Duration, error) {
+	chosen := rand.Perm(of.endpoints) //nolint:gosec // any will do
+	latencies := make([]time.Duration, min(of.endpoints, of.changes))
+	err := each(ctx, of.concurrency, len(latencies), func(ctx context.Context, i int) (err error) {
+		latencies[i], err = b.rotateOne(ctx, of, of.set.place(chosen[i]))
+		return err
 	})
 	slices.Sort(latencies)
 	return latencies, err
 }
 
-func (b *bench) rotateOne(ctx context.Context, i int, token string, took *time.Duration) error {
-	at := place("grow", i)
+func (b *bench) rotateOne(ctx context.Context, of rotating, at client.ObjectKey) (time.Duration, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("the change of endpoint %s's Secret is not served after a minute", at))
+	defer cancel()
 	written, err := b.client.Watch(ctx, &corev1.SecretList{}, client.InNamespace(at.Namespace), client.MatchingLabels{
 		v1alpha1.LabelCredentials: v1alpha1.CredentialsGenerated, v1alpha1.LabelEndpoint: at.Name,
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer written.Stop()
 	began := time.Now()
-	if err := b.client.Update(ctx, userSecret(at, token)); err != nil {
-		return err
+	if err := b.client.Update(ctx, userSecret(at, of.token)); err != nil {
+		return 0, err
 	}
-	timeout := time.After(time.Minute)
 	for {
 		select {
 		case event, open := <-written.ResultChan():
 			if !open {
-				return fmt.Errorf("the watch of endpoint %s's credentials ended", at)
+				return 0, errors.Join(context.Cause(ctx), fmt.Errorf("the watch of endpoint %s's credentials ended", at))
 			}
-			if event.Type == watch.Modified && serves(event.Object.(*corev1.Secret), token) {
-				*took = time.Since(began)
-				return nil
+			if event.Type != watch.Modified || !serves(event.Object.(*corev1.Secret), of.token) {
+				continue
 			}
-		case <-timeout:
-			return fmt.Errorf("the change of endpoint %s's Secret is not served after a minute", at)
+			if of.served != nil {
+				generation, err := config.ReadGeneration(event.Object.(*corev1.Secret).Data[config.File])
+				if err := errors.Join(err, of.served(ctx, at, generation)); err != nil {
+					return 0, errors.Join(context.Cause(ctx), err)
+				}
+			}
+			return time.Since(began), nil
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
 		}
 	}
 }

@@ -1,13 +1,16 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command operator measures what the operator costs, against a real kube-apiserver and etcd.
+// Command operator measures what the operator and its sidecars cost, against a real kube-apiserver and etcd.
 //
 // The operator runs as its own binary, so that its memory and CPU can be read from the kernel, and its requests from the API
 // server's audit log by their user agent. There is no kubelet: a player in this process makes the pods of each Deployment, with
 // loopback addresses, and answers on them as sidecars do. So the operator makes every call that it makes in a cluster, asks
 // every pod, and endpoints become Ready. Ten thousand Secrets that are none of its business are there, too. The operator is
 // configured as the chart does by default.
+//
+// Endpoints on gateways are served by real sidecars, which read real folders: of them, it is measured how soon they serve what a user
+// changes. Each column of them has an API server of its own.
 //
 // Time is compared side by side, in rounds: the operator makes the children of 500 endpoints, and then a bare client writes the
 // very same objects to other namespaces with the same concurrency; and so with 1,000.
@@ -21,6 +24,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -50,10 +54,15 @@ type settings struct {
 	steps       []int
 	rotations   int
 	profiles    string
+
+	sidecar         string
+	shared          int // endpoints on gateways
+	sharedRotations int
+	entries         []int // of a sidecar alone
 }
 
 func run(ctx context.Context, args []string) error {
-	s := settings{steps: []int{100, 500, 1000}, large: 1000, largeRounds: 2}
+	s := settings{steps: []int{100, 500, 1000}, large: 1000, largeRounds: 2, entries: []int{1, 10, 100, 1000, 5000}}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&s.binary, "operator", "bin/operator", "the operator's binary")
 	flags.IntVar(&s.endpoints, "endpoints", 500, "endpoints of a round")
@@ -62,6 +71,10 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&s.secrets, "secrets", 10000, "Secrets in the cluster that are not the operator's business")
 	flags.IntVar(&s.rotations, "rotations", 200, "changes of a user's Secret, one after the other, and again so many with 20 at once")
 	flags.StringVar(&s.profiles, "profiles", "", "folder for profiles of the operator while it makes endpoints; none by default")
+	flags.StringVar(&s.sidecar, "sidecar", "bin/sidecar", "the sidecar's binary")
+	flags.IntVar(&s.shared, "shared", 1000, "endpoints on gateways")
+	flags.IntVar(&s.sharedRotations, "shared-rotations", 100, "changes of a user's Secret of an endpoint on a gateway")
+	columns := flags.String("columns", strings.Join(allColumns, ","), "what to measure")
 	quick := flags.Bool("quick", false, "a few of everything, to see that it works")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -69,8 +82,27 @@ func run(ctx context.Context, args []string) error {
 	if *quick {
 		s.endpoints, s.rounds, s.secrets, s.rotations, s.steps = 20, 1, 100, 10, []int{10, 20}
 		s.large, s.largeRounds = 40, 1
+		s.shared, s.sharedRotations, s.entries = 60, 5, []int{1, 10}
 	}
 	ctrl.SetLogger(logr.Discard())
+	for _, column := range strings.Split(*columns, ",") {
+		measure, known := map[string]func(context.Context, settings) error{
+			"dedicated": measureDedicated, "shared": measureGateways, "entries": measureEntries,
+		}[column]
+		if !known {
+			return fmt.Errorf("there is no column %q: the columns are %s", column, strings.Join(allColumns, ", "))
+		}
+		if err := measure(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// allColumns are what can be measured: endpoints with pods of their own, endpoints on gateways, and a sidecar alone.
+var allColumns = []string{"dedicated", "shared", "entries"}
+
+func measureDedicated(ctx context.Context, s settings) error {
 	b, err := start(ctx, s)
 	if err != nil {
 		return err
@@ -78,7 +110,22 @@ func run(ctx context.Context, args []string) error {
 	return errors.Join(b.measure(ctx), b.stop())
 }
 
-// measure runs everything, one after the other, and prints what it found.
+// measureGateways measures endpoints that all share one gateway, and as many that share one with those of their namespace.
+func measureGateways(ctx context.Context, s settings) error {
+	one, err := measureShared(ctx, s, fmt.Sprintf("shared-%d", s.shared), s.shared, s.shared)
+	if err != nil {
+		return err
+	}
+	one.print()
+	many, err := measureShared(ctx, s, fmt.Sprintf("shared-%dx%d", s.shared/teamSize, teamSize), s.shared/teamSize*teamSize, teamSize)
+	if err != nil {
+		return err
+	}
+	many.print()
+	return nil
+}
+
+// measure runs everything of endpoints with pods of their own, one after the other, and prints what it found.
 func (b *bench) measure(ctx context.Context) error {
 	say("writing %d Secrets that are none of the operator's business", b.settings.secrets)
 	if err := b.makeForeignSecrets(ctx); err != nil {
@@ -92,7 +139,7 @@ func (b *bench) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	player, err := b.play(ctx)
+	player, err := b.play(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -101,7 +148,7 @@ func (b *bench) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	single, crowded, err := b.rotate(ctx)
+	single, crowded, err := b.rotate(ctx, rotating{set: grown, endpoints: steps[len(steps)-1].endpoints}, b.settings.rotations)
 	if err != nil {
 		return err
 	}
@@ -112,11 +159,15 @@ func (b *bench) measure(ctx context.Context) error {
 	fmt.Printf("bench: requests-per-endpoint %.2f\n", last.untilReady)
 	fmt.Printf("bench: resync-writes %d\n", last.resyncWrites)
 	fmt.Printf("bench: rss-mib %.0f\n", last.rss)
-	fmt.Printf("bench: rotate-p50-s %.3f\n", percentile(single, 50).Seconds())
-	fmt.Printf("bench: rotate-p99-s %.3f\n", percentile(single, 99).Seconds())
-	fmt.Printf("bench: rotate-%d-at-once-p50-s %.3f\n", many, percentile(crowded, 50).Seconds())
-	fmt.Printf("bench: rotate-%d-at-once-p99-s %.3f\n", many, percentile(crowded, 99).Seconds())
+	printRotations("", single, crowded)
 	return nil
+}
+
+func printRotations(column string, single, crowded []time.Duration) {
+	fmt.Printf("bench: %srotate-p50-s %.3f\n", column, percentile(single, 50).Seconds())
+	fmt.Printf("bench: %srotate-p99-s %.3f\n", column, percentile(single, 99).Seconds())
+	fmt.Printf("bench: %srotate-%d-at-once-p50-s %.3f\n", column, many, percentile(crowded, 50).Seconds())
+	fmt.Printf("bench: %srotate-%d-at-once-p99-s %.3f\n", column, many, percentile(crowded, 99).Seconds())
 }
 
 func printSteps(steps []step) {

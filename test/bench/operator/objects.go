@@ -18,8 +18,38 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// perNamespace is how many accounts a team has.
-const perNamespace = 10
+// perNamespace is how many accounts a team has that has pods for each, and perHost how many have a host in common.
+const (
+	perNamespace = 10
+	perHost      = 10
+)
+
+// set is some endpoints of one name, and where they are.
+type set struct {
+	name    string
+	each    int    // in a namespace
+	gateway string // that all of them name, each in its namespace; "" for pods of their own
+}
+
+// dedicated is a set whose endpoints have pods of their own.
+func dedicated(name string) set { return set{name: name, each: perNamespace} }
+
+// place is where endpoint i of the set is.
+func (s set) place(i int) client.ObjectKey {
+	return client.ObjectKey{Namespace: fmt.Sprintf("%s-%03d", s.name, i/s.each), Name: fmt.Sprintf("shop-%04d", i)}
+}
+
+// host is that of endpoint i.
+func (s set) host(i int) string { return fmt.Sprintf("%s-%03d.example.com", s.name, i/perHost) }
+
+// namespaces are those of the endpoints from..to.
+func (s set) namespaces(from, to int) []string {
+	var names []string
+	for i := from - from%s.each; i < to; i += s.each {
+		names = append(names, s.place(i).Namespace)
+	}
+	return names
+}
 
 // busy is how many requests this process makes at once where nothing is measured.
 const busy = 16
@@ -51,24 +81,18 @@ func (b *bench) makeNamespace(ctx context.Context, name string) error {
 }
 
 // makeNamespaces makes those of a set of n endpoints.
-func (b *bench) makeNamespaces(ctx context.Context, set string, n int) error {
-	for i := 0; i < n; i += perNamespace {
-		if err := b.makeNamespace(ctx, place(set, i).Namespace); err != nil {
+func (b *bench) makeNamespaces(ctx context.Context, of set, n int) error {
+	for _, name := range of.namespaces(0, n) {
+		if err := b.makeNamespace(ctx, name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// place is where endpoint i of a set is.
-func place(set string, i int) client.ObjectKey {
-	return client.ObjectKey{Namespace: fmt.Sprintf("%s-%03d", set, i/perNamespace), Name: fmt.Sprintf("shop-%04d", i)}
-}
-
 // makeGround makes what the endpoints from..to of a set refer to.
-func (b *bench) makeGround(ctx context.Context, set string, from, to int) error {
-	for i := from - from%perNamespace; i < to; i += perNamespace {
-		namespace := place(set, i).Namespace
+func (b *bench) makeGround(ctx context.Context, of set, from, to int) error {
+	for _, namespace := range of.namespaces(from, to) {
 		if err := b.makeNamespace(ctx, namespace); err != nil {
 			return err
 		}
@@ -87,7 +111,7 @@ func (b *bench) makeGround(ctx context.Context, set string, from, to int) error 
 		}
 	}
 	return each(ctx, busy, to-from, func(ctx context.Context, i int) error {
-		return b.client.Create(ctx, userSecret(place(set, from+i), "BenchToken1"))
+		return b.client.Create(ctx, userSecret(of.place(from+i), "BenchToken1"))
 	})
 }
 
@@ -99,19 +123,27 @@ func userSecret(of client.ObjectKey, token string) *corev1.Secret {
 }
 
 // makeEndpoints applies the endpoints from..to of a set, as a user would who applies a folder.
-func (b *bench) makeEndpoints(ctx context.Context, set string, from, to int) error {
+func (b *bench) makeEndpoints(ctx context.Context, of set, from, to int) error {
 	return each(ctx, busy, to-from, func(ctx context.Context, i int) error {
-		at := place(set, from+i)
-		return b.client.Create(ctx, &v1alpha1.WeChatEndpoint{
-			ObjectMeta: metav1.ObjectMeta{Namespace: at.Namespace, Name: at.Name},
-			Spec: v1alpha1.WeChatEndpointSpec{
-				Platform: v1alpha1.PlatformOfficialAccount, AppID: "wx5823bf96d3bd56c7", MessageMode: v1alpha1.MessageModePlaintext,
-				Credentials: v1alpha1.CredentialsReference{SecretName: at.Name + "-wechat"},
-				URL: v1alpha1.CallbackURL{
-					Host: at.Namespace + ".example.com", Path: "/" + at.Name, Exposure: v1alpha1.ExposureIngress, Ingress: &v1alpha1.IngressExposure{ClassName: "bench"},
-				},
-				Backend: v1alpha1.Backend{Service: v1alpha1.ServiceReference{Name: "app", Port: intstr.FromInt32(8080)}},
-			},
-		})
+		return b.client.Create(ctx, of.endpoint(from+i))
 	})
+}
+
+func (s set) endpoint(i int) *v1alpha1.WeChatEndpoint {
+	at := s.place(i)
+	endpoint := &v1alpha1.WeChatEndpoint{
+		ObjectMeta: metav1.ObjectMeta{Namespace: at.Namespace, Name: at.Name},
+		Spec: v1alpha1.WeChatEndpointSpec{
+			Platform: v1alpha1.PlatformOfficialAccount, AppID: "wx5823bf96d3bd56c7", MessageMode: v1alpha1.MessageModePlaintext,
+			Credentials: v1alpha1.CredentialsReference{SecretName: at.Name + "-wechat"},
+			URL: v1alpha1.CallbackURL{
+				Host: s.host(i), Path: "/" + at.Name, Exposure: v1alpha1.ExposureIngress, Ingress: &v1alpha1.IngressExposure{ClassName: "bench"},
+			},
+			Backend: v1alpha1.Backend{Service: v1alpha1.ServiceReference{Name: "app", Port: intstr.FromInt32(8080)}},
+		},
+	}
+	if s.gateway != "" {
+		endpoint.Spec.Gateway = &v1alpha1.GatewayReference{Name: s.gateway}
+	}
+	return endpoint
 }

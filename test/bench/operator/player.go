@@ -20,58 +20,55 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	managers "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
-// player does what the controllers of a cluster, its kubelets and the sidecars do: for each Deployment it makes a ReplicaSet and
-// pods, and answers on their addresses.
+// player does what the controllers of a cluster do: for each Deployment it makes a ReplicaSet and pods. Without kubelets it does also what
+// they and the sidecars do, and answers on the pods' addresses.
 type player struct {
 	client.Client // cached
 	bare          client.Client
+	kubelets      *kubelets // that run real sidecars
 	next          atomic.Uint32
 	pods          sync.Map // address → the key of the pod's credentials
 	stop          func()
 }
 
-// play begins to play. Every pod has an address of 127.0.0.0/8, all of which lead here.
-func (b *bench) play(ctx context.Context) (*player, error) {
+// play begins to play. Every pod has an address of 127.0.0.0/8. All of them lead here, unless there are kubelets.
+func (b *bench) play(ctx context.Context, with *kubelets) (*player, error) {
 	settings := rest.CopyConfig(b.config)
 	settings.UserAgent = "bench-player"
 	manager, err := ctrl.NewManager(settings, ctrl.Options{
 		Scheme: b.client.Scheme(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Controller: managers.Controller{SkipNameValidation: new(true)}, // each column plays anew
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}:     {Label: selectorOf(ours)},
 			&appsv1.Deployment{}: {Label: selectorOf(ours)},
+			&corev1.Pod{}:        {Label: selectorOf(ours)},
 		}},
 	})
 	if err != nil {
 		return nil, err
 	}
-	p := &player{Client: manager.GetClient(), bare: b.client}
+	p := &player{Client: manager.GetClient(), bare: b.client, kubelets: with}
 	err = ctrl.NewControllerManagedBy(manager).For(&appsv1.Deployment{}).WithOptions(controller.Options{MaxConcurrentReconciles: 8}).Complete(p)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
 	var servers []*http.Server
-	for port, handler := range map[string]http.HandlerFunc{"8080": echo, "8081": p.status} {
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:"+port)
-		if err != nil {
-			cancel()
-			return nil, fmt.Errorf("listening where the sidecars would: %w", err)
-		}
-		_ = listener.Close()
-		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp4", "0.0.0.0:"+port); err != nil {
-			cancel()
-			return nil, fmt.Errorf("listening where the sidecars would: %w", err)
-		}
-		server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Second}
-		servers = append(servers, server)
-		go func() { _ = server.Serve(onlyLoopback{listener}) }()
+	if with == nil {
+		servers, err = p.answer(ctx)
+	} else {
+		err = with.watch(ctx, manager)
 	}
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = manager.Start(ctx) }()
 	p.stop = func() {
@@ -82,6 +79,33 @@ func (b *bench) play(ctx context.Context) (*player, error) {
 		}
 	}
 	return p, nil
+}
+
+// answer begins to answer on the pods' addresses.
+func (p *player) answer(ctx context.Context) (servers []*http.Server, err error) {
+	for port, handler := range map[string]http.HandlerFunc{"8080": echo, "8081": p.status} {
+		listener, err := listen(ctx, port)
+		if err != nil {
+			return nil, err
+		}
+		server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Second}
+		servers = append(servers, server)
+		go func() { _ = server.Serve(onlyLoopback{listener}) }()
+	}
+	return servers, nil
+}
+
+// listen listens on a port of every address, as one does on which nobody else listens.
+func listen(ctx context.Context, port string) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:"+port)
+	if err == nil {
+		_ = listener.Close()
+		listener, err = new(net.ListenConfig).Listen(ctx, "tcp4", "0.0.0.0:"+port)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listening where the sidecars would: %w", err)
+	}
+	return listener, nil
 }
 
 // onlyLoopback takes no connection from outside of this machine.
@@ -142,6 +166,11 @@ func (p *player) makePod(ctx context.Context, set *appsv1.ReplicaSet, n int32) e
 	p.pods.Store(address, client.ObjectKey{Namespace: set.Namespace, Name: set.Spec.Template.Spec.ServiceAccountName})
 	if err := p.bare.Create(ctx, pod); err != nil {
 		return err
+	}
+	if p.kubelets != nil {
+		if err := p.kubelets.run(ctx, pod, address); err != nil {
+			return err
+		}
 	}
 	pod.Status = corev1.PodStatus{
 		PodIP: address, PodIPs: []corev1.PodIP{{IP: address}}, Phase: corev1.PodRunning,

@@ -18,12 +18,33 @@ import (
 	"time"
 )
 
+// running is a process of its own.
+type running struct {
+	command *exec.Cmd
+	log     string
+	ended   chan struct{}
+}
+
+// begin starts a process, whose log goes to a file.
+func begin(command *exec.Cmd, log string) (*running, error) {
+	file, err := os.Create(log)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	r := &running{command: command, log: log, ended: make(chan struct{})}
+	command.Stdout, command.Stderr = file, file
+	if err := command.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", command.Path, err)
+	}
+	go func() { _ = command.Wait(); close(r.ended) }() // how it ends is in its log
+	return r, nil
+}
+
 // operator is a running operator.
 type operator struct {
-	command  *exec.Cmd
-	log      string
+	*running
 	profiles string // address of its profiles
-	ended    chan struct{}
 }
 
 // operatorNamespace is where the operator would run: its Lease is there, and each NetworkPolicy names it.
@@ -61,26 +82,18 @@ func (b *bench) startOperator(ctx context.Context) error {
 		return err
 	}
 	metrics, probes, profiles := free[0], free[1], free[2]
-	o := &operator{log: filepath.Join(b.folder, "operator.log"), profiles: profiles, ended: make(chan struct{})}
-	log, err := os.Create(o.log)
+	command := exec.CommandContext(ctx, b.settings.binary, b.arguments(metrics, probes, profiles)...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(b.folder, "kubeconfig"))
+	process, err := begin(command, filepath.Join(b.folder, "operator.log"))
 	if err != nil {
 		return err
 	}
-	defer log.Close()
-	o.command = exec.CommandContext(ctx, b.settings.binary, b.arguments(metrics, probes, profiles)...)
-	o.command.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(b.folder, "kubeconfig"))
-	o.command.Stdout, o.command.Stderr = log, log
-	if err := o.command.Start(); err != nil {
-		return fmt.Errorf("starting the operator: %w", err)
-	}
-	go func() { _ = o.command.Wait(); close(o.ended) }() // how it ends is in its log
-	b.operator = o
+	b.operator = &operator{running: process, profiles: profiles}
 	return await(ctx, "the operator", func() (bool, error) {
-		if o.hasEnded() {
-			said, err := os.ReadFile(o.log)
-			return false, errors.Join(fmt.Errorf("the operator ended at once:\n%s", said), err)
+		if err := process.alive(); err != nil {
+			return false, err
 		}
-		said, err := os.ReadFile(o.log)
+		said, err := os.ReadFile(process.log)
 		return bytes.Contains(said, []byte("Starting workers")), err // it has filled its caches; /readyz says less
 	})
 }
@@ -98,43 +111,55 @@ func freeAddresses(ctx context.Context) (addresses [3]string, err error) {
 	return addresses, nil
 }
 
-func (o *operator) hasEnded() bool {
+func (r *running) hasEnded() bool {
 	select {
-	case <-o.ended:
+	case <-r.ended:
 		return true
 	default:
 		return false
 	}
 }
 
-func (o *operator) stop() error {
-	if o.hasEnded() {
+// alive says what a process has logged that has ended.
+func (r *running) alive() error {
+	if !r.hasEnded() {
 		return nil
 	}
-	if err := o.command.Process.Signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("stopping the operator: %w", err)
+	said, err := os.ReadFile(r.log)
+	return errors.Join(fmt.Errorf("%s ended at once:\n%s", r.command.Path, said), err)
+}
+
+func (r *running) stop() error {
+	if r.hasEnded() {
+		return nil
 	}
-	<-o.ended
+	if err := r.command.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stopping %s: %w", r.command.Path, err)
+	}
+	<-r.ended
 	return nil
 }
 
-// rss is the operator's resident memory. MiB.
-func (o *operator) rss() (float64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", o.command.Process.Pid))
+// rss is the process's resident memory, and peak the most that it ever was. MiB.
+func (r *running) rss() (float64, error)  { return r.memory("VmRSS:") }
+func (r *running) peak() (float64, error) { return r.memory("VmHWM:") }
+
+func (r *running) memory(field string) (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.command.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if rest, found := strings.CutPrefix(line, "VmRSS:"); found {
+		if rest, found := strings.CutPrefix(line, field); found {
 			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 			return kib / 1024, err
 		}
 	}
-	return 0, fmt.Errorf("the kernel tells no VmRSS")
+	return 0, fmt.Errorf("the kernel tells no %s", field)
 }
 
-// cpu is the operator's CPU time, in user and in kernel mode, since it began.
-func (o *operator) cpu() (time.Duration, error) { return cpuOf(o.command.Process.Pid) }
+// cpu is the process's CPU time, in user and in kernel mode, since it began.
+func (r *running) cpu() (time.Duration, error) { return cpuOf(r.command.Process.Pid) }
 
 // patience bounds every wait.
 const patience = 10 * time.Minute

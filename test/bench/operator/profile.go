@@ -16,13 +16,16 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// profileSeconds is how long the operator is watched: less than a round takes.
-const profileSeconds = 5
+// profileSeconds is how long the operator is watched: less than a round takes. With gateways, it is longer: all takes longer there.
+const (
+	profileSeconds = 5
+	profileLonger  = 20
+)
 
 // saveProfiles keeps where the operator and the API server spend their CPU for some seconds, and then what the operator's
 // memory holds, for go tool pprof.
 // It does nothing unless a folder for them was named.
-func (b *bench) saveProfiles(ctx context.Context, name string) error {
+func (b *bench) saveProfiles(ctx context.Context, name string, seconds int) error {
 	if b.settings.profiles == "" {
 		return nil
 	}
@@ -30,7 +33,7 @@ func (b *bench) saveProfiles(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	cpu := fmt.Sprintf("/debug/pprof/profile?seconds=%d", profileSeconds)
+	cpu := fmt.Sprintf("/debug/pprof/profile?seconds=%d", seconds)
 	operator := "http://" + b.operator.profiles
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {

@@ -46,8 +46,10 @@ type round struct{ endpoints, number int }
 // sides are the sets of endpoints that a round makes.
 var sides = []string{"ours", "bare", "asked"}
 
-// set is the name of what one side of the round makes.
-func (r round) set(side string) string { return fmt.Sprintf("%s-%d-%d", side, r.endpoints, r.number) }
+// set is what one side of the round makes.
+func (r round) set(side string) set {
+	return dedicated(fmt.Sprintf("%s-%d-%d", side, r.endpoints, r.number))
+}
 
 // operatorRound is what it costs from the first endpoint until the last child of the last one exists.
 func (b *bench) operatorRound(ctx context.Context, r round) (cost, error) {
@@ -65,7 +67,7 @@ func (b *bench) operatorRound(ctx context.Context, r round) (cost, error) {
 	}
 	defer ingresses.Stop()
 	profiled := make(chan error, 1)
-	go func() { profiled <- b.saveProfiles(ctx, set) }()
+	go func() { profiled <- b.saveProfiles(ctx, set.name, profileSeconds) }()
 	end, err := beginRound()
 	if err != nil {
 		return cost{}, err
@@ -73,7 +75,7 @@ func (b *bench) operatorRound(ctx context.Context, r round) (cost, error) {
 	if err := b.makeEndpoints(ctx, set, 0, r.endpoints); err != nil {
 		return cost{}, err
 	}
-	if err := awaitIngresses(ingresses, set, r.endpoints); err != nil {
+	if err := awaitIngresses(ingresses, set.name, r.endpoints); err != nil {
 		return cost{}, err
 	}
 	took, err := end()
@@ -81,7 +83,7 @@ func (b *bench) operatorRound(ctx context.Context, r round) (cost, error) {
 		return cost{}, err
 	}
 	if b.templates == nil {
-		b.templates, err = b.childrenOf(ctx, place(set, 0))
+		b.templates, err = b.childrenOf(ctx, set.place(0))
 	}
 	return took, err
 }
@@ -137,13 +139,13 @@ func (b *bench) bareRound(ctx context.Context, r round) (cost, error) {
 	if err := b.makeNamespaces(ctx, set, r.endpoints); err != nil {
 		return cost{}, err
 	}
-	model := place(set, 0).Name // has the same name in every set
+	model := set.place(0).Name // has the same name in every set
 	end, err := beginRound()
 	if err != nil {
 		return cost{}, err
 	}
 	err = each(ctx, b.settings.concurrency, r.endpoints, func(ctx context.Context, i int) error {
-		at := place(set, i)
+		at := set.place(i)
 		for _, template := range b.templates {
 			child := template.DeepCopy()
 			child.SetNamespace(at.Namespace)
@@ -180,10 +182,8 @@ func (b *bench) askedRound(ctx context.Context, r round) (cost, error) {
 // clear deletes what the round made: nothing collects garbage here.
 func (b *bench) clear(ctx context.Context, r round) error {
 	var namespaces []string
-	for i := 0; i < r.endpoints; i += perNamespace {
-		for _, side := range sides {
-			namespaces = append(namespaces, place(r.set(side), i).Namespace)
-		}
+	for _, side := range sides {
+		namespaces = append(namespaces, r.set(side).namespaces(0, r.endpoints)...)
 	}
 	all := append([]schema.GroupVersionKind{v1alpha1.GroupVersion.WithKind("WeChatEndpoint")}, kinds...)
 	return each(ctx, busy, len(namespaces), func(ctx context.Context, i int) error {

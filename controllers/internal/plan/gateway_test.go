@@ -220,7 +220,7 @@ func TestTheOrderOfAGatewaysWrites(t *testing.T) {
 		g.Spec.Replicas, g.Spec.Autoscaling = nil, &v1alpha1.Autoscaling{MaxReplicas: 9}
 	})
 	want := []string{
-		"shard 0 new", "shard 1 new", "ServiceAccount new", "NetworkPolicy new", "Deployment new", "HorizontalPodAutoscaler new", "PodDisruptionBudget new", "Service new",
+		"shard 0 new", "ServiceAccount new", "NetworkPolicy new", "Deployment new", "HorizontalPodAutoscaler new", "PodDisruptionBudget new", "Service new",
 	}
 	if diff := cmp.Diff(want, freshGateway(t, networks, autoscaled).differing()); diff != "" {
 		t.Errorf("at first (-want +got):\n%s", diff)
@@ -247,10 +247,10 @@ func TestWhatIsWrittenForAGateway(t *testing.T) {
 	}{
 		"a new gateway without endpoints has an empty shard": {freshGateway(t, goes("game"), goes("shop")), []string{"shard 0 new", "ServiceAccount new", "Deployment new", "PodDisruptionBudget new", "Service new"}},
 		"nothing changed":                          {servingGateway(t), nil},
-		"a token was changed":                      {servingGateway(t, newer), []string{"shard 1"}},
-		"an endpoint comes":                        {servingGateway(t, comes(t, "mall")), []string{"shard 2 new"}},
-		"an endpoint goes":                         {servingGateway(t, goes("shop")), []string{"shard 1"}},
-		"all go, and the shards stay":              {servingGateway(t, goes("game"), goes("shop")), []string{"shard 0", "shard 1"}},
+		"a token was changed":                      {servingGateway(t, newer), []string{"shard 0"}},
+		"an endpoint comes":                        {servingGateway(t, comes(t, "mall")), []string{"shard 1 new"}},
+		"an endpoint goes":                         {servingGateway(t, goes("shop")), []string{"shard 0"}},
+		"all go, and the shards stay":              {servingGateway(t, goes("game"), goes("shop")), []string{"shard 0"}},
 		"an endpoint has no document yet":          {servingGateway(t, comes(t, "mall"), func(s *gatewayScene) { delete(s.Entries, "mall") }), nil},
 		"there are to be more pods":                {servingGateway(t, morePods), []string{"Deployment"}},
 		"the installation has another image":       {servingGateway(t, installs("x:2")), nil},
@@ -261,16 +261,16 @@ func TestWhatIsWrittenForAGateway(t *testing.T) {
 		"the gateway has an image of its own":        {servingGateway(t, onGateway(func(g *v1alpha1.WeChatGateway) { g.Spec.ImageVersion = "2" })), []string{"Deployment"}},
 		"it is paused":                               {servingGateway(t, pausedGateway, newer), nil},
 		"its spec cannot be read":                    {servingGateway(t, unreadableGateway), nil},
-		"so it is, and a token was changed":          {servingGateway(t, unreadableGateway, newer), []string{"shard 1"}},
-		"so it is, and an endpoint comes":            {servingGateway(t, unreadableGateway, comes(t, "mall")), []string{"shard 2 new"}},
-		"so it is, and the Deployment is gone":       {servingGateway(t, unreadableGateway, func(s *gatewayScene) { s.Children, s.Deployment = s.Children[:2], nil }), nil},
+		"so it is, and a token was changed":          {servingGateway(t, unreadableGateway, newer), []string{"shard 0"}},
+		"so it is, and an endpoint comes":            {servingGateway(t, unreadableGateway, comes(t, "mall")), []string{"shard 1 new"}},
+		"so it is, and the Deployment is gone":       {servingGateway(t, unreadableGateway, func(s *gatewayScene) { s.Children, s.Deployment = s.Children[:1], nil }), nil},
 		"so it is, and it has an autoscaler":         {servingGateway(t, unreadableGateway, own("HorizontalPodAutoscaler")), nil},
 		"somebody else's Service has the name":       {servingGateway(t, foreign("Service", front)), []string{"Service taken"}},
 		"somebody else's Secret has that of a shard": {servingGateway(t, foreign("Secret", front+"-5")), []string{"shard 5 taken"}},
 		"it does not autoscale any more":             {servingGateway(t, own("HorizontalPodAutoscaler")), []string{"HorizontalPodAutoscaler gone"}},
 		"the installation wants no NetworkPolicies":  {servingGateway(t, own("NetworkPolicy")), []string{"NetworkPolicy gone"}},
 		"somebody else's autoscaler is left alone":   {servingGateway(t, foreign("HorizontalPodAutoscaler", front)), nil},
-		"it is being deleted, and a token changed":   {servingGateway(t, deletedGateway, newer), []string{"shard 1"}},
+		"it is being deleted, and a token changed":   {servingGateway(t, deletedGateway, newer), []string{"shard 0"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := test.s.decide().Err; err != nil {
@@ -295,15 +295,15 @@ func TestWhoIsGivenToAGatewaysPods(t *testing.T) {
 		s.Shards = [render.Shards][]string{}
 		s.Children = slices.DeleteFunc(s.Children, func(c snapshot.Child) bool { return c.Kind == "Secret" })
 	}
-	both := map[string]int{"game": 0, "shop": 1}
-	three := map[string]int{"game": 0, "shop": 1, "mall": 2}
+	both := map[string]int{"game": 0, "shop": 0}
+	three := map[string]int{"game": 0, "shop": 0, "mall": 1}
 	for name, test := range map[string]struct {
 		s    *gatewayScene
 		want map[string]int
 		left []string
 	}{
 		"two":                                    {servingGateway(t), both, nil},
-		"one that was moved by hand stays there": {servingGateway(t, func(s *gatewayScene) { s.Shards[1], s.Shards[9] = nil, []string{"shop"} }), map[string]int{"game": 0, "shop": 9}, nil},
+		"one that was moved by hand stays there": {servingGateway(t, func(s *gatewayScene) { s.Shards[0], s.Shards[9] = []string{"game"}, []string{"shop"} }), map[string]int{"game": 0, "shop": 9}, nil},
 		"a third one":                            {servingGateway(t, comes(t, "mall")), three, nil},
 		"a third one that has no room":           {servingGateway(t, comes(t, "mall"), large), both, []string{"mall"}},
 		"one that its shard has, and that gives nothing any more":            {servingGateway(t, func(s *gatewayScene) { delete(s.Entries, "shop") }), map[string]int{"game": 0}, nil},
@@ -312,8 +312,8 @@ func TestWhoIsGivenToAGatewaysPods(t *testing.T) {
 		"it takes nobody who comes now":                                      {servingGateway(t, deletedGateway, comes(t, "mall", late)), both, nil},
 		"nor who has pods of its own until now":                              {servingGateway(t, deletedGateway, comes(t, "mall", elsewhere)), both, nil},
 		"nor who came in that very second":                                   {servingGateway(t, deletedGateway, comes(t, "mall", func(s *scene) { s.Endpoint.CreationTimestamp = metav1.NewTime(now) })), both, nil},
-		"it keeps who was about to move to it":                               {servingGateway(t, deletedGateway, comes(t, "mall", elsewhere), func(s *gatewayScene) { s.Shards[2] = []string{"mall"} }), three, nil},
-		"it keeps who is about to leave it":                                  {servingGateway(t, deletedGateway, comes(t, "mall", left), lost), map[string]int{"game": 0, "mall": 1, "shop": 2}, nil},
+		"it keeps who was about to move to it":                               {servingGateway(t, deletedGateway, comes(t, "mall", elsewhere), func(s *gatewayScene) { s.Shards[2] = []string{"mall"} }), map[string]int{"game": 0, "shop": 0, "mall": 2}, nil},
+		"it keeps who is about to leave it":                                  {servingGateway(t, deletedGateway, comes(t, "mall", left), lost), map[string]int{"game": 0, "mall": 0, "shop": 0}, nil},
 		"it serves on also where somebody deletes its shards":                {servingGateway(t, deletedGateway, lost), both, nil},
 		"of two that are led there, it takes the one that was there before ": {servingGateway(t, deletedGateway, comes(t, "shop", late), lost), map[string]int{"game": 0}, nil},
 	} {

@@ -32,6 +32,7 @@ import (
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
+	childkinds "github.com/wechatendpoint/wechatendpoint/controllers/internal/children"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
@@ -494,12 +495,21 @@ func (s *town) missing(t *testing.T, endpoint, fleet string) string {
 	return ""
 }
 
-// end is all that a user could see, without what differs from one time to the next.
+// end is all that a user could see, without what differs from one time to the next. Which of a gateway's Secrets an entry is in depends on
+// who came together.
 func (s *town) end(t *testing.T) []string {
 	t.Helper()
 	var end []string
+	shards := map[string]string{}
 	for _, object := range s.objects(t, slices.Concat(owners(), owned())...) {
-		if secret, is := object.(*corev1.Secret); is {
+		if secret, is := object.(*corev1.Secret); is && childkinds.IsShard(secret.Labels[v1alpha1.LabelGateway], secret.Name) {
+			for key, document := range secret.Data {
+				if strings.HasSuffix(key, config.DocumentSuffix) {
+					shards[secret.Labels[v1alpha1.LabelGateway]+"/"+key] = string(document)
+				}
+			}
+			continue
+		} else if is {
 			text := map[string]string{}
 			for key, value := range secret.Data {
 				text[key] = string(value)
@@ -521,6 +531,9 @@ func (s *town) end(t *testing.T) []string {
 			t.Fatal(err)
 		}
 		end = append(end, fmt.Sprintf("%T %s", object, object.GetName()), (&scene{namespace: townName}).shown(string(text)))
+	}
+	for _, key := range slices.Sorted(maps.Keys(shards)) {
+		end = append(end, key, (&scene{namespace: townName}).shown(shards[key]))
 	}
 	return end
 }

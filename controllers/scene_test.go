@@ -36,6 +36,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/moves"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/probe"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	operatorworld "github.com/wechatendpoint/wechatendpoint/controllers/internal/world"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
@@ -293,27 +294,34 @@ func getKept(ctx context.Context, c client.Client, key client.ObjectKey, object 
 	return nil
 }
 
-// listWithoutIndex lists what the operator's cache would hold, and does what that does with an index: it has one of hosts, and one of gateways.
+// listWithoutIndex lists what the operator's cache would hold, and does what that does with its indexes.
 func listWithoutIndex(ctx context.Context, c client.Client, list client.ObjectList, options []client.ListOption) error {
 	var asked client.ListOptions
 	asked.ApplyOptions(options)
-	endpoints, ours := list.(*v1alpha1.WeChatEndpointList)
-	if !ours || asked.FieldSelector == nil {
-		if err := c.List(ctx, list, options...); err != nil {
-			return err
-		}
-		return apimeta.EachListItem(list, func(item runtime.Object) error {
-			controllers.KeepIn(item.(client.Object))
-			return nil
-		})
+	selector := asked.FieldSelector
+	asked.FieldSelector = nil
+	if err := c.List(ctx, list, &asked); err != nil {
+		return err
 	}
+	err := apimeta.EachListItem(list, func(item runtime.Object) error {
+		controllers.KeepIn(item.(client.Object))
+		return nil
+	})
+	if selector == nil {
+		return err
+	}
+	if ingresses, are := list.(*networkingv1.IngressList); are {
+		service, _ := selector.RequiresExactMatch(operatorworld.IndexLeadsTo)
+		ingresses.Items = slices.DeleteFunc(ingresses.Items, func(i networkingv1.Ingress) bool { return !slices.Contains(operatorworld.LeadsTo(&i), service) })
+		return err
+	}
+	endpoints := list.(*v1alpha1.WeChatEndpointList)
 	indexed := claims.Hosts
-	value, byHost := asked.FieldSelector.RequiresExactMatch("spec.url.host")
+	value, byHost := selector.RequiresExactMatch(operatorworld.IndexHost)
 	if !byHost {
-		value, _ = asked.FieldSelector.RequiresExactMatch("spec.gateway.name")
+		value, _ = selector.RequiresExactMatch(operatorworld.IndexGateway)
 		indexed = moves.Gateways
 	}
-	err := c.List(ctx, endpoints, client.InNamespace(asked.Namespace))
 	endpoints.Items = slices.DeleteFunc(endpoints.Items, func(e v1alpha1.WeChatEndpoint) bool { return !slices.Contains(indexed(&e), value) })
 	return err
 }

@@ -174,6 +174,7 @@ func (s *stage) reconcile(t *testing.T, funcs interceptor.Funcs) v1alpha1.WeChat
 	mapper.Add(schema.GroupVersionKind{Group: gatewayv1.GroupName, Version: "v1", Kind: "HTTPRoute"}, meta.RESTScopeNamespace)
 	c := fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper).WithObjects(append(s.objects, s.endpoint, s.deployment)...).
 		WithStatusSubresource(s.endpoint).
+		WithIndex(&networkingv1.Ingress{}, world.IndexLeadsTo, func(o client.Object) []string { return world.LeadsTo(o.(*networkingv1.Ingress)) }).
 		WithIndex(&v1alpha1.WeChatEndpoint{}, world.IndexHost, func(o client.Object) []string { return claims.Hosts(o.(*v1alpha1.WeChatEndpoint)) }).
 		WithInterceptorFuncs(funcs).Build()
 	live := interceptor.NewClient(c, interceptor.Funcs{Get: func(ctx context.Context, _ client.WithWatch, key client.ObjectKey, o client.Object, _ ...client.GetOption) error {
@@ -287,7 +288,7 @@ func TestEachObjectIsReadOnce(t *testing.T) {
 	}
 	for kind, most := range map[string]int{
 		"Deployment": 1, "ReplicaSet": 1, "Pod": 1, "HTTPRoute": 1, "Gateway": 1,
-		"Ingress":             2, // of both namespaces
+		"Ingress":             5, // its own, and those that lead to each backend, or to many
 		"ReferenceGrant":      2, // likewise
 		"EndpointSlice":       2, // of each backend
 		"Secret":              4, // the user's, the pods', the copy of it and the app's

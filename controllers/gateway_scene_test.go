@@ -479,7 +479,8 @@ func (s *town) missing(t *testing.T, endpoint, fleet string) string {
 			return err.Error()
 		}
 	}
-	given, entry := config.Document{}, ""
+	var given config.Document
+	var entry string
 	var err error
 	if gateway, shared := render.GatewayOf(fleet); shared {
 		given, entry = s.given(t, gateway)[endpoint], endpoint

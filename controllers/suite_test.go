@@ -50,6 +50,15 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// suiteOptions are the choices of the suite's installation.
+func suiteOptions() controllers.Options {
+	return controllers.Options{
+		SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent", Concurrency: 2,
+		AllowedIngressAnnotations: []string{"cert-manager.io/issuer"},
+		OperatorNamespace:         "wechatendpoint-system", NetworkPolicy: everyRule,
+	}
+}
+
 func runSuite(m *testing.M) (int, error) {
 	ctrl.SetLogger(zap.New(zap.WriteTo(os.Stderr), zap.Level(zapcore.ErrorLevel)))
 	scheme, err := controllers.Scheme()
@@ -70,11 +79,7 @@ func runSuite(m *testing.M) (int, error) {
 		return 0, fmt.Errorf("making a client: %w", err)
 	}
 	cluster.config = config
-	options := controllers.Options{
-		SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent", Concurrency: 2,
-		AllowedIngressAnnotations: []string{"cert-manager.io/issuer"},
-		OperatorNamespace:         "wechatendpoint-system", NetworkPolicy: everyRule,
-	}
+	options := suiteOptions()
 	confined, err := confine(config, cluster.client, options)
 	if err != nil {
 		return 0, fmt.Errorf("confining the operator: %w", err)

@@ -459,6 +459,9 @@ func TestWhatIsSaidOfAGateway(t *testing.T) {
 		"a pod has an entry that nobody gave it": {servingGateway(t, entryOf(1, "stranger", &config.Status{Generation: "0123456789-1"})), (*gatewayScene).whole, nil, said{
 			"Ready": "False Progressing", "SidecarAvailable": "False Progressing",
 		}, verdict.In(verdict.Soon)},
+		"a pod has another entry in place of one": {servingGateway(t, entryOf(1, "shop", nil), entryOf(1, "stranger", &config.Status{Generation: "0123456789-1"})), (*gatewayScene).whole, nil, said{
+			"Ready": "False Progressing", "SidecarAvailable": "False Progressing",
+		}, verdict.In(verdict.Soon)},
 		"a pod refuses an entry: its endpoint tells": {servingGateway(t, refused), (*gatewayScene).whole, well, said{
 			"Ready": "True Ready", "SidecarAvailable": "True SidecarAvailable",
 		}, verdict.Never},

@@ -4,6 +4,7 @@
 package hands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/children"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/plan"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/pods"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
@@ -51,12 +53,23 @@ func (h *Hands) DoGateway(ctx context.Context, s *snapshot.Gateway, p *plan.Gate
 	return done
 }
 
+// writeGateway writes all documents first: where one Secret is not taken, the others reach the pods all the same.
 func (h *Hands) writeGateway(ctx context.Context, s *snapshot.Gateway, p *plan.GatewayPlan, done *plan.Done) error {
+	var notTaken error
 	for _, w := range p.Batch.Writes {
-		done.ReachedPods = done.ReachedPods || w.Object.GetKind() == "Deployment"
-		if _, err := h.write(ctx, s.Fleet.Fleet, w); err != nil {
-			return err
+		document := w.Object.GetKind() == children.Secret
+		if notTaken != nil && !document {
+			return notTaken
 		}
+		done.ReachedPods = done.ReachedPods || w.Object.GetKind() == children.Deployment
+		if _, err := h.write(ctx, s.Fleet.Fleet, w); err != nil && !document {
+			return err
+		} else if err != nil {
+			notTaken = cmp.Or(notTaken, err)
+		}
+	}
+	if notTaken != nil {
+		return notTaken
 	}
 	return h.deleteAll(ctx, s.Namespace, p.Batch.Prune)
 }

@@ -399,12 +399,8 @@ func routeOf(kind string) v1alpha1.Exposure {
 
 // Taken says that an object which does not belong to the owner has the name of one of its children.
 func Taken(owner render.Fleet, kind, name string) *verdict.Problem {
-	what := "endpoint"
-	if owner.Kind == render.KindGateway {
-		what = "gateway"
-	}
 	return verdict.Problemf(v1alpha1.ReasonNameTaken,
-		"%s %s exists and does not belong to this %s, so it is left alone: delete or rename it, or choose another name for the %s", kind, name, what, what)
+		"%s %s exists and does not belong to this %s, so it is left alone: delete or rename it, or choose another name for the %s", kind, name, owner.Noun(), owner.Noun())
 }
 
 // prune plans the deletion of the endpoint's objects that are not rendered. A route that another replaces is left until that one has

@@ -175,7 +175,7 @@ func judgeDeployment(f *snapshot.Fleet) *verdict.Problem {
 	deployment, size := f.Deployment, wanted(f)
 	switch {
 	case size == 0:
-		return verdict.Problemf(v1alpha1.ReasonScaledToZero, "sidecar.replicas is 0, so nothing answers WeChat: set it to 1 or more")
+		return verdict.Problemf(v1alpha1.ReasonScaledToZero, "%s is 0, so nothing answers WeChat: set it to 1 or more", f.Field("replicas"))
 	case deployment == nil && f.Paused:
 		return verdict.Problemf(v1alpha1.ReasonPaused, "the Deployment is gone, so nothing answers WeChat, and spec.paused is true: set it to false, and it is made again")
 	case deployment == nil:
@@ -183,7 +183,7 @@ func judgeDeployment(f *snapshot.Fleet) *verdict.Problem {
 	}
 	for _, condition := range deployment.Status.Conditions {
 		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
-			return verdict.Problemf(v1alpha1.ReasonPodsNotCreated, "the API server refuses the sidecar's pods: %s; raise the quota, or change sidecar.resources", condition.Message)
+			return verdict.Problemf(v1alpha1.ReasonPodsNotCreated, "the API server refuses the sidecar's pods: %s; raise the quota, or change %s", condition.Message, f.Field("resources"))
 		}
 	}
 	for _, pod := range f.Pods {

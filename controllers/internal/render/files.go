@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,7 +27,7 @@ type UnservableError struct{ err error }
 func (e *UnservableError) Error() string { return e.err.Error() }
 func (e *UnservableError) Unwrap() error { return e.err }
 
-// makeDocument renders the sidecar's document and its generation. The generation is a digest of the configuration, and of which pairs
+// makeDocument renders the sidecar's document and its generation. The generation is a digest of the configuration, of whose it is, and of which pairs
 // are accepted until when, with the number of the newest pair. No byte of it is derived from a secret.
 func makeDocument(in Input) (generation string, text []byte, err error) {
 	c := makeConfig(in)
@@ -40,7 +41,8 @@ func makeDocument(in Input) (generation string, text []byte, err error) {
 	if text, err = json.Marshal(c); err != nil {
 		return "", nil, err
 	}
-	digest := sha256.Sum256(append(text, lifetimes(in.Pairs)...))
+	// Of an endpoint that is made anew the name is another one: its credentials count from 1 again.
+	digest := sha256.Sum256(slices.Concat(text, []byte(in.Endpoint.UID), []byte(lifetimes(in.Pairs))))
 	c.Generation = fmt.Sprintf("%s-%d", hex.EncodeToString(digest[:5]), in.Pairs[0].Generation)
 	if err := c.Validate(); err != nil {
 		return "", nil, &UnservableError{err}

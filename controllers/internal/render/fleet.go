@@ -59,6 +59,22 @@ func Asked(endpoint *v1alpha1.WeChatEndpoint) string {
 	return Name(endpoint)
 }
 
+// Field is how the owner writes a field of what it asks of the pods.
+func (f Fleet) Field(name string) string {
+	if f.Kind == KindGateway {
+		return "spec." + name
+	}
+	return "sidecar." + name
+}
+
+// Noun is what the owner is.
+func (f Fleet) Noun() string {
+	if f.Kind == KindGateway {
+		return "gateway"
+	}
+	return "endpoint"
+}
+
 // Labels are on every object and pod of the fleet.
 func (f Fleet) Labels() map[string]string {
 	labels := f.selector()

@@ -340,6 +340,7 @@ func TestGenerationFollowsWhatIsServedAndNothingElse(t *testing.T) {
 		"older credentials beside": {func(in *Input) {
 			in.Pairs = append(in.Pairs, config.Pair{Generation: 2, Token: "older-token"})
 		}, true},
+		"an endpoint made anew":         {func(in *Input) { in.Endpoint.UID = "another" }, true},
 		"changed credentials":           {func(in *Input) { in.Pairs[0].Generation = 4 }, true},
 		"more replicas":                 {func(in *Input) { in.Endpoint.Spec.Sidecar.Replicas = new(int32(9)) }, false},
 		"another image":                 {func(in *Input) { in.Image = "example.com/sidecar:2" }, false},

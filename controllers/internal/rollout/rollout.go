@@ -184,10 +184,11 @@ func Begin(f Facts) Outcome {
 	switch {
 	case f.Answer.Stopped:
 		return Outcome{Verdict: verdict.False(v1alpha1.ReasonRolloutStopped,
-			"the pods go on as they are, although the installation asks for others: those of another endpoint failed with them, which stopped the rollout. The platform team finds it by the reason RolloutFailed; sidecar.imageVersion chooses an image for this endpoint alone")}
+			"the pods go on as they are, although the installation asks for others: those of another endpoint or gateway failed with them, which stopped the rollout. The platform team finds it by the reason RolloutFailed; %s chooses an image for this %s alone",
+			f.Fleet.Field("imageVersion"), f.Fleet.Noun())}
 	case f.Answer.Queued:
 		return Outcome{Verdict: verdict.False(v1alpha1.ReasonRolloutQueued,
-			"the pods go on as they are until this endpoint gets a slot of the rollout: wait; at most %d at a time have one", f.Options.Rollout.Most())}
+			"the pods go on as they are until this %s gets a slot of the rollout: wait; at most %d at a time have one", f.Fleet.Noun(), f.Options.Rollout.Most())}
 	case f.Answer.Admitted: // the status must be stored before the Deployment is touched
 		return Outcome{
 			Slot:    &v1alpha1.RolloutSlot{Since: new(metav1.NewTime(f.Fleet.Now).Rfc3339Copy()), Template: f.Choice.Template, FailingBefore: f.FailingBefore},
@@ -195,7 +196,7 @@ func Begin(f Facts) Outcome {
 			Again:   verdict.Now(),
 		}
 	case f.Choice.settled() && !f.Slot.Failed():
-		return Outcome{Verdict: current(f.Options, f.Fleet.Sidecar)}
+		return Outcome{Verdict: current(f.Options, f.Fleet.Fleet)}
 	case f.Slot.Stored != nil && f.Slot.Rolling():
 		slot := *f.Slot.Stored
 		slot.Template = f.Choice.Template
@@ -204,12 +205,12 @@ func Begin(f Facts) Outcome {
 	return Outcome{Slot: f.Slot.Stored}
 }
 
-func current(options *installation.Options, asked v1alpha1.Sidecar) verdict.Verdict {
+func current(options *installation.Options, fleet render.Fleet) verdict.Verdict {
 	message := "the pods are what the installation asks for: image "
-	if asked.ImageVersion != "" {
-		message = "the pods have the image that sidecar.imageVersion asks for: "
+	if fleet.Sidecar.ImageVersion != "" {
+		message = "the pods have the image that " + fleet.Field("imageVersion") + " asks for: "
 	}
-	return verdict.True(v1alpha1.ReasonSidecarCurrent, "%s%s", message, render.Image(asked, options.SidecarImage))
+	return verdict.True(v1alpha1.ReasonSidecarCurrent, "%s%s", message, render.Image(fleet.Sidecar, options.SidecarImage))
 }
 
 // Judge says what becomes of a slot, by the pods that were asked and played against.
@@ -227,7 +228,7 @@ func Judge(f Facts) Outcome {
 	left := began(slot).Add(f.Options.Rollout.Deadline()).Sub(fleet.Now)
 	switch {
 	case applied && pods.RolledOut(fleet, f.Generation) && (f.Failing == "" || pods.Size(fleet.Deployment) == 0):
-		return Outcome{Verdict: current(f.Options, fleet.Sidecar)}
+		return Outcome{Verdict: current(f.Options, fleet.Fleet)}
 	case f.Slot.Failed():
 		return Outcome{Slot: slot}
 	case left > 0 && applied: // no watch tells when the ReplicaSet of the new pods is known
@@ -235,15 +236,15 @@ func Judge(f Facts) Outcome {
 	case left > 0:
 		return Outcome{Slot: slot, Again: verdict.In(left)}
 	case applied && slot != nil && slot.FailingBefore: // that is no fault of the new pods
-		return Outcome{Verdict: current(f.Options, fleet.Sidecar)}
+		return Outcome{Verdict: current(f.Options, fleet.Fleet)}
 	}
 	why := "They were refused"
 	if applied {
 		why = "See " + f.Failing
 	}
 	return Outcome{Slot: slot, Verdict: verdict.False(v1alpha1.ReasonRolloutFailed,
-		"the new pods (image %s) were not available and verified within %v, so that no other endpoint gets them; those before go on until then. %s; then give the installation another image, or set sidecar.imageVersion or paused here",
-		f.Choice.Image, f.Options.Rollout.Deadline(), why)}
+		"the new pods (image %s) were not available and verified within %v, so that nobody else gets them; those before go on until then. %s; then give the installation another image, or set %s or paused here",
+		f.Choice.Image, f.Options.Rollout.Deadline(), why, f.Fleet.Field("imageVersion"))}
 }
 
 // Moved reports whether an endpoint's part in a rollout ended, or failed: others may go on or must stop.

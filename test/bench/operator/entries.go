@@ -62,8 +62,8 @@ func measureEntries(ctx context.Context, s settings) error {
 	return measureLookups(ctx)
 }
 
-// memoryFor is a memory limit of which the entries may have an eighth: 15 KiB each, but not less than the default.
-func memoryFor(entries int) int64 { return max(64<<20, int64(entries)*8*15<<10) }
+// memoryFor is a memory limit of which the entries may have an eighth: 20 KiB each, but not less than the default.
+func memoryFor(entries int) int64 { return max(64<<20, int64(entries)*8*20<<10) }
 
 func measureSidecar(ctx context.Context, s settings, n int) (_ entries, err error) {
 	folder, err := os.MkdirTemp(memory(), "bench-sidecar-")

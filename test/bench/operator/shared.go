@@ -27,7 +27,8 @@ const teamSize = 20
 type shared struct {
 	name            string
 	pods            int
-	objectsEach     float64
+	objectsEach     float64 // that an endpoint has
+	objectsShared   int     // that all gateways have
 	requestsEach    float64
 	ready           time.Duration
 	cpuEach         float64 // of the operator, ms for each endpoint until all were Ready
@@ -41,6 +42,7 @@ func (s shared) print() {
 	column := "bench: " + s.name + " "
 	fmt.Printf("%spods %d\n", column, s.pods)
 	fmt.Printf("%sobjects-per-endpoint %.2f\n", column, s.objectsEach)
+	fmt.Printf("%sgateway-objects %d\n", column, s.objectsShared)
 	fmt.Printf("%srequests-per-endpoint %.2f\n", column, s.requestsEach)
 	fmt.Printf("%sready-s %.1f\n", column, s.ready.Seconds())
 	fmt.Printf("%soperator-cpu-ms-per-endpoint %.1f\n", column, s.cpuEach)
@@ -160,24 +162,28 @@ func (b *bench) fillGateways(ctx context.Context, s *shared, of set, endpoints i
 	}
 	say("%s: %d endpoints Ready after %.1f s; requests: %v", s.name, endpoints, s.ready.Seconds(), asked)
 	s.requestsEach = float64(len(requests)) / float64(endpoints)
-	objects := 0
+	own := 0
 	for _, kind := range kinds {
-		n, err := b.count(ctx, kind)
+		ofEndpoints, err := b.count(ctx, kind, client.HasLabels{v1alpha1.LabelEndpoint})
 		if err != nil {
 			return err
 		}
-		objects += n
+		ofGateways, err := b.count(ctx, kind, client.HasLabels{v1alpha1.LabelGateway})
+		if err != nil {
+			return err
+		}
+		own, s.objectsShared = own+ofEndpoints, s.objectsShared+ofGateways
 	}
-	s.objectsEach = float64(objects) / float64(endpoints)
+	s.objectsEach = float64(own) / float64(endpoints)
 	s.pods, err = b.count(ctx, corev1.SchemeGroupVersion.WithKind("Pod"))
 	return err
 }
 
 // count counts the operator's objects of a kind.
-func (b *bench) count(ctx context.Context, kind schema.GroupVersionKind) (int, error) {
+func (b *bench) count(ctx context.Context, kind schema.GroupVersionKind, of ...client.ListOption) (int, error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(kind)
-	err := b.client.List(ctx, list, ours)
+	err := b.client.List(ctx, list, append(of, ours)...)
 	return len(list.Items), err
 }
 

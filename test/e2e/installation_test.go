@@ -102,13 +102,21 @@ func TestInstallation(t *testing.T) {
 		if err := kube.Get(t.Context(), client.ObjectKeyFromObject(policy), policy); err != nil {
 			t.Fatal(err)
 		}
-		if err := kube.install(t.Context(), "sidecar.networkPolicy.enabled=false"); err != nil {
+		if err := kube.install(t.Context(), "sidecar.networkPolicy.enabled=false", "sidecar.mode=Gateway"); err != nil {
 			t.Fatal(err)
 		}
 		s.awaitGone(t, policy)
+		plain, endpoint := s.account("plain")
+		endpoint.Spec.Gateway = nil // it says nothing
+		s.create(t, endpoint)
+		plain.awaitReady(t)
+		plain.awaitMoved(t, "default")
+		stop := loadAll(t, plain)
 		if err := kube.install(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		plain.awaitMoved(t, "")
+		stop()
 		eventually(t, patience, "the NetworkPolicy", func(ctx context.Context) error {
 			return kube.Get(ctx, client.ObjectKeyFromObject(policy), policy)
 		})

@@ -43,14 +43,9 @@ func (c *cluster) ofRunningOperator(ctx context.Context) (func(rights.Request) b
 // TestImpliedRights shows it.
 var impliedRights = map[string]string{
 	"update wechatendpoints/finalizers.wechatendpoint.io": "OwnerReferencesPermissionEnforcement, for blockOwnerDeletion of the children",
-	"delete secrets":                     toAdopt,
-	"delete serviceaccounts":             toAdopt,
-	"delete services":                    toAdopt,
-	"delete deployments.apps":            toAdopt,
-	"delete poddisruptionbudgets.policy": toAdopt,
+	"update wechatgateways/finalizers.wechatendpoint.io":  "likewise",
+	"delete secrets": "OwnerReferencesPermissionEnforcement, where an object that lost its owner gets it back; the admission policy lets none be deleted",
 }
-
-const toAdopt = "OwnerReferencesPermissionEnforcement, where an object that lost its owner gets it back; the admission policy lets none be deleted"
 
 // absences are the times in which the tests took the operator's roles away, under its feet.
 var absences struct {

@@ -54,7 +54,7 @@ type Kind struct {
 }
 
 // What the operator may do to them; see also controllers/setup.go. To give an orphan its owner back takes the right to delete it where the API server
-// enforces OwnerReferencesPermissionEnforcement, as OpenShift's does. The admission policy lets nobody delete with it.
+// enforces OwnerReferencesPermissionEnforcement, as OpenShift's does. The admission policy says what is deleted.
 //
 // +kubebuilder:rbac:groups="",resources=secrets;serviceaccounts,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=services,verbs=list;watch;create;patch;delete

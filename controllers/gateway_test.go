@@ -316,3 +316,39 @@ func TestARouteThatIsTaken(t *testing.T) {
 		t.Errorf("the URL leads to %s", service)
 	}
 }
+
+// TestAnEndpointThatIsTooLarge: a gateway takes no long document, says so, and serves on what it was given before.
+func TestAnEndpointThatIsTooLarge(t *testing.T) {
+	onTheNewestAlone(t)
+	namespace := newNamespace(t)
+	create(t, &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: namespace}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/c"}})
+	gateway := newGateway(t, namespace, "front", "10.9.4.1")
+	grown := func(e *v1alpha1.WeChatEndpoint) {
+		for i := range 16 {
+			file := v1alpha1.DomainFile{Name: fmt.Sprintf("MP_verify_%d.txt", i), Content: strings.Repeat("a", 4096)}
+			e.Spec.DomainFiles = append(e.Spec.DomainFiles, file)
+		}
+	}
+	large := on(namespace, "large", "front")
+	grown(large)
+	create(t, large)
+	awaitCondition(t, large, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonGatewayFull)
+	endpoint := on(namespace, "shop", "front")
+	endpoint.Spec.URL.Host = "other." + endpoint.Spec.URL.Host // the files are of the host
+	create(t, endpoint)
+	awaitCondition(t, endpoint, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	before, err := shardsOf(t.Context(), client.ObjectKeyFromObject(gateway))
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(t, endpoint, grown)
+	awaitCondition(t, endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonGatewayFull)
+	after, err := shardsOf(t.Context(), client.ObjectKeyFromObject(gateway))
+	if diff := cmp.Diff(before, after); diff != "" || err != nil {
+		t.Errorf("the pods are given something else (-before +after):\n%s\n%v", diff, err)
+	}
+	eventually(t, func() string {
+		awaitGateway(t, gateway, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonGatewayFull)
+		return cmp.Diff([]string{"large", "shop"}, gateway.Status.Left)
+	})
+}

@@ -36,7 +36,7 @@ import (
 const (
 	maxName    = 253      // bytes of a name, and of any other short text
 	maxQuoted  = 512      // bytes of what a message quotes
-	maxData    = 64 << 10 // bytes of a sidecar's document
+	maxData    = 64 << 10 // bytes of a sidecar's document: as many as a gateway takes of one
 	maxPorts   = 256      // of a Service
 	maxPaths   = 64       // of a child's route; the operator makes 18
 	maxHosts   = 16       // of somebody's Ingress

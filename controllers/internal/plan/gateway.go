@@ -121,7 +121,7 @@ func (p *GatewayPlan) place(s *snapshot.Gateway, in *render.GatewayInput) {
 		p.refuseNew(s, sizes)
 	}
 	placed, left := shards.Place(s.Shards, sizes)
-	p.Left = left
+	p.Left = slices.Sorted(slices.Values(append(left, s.Large...)))
 	wanted, digest := map[string]string{}, sha256.New()
 	for number, names := range placed {
 		if len(names) == 0 && number > 0 && !hasShard(s, number) {

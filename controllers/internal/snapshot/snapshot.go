@@ -192,6 +192,8 @@ type Gateway struct {
 	Endpoints []*v1alpha1.WeChatEndpoint
 	// Entries are what these give the pods, by their names. One that has nothing to give yet is left out.
 	Entries map[string]Document
+	// Large are the endpoints whose documents are longer than any that a gateway takes, in the order of their names.
+	Large []string
 }
 
 // Document is an entry as the pods read it.

@@ -106,6 +106,9 @@ func (l *gatewayLook) readSecrets(ctx context.Context) error {
 		if secret == nil || !children.Owns(render.OwnFleet(endpoint), secret) {
 			continue
 		}
+		if _, leftOut := kept.Note(secret, kept.NoteData); leftOut {
+			l.s.Large = append(l.s.Large, endpoint.Name)
+		}
 		if document, ok := documentOf(endpoint, secret.Data[config.File]); ok {
 			l.s.Entries[endpoint.Name] = document
 		}

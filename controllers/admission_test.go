@@ -60,7 +60,8 @@ func confine(config *rest.Config, c client.Client, options controllers.Options) 
 // policiesFor are the admission policies of config/, with the choices of an installation.
 func policiesFor(options controllers.Options) ([]*unstructured.Unstructured, error) {
 	objects, err := readObjects("admission/policy.yaml", "admission/binding.yaml",
-		"admission/spec-policy.yaml", "admission/spec-binding.yaml", "admission/spec-gateway-policy.yaml", "admission/spec-gateway-binding.yaml")
+		"admission/spec-policy.yaml", "admission/spec-binding.yaml", "admission/spec-gateway-policy.yaml", "admission/spec-gateway-binding.yaml",
+		"admission/deletion-policy.yaml", "admission/deletion-binding.yaml")
 	if err != nil {
 		return nil, err
 	}

@@ -261,6 +261,10 @@ func TestADeletedGateway(t *testing.T) {
 		}
 		return ""
 	})
+	err := cluster.client.Delete(t.Context(), gateway, client.PropagationPolicy(metav1.DeletePropagationForeground))
+	if err == nil || !strings.Contains(err.Error(), "delete it with --cascade=background") {
+		t.Fatalf("a deletion that would take the pods away at once: %v", err)
+	}
 	if err := cluster.client.Delete(t.Context(), gateway); err != nil {
 		t.Fatal(err)
 	}
@@ -332,7 +336,7 @@ func TestAnEndpointThatIsTooLarge(t *testing.T) {
 	large := on(namespace, "large", "front")
 	grown(large)
 	create(t, large)
-	awaitCondition(t, large, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonGatewayFull)
+	awaitCondition(t, large, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonGatewayFull)
 	endpoint := on(namespace, "shop", "front")
 	endpoint.Spec.URL.Host = "other." + endpoint.Spec.URL.Host // the files are of the host
 	create(t, endpoint)
@@ -342,13 +346,21 @@ func TestAnEndpointThatIsTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	change(t, endpoint, grown)
-	awaitCondition(t, endpoint, v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonGatewayFull)
+	awaitCondition(t, endpoint, v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonGatewayFull)
 	after, err := shardsOf(t.Context(), client.ObjectKeyFromObject(gateway))
 	if diff := cmp.Diff(before, after); diff != "" || err != nil {
 		t.Errorf("the pods are given something else (-before +after):\n%s\n%v", diff, err)
 	}
+	// Its credentials go on being changed.
+	secret := tokenSecret(namespace, "a-newer-token")
+	if err := cluster.client.Update(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, func() string {
-		awaitGateway(t, gateway, v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonGatewayFull)
-		return cmp.Diff([]string{"large", "shop"}, gateway.Status.Left)
+		entries, err := shardsOf(t.Context(), client.ObjectKeyFromObject(gateway))
+		if err != nil || !strings.HasSuffix(entries["shop"].Generation, "-2") {
+			return fmt.Sprintf("the pods are given generation %s: %v", entries["shop"].Generation, err)
+		}
+		return ""
 	})
 }

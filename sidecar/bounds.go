@@ -50,7 +50,7 @@ func boundsFor(memory int64) bounds {
 		strangers:   max(memory/32, 2*MaxBodySize),
 		uses:        int(memory / 10),
 		repeats:     int(memory / 16),
-		entries:     int(memory / 8),
+		entries:     config.RoomForEntries(memory),
 	}
 }
 

@@ -41,15 +41,9 @@ func urlOf(c config.Config) callbackURL {
 	return callbackURL{c.Host, oneWay.Replace(c.Path), query.Encode()}
 }
 
-// costOf is what an entry takes of the memory whose document has so many bytes: its text, as read and in parts, its keys and its metrics,
-// with the series that begin with its first message, with everything that strangers try, and with the use of its rules and apps. Bytes; a
-// test measures it.
+// costOf is what an entry takes of the memory whose document has so many bytes.
 func costOf(c config.Config, size int) int {
-	cost := 16<<10 + 2*size + len(c.Rules)<<10
-	if apps := len(c.Apps()); apps > 1 {
-		cost += apps * 1536
-	}
-	return cost
+	return config.EntryCost(size, len(c.Rules), len(c.Apps()))
 }
 
 var errNoRoom = errors.New("no room for it beside the others: raise the memory limit of these pods, or give the endpoint pods of its own")

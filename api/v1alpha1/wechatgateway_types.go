@@ -82,10 +82,10 @@ type WeChatGatewayStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Pods *int32 `json:"pods,omitempty"`
 
-	// left names endpoints that the pods are not given, because there is no room for them: the first 64 of them.
+	// left names endpoints that the pods are not given, because there is no room for them: the first 256 of them.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=253
 	Left []string `json:"left,omitempty"`
 

@@ -245,6 +245,20 @@ func (c Config) Apps() []string {
 	return apps
 }
 
+// EntryCost is what an entry takes of a sidecar's memory whose document has so many bytes, so many rules and so many apps: its text, as read and
+// in parts, its keys and its metrics, with the series that begin with its first message, with everything that strangers try, and with the use of
+// its rules and apps. Bytes; a test of the sidecar measures it.
+func EntryCost(size, rules, apps int) int {
+	cost := 16<<10 + 2*size + rules<<10
+	if apps > 1 {
+		cost += apps * 1536
+	}
+	return cost
+}
+
+// RoomForEntries is how much of so much memory entries may take, where there are several. The rest is for messages. Bytes.
+func RoomForEntries(memory int64) int { return int(memory / 8) }
+
 // Windows of freshness. Pay's developer documentation has the first; message push documents none. The second is for what WeChat
 // repeats for up to 24 hours, with the timestamp of the first try.
 const (

@@ -109,8 +109,9 @@ func lostRoute(mine, rival Contender) *render.Route {
 
 // share reports whether two endpoints may have one path: one gateway serves both, and tells them apart by their queries.
 func share(a, b *v1alpha1.WeChatEndpoint) bool {
-	served := func(e *v1alpha1.WeChatEndpoint) bool {
-		return e.Spec.Gateway != nil && (e.Status.Fleet.LeadsTo == "" || e.Status.Fleet.LeadsTo == render.Asked(e))
+	served := func(e *v1alpha1.WeChatEndpoint) bool { // by that gateway, or by another one that it moves from
+		_, shared := render.GatewayOf(e.Status.Fleet.LeadsTo)
+		return e.Spec.Gateway != nil && (shared || e.Status.Fleet.LeadsTo == "")
 	}
 	return a.Namespace == b.Namespace && served(a) && served(b) && render.Asked(a) == render.Asked(b) &&
 		a.Spec.URL.Path == b.Spec.URL.Path && a.Spec.URL.Query != b.Spec.URL.Query

@@ -22,7 +22,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/snapshot"
 )
 
-// DoGateway writes what is planned for a gateway. It stops at the first object that is not taken, and says which: the documents come first.
+// DoGateway writes what is planned for a gateway: all documents that are taken, and then the rest up to the first object that is not.
 func (h *Hands) DoGateway(ctx context.Context, s *snapshot.Gateway, p *plan.GatewayPlan) plan.Done {
 	member := rollout.OfGateway(s.Gateway)
 	done := plan.Done{Generation: p.Batch.Generation, Err: p.Err}
@@ -75,17 +75,20 @@ func (h *Hands) writeGateway(ctx context.Context, s *snapshot.Gateway, p *plan.G
 }
 
 // makeGateway makes a gateway that asks for nothing. Where there is one that the cache does not know yet, it stays as it is.
-func (h *Hands) makeGateway(ctx context.Context, namespace, name string) error {
+func (h *Hands) makeGateway(ctx context.Context, namespace, name string, done *plan.Done) {
 	wanted := &unstructured.Unstructured{}
 	wanted.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(render.KindGateway))
 	wanted.SetNamespace(namespace)
 	wanted.SetName(name)
 	wanted.SetResourceVersion("1") // as create does
-	err := h.Apply(ctx, client.ApplyConfigurationFromUnstructured(wanted), client.FieldOwner(render.FieldManager))
-	if err != nil && !apierrors.IsConflict(err) {
-		return fmt.Errorf("making WeChatGateway %s: %w", name, err)
+	err, rejection := h.apply(ctx, wanted), (*plan.Rejection)(nil)
+	switch {
+	case apierrors.IsConflict(err):
+	case !errors.As(err, &rejection):
+		done.Err = err
+	case done.Rejection == nil:
+		done.Rejection = rejection
 	}
-	return nil
 }
 
 // LetGo lets a gateway go that no endpoint uses. Its objects go with it.

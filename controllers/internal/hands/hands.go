@@ -56,14 +56,14 @@ func (h *Hands) Do(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan) plan
 	if p.SlotShown {
 		h.slots.forget(member.Key)
 	}
-	if done.Err == nil && p.Gateway != "" {
-		done.Err = h.makeGateway(ctx, s.Endpoint.Namespace, p.Gateway)
-	}
 	if done.Err == nil && p.Whole != nil {
 		h.doWhole(ctx, s, p, &done)
 	}
 	if done.Err == nil && done.Behind == 0 && !done.Whole && p.GoesOn != nil {
 		h.doGoesOn(ctx, s, p, &done)
+	}
+	if done.Err == nil && done.Behind == 0 && p.Gateway != "" {
+		h.makeGateway(ctx, s.Endpoint.Namespace, p.Gateway, &done)
 	}
 	if done.Err != nil || done.Behind > 0 {
 		return done

@@ -34,14 +34,14 @@ import (
 
 // Bounds of what is kept of one object.
 const (
-	maxName    = 253      // bytes of a name, and of any other short text
-	maxQuoted  = 512      // bytes of what a message quotes
-	maxData    = 64 << 10 // bytes of a sidecar's document: as many as a gateway takes of one
-	maxPorts   = 256      // of a Service
-	maxPaths   = 64       // of a child's route; the operator makes 18
-	maxHosts   = 16       // of somebody's Ingress
-	maxLeadsTo = 256      // Services that somebody's route leads to
-	maxParents = 32       // of a child's HTTPRoute, as its CRD has it
+	maxName    = 253              // bytes of a name, and of any other short text
+	maxQuoted  = 512              // bytes of what a message quotes
+	maxData    = render.MaxShared // bytes of a sidecar's document
+	maxPorts   = 256              // of a Service
+	maxPaths   = 64               // of a child's route; the operator makes 18
+	maxHosts   = 16               // of somebody's Ingress
+	maxLeadsTo = 256              // Services that somebody's route leads to
+	maxParents = 32               // of a child's HTTPRoute, as its CRD has it
 )
 
 // Notes on a kept object stand among its annotations. No stored object has one of these, since a space is no part of a key.

@@ -47,16 +47,15 @@ func Decide(endpoint *v1alpha1.WeChatEndpoint, known v1alpha1.FleetStatus, own, 
 		m.Before = m.Asked
 	}
 	m.LeadsTo = m.Before
-	if m.Moving() && known.Verified == m.Asked && proven {
-		m.LeadsTo, m.Former = m.Asked, m.Before
-		m.SettlesIn = settles
-	} else if m.Former != "" {
-		if known.Since != nil {
-			m.SettlesIn = min(known.Since.Add(settles).Sub(now), settles) // the clock may have been set back
-		}
-		if m.SettlesIn <= 0 {
-			m.Former = ""
-		}
+	if m.Former != "" && known.Since != nil {
+		m.SettlesIn = min(known.Since.Add(settles).Sub(now), settles) // the clock may have been set back
+	}
+	if m.SettlesIn <= 0 {
+		m.Former = ""
+	}
+	// What it left a moment ago may still be called: it goes on, or the URL leads there again.
+	if m.Moving() && known.Verified == m.Asked && proven && (m.Former == "" || m.Former == m.Asked) {
+		m.LeadsTo, m.Former, m.SettlesIn = m.Asked, m.Before, settles
 	}
 	m.KeepsOwn = m.Asked != name && (m.LeadsTo == name || m.Former == name)
 	return m

@@ -58,6 +58,8 @@ func TestWhereTheURLLeads(t *testing.T) {
 		"the clock was set back":  {"front", known{LeadsTo: front, Former: own, Since: ago(-time.Hour)}, true, true, front, own, true, known{LeadsTo: front, Former: own, Since: ago(-time.Hour)}, verdict.In(settles)},
 		"nobody knows since when": {"front", known{LeadsTo: front, Former: own}, true, true, front, "", false, known{LeadsTo: front}, verdict.Never},
 
+		"it is to move on before its pods had gone":    {"back", known{LeadsTo: front, Former: own, Since: ago(time.Second), Verified: back}, true, true, front, own, true, known{LeadsTo: front, Former: own, Since: ago(time.Second)}, verdict.In(4 * time.Second)},
+		"it moves back before its pods had gone":       {"", known{LeadsTo: front, Former: own, Since: ago(time.Second), Verified: own}, true, true, own, front, false, known{LeadsTo: own, Former: front, Since: ago(0)}, verdict.In(settles)},
 		"between two gateways, the first goes on":      {"back", known{LeadsTo: front}, true, false, front, "", false, known{LeadsTo: front}, verdict.Never},
 		"between two gateways, the second is proven":   {"back", known{LeadsTo: front, Verified: back}, true, true, back, front, false, known{LeadsTo: back, Former: front, Since: ago(0)}, verdict.In(settles)},
 		"back to its own pods, which do not serve yet": {"", known{LeadsTo: front}, true, false, front, "", false, known{LeadsTo: front}, verdict.Never},

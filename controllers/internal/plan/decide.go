@@ -226,7 +226,7 @@ func (p *Plan) decideWhole(options *installation.Options, s *snapshot.Snapshot, 
 	in.Image = p.Choice.Image
 	objects, err := render.Make(in)
 	if unservable := (*render.UnservableError)(nil); errors.As(err, &unservable) {
-		p.Accepted = verdict.Problemf(v1alpha1.ReasonSpecUnreadable, "what the spec asks for cannot be served: %v; what was served before is served on: correct it", unservable)
+		p.Accepted = verdict.Problemf(unservable.Reason, "what the spec asks for cannot be served: %v; what was served before is served on: correct it", unservable)
 		return
 	}
 	if p.Err = err; err != nil {

@@ -120,7 +120,7 @@ func (p *GatewayPlan) place(s *snapshot.Gateway, in *render.GatewayInput) {
 	if !s.Gateway.DeletionTimestamp.IsZero() {
 		p.refuseNew(s, sizes)
 	}
-	placed, left := shards.Place(s.Shards, sizes)
+	placed, left := shards.Place(shards.World{Live: s.Shards, Taken: takenShards(s), Sizes: sizes, Costs: costsOf(s), Room: config.RoomForEntries(in.Memory())})
 	p.Left = slices.Sorted(slices.Values(append(left, s.Large...)))
 	wanted, digest := map[string]string{}, sha256.New()
 	for number, names := range placed {
@@ -141,10 +141,30 @@ func (p *GatewayPlan) place(s *snapshot.Gateway, in *render.GatewayInput) {
 	p.Fleet.Pods = slices.Clone(s.Pods)
 	for i := range p.Fleet.Pods {
 		pod := &p.Fleet.Pods[i]
-		if has(*pod, wanted) {
+		// What a pod refused before its kubelet was woken for these documents may be another one.
+		if loaded, refused := has(*pod, wanted); loaded && (!refused || pods.Woken(pod.Pod, generation)) {
 			pod.Answer.Status.Generation = generation
 		}
 	}
+}
+
+// takenShards are those whose names somebody else's Secrets have.
+func takenShards(s *snapshot.Gateway) (taken [render.Shards]bool) {
+	for number := range render.Shards {
+		child := childNamed(s.Children, "Secret", render.ShardName(s.Gateway.Name, number))
+		taken[number] = child != nil && !child.Owned
+	}
+	return taken
+}
+
+// costsOf is what each entry takes of a pod's memory.
+func costsOf(s *snapshot.Gateway) map[string]int {
+	costs := map[string]int{}
+	for _, endpoint := range s.Endpoints {
+		apps := len(backends.Services(endpoint))
+		costs[endpoint.Name] = config.EntryCost(len(s.Entries[endpoint.Name].Text), len(endpoint.Spec.Rules), apps)
+	}
+	return costs
 }
 
 // refuseNew leaves out the endpoints that a gateway which is being deleted does not serve yet. Of a new one, the status says too that its URL leads
@@ -164,18 +184,20 @@ func hasShard(s *snapshot.Gateway, number int) bool {
 	return slices.ContainsFunc(s.Children, func(child snapshot.Child) bool { return child.Name == name })
 }
 
-// has reports whether a pod has loaded all of the documents and nothing else. One that it refuses it has loaded: the endpoint tells of it.
-func has(pod snapshot.Pod, wanted map[string]string) bool {
+// has reports whether a pod has loaded all of the documents and nothing else, and whether it refuses some, which it has loaded then: the endpoint
+// tells of it.
+func has(pod snapshot.Pod, wanted map[string]string) (loaded, refused bool) {
 	if pod.Answer.Err != nil || len(pod.Entries) != len(wanted) {
-		return false
+		return false, false
 	}
 	for name, generation := range wanted {
 		entry, known := pod.Entries[name]
 		if !known || entry.Generation != generation && entry.Problem == "" {
-			return false
+			return false, false
 		}
+		refused = refused || entry.Generation != generation
 	}
-	return true
+	return true, refused
 }
 
 // choose decides which pods the gateway may have.
@@ -325,7 +347,7 @@ func (j *GatewayJudgement) Judge(results [][]error) GatewayReport {
 }
 
 // maxLeft is how many endpoints without room a status names.
-const maxLeft = 64
+const maxLeft = 256
 
 func (j *GatewayJudgement) before() status.Conditions { return j.s.Gateway.Status.Conditions }
 

@@ -462,9 +462,12 @@ func TestWhatIsSaidOfAGateway(t *testing.T) {
 		"a pod has another entry in place of one": {servingGateway(t, entryOf(1, "shop", nil), entryOf(1, "stranger", &config.Status{Generation: "0123456789-1"})), (*gatewayScene).whole, nil, said{
 			"Ready": "False Progressing", "SidecarAvailable": "False Progressing",
 		}, verdict.In(verdict.Soon)},
-		"a pod refuses an entry: its endpoint tells": {servingGateway(t, refused), (*gatewayScene).whole, well, said{
+		"a pod refuses an entry: its endpoint tells": {servingGateway(t, refused, wokenPods), (*gatewayScene).whole, well, said{
 			"Ready": "True Ready", "SidecarAvailable": "True SidecarAvailable",
 		}, verdict.Never},
+		"a pod refused an entry of before, and may not have looked again": {servingGateway(t, refused), (*gatewayScene).whole, nil, said{
+			"Ready": "False Progressing", "SidecarAvailable": "False Progressing",
+		}, verdict.In(verdict.Soon)},
 		"a pod refuses an entry, and lacks another one": {servingGateway(t, refused, entryOf(1, "game", nil)), (*gatewayScene).whole, nil, said{
 			"Ready": "False Progressing", "SidecarAvailable": "False Progressing",
 		}, verdict.In(verdict.Soon)},
@@ -539,16 +542,25 @@ func TestWhatIsSaidOfAGateway(t *testing.T) {
 	}
 }
 
+// wokenPods are pods whose kubelets were woken for what there is now.
+func wokenPods(s *gatewayScene) {
+	generation := s.decide().Batch.Generation
+	for i := range s.Pods {
+		s.Pods[i].Pod = s.Pods[i].Pod.DeepCopy()
+		s.Pods[i].Annotations = map[string]string{v1alpha1.AnnotationGeneration: generation + " " + now.Format(time.RFC3339)}
+	}
+}
+
 // TestWhatAGatewaysStatusCounts: endpoints, pods, and some of those that have no room.
 func TestWhatAGatewaysStatusCounts(t *testing.T) {
 	s := servingGateway(t, func(s *gatewayScene) {
 		s.Pods[1].Ready = false
-		for i := range 100 {
+		for i := range 300 {
 			s.Entries[fmt.Sprintf("large-%03d", i)] = snapshot.Document{Text: make([]byte, shards.MaxEntry+1)}
 		}
 	})
 	after := s.judge(s.whole(), nil).Status
-	if *after.Endpoints != 2 || *after.Pods != 1 || len(after.Left) != 64 || after.Left[63] != "large-063" {
+	if *after.Endpoints != 2 || *after.Pods != 1 || len(after.Left) != 256 || after.Left[255] != "large-255" {
 		t.Errorf("%d endpoints, %d pods, left %v", *after.Endpoints, *after.Pods, after.Left)
 	}
 }
@@ -575,7 +587,7 @@ func TestWhomAGatewayIsPlayedFor(t *testing.T) {
 	}{
 		"two of one platform":                         {servingGateway(t), (*gatewayScene).whole, []string{"OfficialAccount /game"}},
 		"three of two platforms":                      {servingGateway(t, comes(t, "app", miniProgram), knows("app")), (*gatewayScene).whole, []string{"MiniProgram /app", "OfficialAccount /game"}},
-		"the first is refused by a pod":               {servingGateway(t, entryOf(1, "game", &config.Status{Problem: "no room for it"})), (*gatewayScene).whole, []string{"OfficialAccount /shop"}},
+		"the first is refused by a pod":               {servingGateway(t, entryOf(1, "game", &config.Status{Problem: "no room for it"}), wokenPods), (*gatewayScene).whole, []string{"OfficialAccount /shop"}},
 		"the document of the first cannot be read":    {servingGateway(t, broken), (*gatewayScene).whole, []string{"OfficialAccount /shop"}},
 		"the first has no document yet":               {servingGateway(t, func(s *gatewayScene) { delete(s.Entries, "game") }, entryOf(0, "game", nil), entryOf(1, "game", nil)), (*gatewayScene).whole, []string{"OfficialAccount /shop"}},
 		"a pod that is not ready is not asked":        {servingGateway(t, onGateway(func(g *v1alpha1.WeChatGateway) { g.Spec.Replicas = new(int32(1)) }), func(s *gatewayScene) { s.Pods[1] = snapshot.Pod{Pod: s.Pods[1].Pod} }), (*gatewayScene).whole, []string{"OfficialAccount /game"}},

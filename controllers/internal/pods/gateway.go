@@ -18,7 +18,8 @@ func JudgeOf(s *snapshot.Snapshot, generation string, lag *verdict.Problem) Stat
 		return Judge(s.Fleet(), generation, lag)
 	}
 	problem := verdict.First(judgeGateway(s, generation), lag)
-	return State{Problem: problem, AskAgain: problem.Is(v1alpha1.ReasonProgressing) || problem.Is(v1alpha1.ReasonPodsUnreachable)}
+	unwatched := problem.Is(v1alpha1.ReasonProgressing) || problem.Is(v1alpha1.ReasonPodsUnreachable) || problem.Is(v1alpha1.ReasonEntryRefused)
+	return State{Problem: problem, AskAgain: unwatched}
 }
 
 // judgeGateway says why the gateway's pods do not serve the endpoint. How many of them there should be is told by the gateway.

@@ -83,7 +83,7 @@ func TestWhatAGatewaysPodsServe(t *testing.T) {
 		},
 		"one refuses it": {
 			[]func(*snapshot.Snapshot){behind, answer(1, func(r *probe.Result) { r.Status.Problem = "no room for it beside 560 others" })}, nil,
-			v1alpha1.ReasonEntryRefused, "pod b of WeChatGateway front does not take this endpoint: no room for it beside 560 others", false,
+			v1alpha1.ReasonEntryRefused, "pod b of WeChatGateway front does not take this endpoint: no room for it beside 560 others", true,
 		},
 		"the gateway is paused": {
 			[]func(*snapshot.Snapshot){behind, gateway(func(g *v1alpha1.WeChatGateway) { g.Spec.Paused = true })}, nil,

@@ -170,6 +170,12 @@ func sleeps(pod snapshot.Pod, generation string, now time.Time) bool {
 	return err != nil || wokenFor != generation || now.Sub(last) >= WakeAgain
 }
 
+// Woken reports whether the pod's kubelet was woken for the generation.
+func Woken(pod *corev1.Pod, generation string) bool {
+	wokenFor, _, _ := strings.Cut(pod.Annotations[v1alpha1.AnnotationGeneration], " ")
+	return wokenFor == generation
+}
+
 // judgeDeployment says why pods are missing, as far as the API server tells.
 func judgeDeployment(f *snapshot.Fleet) *verdict.Problem {
 	deployment, size := f.Deployment, wanted(f)

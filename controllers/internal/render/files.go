@@ -22,7 +22,14 @@ import (
 
 // UnservableError is what no sidecar would load of an endpoint's spec. The CustomResourceDefinition takes no such spec, but another one may have
 // taken it before.
-type UnservableError struct{ err error }
+type UnservableError struct {
+	err error
+	// Reason is that of Accepted then.
+	Reason string
+}
+
+// MaxShared is what a gateway takes of one endpoint: thirty times the usual document. Domain files and CA bundles are what is large. Bytes.
+const MaxShared = 64 << 10
 
 func (e *UnservableError) Error() string { return e.err.Error() }
 func (e *UnservableError) Unwrap() error { return e.err }
@@ -45,13 +52,17 @@ func makeDocument(in Input) (generation string, text []byte, err error) {
 	digest := sha256.Sum256(slices.Concat(text, []byte(in.Endpoint.UID), []byte(lifetimes(in.Pairs))))
 	c.Generation = fmt.Sprintf("%s-%d", hex.EncodeToString(digest[:5]), in.Pairs[0].Generation)
 	if err := c.Validate(); err != nil {
-		return "", nil, &UnservableError{err}
+		return "", nil, &UnservableError{err, v1alpha1.ReasonSpecUnreadable}
 	}
 	document := config.Document{Config: c, Credentials: config.Credentials{Pairs: in.Pairs, GatewayKey: in.GatewayKey}}
 	if err := document.Validate(); err != nil {
 		return "", nil, err
 	}
 	text, err = json.Marshal(document)
+	if in.Served == nil && in.Endpoint.Spec.Gateway != nil && len(text) > MaxShared {
+		err = fmt.Errorf("it has %d KiB, of which a gateway takes %d: shorten domainFiles and caBundles, or remove gateway for pods of its own", len(text)>>10, MaxShared>>10)
+		return "", nil, &UnservableError{err, v1alpha1.ReasonGatewayFull}
+	}
 	return c.Generation, text, err
 }
 

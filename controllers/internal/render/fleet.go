@@ -183,6 +183,17 @@ type GatewayInput struct {
 	Shards [Shards]Shard
 }
 
+// Memory is the limit of each pod's memory: what the gateway or the installation asks for, or the sidecar's own. Bytes.
+func (in GatewayInput) Memory() int64 {
+	asked := choose(in.Gateway.Spec.SidecarPod, in.Defaults)
+	limits := *makeResources(asked.Resources, KindGateway).Limits
+	if asked.Resources != nil && asked.Resources.Limits.Memory().IsZero() {
+		return 64 << 20
+	}
+	memory := limits[corev1.ResourceMemory]
+	return memory.Value()
+}
+
 // MakeGateway renders all objects of a gateway: the shards come first, so that nothing holds up what was revoked.
 func MakeGateway(in GatewayInput) ([]runtime.ApplyConfiguration, error) {
 	fleet := in.pods()

@@ -135,7 +135,9 @@ func (l *gatewayLook) readSecrets(ctx context.Context) error {
 func (l *gatewayLook) keepMissing(ctx context.Context, number int) error {
 	var missing []*v1alpha1.WeChatEndpoint
 	for _, endpoint := range l.s.Endpoints {
-		if _, gives := l.s.Entries[endpoint.Name]; !gives && slices.Contains(l.s.Shards[number], endpoint.Name) {
+		_, gives := l.s.Entries[endpoint.Name]
+		served := endpoint.Status.Credentials.Generation > 0 // else it is made anew, and that was another one's
+		if !gives && served && slices.Contains(l.s.Shards[number], endpoint.Name) {
 			missing = append(missing, endpoint)
 		}
 	}

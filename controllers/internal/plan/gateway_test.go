@@ -546,7 +546,7 @@ func TestWhatIsSaidOfAGateway(t *testing.T) {
 func wokenPods(s *gatewayScene) {
 	generation := s.decide().Batch.Generation
 	for i := range s.Pods {
-		s.Pods[i].Pod = s.Pods[i].Pod.DeepCopy()
+		s.Pods[i].Pod = s.Pods[i].DeepCopy()
 		s.Pods[i].Annotations = map[string]string{v1alpha1.AnnotationGeneration: generation + " " + now.Format(time.RFC3339)}
 	}
 }

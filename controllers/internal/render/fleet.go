@@ -185,14 +185,17 @@ type GatewayInput struct {
 
 // Memory is the limit of each pod's memory: what the gateway or the installation asks for, or the sidecar's own. Bytes.
 func (in GatewayInput) Memory() int64 {
-	asked := choose(in.Gateway.Spec.SidecarPod, in.Defaults)
-	limits := *makeResources(asked.Resources, KindGateway).Limits
-	if asked.Resources != nil && asked.Resources.Limits.Memory().IsZero() {
-		return 64 << 20
+	resources := makeResources(choose(in.Gateway.Spec.SidecarPod, in.Defaults).Resources, KindGateway)
+	if resources.Limits != nil {
+		if limit, limited := (*resources.Limits)[corev1.ResourceMemory]; limited {
+			return limit.Value()
+		}
 	}
-	memory := limits[corev1.ResourceMemory]
-	return memory.Value()
+	return unlimitedMemory
 }
+
+// unlimitedMemory is what a sidecar uses that has no limit. Bytes.
+const unlimitedMemory = 64 << 20
 
 // MakeGateway renders all objects of a gateway: the shards come first, so that nothing holds up what was revoked.
 func MakeGateway(in GatewayInput) ([]runtime.ApplyConfiguration, error) {

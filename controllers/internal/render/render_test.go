@@ -436,3 +436,28 @@ func TestRoutesOverlap(t *testing.T) {
 		})
 	}
 }
+
+// TestTheMemoryOfAGatewaysPods bounds what they are given.
+func TestTheMemoryOfAGatewaysPods(t *testing.T) {
+	limited := func(memory string) *corev1.ResourceRequirements {
+		return &corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(memory)}}
+	}
+	requested := &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}}
+	for name, test := range map[string]struct {
+		own, installed *corev1.ResourceRequirements
+		want           int64
+	}{
+		"nothing is said":                   {nil, nil, 192 << 20},
+		"the gateway has a limit":           {limited("256Mi"), limited("1Gi"), 256 << 20},
+		"the installation has one":          {nil, limited("1Gi"), 1 << 30},
+		"the gateway has requests alone":    {requested, limited("1Gi"), 64 << 20},
+		"the gateway wants neither":         {&corev1.ResourceRequirements{}, nil, 64 << 20},
+		"the gateway limits something else": {&corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}}, nil, 64 << 20},
+	} {
+		in := GatewayInput{Gateway: &v1alpha1.WeChatGateway{}}
+		in.Gateway.Spec.Resources, in.Defaults.Resources = test.own, test.installed
+		if got := in.Memory(); got != test.want {
+			t.Errorf("%s: %d MiB, want %d", name, got>>20, test.want>>20)
+		}
+	}
+}

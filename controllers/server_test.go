@@ -39,7 +39,10 @@ type server struct {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	environment := envtest.Environment{CRDs: []*apiextensionsv1.CustomResourceDefinition{olderDefinition(t)}}
+	environment := envtest.Environment{
+		CRDs:              []*apiextensionsv1.CustomResourceDefinition{olderDefinition(t)},
+		CRDDirectoryPaths: []string{filepath.Join("..", "config", "crd", "bases", "wechatendpoint.io_wechatgateways.yaml")}, ErrorIfCRDPathMissing: true,
+	}
 	environment.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.0.0.0/16") // two for each scene
 	settings, err := environment.Start()
 	if err != nil {

@@ -18,9 +18,10 @@ import (
 // Bounds of what is asked of a pod with many entries, which has some hundred bytes to say of each. What a tenant's pod says instead may take many
 // times as much of the memory as on its way.
 const (
-	maxProcess = 4 << 20                // bytes
-	maxReading = 4                      // answers that are read at once
-	fresh      = 300 * time.Millisecond // what was said before is believed, and kept
+	maxProcess  = 4 << 20                // bytes
+	maxReading  = 4                      // answers that are read at once
+	maxReadTime = 400 * time.Millisecond // of reading one: a tenant's pods that answer slowly must not keep the others from being read
+	fresh       = 300 * time.Millisecond // what was said before is believed, and kept
 )
 
 // Process is the answer of a pod that serves many entries, or why there was none.
@@ -106,6 +107,8 @@ func (p *Prober) AskShared(ctx context.Context, addresses []string) []Process {
 }
 
 func (p *Prober) askAll(ctx context.Context, address string) (process config.ProcessStatus, err error) {
+	ctx, tooSlow := context.WithCancel(ctx)
+	defer tooSlow()
 	err = p.get(ctx, p.sharedClient, address, "/status", func(body io.Reader) error {
 		select {
 		case p.reading <- struct{}{}:
@@ -113,6 +116,7 @@ func (p *Prober) askAll(ctx context.Context, address string) (process config.Pro
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		defer time.AfterFunc(maxReadTime, tooSlow).Stop()
 		process, err = readProcess(body)
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -26,6 +27,7 @@ type fleet struct {
 	mu     sync.Mutex
 	asked  map[string]int
 	answer func(address string) []byte
+	slow   func(address string) bool // says nothing after the head
 }
 
 // askedThrough returns a Prober that asks the fleet.
@@ -54,6 +56,10 @@ func (f *fleet) serve(host string, conn net.Conn) {
 	f.mu.Unlock()
 	body := f.answer(host)
 	_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(body))
+	if f.slow != nil && f.slow(host) {
+		_, _ = io.Copy(io.Discard, conn) // until it is hung up
+		return
+	}
 	_, _ = conn.Write(body)
 }
 
@@ -107,6 +113,33 @@ func TestManyAskersAskAPodOnce(t *testing.T) {
 		if diff := cmp.Diff(addresses[:1], known(&p.shared)); diff != "" {
 			t.Errorf("known (-want +got):\n%s", diff)
 		}
+	})
+}
+
+// TestPodsThatAnswerSlowlyHoldUpNoOther: as many as are read at once, and as many again, let the head come and then say nothing.
+func TestPodsThatAnswerSlowlyHoldUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pods := &fleet{
+			answer: func(string) []byte { return []byte(`{"version":2,"ready":true}`) },
+			slow:   func(address string) bool { return strings.HasPrefix(address, "10.0.1.") },
+		}
+		p, slow := pods.askedThrough(), make([]string, 2*maxReading)
+		for i := range slow {
+			slow[i] = fmt.Sprint("10.0.1.", i)
+		}
+		var group sync.WaitGroup
+		group.Go(func() {
+			for i, process := range p.AskShared(t.Context(), slow) {
+				if process.Err == nil {
+					t.Errorf("slow pod %d is said to have answered", i)
+				}
+			}
+		})
+		synctest.Wait()
+		if process := p.AskShared(t.Context(), []string{"10.0.0.1"})[0]; process.Err != nil {
+			t.Errorf("of another one nothing is read: %v", process.Err)
+		}
+		group.Wait()
 	})
 }
 

@@ -74,7 +74,7 @@ func measureSidecar(ctx context.Context, s settings, n int) (_ entries, err erro
 	files, names := map[string][]byte{}, []string{}
 	for i := range n {
 		names = append(names, entryName(i))
-		files[entryName(i)+config.DocumentSuffix] = documentOf(i, 1)
+		addDocument(files, i, usualDocument(i, 1))
 	}
 	files["shard-0"+config.ListSuffix] = []byte(strings.Join(names, "\n"))
 	v := &volume{dir: filepath.Join(folder, "volume")}
@@ -109,7 +109,7 @@ func measureSidecar(ctx context.Context, s settings, n int) (_ entries, err erro
 func (e *entries) reload(ctx context.Context, process *running, v *volume) error {
 	change := func(round int) (string, error) {
 		files, i := maps.Clone(v.files), round%e.n
-		files[entryName(i)+config.DocumentSuffix] = documentOf(i, round)
+		addDocument(files, i, usualDocument(i, round))
 		return entryName(i), v.write(files)
 	}
 	for round := range timedReloads {
@@ -173,9 +173,9 @@ func entryName(i int) string { return fmt.Sprintf("shop-%04d", i) }
 
 func generationOf(round int) string { return fmt.Sprintf("0123456789-%d", round) }
 
-// documentOf is the usual one: an endpoint with one pair of credentials in encrypted mode.
-func documentOf(i, round int) []byte {
-	text, err := json.Marshal(config.Document{
+// usualDocument is of an endpoint with one pair of credentials in encrypted mode.
+func usualDocument(i, round int) config.Document {
+	return config.Document{
 		Config: config.Config{
 			Generation: generationOf(round), Endpoint: "bench/" + entryName(i), Platform: config.PlatformOfficialAccount, AppID: "wx5823bf96d3bd56c7",
 			MessageMode: config.ModeEncrypted, Host: fmt.Sprintf("bench-%03d.example.com", i/perHost), Path: "/" + entryName(i), Freshness: config.Duration(5 * time.Minute),
@@ -185,11 +185,16 @@ func documentOf(i, round int) []byte {
 			GatewayKey: make([]byte, 32),
 			Pairs:      []config.Pair{{Generation: 1, Token: "BenchToken1", EncodingAESKey: strings.Repeat("a", 43)}},
 		},
-	})
+	}
+}
+
+// addDocument adds the file of an entry.
+func addDocument(files map[string][]byte, i int, document config.Document) {
+	text, err := json.Marshal(document)
 	if err != nil {
 		panic(err) // it has no part that could not be written
 	}
-	return text
+	files[entryName(i)+config.DocumentSuffix] = text
 }
 
 // lookup is what the sidecar's benchmark says of a thousand entries.

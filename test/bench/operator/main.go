@@ -59,10 +59,11 @@ type settings struct {
 	shared          int // endpoints on gateways
 	sharedRotations int
 	entries         []int // of a sidecar alone
+	floodTime       time.Duration
 }
 
 func run(ctx context.Context, args []string) error {
-	s := settings{steps: []int{100, 500, 1000}, large: 1000, largeRounds: 2, entries: []int{1, 10, 100, 1000, 5000}}
+	s := settings{steps: []int{100, 500, 1000}, large: 1000, largeRounds: 2, entries: []int{1, 10, 100, 1000, 5000}, floodTime: 20 * time.Second}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&s.binary, "operator", "bin/operator", "the operator's binary")
 	flags.IntVar(&s.endpoints, "endpoints", 500, "endpoints of a round")
@@ -82,12 +83,12 @@ func run(ctx context.Context, args []string) error {
 	if *quick {
 		s.endpoints, s.rounds, s.secrets, s.rotations, s.steps = 20, 1, 100, 10, []int{10, 20}
 		s.large, s.largeRounds = 40, 1
-		s.shared, s.sharedRotations, s.entries = 60, 5, []int{1, 10}
+		s.shared, s.sharedRotations, s.entries, s.floodTime = 60, 5, []int{1, 10}, time.Second
 	}
 	ctrl.SetLogger(logr.Discard())
 	for _, column := range strings.Split(*columns, ",") {
 		measure, known := map[string]func(context.Context, settings) error{
-			"dedicated": measureDedicated, "shared": measureGateways, "entries": measureEntries,
+			"dedicated": measureDedicated, "shared": measureGateways, "entries": measureEntries, "neighbours": measureNeighbours,
 		}[column]
 		if !known {
 			return fmt.Errorf("there is no column %q: the columns are %s", column, strings.Join(allColumns, ", "))
@@ -99,8 +100,8 @@ func run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// allColumns are what can be measured: endpoints with pods of their own, endpoints on gateways, and a sidecar alone.
-var allColumns = []string{"dedicated", "shared", "entries"}
+// allColumns are what can be measured: endpoints with pods of their own, endpoints on gateways, a sidecar alone, and one that is flooded.
+var allColumns = []string{"dedicated", "shared", "entries", "neighbours"}
 
 func measureDedicated(ctx context.Context, s settings) error {
 	b, err := start(ctx, s)

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,12 +112,18 @@ func TestInstallation(t *testing.T) {
 		s.create(t, endpoint)
 		plain.awaitReady(t)
 		plain.awaitMoved(t, "default")
+		plain.awaitPublished(t)
 		stop := loadAll(t, plain)
 		if err := kube.install(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		plain.awaitMoved(t, "")
 		stop()
+		for _, reasons := range plain.events(t) {
+			if slices.Contains(reasons, v1alpha1.ReasonNoSuchGateway) || slices.Contains(reasons, v1alpha1.ReasonChildRecreated) {
+				t.Errorf("the events speak of what nobody has to see to: %v", reasons)
+			}
+		}
 		eventually(t, patience, "the NetworkPolicy", func(ctx context.Context) error {
 			return kube.Get(ctx, client.ObjectKeyFromObject(policy), policy)
 		})

@@ -35,6 +35,9 @@ type Move struct {
 // Moving reports whether the URL still leads elsewhere than it is asked to.
 func (m Move) Moving() bool { return m.LeadsTo != m.Asked }
 
+// Rests reports whether the URL has led to the asked pods before already.
+func (m Move) Rests() bool { return !m.Moving() && m.LeadsTo == m.Before }
+
 // Decide says where the URL leads. Own says that it leads to the endpoint's own pods where no status tells, and proven that every ready pod of
 // the asked ones serves what the endpoint gives. Settles is how long what publishes a URL takes to act on a change.
 func Decide(endpoint *v1alpha1.WeChatEndpoint, known v1alpha1.FleetStatus, own, proven bool, settles time.Duration, now time.Time) Move {

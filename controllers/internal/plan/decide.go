@@ -138,7 +138,7 @@ func newInput(options *installation.Options, s *snapshot.Snapshot) render.Input 
 // move decides where the URL leads.
 func (p *Plan) move(s *snapshot.Snapshot, memory status.Memory, in *render.Input) {
 	own := s.Owns("Deployment") || s.Owns("ServiceAccount") || len(memory.Published) > 0
-	proven := pods.JudgeOf(s, s.Live.Generation, nil).Problem == nil
+	proven := pods.JudgeOf(s, s.Live.Generation, p.Gateway != "", nil).Problem == nil
 	p.Move = moves.Decide(s.Endpoint, memory.Fleet, own, proven, exposure.Settles(s), s.Now)
 	in.LeadsTo, in.KeepsOwn = p.Move.LeadsTo, p.Move.KeepsOwn
 }
@@ -236,7 +236,7 @@ func (p *Plan) decideWhole(options *installation.Options, s *snapshot.Snapshot, 
 	if p.Err = err; err != nil {
 		return
 	}
-	whole := &Batch{Generation: objects.Generation, Restores: memory.Settled && s.Live.Generation == objects.Generation && p.Move.LeadsTo == p.Move.Before}
+	whole := &Batch{Generation: objects.Generation, Restores: memory.Settled && s.Live.Generation == objects.Generation && p.Move.Rests()}
 	if p.Err = whole.add(s, wanted, p.Choice.Keep); p.Err != nil {
 		return
 	}

@@ -134,7 +134,7 @@ func (p *Plan) After(options *installation.Options, s *snapshot.Snapshot, memory
 	if !s.Serves() {
 		lag = verdict.First(lag, done.Taken)
 	}
-	j.sidecar = pods.JudgeOf(s, done.Generation, lag)
+	j.sidecar = pods.JudgeOf(s, done.Generation, p.Gateway != "", lag)
 	if p.Move.Moving() {
 		j.sidecar.Problem = j.sidecar.Problem.And(p.Move.Stays())
 	}

@@ -625,5 +625,21 @@ func TestTheGatewayThatIsSharedByDefault(t *testing.T) {
 		if got := s.decide().Gateway; got != test.want {
 			t.Errorf("%s: made is %q, want %q", name, got, test.want)
 		}
+		said := s.judge(Done{Generation: "g"}, Tried{}).Status.Conditions
+		condition := apimeta.FindStatusCondition(said, v1alpha1.ConditionSidecarAvailable)
+		if told := condition.Reason == v1alpha1.ReasonNoSuchGateway; told && (test.want != "" || test.there) {
+			t.Errorf("%s: the user is told to make it: %s", name, condition.Message)
+		}
+	}
+}
+
+// TestWhatIsMadeForAMoveRestoresNothing: the installation lets the endpoint have pods of its own again, and nobody has changed its objects.
+func TestWhatIsMadeForAMoveRestoresNothing(t *testing.T) {
+	if !served(t).decide().Whole.Restores {
+		t.Error("what is written for an endpoint that was well restores nothing")
+	}
+	s := served(t, func(s *scene) { s.Endpoint.Status.Fleet.LeadsTo = "default-wechat-gateway" })
+	if p := s.decide(); p.Move.LeadsTo == p.Move.Asked || p.Whole.Restores {
+		t.Errorf("it restores %v: %+v", written(p.Whole), p.Move)
 	}
 }

@@ -12,21 +12,24 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/verdict"
 )
 
-// JudgeOf says whether the pods that shall serve the endpoint serve the generation: its own, or its gateway's.
-func JudgeOf(s *snapshot.Snapshot, generation string, lag *verdict.Problem) State {
+// JudgeOf says whether the pods that shall serve the endpoint serve the generation: its own, or its gateway's. Made says that the operator makes a
+// gateway that is missing.
+func JudgeOf(s *snapshot.Snapshot, generation string, made bool, lag *verdict.Problem) State {
 	if s.Endpoint.Spec.Gateway == nil {
 		return Judge(s.Fleet(), generation, lag)
 	}
-	problem := verdict.First(judgeGateway(s, generation), lag)
+	problem := verdict.First(judgeGateway(s, generation, made), lag)
 	unwatched := problem.Is(v1alpha1.ReasonProgressing) || problem.Is(v1alpha1.ReasonPodsUnreachable) || problem.Is(v1alpha1.ReasonEntryRefused)
 	return State{Problem: problem, AskAgain: unwatched}
 }
 
 // judgeGateway says why the gateway's pods do not serve the endpoint. How many of them there should be is told by the gateway.
-func judgeGateway(s *snapshot.Snapshot, generation string) *verdict.Problem {
+func judgeGateway(s *snapshot.Snapshot, generation string, made bool) *verdict.Problem {
 	name, gateway, asked := s.Endpoint.Spec.Gateway.Name, s.WeChatGateway, s.ReadyPods()
 	serving, behind, silent := count(s.Fleet(), generation)
 	switch {
+	case gateway == nil && made:
+		return verdict.Problemf(v1alpha1.ReasonProgressing, "WeChatGateway %s is being made, and then its pods", name)
 	case gateway == nil:
 		return verdict.Problemf(v1alpha1.ReasonNoSuchGateway,
 			"WeChatGateway %s does not exist in namespace %s: create it, or correct gateway.name", name, s.Endpoint.Namespace)

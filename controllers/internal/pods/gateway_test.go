@@ -91,7 +91,7 @@ func TestWhatAGatewaysPodsServe(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := JudgeOf(onGateway(test.edits...), "g", test.lag)
+			got := JudgeOf(onGateway(test.edits...), "g", false, test.lag)
 			said := got.Problem.Or(verdict.Verdict{})
 			if said.Reason != test.reason || !strings.Contains(said.Message, test.message) || got.AskAgain != test.again {
 				t.Errorf("it says %s: %s, and is asked again: %v; want %s: %s, %v", said.Reason, said.Message, got.AskAgain, test.reason, test.message, test.again)

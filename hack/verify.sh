@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fails if a generated file is not what its generator writes today, or if go.mod is not tidy. It works on a copy, so that
-# it changes nothing in the checkout.
+# Fails if a generated file is not what its generator writes today, if go.mod is not tidy, or if a program was committed. It works on a
+# copy, so that it changes nothing in the checkout.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,6 +18,11 @@ unformatted=$(git ls-files '*.go' | xargs -r gofmt -l)
 if [ -n "$unformatted" ]; then
   echo "not formatted: $unformatted" >&2
   stale=1
+fi
+large=$(git ls-files -z | xargs -0 sh -c 'find "$@" -maxdepth 0 -size +1024k' find)
+if [ -n "$large" ]; then
+  echo "verify: larger than 1 MiB, as no source is: $large; run: git rm --cached $large" >&2
+  exit 1
 fi
 if [ "$stale" != 0 ]; then
   echo "verify: stale files; run: make generate manifests && go mod tidy && gofmt -w ." >&2

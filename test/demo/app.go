@@ -7,23 +7,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-)
 
-// diary is what the example app says of the messages that it got.
-type diary struct {
-	Count    int
-	Messages []struct {
-		Path, Body string
-		Headers    map[string]string
-	}
-}
+	"github.com/wechatendpoint/wechatendpoint/test/story"
+)
 
 // appPath leads to the app by way of the API server: nothing else does from outside.
 const appPath = "/api/v1/namespaces/" + namespace + "/services/shop-app:8080/proxy"
 
 // seen asks the app.
-func (d *demo) seen(ctx context.Context) (diary, error) {
-	var got diary
+func (d *demo) seen(ctx context.Context) (story.Diary, error) {
+	var got story.Diary
 	said, err := d.kubectlRun(ctx, "get", "--raw", appPath+"/seen")
 	if err != nil {
 		return got, err
@@ -34,14 +27,11 @@ func (d *demo) seen(ctx context.Context) (diary, error) {
 	return got, nil
 }
 
-func (d *demo) sawNothingSince(ctx context.Context, before diary) error {
-	now, err := d.seen(ctx)
-	switch {
-	case err != nil:
-		return err
-	case now.Count != before.Count:
-		return fmt.Errorf("the app saw %d messages, and before that %d", now.Count, before.Count)
+// otherPath asks for a path that the app does serve, inside of the cluster.
+func (d *demo) otherPath(ctx context.Context) (string, error) {
+	if _, err := d.kubectlShow(ctx, "get", "--raw", appPath+"/healthz"); err != nil {
+		return "", err
 	}
-	d.show("Messages that the app has seen: %d, as before.", now.Count)
-	return nil
+	d.Show("Inside of the cluster, the app has this path. And from outside:")
+	return d.shop.OtherPath(ctx, "/healthz")
 }

@@ -6,39 +6,29 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/test/demo/manifests"
+	"github.com/wechatendpoint/wechatendpoint/test/story"
 )
 
 // gatewayPods selects them by their label.
 const gatewayPods = v1alpha1.LabelGateway + "=front"
 
-// What an endpoint says of its pods.
-const (
-	podsOfItsOwn     = "sidecar:\n    replicas: 1 # as above"
-	podsOfTheGateway = "gateway:\n    name: front"
-)
-
-// clubWith is the second account's Secret and endpoint, with pods of its own or the gateway's.
-func (d *demo) clubWith(pods string) string {
-	return strings.ReplaceAll(d.manifest("club.yaml"), "${PODS}", pods)
-}
-
 func (d *demo) applyGateway(ctx context.Context) (string, error) {
-	if err := d.apply(ctx, d.manifest("gateway.yaml")); err != nil {
+	if err := d.apply(ctx, manifests.Read("gateway.yaml")); err != nil {
 		return "", err
 	}
-	_, err := d.kubectlShow(ctx, "wait", "wxg/front", "--for=condition=Ready", "--timeout="+patience.String())
+	_, err := d.kubectlShow(ctx, "wait", "wxg/front", "--for=condition=Ready", "--timeout="+story.Patience.String())
 	return "its pods are ready, and wait for accounts", err
 }
 
 // moveSecondEndpoint waits until the URL leads to the gateway's pods. The endpoint's own serve on until the ingress controller has taken notice.
 func (d *demo) moveSecondEndpoint(ctx context.Context) (string, error) {
-	if err := d.apply(ctx, d.clubWith(podsOfTheGateway)); err != nil {
+	if err := d.apply(ctx, manifests.Club(manifests.PodsOfTheGateway)); err != nil {
 		return "", err
 	}
-	if _, err := d.kubectlShow(ctx, "wait", "wxe/club", "--for=jsonpath={.status.fleet.leadsTo}=front-wechat-gateway", "--timeout="+patience.String()); err != nil {
+	if _, err := d.kubectlShow(ctx, "wait", "wxe/club", "--for=jsonpath={.status.fleet.leadsTo}=front-wechat-gateway", "--timeout="+story.Patience.String()); err != nil {
 		return "", err
 	}
 	_, err := d.kubectlShow(ctx, "get", "wxe", "club", "-o", "jsonpath={.status.fleet}")
@@ -51,7 +41,7 @@ func (d *demo) joinThirdEndpoint(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := d.apply(ctx, d.manifest("news.yaml")); err != nil {
+	if err := d.apply(ctx, manifests.Read("news.yaml")); err != nil {
 		return "", err
 	}
 	if _, err := d.awaitReady(ctx, &d.news); err != nil {

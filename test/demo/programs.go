@@ -6,12 +6,12 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/test/story"
 )
 
 // call runs a program and returns what it wrote to standard output. Its error quotes what it wrote to standard error.
@@ -33,47 +33,18 @@ func (d *demo) kubectlRun(ctx context.Context, arguments ...string) (string, err
 
 // kubectlShow runs kubectl in the demo's namespace as a reader would, and shows what it says.
 func (d *demo) kubectlShow(ctx context.Context, arguments ...string) (string, error) {
-	d.show("$ kubectl -n %s %s", namespace, quoted(arguments))
+	d.Show("$ kubectl -n %s %s", namespace, story.Quoted(arguments))
 	said, err := d.kubectlRun(ctx, arguments...)
-	d.show("%s", said)
+	d.Show("%s", said)
 	return said, err
-}
-
-// quoted writes a command's words such that they can be copied into a shell.
-func quoted(words []string) string {
-	written := make([]string, len(words))
-	for i, word := range words {
-		if written[i] = word; strings.ContainsAny(word, ` "'\$*?[]{}<>&|;`) {
-			written[i] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(written, " ")
 }
 
 // apply shows manifests and applies them.
 func (d *demo) apply(ctx context.Context, content string) error {
-	d.show("$ kubectl -n %s apply -f - <<'YAML'", namespace)
-	d.show("%s\nYAML", strings.TrimSpace(content))
+	content = d.values.Replace(content)
+	d.Show("$ kubectl -n %s apply -f - <<'YAML'", namespace)
+	d.Show("%s\nYAML", strings.TrimSpace(content))
 	said, err := call(ctx, content, d.kubectl, "-n", namespace, "apply", "-f", "-")
-	d.show("%s", said)
+	d.Show("%s", said)
 	return err
-}
-
-// until asks again, twice a second, until there is no error or patience is at its end; then the error is the last one.
-func until(ctx context.Context, ask func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := ask(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("waited in vain for %v", patience), err)
-		case <-tick.C:
-		}
-	}
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
+	"github.com/wechatendpoint/wechatendpoint/test/demo/manifests"
+	"github.com/wechatendpoint/wechatendpoint/test/story"
 )
 
 // changeToken changes the Secret and waits until the new token is served: by the same pods, and the old one no more.
@@ -22,13 +24,13 @@ func (d *demo) changeToken(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := d.apply(ctx, d.secret(secondToken)); err != nil {
+	if err := d.apply(ctx, manifests.Secret(manifests.SecondToken)); err != nil {
 		return "", err
 	}
 	old := d.shop
 	changedAt := time.Now()
-	d.shop.Token = secondToken
-	if err := until(ctx, func(ctx context.Context) error {
+	d.shop.Token = manifests.SecondToken
+	if err := story.Until(ctx, func(ctx context.Context) error {
 		if refusal := diagnose.URLCheck(d.shop.URLCheck(ctx)); refusal != nil {
 			return errors.New(refusal.String())
 		}
@@ -37,12 +39,12 @@ func (d *demo) changeToken(ctx context.Context) (string, error) {
 		return "", err
 	}
 	took := time.Since(changedAt).Round(100 * time.Millisecond)
-	d.show("A message that is signed with the old token, as one that was under way:")
-	if _, err := d.message(ctx, &old); err != nil {
+	d.Show("A message that is signed with the old token, as one that was under way:")
+	if _, err := old.Message(ctx); err != nil {
 		return "", err
 	}
-	d.show("A message that is signed with the new one:")
-	if _, err := d.message(ctx, &d.shop); err != nil {
+	d.Show("A message that is signed with the new one:")
+	if _, err := d.shop.Message(ctx); err != nil {
 		return "", err
 	}
 	if err := d.revoke(ctx, &old); err != nil {
@@ -56,17 +58,17 @@ func (d *demo) changeToken(ctx context.Context) (string, error) {
 }
 
 // revoke refuses the earlier token at once, as after a leak.
-func (d *demo) revoke(ctx context.Context, old *account) error {
-	d.show("The old token leaked, and is revoked:")
-	generation, err := d.kubectlShow(ctx, "get", "wxe", old.endpoint, "-o", "jsonpath={.status.credentials.generation}")
+func (d *demo) revoke(ctx context.Context, old *story.Account) error {
+	d.Show("The old token leaked, and is revoked:")
+	generation, err := d.kubectlShow(ctx, "get", "wxe", old.Name(), "-o", "jsonpath={.status.credentials.generation}")
 	if err != nil {
 		return err
 	}
 	patch := fmt.Sprintf(`{"spec":{"credentials":{"revokeBefore":%s}}}`, strings.TrimSpace(generation))
-	if _, err := d.kubectlShow(ctx, "patch", "wxe", old.endpoint, "--type", "merge", "-p", patch); err != nil {
+	if _, err := d.kubectlShow(ctx, "patch", "wxe", old.Name(), "--type", "merge", "-p", patch); err != nil {
 		return err
 	}
-	if err := until(ctx, func(ctx context.Context) error {
+	if err := story.Until(ctx, func(ctx context.Context) error {
 		answer, err := old.URLCheck(ctx)
 		if err == nil && answer.Status != http.StatusForbidden {
 			err = fmt.Errorf("the old token is answered with %d", answer.Status)
@@ -75,17 +77,17 @@ func (d *demo) revoke(ctx context.Context, old *account) error {
 	}); err != nil {
 		return err
 	}
-	d.show("A message that is signed with it:")
-	message, err := old.NewText(openID, "signed with what leaked")
+	d.Show("A message that is signed with it:")
+	message, err := old.NewText(story.OpenID, "signed with what leaked")
 	if err != nil {
 		return err
 	}
-	return d.refused(ctx, old, message, wechat.ReasonBadSignature)
+	return old.Refused(ctx, message, wechat.ReasonBadSignature)
 }
 
 // sidecarPods names the pods of the first account, with how often each was restarted.
 func (d *demo) sidecarPods(ctx context.Context) (string, error) {
-	return d.podsWith(ctx, v1alpha1.LabelEndpoint+"="+d.shop.endpoint)
+	return d.podsWith(ctx, v1alpha1.LabelEndpoint+"="+d.shop.Name())
 }
 
 // podsWith names the pods with a label, with how often each was restarted.

@@ -14,6 +14,8 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
+	"github.com/wechatendpoint/wechatendpoint/test/demo/manifests"
+	"github.com/wechatendpoint/wechatendpoint/test/story"
 )
 
 // begin makes the namespace, which also says that the operator was installed by the demo. A namespace of another build
@@ -35,14 +37,14 @@ func (d *demo) begin(ctx context.Context) error {
 			return err
 		}
 		if build != d.build {
-			d.printf("The programs were built anew since the last run: removing the namespace %s and starting over.\n", namespace)
-			defer d.stillAtIt()()
-			if _, err := call(ctx, "", d.kubectl, "delete", "namespace", namespace, "--wait", "--timeout", patience.String()); err != nil {
+			d.Printf("The programs were built anew since the last run: removing the namespace %s and starting over.\n", namespace)
+			defer d.StillAtIt()()
+			if _, err := call(ctx, "", d.kubectl, "delete", "namespace", namespace, "--wait", "--timeout", story.Patience.String()); err != nil {
 				return err
 			}
 		}
 	}
-	_, err = call(ctx, d.manifest("namespace.yaml"), d.kubectl, "apply", "-f", "-")
+	_, err = call(ctx, d.values.Replace(manifests.Read("namespace.yaml")), d.kubectl, "apply", "-f", "-")
 	return err
 }
 
@@ -53,11 +55,11 @@ func (d *demo) down(ctx context.Context) error {
 		return err
 	}
 	if existing == "" {
-		d.printf("There is nothing of the demo's on this cluster.\n")
+		d.Printf("There is nothing of the demo's on this cluster.\n")
 		return nil
 	}
 	for _, command := range [][]string{
-		{d.kubectl, "delete", "namespace", namespace, "--ignore-not-found", "--timeout", patience.String()},
+		{d.kubectl, "delete", "namespace", namespace, "--ignore-not-found", "--timeout", story.Patience.String()},
 		{d.helm, "uninstall", release, "--namespace", operatorNamespace, "--ignore-not-found", "--wait"},
 		{d.kubectl, "delete", "namespace", operatorNamespace, "--ignore-not-found"},
 	} {
@@ -67,54 +69,54 @@ func (d *demo) down(ctx context.Context) error {
 	}
 	left, err := call(ctx, "", d.kubectl, "get", "wechatendpoints,wechatgateways", "-A", "-o", "name", "--ignore-not-found")
 	if err != nil || left != "" {
-		d.printf("The demo is removed. The definitions of WeChatEndpoint and WeChatGateway stay for those that there are.\n")
+		d.Printf("The demo is removed. The definitions of WeChatEndpoint and WeChatGateway stay for those that there are.\n")
 		return nil
 	}
 	group := "." + v1alpha1.GroupVersion.Group
 	if _, err := call(ctx, "", d.kubectl, "delete", "crd", "wechatendpoints"+group, "wechatgateways"+group); err != nil {
 		return err
 	}
-	d.printf("The demo is removed.\n")
+	d.Printf("The demo is removed.\n")
 	return nil
 }
 
 func (d *demo) installOperator(ctx context.Context) (string, error) {
 	arguments := []string{
-		"upgrade", "--install", release, chart, "--namespace", operatorNamespace, "--create-namespace", "--wait", "--timeout", patience.String(),
+		"upgrade", "--install", release, chart, "--namespace", operatorNamespace, "--create-namespace", "--wait", "--timeout", story.Patience.String(),
 		"--set", "operator.image.repository=" + d.imagePrefix + "/operator", "--set-string", "operator.image.tag=" + d.imageTag,
 		"--set", "sidecar.image.repository=" + d.imagePrefix + "/sidecar", "--set-string", "sidecar.image.tag=" + d.imageTag,
 	}
 	if d.build != "" {
 		arguments = append(arguments, "--set-string", `podAnnotations.wechatendpoint\.io/demo-build=`+d.build)
 	}
-	d.show("$ helm %s", quoted(arguments))
+	d.Show("$ helm %s", story.Quoted(arguments))
 	if _, err := call(ctx, "", d.helm, arguments...); err != nil {
 		return "", err
 	}
-	said, err := call(ctx, "", d.kubectl, "-n", operatorNamespace, "rollout", "status", "deployment/"+operatorName, "--timeout", patience.String())
+	said, err := call(ctx, "", d.kubectl, "-n", operatorNamespace, "rollout", "status", "deployment/"+operatorName, "--timeout", story.Patience.String())
 	return strings.TrimSpace(said), err
 }
 
 func (d *demo) deployApp(ctx context.Context) (string, error) {
-	if err := d.apply(ctx, d.manifest("app.yaml")); err != nil {
+	if err := d.apply(ctx, manifests.Read("app.yaml")); err != nil {
 		return "", err
 	}
-	_, err := d.kubectlRun(ctx, "rollout", "status", "deployment/shop-app", "--timeout", patience.String())
+	_, err := d.kubectlRun(ctx, "rollout", "status", "deployment/shop-app", "--timeout", story.Patience.String())
 	return "it runs", err
 }
 
 func (d *demo) applyEndpoint(ctx context.Context) (string, error) {
-	if err := d.apply(ctx, d.secret(firstToken)); err != nil {
+	if err := d.apply(ctx, manifests.Secret(manifests.FirstToken)); err != nil {
 		return "", err
 	}
-	if err := d.apply(ctx, d.manifest("endpoint.yaml")); err != nil {
+	if err := d.apply(ctx, manifests.Read("endpoint.yaml")); err != nil {
 		return "", err
 	}
 	return d.awaitReady(ctx, &d.shop)
 }
 
 func (d *demo) applySecondEndpoint(ctx context.Context) (string, error) {
-	if err := d.apply(ctx, d.clubWith(podsOfItsOwn)); err != nil {
+	if err := d.apply(ctx, manifests.Club(manifests.PodsOfItsOwn)); err != nil {
 		return "", err
 	}
 	ready, err := d.awaitReady(ctx, &d.club)
@@ -127,11 +129,11 @@ func (d *demo) applySecondEndpoint(ctx context.Context) (string, error) {
 }
 
 // awaitReady shows each condition that is waited for.
-func (d *demo) awaitReady(ctx context.Context, a *account) (string, error) {
+func (d *demo) awaitReady(ctx context.Context, a *story.Account) (string, error) {
 	var told string
 	var endpoint v1alpha1.WeChatEndpoint
-	err := until(ctx, func(ctx context.Context) error {
-		said, err := d.kubectlRun(ctx, "get", "wxe", a.endpoint, "-o", "json")
+	err := story.Until(ctx, func(ctx context.Context) error {
+		said, err := d.kubectlRun(ctx, "get", "wxe", a.Name(), "-o", "json")
 		if err != nil {
 			return err
 		}
@@ -142,7 +144,7 @@ func (d *demo) awaitReady(ctx context.Context, a *account) (string, error) {
 		missing := missing(&endpoint)
 		if missing != nil && missing.Error() != told {
 			told = missing.Error()
-			d.show("… %s", told)
+			d.Show("… %s", told)
 		}
 		return missing
 	})
@@ -178,21 +180,21 @@ func indexOf(conditions []metav1.Condition, name string) int {
 
 // firstAnswer shows the first request that comes through, which is signed as WeChat does it.
 func (d *demo) firstAnswer(ctx context.Context) (string, error) {
-	if err := until(ctx, d.findAddress); err != nil {
+	if err := story.Until(ctx, d.findAddress); err != nil {
 		return "", err
 	}
 	tries, err := d.awaitPublished(ctx, &d.shop)
 	if err != nil {
 		return "", err
 	}
-	d.show("The signature is the SHA-1 of the token, the timestamp and the nonce, sorted and joined.")
+	d.Show("The signature is the SHA-1 of the token, the timestamp and the nonce, sorted and joined.")
 	return fmt.Sprintf("the answer is the echostr of the request, by way of %s; tries: %d", d.shop.Address, tries), nil
 }
 
 // awaitPublished waits for the ingress controller, whose progress no condition can tell, and shows the request that is answered
 // at last. It returns how often one was sent.
-func (d *demo) awaitPublished(ctx context.Context, a *account) (tries int, err error) {
-	err = until(ctx, func(ctx context.Context) error {
+func (d *demo) awaitPublished(ctx context.Context, a *story.Account) (tries int, err error) {
+	err = story.Until(ctx, func(ctx context.Context) error {
 		tries++
 		request, err := a.NewURLCheck()
 		if err != nil {
@@ -202,8 +204,8 @@ func (d *demo) awaitPublished(ctx context.Context, a *account) (tries int, err e
 		if refusal := diagnose.URLCheck(answer, err); refusal != nil {
 			return errors.New(refusal.String())
 		}
-		d.showRequest(request)
-		d.showAnswer(answer)
+		d.ShowRequest(request)
+		d.ShowAnswer(answer)
 		return nil
 	})
 	return tries, err

@@ -28,19 +28,23 @@ export CLUSTER
 
 ifeq ($(CLUSTER),local)
 inside := $(cluster) exec --
-export KUBECONFIG = $(shell $(cluster) kubeconfig 2>/dev/null)
+e2e demo: export KUBECONFIG = $(shell $(cluster) kubeconfig 2>/dev/null)
 endif
 
 ##@ Everyday
 
+try: bin/sidecar bin/example-app bin/try ## See it work in seconds, without a cluster (Linux or macOS, Go alone)
+	@bin/try
+
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## Build the operator, the sidecar, the kubectl plugin and the example app into bin/
-	$(go_build) -o bin/operator ./cmd/operator
-	$(go_build) -o bin/sidecar ./cmd/sidecar
-	$(go_build) -o bin/kubectl-wechat ./cmd/kubectl-wechat
-	$(go_build) -o bin/example-app ./test/apps/example
+build: bin/operator bin/sidecar bin/kubectl-wechat bin/example-app ## Build the operator, the sidecar, the kubectl plugin and the example app into bin/
+bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/try bin/demo: need-go
+	$(go_build) -o $@ ./$(firstword $(wildcard cmd/$(@F) test/$(@F)) test/apps/example)
+
+need-go:
+	@command -v go >/dev/null || { echo "Go is missing: install the version that go.mod names, from https://go.dev/dl or a package of your system" >&2; exit 1; }
 
 image = $(call tool,image) -binary bin/$(1) -name /$(2) -tag $(REGISTRY)/$(2):$(3) \
   $(if $(filter local,$(CLUSTER)),-out bin/images/$(1).tar,-push)
@@ -122,18 +126,15 @@ e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images previous ## Run the end-
 	HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
 	  go test -v -count=1 -timeout 25m -parallel 6 -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/... | $(figures)
 
-bench-operator: ## Measure what the operator costs an API server, side by side with a bare client, and what gateways save (not a part of test)
-	@go build -o bin/operator ./cmd/operator
-	@$(go_build) -o bin/sidecar ./cmd/sidecar
+bench-operator: bin/operator bin/sidecar ## Measure what the operator costs an API server, side by side with a bare client, and what gateways save (not a part of test)
 	@go build -o bin/bench-operator ./test/bench/operator
 	@KUBEBUILDER_ASSETS="$$($(cluster) assets)" bin/bench-operator $(BENCH)
 
 ##@ A cluster to try it on
 
-demo: $(if $(filter local,$(CLUSTER)),cluster-up) images ## Show the main job, end to end, on the cluster
+demo: $(if $(filter local,$(CLUSTER)),cluster-up) images bin/demo ## Show the main job, end to end, on the cluster
 	@[ "$(CLUSTER)" != local ] || $(cluster) load bin/images/*.tar
 	@$(find_kubectl)
-	@go build -o bin/demo ./test/demo
 	@HELM=$(call tool,helm) PATH="$(CURDIR)/bin:$$PATH" $(inside) bin/demo
 
 demo-down: ## Remove what the demo made; on the local cluster, the cluster itself
@@ -145,4 +146,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: help build images previous check generate manifests verify test lint unit limits interop fuzz mutation integration integration-newest integration-oldest e2e bench-operator demo demo-down cluster-up cluster-down
+.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/try bin/demo need-go images previous check generate manifests verify test lint unit limits interop fuzz mutation integration integration-newest integration-oldest e2e bench-operator demo demo-down cluster-up cluster-down

@@ -42,12 +42,13 @@ func main() {
 // run serves until ctx is done and the messages under way are answered.
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("example-app", flag.ContinueOnError)
+	listen := flags.String("listen", ":8080", "address for plain HTTP")
 	tlsDir := flags.String("tls-dir", "", "folder with tls.crt and tls.key; empty for plain HTTP alone")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	app := newApp()
-	servers := []*http.Server{{Addr: ":8080", Handler: app, ReadHeaderTimeout: 5 * time.Second}}
+	servers := []*http.Server{{Addr: *listen, Handler: app, ReadHeaderTimeout: 5 * time.Second}}
 	failed := make(chan error, 2)
 	go func() { failed <- servers[0].ListenAndServe() }()
 	if *tlsDir != "" {

@@ -21,7 +21,7 @@ need_server = ^($$(grep -l '^//go:build integration' controllers/*_test.go | xar
 integration = GOGC=400 go test -v -count=1 -parallel 8 -timeout 30m -tags integration -run "$(need_server)"
 # Figures that passing tests tell stay in the output of -v, and what goes well is left out.
 figures := grep --line-buffered -vE '^ *(=== (RUN|PAUSE|CONT|NAME)|--- PASS)'
-go_build := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+go_build := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/wechatendpoint/wechatendpoint/sidecar/version.release=$(VERSION)'
 export IMAGE_PREFIX := $(REGISTRY)
 export IMAGE_TAG := $(VERSION)
 export CLUSTER

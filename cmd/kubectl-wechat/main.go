@@ -15,14 +15,12 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // the ways in which a kubeconfig can log in
 
 	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/plugin"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/version"
 )
-
-// version is set by the linker.
-var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	command := plugin.Plugin{Version: version, Connect: plugin.Kubeconfig, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	command := plugin.Plugin{Version: version.Get().String(), Connect: plugin.Kubeconfig, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	status := command.Run(ctx, os.Args[1:])
 	stop()
 	os.Exit(status)

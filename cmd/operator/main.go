@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager/signals"
 
 	"github.com/wechatendpoint/wechatendpoint/controllers"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/version"
 )
 
 func main() {
@@ -49,7 +50,12 @@ func run(ctx context.Context, args []string) error {
 	concurrency := flags.Int("concurrency", 4, "endpoints that are reconciled at once")
 	var level slog.Level
 	flags.TextVar(&level, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	tell := flags.Bool("version", false, "print the version and end")
 	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *tell {
+		_, err := fmt.Println("operator", version.Get())
 		return err
 	}
 	options, optionsErr := controllers.ReadOptions(*config)

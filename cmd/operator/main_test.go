@@ -15,6 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/version"
 )
 
 // asOperator in the environment makes the test's own binary run as the operator.
@@ -26,6 +28,16 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// TestTheVersionIsToldWithoutACluster and without any other flag.
+func TestTheVersionIsToldWithoutACluster(t *testing.T) {
+	operator := exec.CommandContext(t.Context(), os.Args[0], "--version")
+	operator.Env = []string{asOperator + "=1", "HOME=" + t.TempDir()}
+	output, err := operator.Output()
+	if want := "operator " + version.Get().String() + "\n"; err != nil || string(output) != want {
+		t.Errorf("it ended with %v and said %q, want %q", err, output, want)
+	}
 }
 
 // TestRiskyAnnotationsAreWarnedOfOnce starts the operator without a cluster: it says what it thinks of its choices and ends.

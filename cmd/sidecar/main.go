@@ -22,6 +22,7 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/version"
 )
 
 func main() {
@@ -45,7 +46,12 @@ func run(ctx context.Context, args []string) error {
 	drainDelay := flags.Duration("drain-delay", 5*time.Second, "how long to accept callbacks after SIGTERM, while routers take notice")
 	grace := flags.Duration("grace", 25*time.Second, "how long callbacks and calls to the app may take after the drain delay")
 	memory := flags.Int64("memory", 0, "bytes that the process may use; 0 is the limit of its container, and 64 MiB where there is none")
+	tell := flags.Bool("version", false, "print the version and end")
 	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *tell {
+		_, err := fmt.Println("sidecar", version.Get())
 		return err
 	}
 	allowed := allowedMemory(*memory)

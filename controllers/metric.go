@@ -16,7 +16,16 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/acceptance"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/status"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/version"
 )
+
+// buildInfo is the metric that says which operator runs.
+func buildInfo() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "wechatendpoint_build_info", Help: "Always 1: the operator's version, the commit and the version of Go that it was built from.",
+		ConstLabels: version.Get().Labels(),
+	}, func() float64 { return 1 })
+}
 
 // tellUnreadable writes a line of the log when an object was stored that cannot be read. While its status cannot be written either, the
 // metric goes on telling.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -93,8 +94,10 @@ func Setup(ctx context.Context, manager ctrl.Manager, options Options) error {
 		Probe:   probe.New(render.NumberOps, options.LoadBalancerNetworks...),
 		Options: options,
 	}
-	if err := metrics.Registry.Register(unreadableEndpoints{manager.GetCache()}); err != nil {
-		return fmt.Errorf("registering a metric: %w", err)
+	for _, metric := range []prometheus.Collector{buildInfo(), unreadableEndpoints{manager.GetCache()}} {
+		if err := metrics.Registry.Register(metric); err != nil {
+			return fmt.Errorf("registering a metric: %w", err)
+		}
 	}
 	return r.SetupWithManager(ctx, manager)
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/version"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
@@ -559,5 +560,10 @@ func TestMetricsAreThereFromTheStart(t *testing.T) {
 		if !strings.Contains(metrics, ofEndpoint(series)+" 0\n") {
 			t.Errorf("there is no %s", series)
 		}
+	}
+	build := version.Get()
+	info := fmt.Sprintf("wechat_sidecar_build_info{goversion=%q,revision=%q,version=%q} 1\n", build.Go, build.Commit, build.Version)
+	if !strings.Contains(metrics, info) {
+		t.Errorf("there is no %s", info)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/version"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -71,6 +72,10 @@ func NewProcess(inFlight, broken func() float64) *Process {
 	}
 	p.Unknown = p.refused.WithLabelValues("", string(wechat.ReasonUnknownURL))
 	p.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "wechat_sidecar_build_info", Help: "Always 1: the sidecar's version, the commit and the version of Go that it was built from.",
+			ConstLabels: version.Get().Labels(),
+		}, func() float64 { return 1 }),
 		gauge("wechat_sidecar_in_flight", "Calls to the app that go on.", inFlight),
 		gauge("wechat_sidecar_config_stale", "Documents on disk that cannot be served; the last good ones go on.", broken),
 		collectors.NewGoCollector(),

@@ -34,7 +34,7 @@ type Prober interface {
 	Ask(ctx context.Context, addresses []string) []probe.Result
 	AskShared(ctx context.Context, addresses []string) []probe.Process
 	Play(ctx context.Context, addresses []string, port int, subject probe.Subject) []error
-	Reach(ctx context.Context, address string, secure bool, subject probe.Subject) error
+	Reach(ctx context.Context, address string, secure bool, subject probe.Subject) (certificateNotAfter time.Time, err error)
 }
 
 // Reconciler reconciles WeChatEndpoints and WeChatGateways.
@@ -100,7 +100,8 @@ func (r *Reconciler) play(ctx context.Context, trial plan.Trial) plan.Tried {
 		tried.Pods = r.Probe.Play(ctx, pods.Addresses(trial.Pods), render.NumberHTTP, trial.Subject)
 	}
 	if trial.Address != "" && errors.Join(tried.Pods...) == nil {
-		tried.Reached, tried.Reach = true, r.Probe.Reach(ctx, trial.Address, trial.Secure, trial.Subject)
+		tried.Reached = true
+		tried.CertificateNotAfter, tried.Reach = r.Probe.Reach(ctx, trial.Address, trial.Secure, trial.Subject)
 	}
 	return tried
 }

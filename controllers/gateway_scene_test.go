@@ -435,8 +435,8 @@ func (s *town) Play(_ context.Context, addresses []string, _ int, subject probe.
 }
 
 // Reach implements controllers.Prober. It is asked by nobody: no controller publishes an address here.
-func (s *town) Reach(context.Context, string, bool, probe.Subject) error {
-	return errors.New("nothing is published")
+func (s *town) Reach(context.Context, string, bool, probe.Subject) (time.Time, error) {
+	return time.Time{}, errors.New("nothing is published")
 }
 
 func holds(document config.Document, token string) bool {

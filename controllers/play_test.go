@@ -157,7 +157,9 @@ func (p *play) Play(_ context.Context, addresses []string, _ int, _ probe.Subjec
 }
 
 // Reach implements controllers.Prober.
-func (p *play) Reach(context.Context, string, bool, probe.Subject) error { return p.lost }
+func (p *play) Reach(context.Context, string, bool, probe.Subject) (time.Time, error) {
+	return time.Time{}, p.lost
+}
 
 // install lets the installation have another image, which one endpoint gets at a time.
 func (p *play) install() {

@@ -370,8 +370,8 @@ func (s *scene) Play(_ context.Context, addresses []string, _ int, _ probe.Subje
 }
 
 // Reach is asked by nobody: no controller publishes an address here.
-func (s *scene) Reach(context.Context, string, bool, probe.Subject) error {
-	return errors.New("nothing is published")
+func (s *scene) Reach(context.Context, string, bool, probe.Subject) (time.Time, error) {
+	return time.Time{}, errors.New("nothing is published")
 }
 
 // settle lets operators reconcile and the cluster work until nothing changes any more, and returns the calls of the first

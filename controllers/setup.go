@@ -94,7 +94,7 @@ func Setup(ctx context.Context, manager ctrl.Manager, options Options) error {
 		Probe:   probe.New(render.NumberOps, options.LoadBalancerNetworks...),
 		Options: options,
 	}
-	for _, metric := range []prometheus.Collector{buildInfo(), unreadableEndpoints{manager.GetCache()}} {
+	for _, metric := range []prometheus.Collector{buildInfo(), Metrics{manager.GetCache()}} {
 		if err := metrics.Registry.Register(metric); err != nil {
 			return fmt.Errorf("registering a metric: %w", err)
 		}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -61,7 +62,9 @@ func (p *sidecars) Play(_ context.Context, addresses []string, _ int, _ probe.Su
 	return make([]error, len(addresses))
 }
 
-func (p *sidecars) Reach(context.Context, string, bool, probe.Subject) error { return nil }
+func (p *sidecars) Reach(context.Context, string, bool, probe.Subject) (time.Time, error) {
+	return time.Time{}, nil
+}
 
 // stage is an endpoint that serves with one pod of an earlier image, while the installation asks for a newer one.
 type stage struct {

@@ -215,14 +215,14 @@ func (p *pods) Play(_ context.Context, addresses []string, _ int, _ probe.Subjec
 }
 
 // Reach implements controllers.Prober, in the same way by the published address.
-func (p *pods) Reach(_ context.Context, address string, secure bool, _ probe.Subject) error {
+func (p *pods) Reach(_ context.Context, address string, secure bool, _ probe.Subject) (time.Time, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.reached == nil {
 		p.reached = map[string]bool{}
 	}
 	p.reached[address] = secure
-	return p.broken[address]
+	return time.Time{}, p.broken[address]
 }
 
 func (p *pods) reachedByHTTPS(address string) bool {

@@ -759,6 +759,11 @@ type WeChatEndpointStatus struct {
 	// +optional
 	Credentials CredentialsStatus `json:"credentials,omitempty,omitzero"`
 
+	// certificateNotAfter is when the certificate ends that the published address showed for url.host when the operator last called it.
+	// Left out where TLS does not end there, or where the operator could not call it.
+	// +optional
+	CertificateNotAfter *metav1.Time `json:"certificateNotAfter,omitempty"`
+
 	// Unreadable names the fields of the stored object that could not be read, and says why. Then nothing else of the status is
 	// known. It is no field of the API.
 	Unreadable []string `json:"-"`
@@ -837,6 +842,10 @@ type AcceptedCredentials struct {
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	Generation int64 `json:"generation,omitempty"`
+
+	// since is when they became the newest ones beside earlier ones. Left out, there were no earlier ones.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
 
 	// until is when they end. Left out, they do not end by themselves.
 	// +optional

@@ -42,6 +42,8 @@ var mayImport = map[string][]string{
 	"shards":      words,
 	"plan":        append(words, "acceptance", "backends", "claims", "credentials", "exposure", "moves", "pods", "probe", "rollout", "shards"),
 
+	"metrics": append(words, "credentials"),
+
 	"children": {"gatewayapi", "render"},
 	"kept":     {"children", "credentials", "gatewayapi", "installation", "pods", "render"},
 	"world":    append(words, "backends", "children", "credentials", "kept", "pods", "probe"),
@@ -49,7 +51,7 @@ var mayImport = map[string][]string{
 }
 
 // pure are the rooms that decide.
-var pure = []string{"verdict", "snapshot", "installation", "render", "status", "acceptance", "claims", "backends", "credentials", "exposure", "moves", "pods", "rollout", "shards", "plan"}
+var pure = []string{"verdict", "snapshot", "installation", "render", "status", "acceptance", "claims", "backends", "credentials", "exposure", "moves", "pods", "rollout", "shards", "plan", "metrics"}
 
 // impure is what no decision may use.
 var impure = []string{"context", "net/http", "sync", "math/rand", "crypto/rand", "sigs.k8s.io/controller-runtime/pkg/client", "k8s.io/client-go/tools/events"}

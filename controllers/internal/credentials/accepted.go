@@ -69,7 +69,7 @@ func policyOf(endpoint *v1alpha1.WeChatEndpoint, known v1alpha1.CredentialsStatu
 }
 
 // Show writes the accepted generations down for the status, with what is known of their use.
-func Show(known v1alpha1.CredentialsStatus, pairs []config.Pair) v1alpha1.CredentialsStatus {
+func Show(known v1alpha1.CredentialsStatus, pairs []config.Pair, now time.Time) v1alpha1.CredentialsStatus {
 	shown := v1alpha1.CredentialsStatus{Generation: pairs[0].Generation}
 	for _, pair := range pairs {
 		accepted := v1alpha1.AcceptedCredentials{Generation: pair.Generation}
@@ -82,7 +82,29 @@ func Show(known v1alpha1.CredentialsStatus, pairs []config.Pair) v1alpha1.Creden
 		}
 		shown.Accepted = append(shown.Accepted, accepted)
 	}
+	if newest := &shown.Accepted[0]; len(pairs) > 1 && newest.Since == nil {
+		newest.Since = new(metav1.NewTime(now).Rfc3339Copy())
+	}
 	return shown
+}
+
+// PendingSince is since when newer values wait for the console, beside earlier ones; nil where none do, or where that is not known.
+func PendingSince(known v1alpha1.CredentialsStatus) *metav1.Time {
+	if len(known.Accepted) < 2 || known.Accepted[0].FirstUsed != nil {
+		return nil
+	}
+	return known.Accepted[0].Since
+}
+
+// LastUsed is when WeChat was last seen using any of the accepted generations, to the hour; nil where it was not.
+func LastUsed(known v1alpha1.CredentialsStatus) *metav1.Time {
+	var last *metav1.Time
+	for i := range known.Accepted {
+		if used := known.Accepted[i].LastUsed; used != nil && (last == nil || last.Before(used)) {
+			last = used
+		}
+	}
+	return last
 }
 
 // Lost are the earlier generations that were accepted and stand nowhere any more, although nobody has revoked them and WeChat was not seen using

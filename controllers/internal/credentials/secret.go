@@ -4,9 +4,13 @@
 package credentials
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/verdict"
@@ -136,6 +140,25 @@ func payPair(secret *corev1.Secret) (config.Pair, *verdict.Problem) {
 		}
 	}
 	return pair, nil
+}
+
+// CertificatesEnd is when the last of WeChat Pay's certificates in a user's Secret ends. It is nil where there is none, and where there is a public
+// key, which does not end: WeChat Pay signs with it instead.
+func CertificatesEnd(secret *corev1.Secret) *metav1.Time {
+	if secret == nil || secret.Data[v1alpha1.KeyPublicKey] != nil || checkSize(v1alpha1.KeyCertificates, secret.Data[v1alpha1.KeyCertificates]) != nil {
+		return nil
+	}
+	var last time.Time
+	for rest := secret.Data[v1alpha1.KeyCertificates]; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if certificate, err := x509.ParseCertificate(block.Bytes); err == nil {
+			last = later(last, certificate.NotAfter)
+		}
+	}
+	return &metav1.Time{Time: last}
 }
 
 // readCertificates adds every certificate of a PEM text by its serial. Its errors follow the name of the key.

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -199,8 +200,13 @@ func newPublicKey(t *testing.T) string {
 
 func newCertificate(t *testing.T, serial int64) string {
 	t.Helper()
+	return newCertificateUntil(t, serial, time.Time{})
+}
+
+func newCertificateUntil(t *testing.T, serial int64, notAfter time.Time) string {
+	t.Helper()
 	key := newKey(t)
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: notAfter}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -210,4 +216,33 @@ func newCertificate(t *testing.T, serial int64) string {
 
 func armour(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+}
+
+// TestWhenPaysCertificatesEnd: WeChat Pay signs with the next one before the last one ends, and with its public key where that is there.
+func TestWhenPaysCertificatesEnd(t *testing.T) {
+	soon, late := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC)
+	early, last := newCertificateUntil(t, 1, soon), newCertificateUntil(t, 2, late)
+	for name, test := range map[string]struct {
+		data map[string]string // nil is no Secret
+		want time.Time
+	}{
+		"no Secret":                     {nil, time.Time{}},
+		"no certificate":                {map[string]string{"apiV3Key": goodAPIv3}, time.Time{}},
+		"one":                           {map[string]string{"certificates": early}, soon},
+		"the last of two counts":        {map[string]string{"certificates": last + early}, late},
+		"beside a public key none does": {map[string]string{"certificates": early, "publicKey": "a"}, time.Time{}},
+		"what is none is left out":      {map[string]string{"certificates": armour("CERTIFICATE", []byte("a")) + early + "b"}, soon},
+		"what is too long is not read":  {map[string]string{"certificates": early + strings.Repeat(" ", 64<<10)}, time.Time{}},
+	} {
+		var secret *corev1.Secret
+		if test.data != nil {
+			secret = &corev1.Secret{Data: map[string][]byte{}}
+			for key, value := range test.data {
+				secret.Data[key] = []byte(value)
+			}
+		}
+		if got := CertificatesEnd(secret); got.IsZero() != test.want.IsZero() || !got.IsZero() && !got.Time.Equal(test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
 }

@@ -99,6 +99,36 @@ func TestWhatTheUserDoesNext(t *testing.T) {
 	}
 }
 
+// TestSinceWhenNewerValuesWait for the console: from when they stand beside earlier ones, until WeChat uses them.
+func TestSinceWhenNewerValuesWait(t *testing.T) {
+	at := func(hour int) *metav1.Time {
+		return &metav1.Time{Time: time.Date(2026, 11, 20, hour, 0, 0, 0, time.UTC)}
+	}
+	type pairs = []v1alpha1.AcceptedCredentials
+	for name, test := range map[string]struct {
+		before pairs
+		now    []int64 // the generations that are accepted
+		want   *metav1.Time
+	}{
+		"the first values wait for nothing":         {nil, []int64{1}, nil},
+		"newer ones wait since now":                 {pairs{{Generation: 1, FirstUsed: at(9)}}, []int64{2, 1}, at(12)},
+		"and go on waiting":                         {pairs{{Generation: 2, Since: at(10)}, {Generation: 1}}, []int64{2, 1}, at(10)},
+		"of an older operator's, since now":         {pairs{{Generation: 2}, {Generation: 1}}, []int64{2, 1}, at(12)},
+		"others in their place wait anew":           {pairs{{Generation: 2, Since: at(10)}, {Generation: 1}}, []int64{3, 2, 1}, at(12)},
+		"what WeChat uses does not wait":            {pairs{{Generation: 2, Since: at(10), FirstUsed: at(11)}, {Generation: 1}}, []int64{2, 1}, nil},
+		"nor do values whose earlier ones are gone": {pairs{{Generation: 2, Since: at(10)}, {Generation: 1}}, []int64{2}, nil},
+	} {
+		var accepted []config.Pair
+		for _, generation := range test.now {
+			accepted = append(accepted, config.Pair{Generation: generation})
+		}
+		got := PendingSince(Show(v1alpha1.CredentialsStatus{Accepted: test.before}, accepted, at(12).Add(time.Millisecond)))
+		if !got.Equal(test.want) {
+			t.Errorf("%s: since %v, want %v", name, got, test.want)
+		}
+	}
+}
+
 // TestWhatIsLost: earlier values that were accepted, that WeChat may still use, and that are not in what the pods are given.
 func TestWhatIsLost(t *testing.T) {
 	at := func(hour int) *metav1.Time {

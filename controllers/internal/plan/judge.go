@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/wechatendpoint/wechatendpoint/api/decode"
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/acceptance"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/backends"
@@ -100,6 +101,8 @@ type Tried struct {
 	Pods    []error
 	Reached bool
 	Reach   error
+	// CertificateNotAfter is when the certificate ends that the address showed for the host; zero where it showed none.
+	CertificateNotAfter time.Time
 }
 
 // Judgement is a Plan that was carried out.
@@ -274,6 +277,7 @@ func (j *Judgement) sayAll(report *Report, said status.Said, tried Tried) {
 	j.judgeSlot(report, said, rollout.Judge)
 	said[v1alpha1.ConditionRouteProgrammed] = j.unrouted.Or(exposure.Words(j.options, e))
 	said[v1alpha1.ConditionReachable] = j.reachable(tried, said)
+	report.Status.CertificateNotAfter = j.certificateNotAfter(tried)
 	said[v1alpha1.ConditionBackendAvailable] = verdict.Unknown(v1alpha1.ReasonWaiting, "there is no app to look at: first see to BackendResolved")
 	if j.Backend == nil {
 		available := backends.Available(j.s)
@@ -297,7 +301,7 @@ func (j *Judgement) begin() Report {
 		after.Backend = status.Cut(spec.Backend.Service.Name+":"+spec.Backend.Service.Port.String(), status.MaxBackend)
 	}
 	if j.done.Err == nil && j.done.Pairs != nil {
-		after.Credentials = credentials.Show(after.Credentials, j.done.Pairs)
+		after.Credentials = credentials.Show(after.Credentials, j.done.Pairs, j.s.Now)
 	}
 	if j.done.Err == nil && j.done.Generation != "" {
 		for _, pod := range j.s.ReadyPods() {
@@ -353,6 +357,17 @@ func (j *Judgement) reachable(tried Tried, said status.Said) verdict.Verdict {
 		return exposure.NoAddress(j.s.Endpoint, j.route)
 	}
 	return exposure.Reached(j.s.Endpoint, j.route, tried.Reach, j.memory.SaidFor(v1alpha1.ConditionRouteProgrammed, programmed, j.s.Now))
+}
+
+// certificateNotAfter is what is known of the certificate at the published address. Where that shows none any more, nothing is.
+func (j *Judgement) certificateNotAfter(tried Tried) *metav1.Time {
+	switch {
+	case !j.route.Secure || j.s.Endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone:
+		return nil
+	case tried.CertificateNotAfter.IsZero() || !decode.Writable(tried.CertificateNotAfter):
+		return j.s.Endpoint.Status.CertificateNotAfter
+	}
+	return new(metav1.NewTime(tried.CertificateNotAfter).Rfc3339Copy())
 }
 
 // judgeMove goes on with a move once the pods that are asked for are verified, and ends it once those before are not needed any more.

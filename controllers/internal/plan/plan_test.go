@@ -377,6 +377,29 @@ func wantSaid(t *testing.T, report Report, want map[string]string) {
 
 type said = map[string]string
 
+// TestWhatIsKnownOfTheCertificate at the published address is what it showed last, as long as TLS ends there.
+func TestWhatIsKnownOfTheCertificate(t *testing.T) {
+	before, later := metav1.NewTime(now.Add(time.Hour)), metav1.NewTime(now.Add(24*time.Hour))
+	encrypts := func(s *scene) { s.Ingress.Spec.TLS = []networkingv1.IngressTLS{{SecretName: "wx"}} }
+	known := func(s *scene) { s.Endpoint.Status.CertificateNotAfter = &before }
+	for name, test := range map[string]struct {
+		s     *scene
+		shown time.Time
+		want  *metav1.Time
+	}{
+		"what was shown": {served(t, encrypts), later.Add(time.Millisecond), &later},
+		"what was shown before, where nothing was now":     {served(t, encrypts, known), time.Time{}, &before},
+		"what no status can tell is not":                   {served(t, encrypts, known), time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC), &before},
+		"nothing, where TLS does not end there":            {served(t, known), time.Time{}, nil},
+		"nothing, where the operator publishes no address": {served(t, encrypts, known, func(s *scene) { s.Endpoint.Spec.URL.Exposure = v1alpha1.ExposureNone }), later.Time, nil},
+	} {
+		report := test.s.judge(test.s.whole(), Tried{Pods: []error{nil}, Reached: true, CertificateNotAfter: test.shown})
+		if got := report.Status.CertificateNotAfter; !got.Equal(test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
 // TestWhatIsSaid is the report of what was read, written and played.
 func TestWhatIsSaid(t *testing.T) {
 	well := Tried{Pods: []error{nil}, Reached: true}

@@ -103,7 +103,8 @@ func TestWhatPodsAnswerIsBounded(t *testing.T) {
 				},
 				"Play": func() []error { return p.Play(t.Context(), addresses, f.port, subject) },
 				"Reach": func() []error {
-					return []error{subject.reach(t.Context(), "127.0.0.1", false, fmt.Sprint(f.port), anywhere)}
+					_, err := subject.reach(t.Context(), "127.0.0.1", false, fmt.Sprint(f.port), anywhere)
+					return []error{err}
 				},
 			} {
 				f.taken.Store(0)

@@ -66,12 +66,15 @@ func (e *NotAllowedError) Error() string {
 // What the address is comes from a status, which its writer may have from a tenant: the operator must not be led by it to what only it can
 // reach. No loopback, link-local or metadata address is called, and none of a private network but those that the Prober was given; no
 // redirect is followed, and little read. An address that is not called is a *NotAllowedError.
-func (p *Prober) Reach(ctx context.Context, address string, secure bool, s Subject) error {
+//
+// The time is when the host's certificate ends that was shown there, also beside an error; zero where none was.
+func (p *Prober) Reach(ctx context.Context, address string, secure bool, s Subject) (time.Time, error) {
 	return s.reach(ctx, address, secure, map[bool]string{false: "80", true: "443"}[secure], p.judge)
 }
 
-func (s Subject) reach(ctx context.Context, address string, secure bool, port string, judge func(netip.Addr) *NotAllowedError) error {
+func (s Subject) reach(ctx context.Context, address string, secure bool, port string, judge func(netip.Addr) *NotAllowedError) (time.Time, error) {
 	var refused atomic.Pointer[NotAllowedError] // a name may have several addresses, which are called at once
+	var ends atomic.Pointer[time.Time]
 	sender := s.sender(net.JoinHostPort(address, port))
 	sender.Timeout = reachTimeout
 	sender.Dial = func(ctx context.Context, address string) (net.Conn, error) {
@@ -86,7 +89,7 @@ func (s Subject) reach(ctx context.Context, address string, secure bool, port st
 			return nil, err
 		}
 		if secure {
-			if conn, err = startTLS(ctx, conn, s.Host); err != nil {
+			if conn, err = startTLS(ctx, conn, s.Host, &ends); err != nil {
 				return nil, err
 			}
 		}
@@ -94,9 +97,12 @@ func (s Subject) reach(ctx context.Context, address string, secure bool, port st
 	}
 	err := s.playWith(ctx, sender)
 	if refusal := refused.Load(); err != nil && refusal != nil {
-		return refusal
+		return time.Time{}, refusal
 	}
-	return err
+	if end := ends.Load(); end != nil {
+		return *end, err
+	}
+	return time.Time{}, err
 }
 
 // dialJudged judges the address that is dialled, after a name was looked up.
@@ -138,18 +144,22 @@ func embedded(address netip.Addr) netip.Addr {
 }
 
 // startTLS begins TLS and holds that the certificate is of the host and in its time. Who issued it is not judged: the operator
-// has not the roots that WeChat has.
-func startTLS(ctx context.Context, conn net.Conn, host string) (net.Conn, error) {
+// has not the roots that WeChat has. Ends gets the end of a certificate of the host.
+func startTLS(ctx context.Context, conn net.Conn, host string, ends *atomic.Pointer[time.Time]) (net.Conn, error) {
 	secured := tls.Client(conn, &tls.Config{
 		ServerName: host, MinVersion: tls.VersionTLS12,
 		InsecureSkipVerify: true, //nolint:gosec // checked by hand below, all but the issuer
 		VerifyConnection: func(state tls.ConnectionState) error {
 			certificate := state.PeerCertificates[0]
+			isHosts := host == "" || certificate.VerifyHostname(host) == nil
+			if isHosts {
+				ends.Store(&certificate.NotAfter)
+			}
 			if now := time.Now(); now.After(certificate.NotAfter) || now.Before(certificate.NotBefore) {
 				return fmt.Errorf("the certificate is good from %s until %s only",
 					certificate.NotBefore.UTC().Format(time.RFC3339), certificate.NotAfter.UTC().Format(time.RFC3339))
 			}
-			if host != "" && certificate.VerifyHostname(host) != nil {
+			if !isHosts {
 				return errors.New("the certificate is another host's")
 			}
 			return nil

@@ -63,7 +63,10 @@ func TestReach(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			subject := Subject{Platform: config.PlatformOfficialAccount, MessageMode: config.ModePlaintext, AppID: "wx1", Host: test.host, Path: "/weixin", Pair: config.Pair{Token: token}}
 			address, port := published(t, test.secure, test.answer)
-			err := subject.reach(t.Context(), address, test.secure, port, anywhere)
+			ends, err := subject.reach(t.Context(), address, test.secure, port, anywhere)
+			if isHosts := test.secure && test.want == ""; isHosts == ends.IsZero() || isHosts && ends.Year() != 2084 { // that of the test server
+				t.Errorf("the certificate ends at %v", ends)
+			}
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
@@ -123,7 +126,7 @@ func TestReachGoesNowhereInside(t *testing.T) {
 	subject := Subject{Platform: config.PlatformOfficialAccount, MessageMode: config.ModePlaintext, AppID: "wx1", Host: "wx.example.com", Path: "/weixin", Pair: config.Pair{Token: token}}
 	for _, name := range []string{address, "localhost"} { // a name is judged by what it leads to
 		var refusal *NotAllowedError
-		if err := subject.reach(t.Context(), name, false, port, p.judge); !errors.As(err, &refusal) || refusal.Private || reached {
+		if _, err := subject.reach(t.Context(), name, false, port, p.judge); !errors.As(err, &refusal) || refusal.Private || reached {
 			t.Errorf("%s was called: %v, %v", name, reached, err)
 		}
 	}
@@ -141,7 +144,7 @@ func TestReachAsksForTheHostByTLS(t *testing.T) {
 	defer server.Close()
 	host, port, _ := net.SplitHostPort(server.Listener.Addr().String())
 	subject := Subject{Platform: config.PlatformOfficialAccount, MessageMode: config.ModePlaintext, AppID: "wx1", Host: "example.com", Path: "/weixin", Pair: config.Pair{Token: token}}
-	if err := subject.reach(context.Background(), host, true, port, anywhere); err != nil {
+	if _, err := subject.reach(context.Background(), host, true, port, anywhere); err != nil {
 		t.Error(err)
 	}
 	if asked != "example.com" {

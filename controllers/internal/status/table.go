@@ -103,6 +103,9 @@ func WriteGateway(gateway *v1alpha1.WeChatGateway, status *v1alpha1.WeChatGatewa
 	set(&status.Conditions, gateway.Generation, v1alpha1.ConditionReady, gatewaySummary(gateway, status), now)
 }
 
+// Known reports whether the operator writes a condition of that type.
+func Known(name string) bool { return place(name) >= 0 }
+
 // place is where a condition stands in a status. A condition that is not in the table comes first.
 func place(name string) int {
 	return slices.IndexFunc(table, func(r row) bool { return r.name == name })

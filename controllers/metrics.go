@@ -8,13 +8,17 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/acceptance"
+	"github.com/wechatendpoint/wechatendpoint/controllers/internal/metrics"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/status"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/version"
 )
@@ -36,33 +40,33 @@ func tellUnreadable(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) {
 	}
 }
 
-// maxNamed is how many endpoints the metric names.
-const maxNamed = 100
-
-// unreadableEndpoints is the metric that names them. It looks into the cache whenever it is asked: no name outlives its object.
-type unreadableEndpoints struct{ client.Reader }
-
-var unreadableDescription = prometheus.NewDesc("wechatendpoint_unreadable",
-	"WeChatEndpoints whose stored spec or status the operator cannot read as a whole: 1 for each, and at most 100 of them.", []string{"namespace", "name"}, nil)
+// Metrics are those of the endpoints and gateways. They look into the cache whenever they are asked.
+type Metrics struct{ client.Reader }
 
 // Describe implements prometheus.Collector.
-func (unreadableEndpoints) Describe(descriptions chan<- *prometheus.Desc) {
-	descriptions <- unreadableDescription
-}
+func (Metrics) Describe(descriptions chan<- *prometheus.Desc) { metrics.Describe(descriptions) }
 
-// Collect implements prometheus.Collector.
-func (u unreadableEndpoints) Collect(metrics chan<- prometheus.Metric) {
-	var all v1alpha1.WeChatEndpointList
-	if err := u.List(context.Background(), &all, client.UnsafeDisableDeepCopy); err != nil {
-		return // the cache has not begun
+// listTimeout is how long a scrape waits for a cache that has begun to read.
+const listTimeout = 5 * time.Second
+
+// Collect implements prometheus.Collector. Before the cache has read everything there is nothing to tell.
+func (m Metrics) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), listTimeout)
+	defer cancel()
+	var endpoints v1alpha1.WeChatEndpointList
+	var gateways v1alpha1.WeChatGatewayList
+	var secrets corev1.SecretList
+	if err := errors.Join(
+		m.List(ctx, &endpoints, client.UnsafeDisableDeepCopy), m.List(ctx, &gateways, client.UnsafeDisableDeepCopy),
+		m.List(ctx, &secrets, client.UnsafeDisableDeepCopy, client.MatchingLabels{v1alpha1.LabelCredentials: v1alpha1.CredentialsUser}),
+	); err != nil {
+		return
 	}
-	named := 0
-	for i := range all.Items {
-		endpoint := &all.Items[i]
-		if acceptance.CheckReadable(endpoint) == nil && endpoint.Status.Unreadable == nil || named == maxNamed {
-			continue
-		}
-		named++
-		metrics <- prometheus.MustNewConstMetric(unreadableDescription, prometheus.GaugeValue, 1, endpoint.Namespace, endpoint.Name)
+	objects := metrics.Objects{Endpoints: endpoints.Items, Gateways: gateways.Items, Secrets: map[types.NamespacedName]*corev1.Secret{}}
+	for i := range secrets.Items {
+		objects.Secrets[client.ObjectKeyFromObject(&secrets.Items[i])] = &secrets.Items[i]
+	}
+	for metric := range metrics.Of(objects) {
+		to <- metric
 	}
 }

@@ -86,13 +86,16 @@ const (
 // door is of the public port. A head of WeChat's has 400 bytes in ten lines; ingress controllers, meshes and content delivery
 // networks add some thirty lines, and one or two KiB.
 func (b bounds) door() door.Bounds {
-	return door.Bounds{Connections: b.connections, HeadSize: 8 << 10, HeadLines: 64, HeadTime: headTimeout}
+	return door.Bounds{Connections: b.connections, HeadSize: 8 << 10, HeadLines: 64, HeadTime: headTimeout, Grace: doorGrace}
 }
+
+// doorGrace is for a packet to come and for a server to read it, where the processor has other work.
+const doorGrace = 100 * time.Millisecond
 
 // The second port is for a kubelet, an operator and some Prometheus.
 const opsIdleTimeout = 15 * time.Second
 
-var opsDoor = door.Bounds{Connections: 32, HeadSize: 4 << 10, HeadLines: 32, HeadTime: 2 * time.Second}
+var opsDoor = door.Bounds{Connections: 32, HeadSize: 4 << 10, HeadLines: 32, HeadTime: 2 * time.Second, Grace: doorGrace}
 
 // Patience of a callback. WeChat hangs up after 5 s and sends a message three times in all.
 const (

@@ -94,8 +94,8 @@ func TestFloods(t *testing.T) {
 			readiness := p.ready()
 			group.Wait()
 			spent := p.cpu() - before
-			t.Logf("flood: %s %d forged, %d valid sent, %d lost, %d tried again, p99 %v, RSS %.1f MiB, peak %.1f MiB, kills %d; %v of CPU, %.2f ms for each forged",
-				name, forged.Load(), valid.sent.Load(), valid.lost.Load(), valid.again.Load(), valid.p99().Round(time.Millisecond),
+			t.Logf("flood: %s %d forged, %d valid sent, %d lost, %d tried again %v, p99 %v, RSS %.1f MiB, peak %.1f MiB, kills %d; %v of CPU, %.2f ms for each forged",
+				name, forged.Load(), valid.sent.Load(), valid.lost.Load(), valid.again.Load(), valid.failures, valid.p99().Round(time.Millisecond),
 				mebi(p.group.RSS()), mebi(p.group.Peak()), p.group.Kills(), spent, spent.Seconds()*1000/float64(max(1, forged.Load())))
 			if valid.lost.Load() != 0 || p.group.Kills() != 0 || !readiness {
 				t.Errorf("lost messages, was killed or did not say that it is ready (%v)", readiness)

@@ -10,6 +10,7 @@ package limits
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -202,6 +203,7 @@ type traffic struct {
 	sent, lost, again atomic.Int64
 	mu                sync.Mutex
 	times             []time.Duration
+	failures          map[string]int // of attempts
 }
 
 // flow sends messages until ctx is done, and waits for the last answer.
@@ -230,13 +232,35 @@ func (f *traffic) one(sender *caller.Sender, content string) {
 	if len(attempts) > 1 {
 		f.again.Add(1)
 	}
-	if last.Err != nil || last.Answer.Status != http.StatusOK {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, attempt := range attempts {
+		if why := failure(attempt); why != "" {
+			if f.failures == nil {
+				f.failures = map[string]int{}
+			}
+			f.failures[why]++
+		}
+	}
+	if failure(last) != "" {
 		f.lost.Add(1)
 		return
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.times = append(f.times, last.Answer.Elapsed)
+}
+
+// failure says why an attempt was not answered; empty if it was.
+func failure(attempt caller.Attempt) string {
+	var system syscall.Errno
+	switch {
+	case errors.As(attempt.Err, &system):
+		return system.Error()
+	case attempt.Err != nil:
+		return attempt.Err.Error()
+	case attempt.Answer.Status != http.StatusOK:
+		return http.StatusText(attempt.Answer.Status)
+	}
+	return ""
 }
 
 func (f *traffic) p99() time.Duration {
@@ -249,9 +273,14 @@ func (f *traffic) p99() time.Duration {
 	return f.times[len(f.times)*99/100]
 }
 
-// dial connects to a port, or returns nil where the machine or the sidecar refuses.
+// strangers counts the connections of floods.
+var strangers atomic.Uint32
+
+// dial connects to a port, or returns nil where the machine or the sidecar refuses. It comes from addresses of its own: closed
+// connections keep their ports for a minute, and WeChat's messages need some too.
 func dial(address string) net.Conn {
-	c, err := net.DialTimeout("tcp", address, 2*time.Second)
+	from := &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+strangers.Add(1)%200))}
+	c, err := (&net.Dialer{Timeout: 2 * time.Second, LocalAddr: from}).Dial("tcp", address)
 	if err != nil {
 		return nil
 	}

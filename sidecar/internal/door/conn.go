@@ -17,9 +17,10 @@ type conn struct {
 	net.Conn
 	door *Listener
 
-	// Guarded by the door: where the connection stands, and whether it was closed or had to go.
+	// Guarded by the door: where the connection stands and since when, and whether it was closed or had to go.
 	list  *list.List
 	place *list.Element
+	since time.Time
 	gone  bool
 
 	proven atomic.Bool // it has brought a genuine request
@@ -171,6 +172,6 @@ func (c *conn) stand(to *list.List) {
 		to = &c.door.proven
 	}
 	if c.list = to; to != nil {
-		c.place = to.PushBack(c)
+		c.place, c.since = to.PushBack(c), time.Now()
 	}
 }

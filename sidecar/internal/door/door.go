@@ -9,7 +9,8 @@
 // byte of it, and where there are too many connections, a stranger's goes: one that was answered, one that has sent nothing yet, or
 // one that keeps others waiting for the rest of its request, whichever of these there are most of, and of them the oldest. So
 // whoever floods in one of these ways pushes out his own. Only when no stranger waits, one goes that has brought a genuine
-// request before. A connection whose request has arrived whole is never closed: somebody works on the answer.
+// request before. A connection whose request has arrived whole is never closed: somebody works on the answer. One that has only
+// just come, or only just begun to send, is not closed either: its request may have arrived, and nobody has had the time to read it.
 package door
 
 import (
@@ -29,6 +30,8 @@ type Bounds struct {
 	HeadSize, HeadLines int
 	// HeadTime from the first byte of a head to its last.
 	HeadTime time.Duration
+	// Grace is how long a connection is kept at least since it came, and again since it began to send. Who comes later waits.
+	Grace time.Duration
 }
 
 // Listener is a door. It is safe for concurrent use.
@@ -133,12 +136,18 @@ func (l *Listener) enter(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.waits = time.Now(); l.open >= l.bounds.Connections && !l.closed; {
-		if first := l.first(); first != nil {
+		first, grace := l.first()
+		switch {
+		case first == nil:
+			l.left.Wait()
+		case grace > 0:
+			timer := time.AfterFunc(grace, l.left.Broadcast)
+			l.left.Wait()
+			timer.Stop()
+		default:
 			l.leave(first)
 			_ = first.Conn.Close() // its server learns of it from its next read or write
-			continue
 		}
-		l.left.Wait()
 	}
 	l.waits = time.Time{}
 	if l.closed {
@@ -149,8 +158,8 @@ func (l *Listener) enter(c *conn) bool {
 	return true
 }
 
-// first is the connection that goes first, or nil if none may go.
-func (l *Listener) first() *conn {
+// first is the connection that goes first, and for how long it is kept still. It is nil if none may go.
+func (l *Listener) first() (*conn, time.Duration) {
 	most := &l.idle
 	for _, strangers := range []*list.List{&l.silent, &l.unfinished} {
 		if strangers.Len() > most.Len() {
@@ -160,10 +169,15 @@ func (l *Listener) first() *conn {
 	if most.Len() == 0 {
 		most = &l.proven
 	}
-	if front := most.Front(); front != nil {
-		return front.Value.(*conn)
+	front := most.Front()
+	if front == nil {
+		return nil, 0
 	}
-	return nil
+	c := front.Value.(*conn)
+	if most == &l.silent || most == &l.unfinished {
+		return c, time.Until(c.since.Add(l.bounds.Grace))
+	}
+	return c, 0
 }
 
 // leave gives the connection's place to another. It is called once with effect.

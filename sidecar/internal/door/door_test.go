@@ -308,6 +308,51 @@ func TestAFloodPushesOutItsOwn(t *testing.T) {
 	}
 }
 
+// TestWhoHasJustComeStays, and whoever has just begun to send, though others wait: what they sent may have arrived already.
+func TestWhoHasJustComeStays(t *testing.T) {
+	t.Parallel()
+	one := func(grace time.Duration) Bounds {
+		return Bounds{Connections: 1, HeadSize: 1 << 10, HeadLines: 8, HeadTime: time.Minute, Grace: grace}
+	}
+	waits := func(t *testing.T, l *Listener) {
+		t.Helper()
+		await(t, l, "somebody waits", func() bool { return !l.waits.IsZero() })
+	}
+	for name, sent := range map[string]string{"silent": "", "unfinished": "GET /a HT"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, address := serve(t, one(time.Minute), nil)
+			first := dial(t, address)
+			first.send(t, sent)
+			await(t, l, "the first is let in", func() bool { return l.silent.Len()+l.unfinished.Len() == 1 && (sent == "") == (l.silent.Len() == 1) })
+			second := dial(t, address)
+			second.send(t, get)
+			waits(t, l)
+			first.send(t, strings.TrimPrefix(get, sent))
+			if got := first.answer(t); !strings.HasPrefix(got, "200 ") {
+				t.Errorf("the first was answered %q", got)
+			}
+			if got := second.answer(t); !strings.HasPrefix(got, "200 ") {
+				t.Errorf("the second was answered %q", got)
+			}
+		})
+		t.Run(name+" for too long", func(t *testing.T) {
+			t.Parallel()
+			_, address := serve(t, one(50*time.Millisecond), nil)
+			first := dial(t, address)
+			first.send(t, sent)
+			second := dial(t, address)
+			second.send(t, get)
+			if got := second.answer(t); !strings.HasPrefix(got, "200 ") {
+				t.Errorf("the second was answered %q", got)
+			}
+			if !first.closed(t) {
+				t.Error("the first is still there")
+			}
+		})
+	}
+}
+
 // TestAllAtWork, on requests that are whole, or of which no more is wanted: a new connection waits, nobody goes, and it is told.
 func TestAllAtWork(t *testing.T) {
 	t.Parallel()

@@ -126,32 +126,30 @@ func (tn *tenant) deliver(ctx context.Context, content string) error {
 	return nil
 }
 
-// load sends messages to the tenants until stop is called, which reports how many were sent, and fails the test if one was not answered.
-func load(t *testing.T, tenants ...*tenant) (stop func() int) {
+// load sends messages to the tenants until stop is called, and fails the test if one was not answered. It returns when each tenant
+// has had its first.
+func load(t *testing.T, tenants ...*tenant) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	var (
-		senders sync.WaitGroup
-		mu      sync.Mutex
-		sent    int
-	)
+	var senders, begun sync.WaitGroup
+	begun.Add(len(tenants))
 	for _, tn := range tenants {
 		senders.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				err := tn.deliver(context.WithoutCancel(ctx), fmt.Sprint("message ", n))
-				mu.Lock()
-				if sent++; err != nil {
+				if err := tn.deliver(context.WithoutCancel(ctx), fmt.Sprint("message ", n)); err != nil {
 					t.Error(err)
 				}
-				mu.Unlock()
+				if n == 0 {
+					begun.Done()
+				}
 				time.Sleep(2 * time.Millisecond)
 			}
 		})
 	}
-	return func() int {
+	begun.Wait()
+	return func() {
 		cancel()
 		senders.Wait()
-		return sent
 	}
 }
 
@@ -218,9 +216,7 @@ func TestEntriesComeAndGo(t *testing.T) {
 	if !strings.Contains(text, `wechat_sidecar_refused_total{reason="unknown_url",wechat_endpoint=""} 1`+"\n") {
 		t.Error("what is nobody's is not counted")
 	}
-	if sent := stop(); sent < 20 {
-		t.Errorf("only %d messages were sent meanwhile", sent)
-	}
+	stop()
 }
 
 // TestAnEndpointIsVerifiedByItsOwnToken, however many others are served beside it.

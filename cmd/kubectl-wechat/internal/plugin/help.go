@@ -10,10 +10,9 @@ Usage:
   kubectl wechat send (NAME | --url URL)     send a signed message, as WeChat does to that platform, and judge the reply
   kubectl wechat open NAME --request FILE    decrypt a captured callback, and explain each step
   kubectl wechat rotate NAME                 make a new token and key, and say when to enter them in the console
-  kubectl wechat version                     print the version
+  kubectl wechat version                     print the versions of the plugin, the operator and the sidecars
 
-See kubectl wechat verify --help, kubectl wechat send --help, kubectl wechat open --help and
-kubectl wechat rotate --help.
+kubectl wechat COMMAND --help tells more of each.
 `
 
 const verifyHelp = `Do the URL check (服务器配置) of WeChat's console, and say whether WeChat would accept the URL.
@@ -142,6 +141,27 @@ Exit status:
   0  the new values are served, and with --compromised every sidecar refuses the earlier ones
   1  the earlier values are still accepted, or may be, although they should not
   2  nothing is known: wrong arguments, no such endpoint, the sidecars do not serve the new values yet
+`
+
+const versionHelp = `Print the version of this plugin, and those of the operator and the sidecars of a cluster, by the images of their pods.
+What you may not see is left out.
+
+Usage:
+  kubectl wechat version [flags]
+
+Examples:
+  # Which endpoints' pods have an older sidecar?
+  kubectl wechat version --all-namespaces
+
+Flags of version:
+  --client              only the plugin's own; no cluster is asked
+  -A, --all-namespaces  the sidecars of all namespaces, in place of one
+
+Flags:
+` + clusterFlags + `
+Exit status:
+  0  it is printed
+  2  the cluster cannot be asked
 `
 
 const secretFlags = `  --platform PLATFORM  without an endpoint: OfficialAccount (default), MiniProgram, Shop, WeCom, OpenPlatform or Pay

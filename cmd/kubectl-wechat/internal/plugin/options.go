@@ -40,6 +40,8 @@ type options struct {
 	body, query, request string // of open
 
 	compromised, show, yes bool // of rotate
+
+	client, allNamespaces bool // of version
 }
 
 var errToken = errors.New("a token or key is never taken as an argument, where the shell's history and every user of this computer can read it: " +
@@ -91,6 +93,12 @@ func (o *options) flags() *flag.FlagSet {
 		flags.DurationVar(&o.timeout, "timeout", defaultRotation, "")
 		return flags
 	}
+	if o.command == commandVersion {
+		flags.BoolVar(&o.client, "client", false, "")
+		flags.BoolVar(&o.allNamespaces, "A", false, "")
+		flags.BoolVar(&o.allNamespaces, "all-namespaces", false, "")
+		return flags
+	}
 	text(&o.platform, "platform")
 	text(&o.receiverID, "receiver-id")
 	text(&o.tokenFile, "token-file")
@@ -137,6 +145,10 @@ func (o options) validate(names int) error {
 	switch {
 	case o.command == commandOpen:
 		return o.validateOpen()
+	case o.command == commandVersion && o.name != "":
+		return errors.New("it takes no name of an endpoint")
+	case o.command == commandVersion:
+		return nil
 	case o.command == commandRotate && o.name == "":
 		return errors.New("name an endpoint")
 	case o.command == commandRotate:

@@ -27,7 +27,7 @@ var errInterrupted = errors.New("interrupted before an answer came")
 
 // Plugin is the command with what it reads and writes.
 type Plugin struct {
-	// Version is printed by kubectl wechat version.
+	// Version is the plugin's own, for kubectl wechat version.
 	Version string
 	// Connect reaches the cluster; Kubeconfig does it like kubectl.
 	Connect Connect
@@ -51,9 +51,8 @@ func (p Plugin) Run(ctx context.Context, args []string) int {
 		return p.command(ctx, openHelp, args, p.open)
 	case commandRotate:
 		return p.command(ctx, rotateHelp, args, p.rotate)
-	case "version":
-		fmt.Fprintln(p.Stdout, "kubectl-wechat", p.Version)
-		return StatusOK
+	case commandVersion:
+		return p.command(ctx, versionHelp, args, p.version)
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(p.Stdout, help)
 		return StatusOK
@@ -65,10 +64,11 @@ func (p Plugin) Run(ctx context.Context, args []string) int {
 
 // The commands that take flags.
 const (
-	commandVerify = "verify"
-	commandSend   = "send"
-	commandOpen   = "open"
-	commandRotate = "rotate"
+	commandVerify  = "verify"
+	commandSend    = "send"
+	commandOpen    = "open"
+	commandRotate  = "rotate"
+	commandVersion = "version"
 )
 
 // command parses the flags of args[0] and runs it. An error of run means that nothing is known.

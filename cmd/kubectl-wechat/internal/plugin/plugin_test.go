@@ -481,8 +481,9 @@ func TestInterruption(t *testing.T) {
 
 func TestHelpAndVersion(t *testing.T) {
 	for words, args := range map[string][]string{
-		"kubectl-wechat v1.2.3\n":      {"version"},
+		"client    v1.2.3\n":           {"version", "--client"},
 		"kubectl wechat version":       {"help"},
+		"no cluster is asked":          {"version", "--help"},
 		"kubectl wechat verify (NAME":  {"--help"},
 		"Do the URL check":             {"verify", "--help"},
 		"--from OPENID":                {"send", "-h"},

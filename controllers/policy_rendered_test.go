@@ -457,6 +457,7 @@ priorityClassName: callbacks`
 		s.input.Image, s.input.PullPolicy = "registry.example.com:5000/a/sidecar@sha256:"+strings.Repeat("1", 64), "Always"
 	})
 	add("a registry's port", "sidecar: {}", func(s *goldenState) { s.input.Image, s.input.PullPolicy = "localhost:5000/sidecar", "Never" })
+	add("a tag and a digest", "sidecar: {}", func(s *goldenState) { s.input.Image = "localhost:5000/sidecar:0.2.0@sha256:" + strings.Repeat("2", 64) })
 	add("autoscaled by default", "sidecar: {autoscaling: {maxReplicas: 4}}", nil)
 	add("a class of the list", "url: {host: wx.example.com, path: /a, ingress: {className: edge}}", func(s *goldenState) {
 		s.more.AllowedIngressClasses = []string{"traefik", "edge"}

@@ -33,6 +33,23 @@ if "${narrow[@]}" --set metrics.service.enabled=true >/dev/null 2>&1; then
   echo "schema check: a Service for metrics that only the pod itself reaches was not refused" >&2
   exit 1
 fi
+echo "schema check: images have the tag and the digest that are set, and else the chart's version" >&2
+digest=sha256:$(printf 'a%.0s' {1..64})
+while read -r tag pinned want; do
+  for image in operator sidecar; do
+    rendered=$("$helm" template charts/wechat-endpoint --set "$image.image.repository=a.b/c" \
+      --set-string "$image.image.tag=${tag#none},$image.image.digest=${pinned#none}" | tr -d '"')
+    if ! grep -E "(image|sidecarImage): a\.b/c$want\$" >/dev/null <<<"$rendered"; then
+      echo "schema check: the image of the $image with tag $tag and digest $pinned does not end with $want" >&2
+      exit 1
+    fi
+  done
+done <<END
+none none :$(sed -n 's/^appVersion: //p' charts/wechat-endpoint/Chart.yaml)
+9 none :9
+none $digest @$digest
+9 $digest :9@$digest
+END
 check "the kustomize bases" config/{manager,rbac,admission}/[!k]*.yaml config/crd/bases/*.yaml
 check "the samples" config/samples/[!k]*.yaml
 if printf 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicass: 1}\n' | check "a typing mistake" >/dev/null; then

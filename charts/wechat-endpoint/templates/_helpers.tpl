@@ -15,14 +15,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{- /* wechat-endpoint.image takes a list of the image's values and the tag to use where they name none. */ -}}
+{{- /* wechat-endpoint.image takes a list of the image's values and the tag to use where they name neither a tag nor a digest. */ -}}
 {{- define "wechat-endpoint.image" -}}
 {{- $image := index . 0 }}
-{{- if $image.digest -}}
-{{ $image.repository }}@{{ $image.digest }}
-{{- else -}}
-{{ $image.repository }}:{{ $image.tag | default (index . 1) }}
-{{- end }}
+{{- $tag := $image.tag }}
+{{- if not $image.digest }}{{ $tag = $tag | default (index . 1) }}{{ end -}}
+{{ $image.repository }}
+{{- with $tag }}:{{ . }}{{ end }}
+{{- with $image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
 {{- /* wechat-endpoint.config is what the operator reads: the choices of the installation. */ -}}

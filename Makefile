@@ -31,6 +31,8 @@ inside := $(cluster) exec --
 e2e demo: export KUBECONFIG = $(shell $(cluster) kubeconfig 2>/dev/null)
 endif
 
+include hack/release.mk
+
 ##@ Everyday
 
 try: bin/sidecar bin/example-app bin/try ## See it work in seconds, without a cluster (Linux or macOS, Go alone)
@@ -46,7 +48,7 @@ bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/try bin/demo: ne
 need-go:
 	@command -v go >/dev/null || { echo "Go is missing: install the version that go.mod names, from https://go.dev/dl or a package of your system" >&2; exit 1; }
 
-image = $(call tool,image) -binary bin/$(1) -name /$(2) -tag $(REGISTRY)/$(2):$(3) \
+image = $(call tool,release) image -binary bin/$(1) -name /$(2) -tag $(REGISTRY)/$(2):$(3) \
   $(if $(filter local,$(CLUSTER)),-out bin/images/$(1).tar,-push)
 
 images: build ## Make the images, as tarballs in bin/images; with CLUSTER=current push them to REGISTRY
@@ -93,7 +95,7 @@ unit: ## Run the unit tests, with the race detector where goroutines meet
 	  go test -race ./sidecar & sidecar=$$!; \
 	  go test -race $$(go list ./... | grep -vE '/(controllers|sidecar)$$'); wait $$scenes; wait $$sidecar
 	cd test/cluster && go test ./...
-	cd tools/image && go test ./...
+	cd tools/release && go test ./...
 
 limits: ## Flood the sidecar in a memory cgroup of its pods' size (Linux, root); LIMITS=long tries everything, and for longer
 	go test -v -count=1 -timeout 20m -tags limits ./test/limits | $(figures)

@@ -100,7 +100,7 @@ func addFile(archive *tar.Writer, name string, mode int64, content []byte) error
 // same one has nothing to do.
 const archiveLabel = "wechatendpoint.archive"
 
-// load gives containerd the images of an archive that docker save, crane or tools/image wrote.
+// load gives containerd the images of an archive that docker save, crane or tools/release wrote.
 func load(ctx context.Context, archive string, out io.Writer) error {
 	names, digest, err := readArchive(archive)
 	if err != nil {

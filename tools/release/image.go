@@ -1,8 +1,6 @@
-// Command image makes a container image of one static binary: one layer, no base, no shell, the user 65532. The same
-// binary gives the same digest, because every time in the image is zero. It needs no container engine.
-//
-//	image -binary bin/sidecar -tag ghcr.io/wechatendpoint/sidecar:dev -out sidecar.tar
-//	image -binary bin/sidecar -tag ghcr.io/wechatendpoint/sidecar:v1.0.0 -push
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -12,10 +10,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -31,21 +31,14 @@ import (
 // for runAsNonRoot that it is not root.
 const nonroot = "65532:65532"
 
-// options are the command's flags.
-type options struct {
+// imageOptions are the flags of the command image.
+type imageOptions struct {
 	binary, name, tag, arch, out string
 	push                         bool
 }
 
-func main() {
-	if err := run(os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintf(os.Stderr, "image: %v\n", err)
-		os.Exit(1)
-	}
-}
-
-func run(args []string, stdout io.Writer) error {
-	o, err := parse(args)
+func runImage(args []string, stdout io.Writer) error {
+	o, err := parseImage(args)
 	if err != nil {
 		return err
 	}
@@ -53,11 +46,16 @@ func run(args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	image, err := build(o)
+	image, err := makeImage(o.binary, o.name, o.arch, nil, time.Time{})
 	if err != nil {
 		return err
 	}
-	if err := deliver(o, tag, image); err != nil {
+	if o.push {
+		err = remote.Write(tag, image, remote.WithAuthFromKeychain(authn.DefaultKeychain))
+	} else {
+		err = tarball.WriteToFile(o.out, tag, image)
+	}
+	if err != nil {
 		return err
 	}
 	digest, err := image.Digest()
@@ -68,8 +66,8 @@ func run(args []string, stdout io.Writer) error {
 	return err
 }
 
-func parse(args []string) (options, error) {
-	var o options
+func parseImage(args []string) (imageOptions, error) {
+	var o imageOptions
 	flags := flag.NewFlagSet("image", flag.ContinueOnError)
 	flags.StringVar(&o.binary, "binary", "", "the static binary to pack")
 	flags.StringVar(&o.name, "name", "", "its absolute path in the image (default /NAME of the binary)")
@@ -92,38 +90,38 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// build makes the image: one layer that holds the binary.
-func build(o options) (v1.Image, error) {
-	binary, err := os.ReadFile(o.binary)
+// makeImage makes an image of one static binary: one layer, no base, no shell, the user 65532. The labels are its annotations too. The same
+// arguments give the same digest: the only time in it is created, which may be zero.
+func makeImage(file, nameInImage, arch string, labels map[string]string, created time.Time) (v1.Image, error) {
+	binary, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	archive, err := pack(o.name, binary)
+	archive, err := pack(nameInImage, binary)
 	if err != nil {
 		return nil, err
 	}
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive)), nil }
-	layer, err := tarball.LayerFromOpener(open)
+	layer, err := tarball.LayerFromOpener(open, tarball.WithMediaType(types.OCILayer), tarball.WithCompressedCaching)
 	if err != nil {
 		return nil, err
 	}
-	image, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.DockerManifestSchema2), layer)
+	oci := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	image, err := mutate.AppendLayers(oci, layer)
 	if err != nil {
 		return nil, err
 	}
-	return mutate.ConfigFile(image, configure(o, image))
-}
-
-// configure adds to the layers of image what a runtime wants to know. No creation time: it would change the digest.
-func configure(o options, image v1.Image) *v1.ConfigFile {
 	config, err := image.ConfigFile()
 	if err != nil {
-		panic(err) // the image was made in memory a moment ago
+		return nil, err
 	}
 	config = config.DeepCopy()
-	config.OS, config.Architecture = "linux", o.arch
-	config.Config = v1.Config{User: nonroot, Entrypoint: []string{o.name}, WorkingDir: "/"}
-	return config
+	config.OS, config.Architecture, config.Created = "linux", arch, v1.Time{Time: created}
+	config.Config = v1.Config{User: nonroot, Entrypoint: []string{nameInImage}, WorkingDir: "/", Labels: maps.Clone(labels)}
+	if image, err = mutate.ConfigFile(image, config); err != nil || labels == nil {
+		return image, err
+	}
+	return mutate.Annotations(image, labels).(v1.Image), nil
 }
 
 // pack makes a tar archive of one executable file, owned by root so that the image's user cannot change it.
@@ -141,11 +139,4 @@ func pack(name string, binary []byte) ([]byte, error) {
 		return nil, err
 	}
 	return archive.Bytes(), nil
-}
-
-func deliver(o options, tag name.Tag, image v1.Image) error {
-	if o.push {
-		return remote.Write(tag, image, remote.WithAuthFromKeychain(authn.DefaultKeychain))
-	}
-	return tarball.WriteToFile(o.out, tag, image)
 }

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -28,8 +29,8 @@ func TestImage(t *testing.T) {
 	if err := os.WriteFile(binary, []byte("a static binary"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	arguments := []string{"-binary", binary, "-tag", "example.com/sidecar:1", "-out", out}
-	if err := run(arguments, io.Discard); err != nil {
+	arguments := []string{"image", "-binary", binary, "-tag", "example.com/sidecar:1", "-out", out}
+	if err := run(t.Context(), arguments, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	tag, err := name.NewTag("example.com/sidecar:1")
@@ -75,7 +76,7 @@ func TestPush(t *testing.T) {
 	}
 	tag := strings.TrimPrefix(server.URL, "http://") + "/wechatendpoint/sidecar:1"
 	var said bytes.Buffer
-	if err := run([]string{"-binary", binary, "-tag", tag, "-push"}, &said); err != nil {
+	if err := run(t.Context(), []string{"image", "-binary", binary, "-tag", tag, "-push"}, &said); err != nil {
 		t.Fatal(err)
 	}
 	reference, err := name.ParseReference(tag)
@@ -97,10 +98,9 @@ func TestReproducible(t *testing.T) {
 	if err := os.WriteFile(binary, []byte("a static binary"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := options{binary: binary, name: "/sidecar", arch: "amd64"}
 	var digests [2]string
 	for i := range digests {
-		image, err := build(o)
+		image, err := makeImage(binary, "/sidecar", "amd64", map[string]string{"b": "1", "a": "2"}, time.Unix(1, 0))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,34 +11,39 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
-// archive writes a binary and the license into NAME.tar.gz, or NAME.zip where it is for Windows, and returns the file's SHA-256. The name has
-// a place for the version.
-func (r release) archive(name, binary string) (string, error) {
+// archive writes a binary and the license into a .tar.gz, or a .zip where it is for Windows, and returns the file's name and SHA-256.
+func (r release) archive(p program, target platform, binary string) (name, sum string, err error) {
 	license, err := os.ReadFile(filepath.Join(r.root, "LICENSE"))
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	program, err := os.ReadFile(binary)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	files := []file{{"LICENSE", 0o644, license}, {filepath.Base(binary), 0o755, program}}
 	write, suffix := packTar, ".tar.gz"
-	if strings.HasSuffix(binary, ".exe") {
+	if target.os == "windows" {
 		write, suffix = packZip, ".zip"
 	}
 	content, err := write(files, r.date)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:]), os.WriteFile(r.file(name+suffix), content, 0o644)
+	digest := sha256.Sum256(content)
+	name = r.named(p, target) + suffix
+	return name, hex.EncodeToString(digest[:]), os.WriteFile(filepath.Join(r.out, name), content, 0o644)
+}
+
+// named is how files of a program for a platform begin.
+func (r release) named(p program, target platform) string {
+	return fmt.Sprintf("%s-%s-%s-%s", p.name, r.version, target.os, target.arch)
 }
 
 // file is one of an archive.

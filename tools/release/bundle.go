@@ -65,8 +65,9 @@ func (r release) makeBundle(ctx context.Context) error {
 // cluster, and the bills of materials.
 func (r release) makeParts(ctx context.Context, p program) ([]part, error) {
 	var parts []part
-	for _, arch := range architectures {
-		binary, err := r.build(ctx, p, "linux", arch)
+	for _, arch := range r.architectures() {
+		linux := platform{"linux", arch}
+		binary, err := r.build(ctx, p, linux)
 		if err != nil {
 			return nil, err
 		}
@@ -78,11 +79,10 @@ func (r release) makeParts(ctx context.Context, p program) ([]part, error) {
 		if err != nil {
 			return nil, err
 		}
-		name := p.name + "-%s-linux-" + arch
-		if err := os.WriteFile(r.file(name+".cdx.json"), sbom, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(r.out, r.named(p, linux)+".cdx.json"), sbom, 0o644); err != nil {
 			return nil, err
 		}
-		if _, err := r.archive(name, binary); err != nil {
+		if _, _, err := r.archive(p, linux, binary); err != nil {
 			return nil, err
 		}
 		parts = append(parts, part{arch, image, sbom})

@@ -23,10 +23,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
+// architectures are those of a whole release's images.
+var architectures = release{platforms: allPlatforms}.architectures()
+
 // makeTestBundle writes a bundle with one image for two architectures, into a folder as of a release, and returns the image's digest.
 func makeTestBundle(t *testing.T) (release, string) {
 	t.Helper()
-	r := release{version: "0.2.0", commit: commit, date: time.Unix(1, 0).UTC(), out: t.TempDir(), work: t.TempDir()}
+	r := release{version: "0.2.0", platforms: allPlatforms, commit: commit, date: time.Unix(1, 0).UTC(), out: t.TempDir(), work: t.TempDir()}
 	labels := r.labels(program{name: "sidecar"})
 	var parts []part
 	for _, arch := range architectures {

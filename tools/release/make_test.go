@@ -11,9 +11,9 @@ import (
 	"debug/buildinfo"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -49,6 +49,24 @@ func TestWhatARepositoryAndAVersionMayBeCalled(t *testing.T) {
 	}
 }
 
+func TestWhichPlatformsAReleaseIsFor(t *testing.T) {
+	for list, want := range map[string]string{
+		"":                          "[linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64]",
+		"linux/arm64":               "[linux/arm64]",
+		"windows/amd64,linux/amd64": "[windows/amd64 linux/amd64]",
+		"linux/riscv64":             `PLATFORMS has "linux/riscv64": choose from [linux/amd64`,
+		"linux/amd64, linux/arm64":  `PLATFORMS has " linux/arm64"`,
+		"linux/amd64,":              `PLATFORMS has ""`,
+		"linux/amd64,linux/amd64":   "PLATFORMS has linux/amd64 twice",
+		"darwin/arm64":              "PLATFORMS has none of Linux",
+	} {
+		platforms, err := parsePlatforms(list)
+		if got := fmt.Sprint(platforms); err == nil && got != want || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: got %s, %v, want %s", list, got, err, want)
+		}
+	}
+}
+
 func TestAReleaseIsMadeOfACommitAndNothingElse(t *testing.T) {
 	for name, test := range map[string]struct{ changed, version, want, refused string }{
 		"a commit as it is":                         {"", "0.2.0", commit, ""},
@@ -68,17 +86,7 @@ func TestAReleaseIsMadeOfACommitAndNothingElse(t *testing.T) {
 // TestTheCommitIsRead from a real checkout.
 func TestTheCommitIsRead(t *testing.T) {
 	folder := t.TempDir()
-	for _, arguments := range [][]string{
-		{"init", "-q"}, {"commit", "-q", "--allow-empty", "-m", "first"},
-	} {
-		git := exec.CommandContext(t.Context(), "git", arguments...)
-		git.Dir = folder
-		git.Env = append(os.Environ(), "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com",
-			"GIT_COMMITTER_DATE=2026-01-02T03:04:05+0800")
-		if out, err := git.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-	}
+	commitAll(t, folder)
 	r := release{version: "0.2.0", root: folder}
 	if err := r.readCommit(t.Context()); err != nil {
 		t.Fatal(err)
@@ -192,22 +200,27 @@ func TestArchives(t *testing.T) {
 	root, out := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(root, "LICENSE"), "the license")
 	r := release{version: "0.2.0", root: root, out: out, date: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC)}
-	for binary, name := range map[string]string{"program": "program-0.2.0-x.tar.gz", "program.exe": "program-0.2.0-x.zip"} {
-		write(t, filepath.Join(root, binary), "binary")
-		sum, err := r.archive("program-%s-x", filepath.Join(root, binary))
-		if err != nil {
-			t.Fatal(err)
+	for _, test := range []struct {
+		binary string
+		target platform
+		want   string
+		unpack func(*testing.T, []byte) string
+	}{
+		{"program", platform{"linux", "arm64"}, "program-0.2.0-linux-arm64.tar.gz", untar},
+		{"program.exe", platform{"windows", "amd64"}, "program-0.2.0-windows-amd64.zip", unzip},
+	} {
+		binary := filepath.Join(root, test.binary)
+		write(t, binary, "binary")
+		name, sum, err := r.archive(program{name: "program"}, test.target, binary)
+		if err != nil || name != test.want {
+			t.Fatalf("it is called %s, %v", name, err)
 		}
 		first := read(t, filepath.Join(out, name))
-		if again, err := r.archive("program-%s-x", filepath.Join(root, binary)); err != nil || again != sum || read(t, filepath.Join(out, name)) != first {
+		if _, again, err := r.archive(program{name: "program"}, test.target, binary); err != nil || again != sum || read(t, filepath.Join(out, name)) != first {
 			t.Errorf("%s is another one the second time: %s, %s, %v", name, sum, again, err)
 		}
-		got := untar
-		if strings.HasSuffix(name, ".zip") {
-			got = unzip
-		}
-		want := "LICENSE -rw-r--r-- 2026-01-02T03:04:06Z the license\n" + binary + " -rwxr-xr-x 2026-01-02T03:04:06Z binary\n"
-		if text := got(t, []byte(first)); text != want {
+		want := "LICENSE -rw-r--r-- 2026-01-02T03:04:06Z the license\n" + test.binary + " -rwxr-xr-x 2026-01-02T03:04:06Z binary\n"
+		if text := test.unpack(t, []byte(first)); text != want {
 			t.Errorf("%s holds\n%s, want\n%s", name, text, want)
 		}
 	}

@@ -51,24 +51,17 @@ type download struct {
 // makePlugin builds the plugin for each platform that kubectl is used on, and the manifest by which krew installs it.
 func (r release) makePlugin(ctx context.Context) error {
 	var downloads []download
-	for _, goos := range []string{"linux", "darwin", "windows"} {
-		for _, arch := range architectures {
-			binary, err := r.build(ctx, plugin, goos, arch)
-			if err != nil {
-				return err
-			}
-			name := plugin.name + "-%s-" + goos + "-" + arch
-			sum, err := r.archive(name, binary)
-			if err != nil {
-				return err
-			}
-			suffix := ".tar.gz"
-			if goos == "windows" {
-				suffix = ".zip"
-			}
-			url := homepage + "/releases/download/" + r.tag() + "/" + filepath.Base(r.file(name+suffix))
-			downloads = append(downloads, download{goos, arch, url, sum, filepath.Base(binary)})
+	for _, p := range r.platforms {
+		binary, err := r.build(ctx, plugin, p)
+		if err != nil {
+			return err
 		}
+		file, sum, err := r.archive(plugin, p, binary)
+		if err != nil {
+			return err
+		}
+		url := homepage + "/releases/download/" + r.tag() + "/" + file
+		downloads = append(downloads, download{p.os, p.arch, url, sum, filepath.Base(binary)})
 	}
 	var manifest bytes.Buffer
 	if err := krewTemplate.Execute(&manifest, map[string]any{"Tag": r.tag(), "Homepage": homepage, "Downloads": downloads}); err != nil {

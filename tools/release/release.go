@@ -26,13 +26,14 @@ const homepage = "https://github.com/wechatendpoint/wechatendpoint"
 
 // release is what all its files have in common.
 type release struct {
-	version  string // such as 0.2.0
-	registry string // before the images' names, such as ghcr.io/wechatendpoint
-	root     string // of the checkout
-	commit   string
-	date     time.Time // of the commit: the only time that is in a release
-	out      string    // the folder that it is written to
-	work     string    // a folder for what is not a part of it
+	version   string // such as 0.2.0
+	registry  string // before the images' names, such as ghcr.io/wechatendpoint
+	platforms []platform
+	root      string // of the checkout
+	commit    string
+	date      time.Time // of the commit: the only time that is in a release
+	out       string    // the folder that it is written to
+	work      string    // a folder for what is not a part of it
 }
 
 // program is a binary of a release.
@@ -50,14 +51,16 @@ var (
 	plugin = program{"kubectl-wechat", "./cmd/kubectl-wechat", "Plays WeChat's server against a callback URL, and opens what WeChat has sent"}
 )
 
-// architectures are those of Linux that images are made for.
-var architectures = []string{"amd64", "arm64"}
-
 func runMake(ctx context.Context, args []string, stdout io.Writer) error {
-	var r release
+	var (
+		r         release
+		platforms string
+		err       error
+	)
 	flags := flag.NewFlagSet("make", flag.ContinueOnError)
 	flags.StringVar(&r.version, "version", "", "the version, such as 0.2.0")
 	flags.StringVar(&r.registry, "registry", defaultRegistry, "where the images will be")
+	flags.StringVar(&platforms, "platforms", "", "only for these, such as linux/amd64,darwin/arm64")
 	flags.StringVar(&r.root, "source", ".", "the checkout to build")
 	flags.StringVar(&r.out, "out", "", "the folder to write to; what is in it is replaced")
 	if err := flags.Parse(args); err != nil {
@@ -65,6 +68,9 @@ func runMake(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	if r.out == "" {
 		return errors.New("needs -out")
+	}
+	if r.platforms, err = parsePlatforms(platforms); err != nil {
+		return err
 	}
 	if err := r.check(); err != nil {
 		return err
@@ -125,7 +131,7 @@ func (r release) make(ctx context.Context, stdout io.Writer) error {
 		do   func(context.Context) error
 	}{
 		{"the images of " + r.registry, r.makeBundle},
-		{"the plugin, for Linux, macOS and Windows", r.makePlugin},
+		{"the plugin", r.makePlugin},
 		{"the chart", r.makeChart},
 		{"install.yaml", r.makeManifest},
 		{"the checksums", r.makeSums},

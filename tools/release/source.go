@@ -56,13 +56,13 @@ func nameCommit(commit, changed, version string) (string, error) {
 const linked = "github.com/wechatendpoint/wechatendpoint/sidecar/version"
 
 // build compiles a program. Nothing of this machine gets into it: no path, no time, no setting of the environment but the version of Go.
-func (r release) build(ctx context.Context, p program, goos, goarch string) (string, error) {
-	binary := filepath.Join(r.work, goos+"-"+goarch, p.name)
-	if goos == "windows" {
+func (r release) build(ctx context.Context, p program, target platform) (string, error) {
+	binary := filepath.Join(r.work, target.os+"-"+target.arch, p.name)
+	if target.os == "windows" {
 		binary += ".exe"
 	}
 	environment := []string{
-		"CGO_ENABLED=0", "GOOS=" + goos, "GOARCH=" + goarch, "GOAMD64=v1", "GOARM64=v8.0",
+		"CGO_ENABLED=0", "GOOS=" + target.os, "GOARCH=" + target.arch, "GOAMD64=v1", "GOARM64=v8.0",
 		"GOFLAGS=", "GOWORK=off", "GOEXPERIMENT=", "GODEBUG=", "GOFIPS140=off",
 	}
 	flags := fmt.Sprintf("-s -w -X %[1]s.release=%[2]s -X %[1]s.commit=%[3]s", linked, r.version, r.commit)

@@ -76,6 +76,8 @@ func (s goldenState) options() controllers.Options {
 	options.SidecarImage, options.SidecarPullPolicy = s.input.Image, s.input.PullPolicy
 	options.SidecarDefaults, options.NetworkPolicy = s.input.Defaults, s.input.NetworkPolicy
 	options.OperatorNamespace = s.input.OperatorNamespace
+	options.CommonLabels, options.PodLabels, options.PodAnnotations = s.input.CommonLabels, s.input.PodLabels, s.input.PodAnnotations
+	options.PodSecurityContext = s.input.PodSecurityContext
 	return options
 }
 
@@ -220,9 +222,10 @@ func createForTest(t *testing.T, object client.Object) {
 
 // awaitConfined waits until the API server has taken up the role and both policies: one refuses what no endpoint owns, and the other
 // what is right, but for the owner.
-func awaitConfined(t *testing.T, operator client.Client) {
+func awaitConfined(t *testing.T, operator client.Client, labels map[string]string) {
 	t.Helper()
 	golden := goldenStates(t)[0]
+	golden.input.CommonLabels = labels
 	endpoint := golden.store(t, newBareNamespace(t))
 	endpoint.UID = "another"
 	foreign := childOfKind(golden.children(t, endpoint), "ServiceAccount")
@@ -273,8 +276,12 @@ func TestPolicyTakesWhatIsRendered(t *testing.T) {
 	for _, one := range states {
 		operators.operator(t, one.options()) // all before the first is awaited
 	}
-	for _, operator := range operators.known {
-		awaitConfined(t, operator)
+	awaited := map[client.Client]bool{}
+	for _, one := range states {
+		if operator := operators.operator(t, one.options()); !awaited[operator] {
+			awaitConfined(t, operator, one.input.CommonLabels)
+			awaited[operator] = true
+		}
 	}
 	var taken struct {
 		sync.Mutex
@@ -479,6 +486,11 @@ priorityClassName: callbacks`
 			{MatchLabels: map[string]string{"a": "b"}, MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "b", Operator: metav1.LabelSelectorOpDoesNotExist}}},
 		}}
 	})
+	add("numbers as OpenShift gives them", "{}", func(s *goldenState) {
+		s.input.PodSecurityContext = render.PodSecurityContext{RunAsUser: new(int64(1000650000)), FSGroup: new(int64(1000650000))}
+		s.input.CommonLabels = map[string]string{"example.com/empty": "", "kubernetes.io/a": "b"} // one of another name follows it
+		s.input.PodAnnotations = map[string]string{"example.com/quoted": "it's \\ \"so\" 微信 <b>\n"}
+	})
 	add("the largest", "{}", func(s *goldenState) {
 		authority, err := os.ReadFile("internal/render/testdata/ca.pem")
 		if err != nil {
@@ -527,12 +539,15 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 		"wx.example.com": {namespace}, "*.example.com": {"other"}, "*.any.example.com": {"*"}, "*.mine.any.example.com": {"other", namespace},
 		"*.both.example.com": {namespace}, "a.both.example.com": {"other"}, // keys of one length
 	}
+	minimal.input.CommonLabels, minimal.input.PodLabels = map[string]string{"team": "platform"}, map[string]string{"mesh": "off"}
+	minimal.input.PodAnnotations = map[string]string{"example.com/scrape": "no"}
+	minimal.input.PodSecurityContext = render.PodSecurityContext{RunAsUser: new(int64(1000))}
 	minimal.more = controllers.Options{Hosts: given, AllowedIngressClasses: []string{"edge"}, AllowedIngressAnnotations: []string{"example.com/a"}}
 	var operators otherInstallations
 	operator := operators.operator(t, minimal.options())
-	awaitConfined(t, operator)
+	awaitConfined(t, operator, minimal.input.CommonLabels)
 	made := func(from goldenState, kindOf string) *unstructured.Unstructured {
-		from.input.Image, from.input.OperatorNamespace, from.input.NetworkPolicy = minimal.input.Image, minimal.input.OperatorNamespace, minimal.input.NetworkPolicy
+		from.input.Installed = minimal.input.Installed
 		endpoint := from.input.Endpoint.DeepCopy()
 		endpoint.Namespace, endpoint.Name = namespace, "nobody"
 		return childOfKind(from.children(t, endpoint), kindOf)
@@ -559,6 +574,9 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 	}
 	field := func(value any, path ...string) func(*unstructured.Unstructured) {
 		return func(o *unstructured.Unstructured) { setField(t, o, value, path...) }
+	}
+	without := func(path ...string) func(*unstructured.Unstructured) {
+		return func(o *unstructured.Unstructured) { unstructured.RemoveNestedField(o.Object, path...) }
 	}
 	container := func(name, value string) func(*unstructured.Unstructured) {
 		return func(o *unstructured.Unstructured) {
@@ -606,6 +624,17 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 		"another repository beside":            {made(minimal, "Deployment"), container("image", "registry.example.com:5000/a/sidecar2:1"), "containers.0.image"},
 		"another tag":                          {made(minimal, "Deployment"), container("image", "registry.example.com:5000/a/sidecar:2"), ""},
 		"another pull policy":                  {made(minimal, "Deployment"), container("imagePullPolicy", "Always"), "containers.0.imagePullPolicy"},
+		"the labels of all objects":            {made(minimal, "ServiceAccount"), func(*unstructured.Unstructured) {}, ""},
+		"without one of them":                  {made(minimal, "ServiceAccount"), without("metadata", "labels", "team"), "metadata.labels.team"},
+		"with another value":                   {made(minimal, "ServiceAccount"), field("apps", "metadata", "labels", "team"), "metadata.labels.team"},
+		"one that is for pods alone":           {made(minimal, "ServiceAccount"), field("off", "metadata", "labels", "mesh"), "metadata.labels.mesh"},
+		"pods without their label":             {made(minimal, "Deployment"), without("spec", "template", "metadata", "labels", "mesh"), "template.metadata.labels.mesh"},
+		"pods with one more":                   {made(minimal, "Deployment"), field("platform", "spec", "template", "metadata", "labels", "team"), "template.metadata.labels.team"},
+		"pods with another annotation":         {made(minimal, "Deployment"), field("yes", "spec", "template", "metadata", "annotations", "example.com/scrape"), "annotations.example.com/scrape"},
+		"pods of another user":                 {made(minimal, "Deployment"), field(int64(1001), "spec", "template", "spec", "securityContext", "runAsUser"), "template.spec.securityContext"},
+		"pods of the image's user":             {made(minimal, "Deployment"), without("spec", "template", "spec", "securityContext", "runAsUser"), "template.spec.securityContext"},
+		"pods of root":                         {made(minimal, "Deployment"), field(false, "spec", "template", "spec", "securityContext", "runAsNonRoot"), "template.spec.securityContext"},
+		"pods of another group":                {made(minimal, "Deployment"), field(int64(1), "spec", "template", "spec", "securityContext", "fsGroup"), "template.spec.securityContext"},
 		"the readers of metrics":               {made(minimal, "NetworkPolicy"), func(*unstructured.Unstructured) {}, ""},
 		"one more":                             {made(minimal, "NetworkPolicy"), reader(map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"a": "c"}}}), "spec.ingress"},
 		"everybody":                            {made(minimal, "NetworkPolicy"), reader(map[string]any{"namespaceSelector": map[string]any{}}), "spec.ingress"},

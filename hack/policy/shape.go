@@ -27,13 +27,14 @@ type shape struct {
 	Asked  map[string]string
 	There  map[string]string
 	Chosen []string
+	Given  []string
 
 	used map[string]bool // of the pointers
 }
 
 // copy takes what another shape says.
 func (s *shape) copy(other *shape) {
-	s.Kind, s.Levels, s.Chosen = other.Kind, other.Levels, other.Chosen
+	s.Kind, s.Levels, s.Chosen, s.Given = other.Kind, other.Levels, other.Chosen, other.Given
 	s.Filled, s.There = maps.Clone(other.Filled), maps.Clone(other.There)
 	asked := maps.Clone(other.Asked)
 	maps.Copy(asked, s.Asked)
@@ -43,6 +44,7 @@ func (s *shape) copy(other *shape) {
 // inherit adds what holds of all kinds.
 func (s *shape) inherit(from *shape) {
 	s.Levels = append(slices.Clone(from.Levels), s.Levels...)
+	s.Given = append(slices.Clone(from.Given), s.Given...)
 	asked := maps.Clone(from.Asked)
 	maps.Copy(asked, s.Asked)
 	s.Asked = asked
@@ -126,10 +128,29 @@ func (s *shape) level(pointer string, objects []any) (literal.Expression, error)
 	if slices.Contains(s.Chosen, pointer) {
 		values = nil
 	}
+	if slices.Contains(s.Given, pointer) {
+		values = withoutGiven(values)
+	}
 	if len(values) > 0 && len(values) < len(objects) {
 		return literal.Expression{}, fmt.Errorf("%s is not in all goldens: name it in %s", pointer, leaves)
 	}
 	return s.object(pointer, place{path: pointer, base: "variables.now"}, values)
+}
+
+// given begins what the goldens' installations give to all objects.
+const given = "example.com/"
+
+// withoutGiven leaves out what the installation gives, and what is empty then.
+func withoutGiven(values []any) []any {
+	var own []any
+	for _, value := range values {
+		fields := maps.Clone(value.(map[string]any))
+		maps.DeleteFunc(fields, func(key string, _ any) bool { return strings.HasPrefix(key, given) })
+		if len(fields) > 0 {
+			own = append(own, fields)
+		}
+	}
+	return own
 }
 
 // place is where a field is: its pointer, and where an expression reaches it from.

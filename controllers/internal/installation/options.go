@@ -41,6 +41,12 @@ type Options struct {
 	LoadBalancerNetworks []netip.Prefix `json:"loadBalancerNetworks,omitempty"`
 	// SidecarDefaults are for what endpoints leave out of spec.sidecar.
 	SidecarDefaults v1alpha1.SidecarPod `json:"sidecar,omitempty"`
+	// CommonLabels are on every object that the operator makes, PodLabels and PodAnnotations on the pods, beside the operator's own.
+	CommonLabels   map[string]string `json:"commonLabels,omitempty"`
+	PodLabels      map[string]string `json:"podLabels,omitempty"`
+	PodAnnotations map[string]string `json:"podAnnotations,omitempty"`
+	// PodSecurityContext is whom the pods run as; what is left out is the image's, or the cluster's choice.
+	PodSecurityContext render.PodSecurityContext `json:"podSecurityContext,omitzero"`
 	// SidecarMode says what serves endpoints that name no gateway and leave spec.sidecar out; empty is ModeDedicated.
 	SidecarMode Mode `json:"sidecarMode,omitempty"`
 	// Rollout bounds how a change of the sidecars' pods reaches the endpoints.
@@ -107,6 +113,7 @@ func (o Rollout) Deadline() time.Duration {
 func (o *Options) Installed(asked v1alpha1.Sidecar) render.Installed {
 	return render.Installed{
 		Image: render.Image(asked, o.SidecarImage), PullPolicy: o.SidecarPullPolicy, Defaults: o.SidecarDefaults,
+		CommonLabels: o.CommonLabels, PodLabels: o.PodLabels, PodAnnotations: o.PodAnnotations, PodSecurityContext: o.PodSecurityContext,
 		NetworkPolicy: o.NetworkPolicy, OperatorNamespace: o.OperatorNamespace,
 	}
 }
@@ -160,5 +167,5 @@ func (o Options) validate() error {
 	if o.NetworkPolicy.Egress && !o.NetworkPolicy.Enabled {
 		return errors.New("networkPolicy.egress does nothing without networkPolicy.enabled: set it, or remove egress")
 	}
-	return o.Hosts.validate()
+	return errors.Join(o.validatePods(), o.Hosts.validate())
 }

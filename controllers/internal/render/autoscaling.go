@@ -37,12 +37,12 @@ func MakeReplicas(f Fleet, replicas int32) *apps.DeploymentApplyConfiguration {
 	return apps.Deployment(f.Name, f.Namespace).WithSpec(apps.DeploymentSpec().WithReplicas(replicas))
 }
 
-func makeAutoscaler(f Fleet, scaling *v1alpha1.Autoscaling) *autoscaling.HorizontalPodAutoscalerApplyConfiguration {
-	return autoscaling.HorizontalPodAutoscaler(f.Name, f.Namespace).
-		WithLabels(f.Labels()).WithOwnerReferences(f.reference()).
+func makeAutoscaler(p pods, scaling *v1alpha1.Autoscaling) *autoscaling.HorizontalPodAutoscalerApplyConfiguration {
+	return autoscaling.HorizontalPodAutoscaler(p.Name, p.Namespace).
+		WithLabels(p.labels()).WithOwnerReferences(p.reference()).
 		WithSpec(autoscaling.HorizontalPodAutoscalerSpec().
 			WithScaleTargetRef(autoscaling.CrossVersionObjectReference().
-				WithAPIVersion("apps/v1").WithKind("Deployment").WithName(f.Name)).
+				WithAPIVersion("apps/v1").WithKind("Deployment").WithName(p.Name)).
 			WithMinReplicas(MinReplicas(scaling)).
 			WithMaxReplicas(scaling.MaxReplicas).
 			WithMetrics(autoscaling.MetricSpec().

@@ -39,7 +39,7 @@ func makeDeployment(p pods) (*apps.DeploymentApplyConfiguration, error) {
 		return nil, err
 	}
 	deployment := apps.Deployment(p.Name, p.Namespace).
-		WithLabels(p.Labels()).WithOwnerReferences(p.reference()).
+		WithLabels(p.labels()).WithOwnerReferences(p.reference()).
 		WithAnnotations(map[string]string{v1alpha1.AnnotationTemplate: digest, v1alpha1.AnnotationAsked: asked})
 	spec := apps.DeploymentSpec()
 	if p.Sidecar.Autoscaling == nil {
@@ -88,7 +88,11 @@ func (p pods) makeTemplate() (*core.PodTemplateSpecApplyConfiguration, error) {
 	if err := place(pod, asked); err != nil {
 		return nil, err
 	}
-	return core.PodTemplateSpec().WithLabels(p.Labels()).WithSpec(pod), nil
+	template := core.PodTemplateSpec().WithLabels(p.PodLabels).WithLabels(p.Labels()).WithSpec(pod)
+	if len(p.PodAnnotations) > 0 {
+		template.WithAnnotations(p.PodAnnotations)
+	}
+	return template, nil
 }
 
 func (p pods) makePod(resources *corev1.ResourceRequirements) *core.PodSpecApplyConfiguration {
@@ -97,15 +101,22 @@ func (p pods) makePod(resources *corev1.ResourceRequirements) *core.PodSpecApply
 		WithAutomountServiceAccountToken(false).
 		WithEnableServiceLinks(false).
 		WithTerminationGracePeriodSeconds(terminationSeconds).
-		WithSecurityContext(core.PodSecurityContext().
-			WithRunAsNonRoot(true).WithRunAsUser(uid).WithRunAsGroup(uid).WithFSGroup(uid).
-			WithSeccompProfile(core.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))).
+		WithSecurityContext(makeSecurityContext(p.PodSecurityContext)).
 		WithTopologySpreadConstraints(core.TopologySpreadConstraint().
 			WithMaxSkew(1).WithTopologyKey(corev1.LabelHostname).
 			WithWhenUnsatisfiable(corev1.ScheduleAnyway).
 			WithLabelSelector(meta.LabelSelector().WithMatchLabels(p.selector()))).
 		WithVolumes(makeVolume(p.sources)).
 		WithContainers(p.makeContainer(resources))
+}
+
+// makeSecurityContext leaves the user to the image, which has a number that is not root's, unless the installation wants others. So a cluster that
+// gives each namespace numbers of its own, as OpenShift does, can give them to the pods.
+func makeSecurityContext(chosen PodSecurityContext) *core.PodSecurityContextApplyConfiguration {
+	context := core.PodSecurityContext().WithRunAsNonRoot(true).
+		WithSeccompProfile(core.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))
+	context.RunAsUser, context.RunAsGroup, context.FSGroup = chosen.RunAsUser, chosen.RunAsGroup, chosen.FSGroup
+	return context
 }
 
 func (p pods) makeContainer(resources *corev1.ResourceRequirements) *core.ContainerApplyConfiguration {
@@ -132,9 +143,10 @@ func probe(path string) *core.ProbeApplyConfiguration {
 		WithHTTPGet(core.HTTPGetAction().WithPath(path).WithPort(intstr.FromString(portOps)))
 }
 
-// makeVolume projects the documents into a folder, which the kubelet swaps as a whole.
+// makeVolume projects the documents into a folder, which the kubelet swaps as a whole. They can be read by any user of the pod, because which one
+// the pod runs as is not known here. There is one container, and the kubelet's own folders keep everybody else of the node out.
 func makeVolume(sources []*core.VolumeProjectionApplyConfiguration) *core.VolumeApplyConfiguration {
-	return core.Volume().WithName("config").WithProjected(core.ProjectedVolumeSource().WithDefaultMode(0o440).WithSources(sources...))
+	return core.Volume().WithName("config").WithProjected(core.ProjectedVolumeSource().WithDefaultMode(0o444).WithSources(sources...))
 }
 
 // makeResources takes the given resources as they are, or our own: a sidecar that serves 128 connections holds less

@@ -73,9 +73,9 @@ func MakeFiles(in Input) (generation string, children []runtime.ApplyConfigurati
 		return "", nil, fmt.Errorf("rendering the configuration: %w", err)
 	}
 	if in.Copied {
-		children = append(children, makeSecret(in.Endpoint, CopyName(in.Endpoint), document))
+		children = append(children, makeSecret(in, CopyName(in.Endpoint), document))
 	}
-	return generation, append(children, makeSecret(in.Endpoint, Name(in.Endpoint), document)), nil
+	return generation, append(children, makeSecret(in, Name(in.Endpoint), document)), nil
 }
 
 // generationPattern is the form of the name of a generation, which is written into an annotation of pods.
@@ -167,11 +167,11 @@ func duration(given *v1.Duration) config.Duration {
 	return config.Duration(given.Duration)
 }
 
-func makeSecret(endpoint *v1alpha1.WeChatEndpoint, name string, document []byte) *applycorev1.SecretApplyConfiguration {
-	return applycorev1.Secret(name, endpoint.Namespace).
-		WithLabels(Labels(endpoint)).
+func makeSecret(in Input, name string, document []byte) *applycorev1.SecretApplyConfiguration {
+	return applycorev1.Secret(name, in.Endpoint.Namespace).
+		WithLabels(in.labels()).
 		WithLabels(map[string]string{v1alpha1.LabelCredentials: v1alpha1.CredentialsGenerated}).
-		WithOwnerReferences(owner(endpoint)).
+		WithOwnerReferences(owner(in.Endpoint)).
 		WithType(corev1.SecretTypeOpaque).
 		WithData(map[string][]byte{config.File: document})
 }
@@ -180,7 +180,7 @@ func makeSecret(endpoint *v1alpha1.WeChatEndpoint, name string, document []byte)
 // without seeing what callbacks are verified with.
 func makeGatewayKey(in Input) *applycorev1.SecretApplyConfiguration {
 	return applycorev1.Secret(GatewayKeyName(in.Endpoint), in.Endpoint.Namespace).
-		WithLabels(Labels(in.Endpoint)).
+		WithLabels(in.labels()).
 		WithLabels(map[string]string{v1alpha1.LabelCredentials: v1alpha1.CredentialsGenerated}).
 		WithOwnerReferences(owner(in.Endpoint)).
 		WithType(corev1.SecretTypeOpaque).

@@ -5,6 +5,7 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -75,7 +76,7 @@ func (f Fleet) Noun() string {
 	return "endpoint"
 }
 
-// Labels are on every object and pod of the fleet.
+// Labels are on every object and pod of the fleet, beside those of the installation.
 func (f Fleet) Labels() map[string]string {
 	labels := f.selector()
 	labels["app.kubernetes.io/component"] = container
@@ -110,9 +111,30 @@ type Installed struct {
 	Image, PullPolicy string
 	// Defaults are for what the owner leaves out.
 	Defaults v1alpha1.SidecarPod
+	// CommonLabels are on every object, PodLabels and PodAnnotations on the pods. None of them is one of ours.
+	CommonLabels, PodLabels, PodAnnotations map[string]string
+	// PodSecurityContext is whom the pods run as.
+	PodSecurityContext PodSecurityContext
 	// NetworkPolicy says who may reach the pods, and OperatorNamespace where the operator runs.
 	NetworkPolicy     NetworkPolicy
 	OperatorNamespace string
+}
+
+// labelsOf are on every object that is made for the fleet's owner.
+func (i Installed) labelsOf(fleet Fleet) map[string]string {
+	labels := maps.Clone(i.CommonLabels)
+	if labels == nil {
+		return fleet.Labels()
+	}
+	maps.Copy(labels, fleet.Labels())
+	return labels
+}
+
+// PodSecurityContext is whom pods run as, where an installation says so. Otherwise it is the image's user, or the cluster's choice.
+type PodSecurityContext struct {
+	RunAsUser  *int64 `json:"runAsUser,omitempty"`
+	RunAsGroup *int64 `json:"runAsGroup,omitempty"`
+	FSGroup    *int64 `json:"fsGroup,omitempty"`
 }
 
 // pods are a fleet in an installation, with what it serves.
@@ -125,9 +147,11 @@ type pods struct {
 	backends []string
 }
 
+func (p pods) labels() map[string]string { return p.labelsOf(p.Fleet) }
+
 // makeBefore renders what comes before the pods. There is no moment without a NetworkPolicy.
 func (p pods) makeBefore() []runtime.ApplyConfiguration {
-	before := []runtime.ApplyConfiguration{makeServiceAccount(p.Fleet)}
+	before := []runtime.ApplyConfiguration{makeServiceAccount(p)}
 	if p.NetworkPolicy.Enabled {
 		before = append(before, makeNetworkPolicy(p))
 	}
@@ -142,19 +166,19 @@ func (p pods) makePods() ([]runtime.ApplyConfiguration, error) {
 	}
 	made := []runtime.ApplyConfiguration{deployment}
 	if scaling := p.Sidecar.Autoscaling; scaling != nil {
-		made = append(made, makeAutoscaler(p.Fleet, scaling))
+		made = append(made, makeAutoscaler(p, scaling))
 	}
 	return made, nil
 }
 
 // makeAccess renders what keeps the pods reachable. The Service mostly leads to them.
 func (p pods) makeAccess(leadsTo Fleet) []runtime.ApplyConfiguration {
-	return []runtime.ApplyConfiguration{makePodDisruptionBudget(p.Fleet), makeService(p.Fleet, leadsTo)}
+	return []runtime.ApplyConfiguration{makePodDisruptionBudget(p), makeService(p, leadsTo)}
 }
 
-func makeServiceAccount(f Fleet) *core.ServiceAccountApplyConfiguration {
-	return core.ServiceAccount(f.Name, f.Namespace).
-		WithLabels(f.Labels()).WithOwnerReferences(f.reference()).
+func makeServiceAccount(p pods) *core.ServiceAccountApplyConfiguration {
+	return core.ServiceAccount(p.Name, p.Namespace).
+		WithLabels(p.labels()).WithOwnerReferences(p.reference()).
 		WithAutomountServiceAccountToken(false)
 }
 
@@ -231,7 +255,7 @@ func (in GatewayInput) makeShards() []runtime.ApplyConfiguration {
 		slices.Sort(names)
 		data[ShardList(number)] = []byte(strings.Join(names, "\n"))
 		made = append(made, core.Secret(ShardName(in.Gateway.Name, number), in.Gateway.Namespace).
-			WithLabels(fleet.Labels()).
+			WithLabels(in.labelsOf(fleet)).
 			WithLabels(map[string]string{v1alpha1.LabelCredentials: v1alpha1.CredentialsGenerated}).
 			WithOwnerReferences(fleet.reference()).
 			WithType(corev1.SecretTypeOpaque).

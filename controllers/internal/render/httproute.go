@@ -12,8 +12,8 @@ import (
 
 // makeHTTPRoute publishes the routes and nothing else. What the API server would fill in is written out: lists are owned as
 // a whole, so that a default in one would look like a change for ever.
-func makeHTTPRoute(endpoint *v1alpha1.WeChatEndpoint, service string) *gateway.HTTPRouteApplyConfiguration {
-	url := endpoint.Spec.URL
+func makeHTTPRoute(in Input) *gateway.HTTPRouteApplyConfiguration {
+	endpoint, url := in.Endpoint, in.Endpoint.Spec.URL
 	spec := gateway.HTTPRouteSpec()
 	for _, parent := range ParentRefs(endpoint) {
 		reference := gateway.ParentReference().WithGroup(*parent.Group).WithKind(*parent.Kind).
@@ -27,12 +27,12 @@ func makeHTTPRoute(endpoint *v1alpha1.WeChatEndpoint, service string) *gateway.H
 		spec.WithHostnames(gatewayv1.Hostname(url.Host))
 	}
 	rule := gateway.HTTPRouteRule().WithBackendRefs(gateway.HTTPBackendRef().
-		WithGroup("").WithKind("Service").WithName(gatewayv1.ObjectName(service)).WithPort(ServicePort).WithWeight(1))
+		WithGroup("").WithKind("Service").WithName(gatewayv1.ObjectName(in.leadsTo().Name)).WithPort(ServicePort).WithWeight(1))
 	for _, route := range Routes(endpoint) {
 		rule.WithMatches(gateway.HTTPRouteMatch().WithPath(gateway.HTTPPathMatch().WithType(route.MatchType()).WithValue(route.Path)))
 	}
 	return gateway.HTTPRoute(Name(endpoint), endpoint.Namespace).
-		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint)).
+		WithLabels(in.labels()).WithOwnerReferences(owner(endpoint)).
 		WithSpec(spec.WithRules(rule))
 }
 

@@ -55,13 +55,13 @@ func (r Route) covers(other Route) bool {
 }
 
 // makeIngress publishes the routes and nothing else: what else is below the host is not ours to route.
-func makeIngress(endpoint *v1alpha1.WeChatEndpoint, service string) *networking.IngressApplyConfiguration {
-	url := endpoint.Spec.URL
+func makeIngress(in Input) *networking.IngressApplyConfiguration {
+	endpoint, url := in.Endpoint, in.Endpoint.Spec.URL
 	ingress := networking.Ingress(Name(endpoint), endpoint.Namespace).
-		WithLabels(Labels(endpoint)).WithOwnerReferences(owner(endpoint))
+		WithLabels(in.labels()).WithOwnerReferences(owner(endpoint))
 	paths := networking.HTTPIngressRuleValue()
 	for _, route := range Routes(endpoint) {
-		paths.WithPaths(ingressPath(route, service))
+		paths.WithPaths(ingressPath(route, in.leadsTo().Name))
 	}
 	rule := networking.IngressRule().WithHTTP(paths)
 	if url.Host != "" {

@@ -30,7 +30,6 @@ const (
 	NumberHTTP   = 8080
 	NumberOps    = 8081
 	configDir    = "/etc/wechat-sidecar"
-	uid          = 65532
 )
 
 // Name is the name of every child of an endpoint, but for two Secrets. Children of one name are of different kinds. It is not NAME-wechat,

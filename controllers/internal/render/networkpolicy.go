@@ -51,7 +51,7 @@ func makeNetworkPolicy(p pods) *networking.NetworkPolicyApplyConfiguration {
 		spec.WithPolicyTypes(networkingv1.PolicyTypeEgress).WithEgress(makeEgress(p.backends)...)
 	}
 	return networking.NetworkPolicy(p.Name, p.Namespace).
-		WithLabels(p.Labels()).WithOwnerReferences(p.reference()).WithSpec(spec)
+		WithLabels(p.labels()).WithOwnerReferences(p.reference()).WithSpec(spec)
 }
 
 // makeEgress lets the sidecar look names up and call its apps. DNS is allowed anywhere: it may be a cache on the node, which

@@ -81,7 +81,7 @@ func makeAround(in Input) (before, pods, access []runtime.ApplyConfiguration, er
 	before = []runtime.ApplyConfiguration{makeGatewayKey(in)}
 	if in.Endpoint.Spec.Gateway != nil && !in.KeepsOwn {
 		if in.Endpoint.Spec.URL.Exposure == v1alpha1.ExposureNone {
-			access = append(access, makeService(OwnFleet(in.Endpoint), in.serviceLeadsTo()))
+			access = append(access, makeService(in.pods(), in.serviceLeadsTo()))
 		}
 		return before, nil, access, nil
 	}
@@ -121,13 +121,15 @@ func (in Input) serviceLeadsTo() Fleet {
 func makeRoute(in Input) []runtime.ApplyConfiguration {
 	switch in.Endpoint.Spec.URL.Exposure {
 	case v1alpha1.ExposureIngress:
-		return []runtime.ApplyConfiguration{makeIngress(in.Endpoint, in.leadsTo().Name)}
+		return []runtime.ApplyConfiguration{makeIngress(in)}
 	case v1alpha1.ExposureHTTPRoute:
-		return []runtime.ApplyConfiguration{makeHTTPRoute(in.Endpoint, in.leadsTo().Name)}
+		return []runtime.ApplyConfiguration{makeHTTPRoute(in)}
 	default:
 		return nil
 	}
 }
+
+func (in Input) labels() map[string]string { return in.labelsOf(OwnFleet(in.Endpoint)) }
 
 // owner makes the garbage collector delete a child with its endpoint.
 func owner(endpoint *v1alpha1.WeChatEndpoint) *metav1.OwnerReferenceApplyConfiguration {

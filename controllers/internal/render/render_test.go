@@ -110,6 +110,12 @@ func TestGolden(t *testing.T) {
 			spec.Sidecar.Tolerations = []corev1.Toleration{} // none of the installation's
 			spec.Sidecar.NodeSelector = map[string]string{"disk": "ssd"}
 		},
+		"labelled": func(in *Input, _ *v1alpha1.WeChatEndpointSpec) {
+			in.CommonLabels = map[string]string{"example.com/team": "platform"}
+			in.PodLabels = map[string]string{"example.com/team": "platform", "example.com/mesh": "off"}
+			in.PodAnnotations = map[string]string{"example.com/scrape": "a \"b\""}
+			in.PodSecurityContext = PodSecurityContext{RunAsUser: new(int64(1000)), RunAsGroup: new(int64(2000)), FSGroup: new(int64(3000))}
+		},
 		"autoscaled": func(_ *Input, spec *v1alpha1.WeChatEndpointSpec) {
 			spec.Sidecar.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(int32(3)), MaxReplicas: 9, TargetCPUUtilizationPercentage: new(int32(50))}
 		},
@@ -190,6 +196,8 @@ func TestGoldenGateway(t *testing.T) {
 		"gateway-with-everything": func(in *GatewayInput) {
 			in.Gateway.Spec.Autoscaling = &v1alpha1.Autoscaling{MinReplicas: new(int32(3)), MaxReplicas: 9, TargetCPUUtilizationPercentage: new(int32(50))}
 			in.Defaults, in.OperatorNamespace = placed(), "platform"
+			in.CommonLabels = map[string]string{"example.com/team": "platform"}
+			in.PodSecurityContext = PodSecurityContext{RunAsUser: new(int64(1000))}
 			in.NetworkPolicy = NetworkPolicy{Enabled: true, Egress: true}
 			in.Backends = []string{"team-a", "team-b"}
 			in.Shards[0] = Shard{"shop": []byte(`{"generation":"one"}`), "game": []byte(`{"generation":"two"}`)}

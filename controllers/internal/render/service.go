@@ -14,9 +14,9 @@ import (
 // ServicePort is the port of the sidecar's Service, where routes lead. The second port of the pods is not in it.
 const ServicePort = 80
 
-func makeService(f, leadsTo Fleet) *core.ServiceApplyConfiguration {
-	return core.Service(f.Name, f.Namespace).
-		WithLabels(f.Labels()).WithOwnerReferences(f.reference()).
+func makeService(p pods, leadsTo Fleet) *core.ServiceApplyConfiguration {
+	return core.Service(p.Name, p.Namespace).
+		WithLabels(p.labels()).WithOwnerReferences(p.reference()).
 		WithSpec(core.ServiceSpec().
 			WithType(corev1.ServiceTypeClusterIP).
 			WithIPFamilyPolicy(corev1.IPFamilyPolicyPreferDualStack). // where there is one family, it gives that one
@@ -25,10 +25,10 @@ func makeService(f, leadsTo Fleet) *core.ServiceApplyConfiguration {
 				WithPort(ServicePort).WithTargetPort(intstr.FromString(portCallback))))
 }
 
-func makePodDisruptionBudget(f Fleet) *policy.PodDisruptionBudgetApplyConfiguration {
-	return policy.PodDisruptionBudget(f.Name, f.Namespace).
-		WithLabels(f.Labels()).WithOwnerReferences(f.reference()).
+func makePodDisruptionBudget(p pods) *policy.PodDisruptionBudgetApplyConfiguration {
+	return policy.PodDisruptionBudget(p.Name, p.Namespace).
+		WithLabels(p.labels()).WithOwnerReferences(p.reference()).
 		WithSpec(policy.PodDisruptionBudgetSpec().
 			WithMaxUnavailable(intstr.FromInt32(1)).
-			WithSelector(meta.LabelSelector().WithMatchLabels(f.selector())))
+			WithSelector(meta.LabelSelector().WithMatchLabels(p.selector())))
 }

@@ -68,11 +68,11 @@ check: ## Lint the Go code and run the unit tests of what changed: the loop of a
 generate: ## Write the generated Go code
 	$(call tool,controller-gen) object:headerFile=hack/boilerplate.go.txt paths=./api/... paths=./controllers/internal/gatewayapi
 
-manifests: ## Write the CRD, the roles, the admission policies and their copies in the chart
+manifests: ## Write the CRD, the roles, the admission policies and their copies in the chart, and the schema and README of its values
 	$(call tool,controller-gen) crd paths=./api/... output:crd:dir=config/crd/bases
 	go run ./hack/tighten config/crd/bases/*.yaml
 	$(call tool,controller-gen) rbac:roleName=wechatendpoint-operator paths=./controllers/... output:rbac:dir=config/rbac
-	go run ./hack/policy
+	go run ./hack/policy && go run ./hack/values
 	hack/chart-crd.sh
 
 verify: ## Fail if a generated file or go.mod is stale

@@ -121,7 +121,7 @@ func TestOperatorOfSomeNamespaces(t *testing.T) {
 func TestChartOfSomeNamespaces(t *testing.T) {
 	var wide []string
 	kinds := map[string]int{}
-	for _, object := range renderChart(t, "watchNamespaces={team-a,team-b}", "crds.install=true", "rbac.aggregateToDefaultRoles=true", "metrics.secure=true") {
+	for _, object := range renderChart(t, "watchNamespaces={team-a,team-b}", "crds.enabled=true", "rbac.aggregateToDefaultRoles=true", "metrics.secure=true") {
 		mapping, err := cluster.client.RESTMapper().RESTMapping(object.GroupVersionKind().GroupKind(), object.GroupVersionKind().Version)
 		if err != nil {
 			t.Fatal(err)

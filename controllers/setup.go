@@ -66,6 +66,9 @@ type Rollout = installation.Rollout
 // ReadOptions reads the options from a file.
 func ReadOptions(file string) (Options, error) { return installation.ReadOptions(file) }
 
+// ParseOptions reads the options from YAML.
+func ParseOptions(text []byte) (Options, error) { return installation.ParseOptions(text) }
+
 // ParseNamespaces reads a list of namespaces, separated by commas. An empty text is nil: the whole cluster.
 func ParseNamespaces(text string) ([]string, error) { return installation.ParseNamespaces(text) }
 

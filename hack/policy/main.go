@@ -176,6 +176,9 @@ func compare(manifests io.Reader) error {
 		}
 		switch object.GetKind() {
 		case "ConfigMap":
+			if object.GetName() != "wechatendpoint-operator" {
+				continue // another one of the chart's, or of extraObjects
+			}
 			if want, err = configured([]byte(document)); err != nil {
 				return err
 			}
@@ -188,7 +191,7 @@ func compare(manifests io.Reader) error {
 			}
 		}
 	}
-	if len(policies) != 3 || want == "" {
+	if len(policies) == 0 || want == "" {
 		return fmt.Errorf("the chart has %d admission policies with the choices of the installation", len(policies))
 	}
 	for name, found := range policies {

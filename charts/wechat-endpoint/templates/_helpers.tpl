@@ -7,7 +7,7 @@ app.kubernetes.io/name: {{ include "wechat-endpoint.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{- define "wechat-endpoint.labels" -}}
+{{- define "wechat-endpoint.ownLabels" -}}
 {{ include "wechat-endpoint.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: wechatendpoint
@@ -15,20 +15,88 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{- /* wechat-endpoint.image takes a list of the image's values and the tag to use where they name neither a tag nor a digest. */ -}}
+{{- define "wechat-endpoint.labels" -}}
+{{ toYaml (merge (include "wechat-endpoint.ownLabels" . | fromYaml) .Values.commonLabels) }}
+{{- end }}
+
+{{- /* wechat-endpoint.metadata takes the root, a name, and what an object has besides: labels, annotations, and cluster: true if it is in no namespace. */ -}}
+{{- define "wechat-endpoint.metadata" -}}
+{{- $root := index . 0 }}{{ $more := dict }}{{ if gt (len .) 2 }}{{ $more = index . 2 }}{{ end -}}
+name: {{ index . 1 }}
+{{- if not $more.cluster }}
+namespace: {{ $more.namespace | default $root.Release.Namespace }}
+{{- end }}
+labels:
+  {{- toYaml (merge (include "wechat-endpoint.ownLabels" $root | fromYaml) ($more.labels | default dict) $root.Values.commonLabels) | nindent 2 }}
+{{- with merge (dict) ($more.annotations | default dict) $root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "wechat-endpoint.serviceAccountName" -}}
+{{ .Values.serviceAccount.name | default (include "wechat-endpoint.name" .) }}
+{{- end }}
+
+{{- define "wechat-endpoint.subject" -}}
+- kind: ServiceAccount
+  name: {{ include "wechat-endpoint.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end }}
+
+{{- /*
+wechat-endpoint.image takes the root and whose image it is: operator or sidecar. The first part of a name is a registry where it has a dot or a
+port. Where neither a tag nor a digest is set, the tag is the chart's appVersion.
+*/ -}}
 {{- define "wechat-endpoint.image" -}}
-{{- $image := index . 0 }}
+{{- $root := index . 0 }}{{ $image := (index $root.Values (index . 1)).image }}
+{{- $name := $image.repository | default (printf "%s/%s" $root.Values.imagePrefix (index . 1)) }}
+{{- with $root.Values.global.imageRegistry }}
+{{- $first := splitList "/" $name | first }}
+{{- if and (contains "/" $name) (or (contains "." $first) (contains ":" $first) (eq "localhost" $first)) }}
+{{- $name = trimPrefix (printf "%s/" $first) $name }}
+{{- end }}
+{{- $name = printf "%s/%s" . $name }}
+{{- end }}
 {{- $tag := $image.tag }}
-{{- if not $image.digest }}{{ $tag = $tag | default (index . 1) }}{{ end -}}
-{{ $image.repository }}
+{{- if not $image.digest }}{{ $tag = $tag | default $root.Chart.AppVersion }}{{ end -}}
+{{ $name }}
 {{- with $tag }}:{{ . }}{{ end }}
 {{- with $image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
+{{- /* wechat-endpoint.pullSecrets takes a list of names, and of maps with a name, and writes maps. */ -}}
+{{- define "wechat-endpoint.pullSecrets" -}}
+{{- $names := list }}
+{{- range . }}{{ $names = append $names (kindIs "map" . | ternary . (dict "name" .)) }}{{ end -}}
+{{- toYaml ($names | uniq) }}
+{{- end }}
+
+{{- define "wechat-endpoint.allPullSecrets" -}}
+{{ include "wechat-endpoint.pullSecrets" (concat .Values.global.imagePullSecrets .Values.imagePullSecrets) }}
+{{- end }}
+
 {{- /* wechat-endpoint.config is what the operator reads: the choices of the installation. */ -}}
 {{- define "wechat-endpoint.config" -}}
-sidecarImage: {{ include "wechat-endpoint.image" (list .Values.sidecar.image .Chart.AppVersion) | quote }}
+sidecarImage: {{ include "wechat-endpoint.image" (list . "sidecar") | quote }}
+sidecarImagePullPolicy: {{ .Values.sidecar.image.pullPolicy }}
 sidecarMode: {{ .Values.sidecar.mode }}
+{{- with .Values.commonLabels }}
+commonLabels:
+{{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with merge (dict) .Values.sidecar.podLabels .Values.commonLabels }}
+podLabels:
+{{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with merge (dict) .Values.sidecar.podAnnotations .Values.commonAnnotations }}
+podAnnotations:
+{{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.sidecar.podSecurityContext }}
+podSecurityContext:
+{{- toYaml . | nindent 2 }}
+{{- end }}
 allowEmptyHost: {{ .Values.allowEmptyHost }}
 {{- with .Values.allowedIngressClasses }}
 allowedIngressClasses:
@@ -51,7 +119,11 @@ networkPolicy:
   {{- toYaml .Values.sidecar.networkPolicy | nindent 2 }}
 rollout:
   {{- toYaml .Values.sidecar.rollout | nindent 2 }}
-{{- with .Values.sidecar.defaults }}
+{{- $defaults := deepCopy .Values.sidecar.defaults }}
+{{- $secrets := include "wechat-endpoint.allPullSecrets" . | fromYamlArray }}
+{{- if hasKey $defaults "imagePullSecrets" }}{{ $secrets = include "wechat-endpoint.pullSecrets" $defaults.imagePullSecrets | fromYamlArray }}{{ end }}
+{{- if or $secrets (hasKey $defaults "imagePullSecrets") }}{{ $_ := set $defaults "imagePullSecrets" $secrets }}{{ end }}
+{{- with $defaults }}
 sidecar:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -89,4 +161,13 @@ dyn({{ toJson . }})
 {{- if $kept }}{{ $rules = append $rules (set . "resources" $kept) }}{{ end }}
 {{- end }}
 {{- toYaml $rules }}
+{{- end }}
+
+{{- /* wechat-endpoint.scrape is what a ServiceMonitor and a PodMonitor have in common. */ -}}
+{{- define "wechat-endpoint.scrape" -}}
+{{- $chosen := dict }}
+{{- range list "interval" "scrapeTimeout" "relabelings" "metricRelabelings" }}
+{{- if index $ . }}{{ $_ := set $chosen . (index $ .) }}{{ end }}
+{{- end }}
+{{- with $chosen }}{{ toYaml . }}{{ end }}
 {{- end }}

@@ -1,0 +1,160 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package charts holds the chart, and tests of what helm makes of it.
+package charts
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/wechatendpoint/wechatendpoint/controllers"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+const (
+	chart     = "wechat-endpoint"
+	namespace = "wechatendpoint-system"
+)
+
+// helm is built when it is first needed, which takes minutes: not in a short test.
+var helm = sync.OnceValues(func() (string, error) {
+	path, err := exec.Command("../tools/install", "helm").Output()
+	return strings.TrimSpace(string(path)), err
+})
+
+// template returns what helm renders, or what it says instead.
+func template(t *testing.T, arguments ...string) (string, error) {
+	t.Helper()
+	return templateOf(t, chart, arguments...)
+}
+
+func templateOf(t *testing.T, chart string, arguments ...string) (string, error) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it runs helm")
+	}
+	program, err := helm()
+	if err != nil {
+		t.Fatal(err)
+	}
+	arguments = append([]string{"template", "wechat-endpoint", chart, "--namespace", namespace, "--kube-version", "1.36.0"}, arguments...)
+	command := exec.CommandContext(t.Context(), program, arguments...)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		return "", errors.New(stderr.String())
+	}
+	return stdout.String(), nil
+}
+
+// TestGoldens compares what helm renders of each file of testdata/values with a file. Read the difference, and run
+// `go test ./charts -update` if it is meant. Of what is copied from config/ it keeps what depends on the values.
+func TestGoldens(t *testing.T) {
+	inputs, err := filepath.Glob("testdata/values/*.yaml")
+	if err != nil || len(inputs) == 0 {
+		t.Fatalf("there are %d files of values: %v", len(inputs), err)
+	}
+	version := regexp.MustCompile(`\b` + regexp.QuoteMeta(versionOf(t)) + `\b`)
+	for _, input := range inputs {
+		t.Run(strings.TrimSuffix(filepath.Base(input), ".yaml"), func(t *testing.T) {
+			t.Parallel()
+			rendered, err := template(t, "--values", input)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden := filepath.Join("testdata/goldens", filepath.Base(input))
+			got := checksum.ReplaceAllString(version.ReplaceAllString(shortened(t, rendered), "VERSION"), "CHECKSUM")
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil { //nolint:gosec // a file for everybody to read
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("not what %s has (-want +got):\n%s", golden, diff)
+			}
+		})
+	}
+}
+
+var checksum = regexp.MustCompile(`(?m)\b[0-9a-f]{64}$`)
+
+func versionOf(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(chart, "Chart.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var about struct{ Version, AppVersion string }
+	if err := yaml.Unmarshal(text, &about); err != nil {
+		t.Fatal(err)
+	}
+	if about.Version == "" || about.Version != about.AppVersion {
+		t.Fatalf("the chart is of version %s, and the images of version %s", about.Version, about.AppVersion)
+	}
+	return about.Version
+}
+
+// shortened leaves out the copies of config/, of which tests of their own know: definitions, rules, and the policies but for whom they are
+// about and what they know of the installation. The configuration must be one that the operator reads.
+func shortened(t *testing.T, rendered string) string {
+	t.Helper()
+	var out strings.Builder
+	for _, document := range strings.Split(rendered, "\n---\n") {
+		var object map[string]any
+		if err := yaml.Unmarshal([]byte(document), &object); err != nil {
+			t.Fatalf("reading what helm renders: %v\n%s", err, document)
+		}
+		if object == nil {
+			continue
+		}
+		switch object["kind"] {
+		case "CustomResourceDefinition":
+			delete(object, "spec")
+		case "ClusterRole", "Role":
+			if rules := object["rules"].([]any); len(rules) > 5 {
+				object["rules"] = []any{"…"}
+			}
+		case "ValidatingAdmissionPolicy":
+			spec := object["spec"].(map[string]any)
+			short := map[string]any{"matchConditions": spec["matchConditions"]}
+			if name, _, _ := unstructured.NestedString(object, "metadata", "name"); name == "wechatendpoint-operator" { // the others repeat it
+				short["variables"] = slices.DeleteFunc(spec["variables"].([]any), func(variable any) bool {
+					return variable.(map[string]any)["name"] != "installation"
+				})
+			}
+			object["spec"] = short
+		case "ConfigMap":
+			if config, ok := object["data"].(map[string]any)["config.yaml"].(string); ok {
+				if _, err := controllers.ParseOptions([]byte(config)); err != nil {
+					t.Errorf("the operator does not read its configuration: %v\n%s", err, config)
+				}
+			}
+		}
+		text, err := yaml.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.WriteString("---\n")
+		out.Write(text)
+	}
+	return out.String()
+}

@@ -144,7 +144,7 @@ func shortened(t *testing.T, rendered string) string {
 			object["spec"] = short
 		case "ConfigMap":
 			if config, ok := object["data"].(map[string]any)["config.yaml"].(string); ok {
-				if _, err := controllers.ParseOptions([]byte(config)); err != nil {
+				if _, err := controllers.ParseOptions([]byte(config), ""); err != nil {
 					t.Errorf("the operator does not read its configuration: %v\n%s", err, config)
 				}
 			}

@@ -63,11 +63,15 @@ type Hosts = installation.Hosts
 // Rollout says how changes reach the endpoints.
 type Rollout = installation.Rollout
 
-// ReadOptions reads the options from a file.
-func ReadOptions(file string) (Options, error) { return installation.ReadOptions(file) }
+// ReadOptions reads the options from a file. The namespace is the operator's own, if it knows it.
+func ReadOptions(file, namespace string) (Options, error) {
+	return installation.ReadOptions(file, namespace)
+}
 
 // ParseOptions reads the options from YAML.
-func ParseOptions(text []byte) (Options, error) { return installation.ParseOptions(text) }
+func ParseOptions(text []byte, namespace string) (Options, error) {
+	return installation.ParseOptions(text, namespace)
+}
 
 // ParseNamespaces reads a list of namespaces, separated by commas. An empty text is nil: the whole cluster.
 func ParseNamespaces(text string) ([]string, error) { return installation.ParseNamespaces(text) }

@@ -13,6 +13,7 @@ import (
 	"math"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/go-logr/logr"
@@ -58,7 +59,7 @@ func run(ctx context.Context, args []string) error {
 		_, err := fmt.Println("operator", version.Get())
 		return err
 	}
-	options, optionsErr := controllers.ReadOptions(*config)
+	options, optionsErr := controllers.ReadOptions(*config, podNamespace())
 	namespaces, namespacesErr := controllers.ParseNamespaces(*watch)
 	metricsOptions, metricsErr := metrics.options()
 	if err := errors.Join(optionsErr, namespacesErr, metricsErr); err != nil {
@@ -94,6 +95,15 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("setting up the controller: %w", err)
 	}
 	return manager.Start(ctx)
+}
+
+// podNamespace is the namespace of the operator's pod, as the kubelet tells it; empty outside of a pod.
+func podNamespace() string {
+	text, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
 }
 
 // nameSource lets a source of events say what it watches: controller-runtime logs the whole of one that comes late, which JSON

@@ -53,7 +53,7 @@ type Options struct {
 	Rollout Rollout `json:"rollout,omitzero"`
 	// NetworkPolicy says who may reach the sidecars' pods, and whom they may.
 	NetworkPolicy render.NetworkPolicy `json:"networkPolicy,omitempty"`
-	// OperatorNamespace is where the operator runs. NetworkPolicy needs it.
+	// OperatorNamespace is where the operator runs; empty is the namespace of its pod. NetworkPolicy needs it.
 	OperatorNamespace string `json:"operatorNamespace,omitempty"`
 	// Namespaces are those whose endpoints are served; nothing else is read then. Empty is the whole cluster.
 	Namespaces []string `json:"-"`
@@ -118,8 +118,8 @@ func (o *Options) Installed(asked v1alpha1.Sidecar) render.Installed {
 	}
 }
 
-// ReadOptions reads the options from a file.
-func ReadOptions(file string) (Options, error) {
+// ReadOptions reads the options from a file. The namespace is the operator's own, if it knows it.
+func ReadOptions(file, namespace string) (Options, error) {
 	if file == "" {
 		return Options{}, errors.New("--config is required: name the file with the choices of the installation")
 	}
@@ -127,7 +127,7 @@ func ReadOptions(file string) (Options, error) {
 	if err != nil {
 		return Options{}, fmt.Errorf("reading the choices of the installation: %w", err)
 	}
-	options, err := ParseOptions(text)
+	options, err := ParseOptions(text, namespace)
 	if err != nil {
 		return Options{}, fmt.Errorf("the choices of the installation in %s: %w", file, err)
 	}
@@ -135,12 +135,13 @@ func ReadOptions(file string) (Options, error) {
 }
 
 // ParseOptions reads the options from YAML. A field that is not known is an error: what a typing mistake leaves out could be
-// a limit.
-func ParseOptions(text []byte) (Options, error) {
+// a limit. The namespace is for options that do not name the operator's.
+func ParseOptions(text []byte, namespace string) (Options, error) {
 	options := Options{SidecarPullPolicy: "IfNotPresent"}
 	if err := yaml.UnmarshalStrict(text, &options); err != nil {
 		return Options{}, fmt.Errorf("parsing: %w", err)
 	}
+	options.OperatorNamespace = cmp.Or(options.OperatorNamespace, namespace)
 	return options, options.validate()
 }
 
@@ -162,7 +163,7 @@ func (o Options) validate() error {
 		return errors.New("rollout: maxEndpoints and progressDeadline must be more than nothing; left out, they are 3 and 5m")
 	}
 	if o.NetworkPolicy.Enabled && o.OperatorNamespace == "" {
-		return errors.New("operatorNamespace is required with networkPolicy.enabled: the operator would lock itself out")
+		return errors.New("operatorNamespace is required with networkPolicy.enabled where the operator is not in a pod, which tells it: it would lock itself out")
 	}
 	if o.NetworkPolicy.Egress && !o.NetworkPolicy.Enabled {
 		return errors.New("networkPolicy.egress does nothing without networkPolicy.enabled: set it, or remove egress")

@@ -22,6 +22,7 @@ import (
 func TestParseOptions(t *testing.T) {
 	for name, test := range map[string]struct {
 		text string
+		pod  string // the namespace of the operator's pod; empty outside of one
 		want installation.Options
 		err  string // part of it; empty for none
 	}{
@@ -49,6 +50,14 @@ func TestParseOptions(t *testing.T) {
 			want: installation.Options{SidecarImage: "a", SidecarPullPolicy: "IfNotPresent", OperatorNamespace: "platform", NetworkPolicy: render.NetworkPolicy{
 				Enabled: true, Egress: true, MetricsFrom: []metav1.LabelSelector{{MatchLabels: map[string]string{"metrics": "allowed"}}},
 			}},
+		},
+		"where the operator is, its pod tells": {
+			text: "sidecarImage: a\nnetworkPolicy: {enabled: true}", pod: "platform",
+			want: installation.Options{SidecarImage: "a", SidecarPullPolicy: "IfNotPresent", OperatorNamespace: "platform", NetworkPolicy: render.NetworkPolicy{Enabled: true}},
+		},
+		"and what is written counts more": {
+			text: "sidecarImage: a\noperatorNamespace: other", pod: "platform",
+			want: installation.Options{SidecarImage: "a", SidecarPullPolicy: "IfNotPresent", OperatorNamespace: "other"},
 		},
 		"how changes reach the endpoints": {
 			text: "sidecarImage: a\nrollout: {maxEndpoints: 10, progressDeadline: 90s}",
@@ -90,7 +99,7 @@ func TestParseOptions(t *testing.T) {
 		"an unknown pull policy":                    {text: "sidecarImage: a\nsidecarImagePullPolicy: Sometimes", err: "set Always, IfNotPresent or Never"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := installation.ParseOptions([]byte(test.text))
+			got, err := installation.ParseOptions([]byte(test.text), test.pod)
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Errorf("error %v, want %q in it", err, test.err)

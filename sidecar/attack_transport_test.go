@@ -245,7 +245,7 @@ func TestNoHeaderReachesTheApp(t *testing.T) {
 		"X-WeChat-Message-Type", "X-WeChat-Event", "X-WeChat-Delivery-Id", "X-WeChat-Deadline", "X-WeChat-Gateway-Signature",
 		"X-WeChat-Verification-Reason", "x_wechat_verified", "X-Wx-Sources", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
 		"X-Real-Ip", "Forwarded", "Via", "X-Original-Url", "X-Http-Method-Override", "Authorization", "Proxy-Authorization", "Cookie",
-		"Te", "Trailer", "Keep-Alive", "Proxy-Connection", "Upgrade", "Traceparent", "Content-Encoding", "Content-Language",
+		"Te", "Trailer", "Keep-Alive", "Proxy-Connection", "Upgrade", "Traceparent", "Tracestate", "Baggage", "B3", "X-Request-Id", "Content-Encoding", "Content-Language",
 		"Content-Type", "User-Agent", "Accept-Encoding", "Range", "If-None-Match", "Origin", "Referer",
 	} {
 		forged.Set(name, "forged")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -24,24 +25,34 @@ func BenchmarkCallbacks(b *testing.B) {
 	message := func(n int) (*caller.Request, error) {
 		return sender.NewPost(fmt.Appendf(nil, "<xml><FromUserName>oUser</FromUserName><MsgType>text</MsgType><Content>%d</Content></xml>", n))
 	}
-	for name, newRequest := range map[string]func(n int) (*caller.Request, error){
-		"a URL check": func(int) (*caller.Request, error) { return sender.NewURLCheck() },
-		"a forgery": func(n int) (*caller.Request, error) {
+	collector := sidecartest.NewCollector(b)
+	collector.Answers(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	traces := collector.Traces()
+	for _, row := range []struct {
+		name       string
+		newRequest func(n int) (*caller.Request, error)
+		traces     config.Tracing
+	}{
+		{"a URL check", func(int) (*caller.Request, error) { return sender.NewURLCheck() }, config.Tracing{}},
+		{"a forgery", func(n int) (*caller.Request, error) {
 			return sender.NewPost(fmt.Appendf(nil, "<xml>%d</xml>", n), wechattest.WithToken("forged-token"))
-		},
-		"a message": message,
-		"a repeat":  func(int) (*caller.Request, error) { return message(0) },
+		}, config.Tracing{}},
+		{"a message", message, config.Tracing{}},
+		{"a message, not in the sample", message, config.Tracing{Endpoint: traces.Endpoint, SamplingRatePerMillion: new(1)}},
+		{"a message, traced", message, traces},
+		{"a repeat", func(int) (*caller.Request, error) { return message(0) }, config.Tracing{}},
+		{"a repeat, traced", func(int) (*caller.Request, error) { return message(0) }, traces},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(row.name, func(b *testing.B) {
 			requests := make([]string, b.N)
 			for n := range requests {
-				request, err := newRequest(n)
+				request, err := row.newRequest(n)
 				if err != nil {
 					b.Fatal(err)
 				}
 				requests[n] = rawOf(request).sized().String()
 			}
-			connection, err := new(net.Dialer).DialContext(b.Context(), "tcp", serveForBenchmark(b))
+			connection, err := new(net.Dialer).DialContext(b.Context(), "tcp", serveForBenchmark(b, row.traces))
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -60,13 +71,13 @@ func BenchmarkCallbacks(b *testing.B) {
 }
 
 // serveForBenchmark starts a sidecar and an app, and returns the address of the public port.
-func serveForBenchmark(b *testing.B) string {
+func serveForBenchmark(b *testing.B, traces config.Tracing) string {
 	b.Helper()
 	c := config.Config{
 		Generation: "g-1", Endpoint: "team-a/shop", Platform: config.PlatformOfficialAccount, AppID: "wx1", MessageMode: config.ModeEncrypted,
 		Path: "/weixin", Backend: config.Backend{URL: "http://" + serveSuccess(b)},
 	}
-	callbacks, _ := sidecartest.Run(b, config.Document{Config: c, Credentials: config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: aesKey}}}})
+	callbacks, _ := sidecartest.RunTraced(b, config.Document{Config: c, Credentials: config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: aesKey}}}}, traces)
 	return callbacks
 }
 

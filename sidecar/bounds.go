@@ -8,6 +8,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/tracing"
 )
 
 // DefaultMemory is what a sidecar may use where nothing says otherwise: the limit that its pods have by default. Bytes.
@@ -25,7 +26,7 @@ const (
 type bounds struct {
 	// connections of routers and clients. One takes 26 KiB while its request is worked on.
 	connections int
-	// calls to apps, and half as many that wait for a place. One takes 14 KiB besides.
+	// calls to apps, and half as many that wait for a place. One takes 14 KiB besides, and 2 KiB more where messages are traced.
 	calls int
 	// bodies of messages and replies, of which the first freeBody bytes are free.
 	bodies int64
@@ -33,6 +34,8 @@ type bounds struct {
 	strangers int64
 	// uses and repeats are what is remembered.
 	uses, repeats int
+	// spans that wait to be sent, where messages are traced.
+	spans int
 	// entries are what the endpoints themselves take, where there are several.
 	entries int
 }
@@ -50,6 +53,7 @@ func boundsFor(memory int64) bounds {
 		strangers:   max(memory/32, 2*MaxBodySize),
 		uses:        int(memory / 10),
 		repeats:     int(memory / 16),
+		spans:       int(memory / 64 / tracing.SpanCost),
 		entries:     config.RoomForEntries(memory),
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/policy"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/tracing"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
@@ -24,6 +25,7 @@ type callback struct {
 	parcel  parcel
 	now     time.Time // by the clock that timestamps are compared with
 	told    string    // the outcome, to whoever plays WeChat
+	trace   *tracing.Trace
 }
 
 // serve obeys the gate: what it refuses is refused here, what it passes goes to the app.

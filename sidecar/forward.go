@@ -14,6 +14,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/policy"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/tracing"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
@@ -46,7 +47,14 @@ func (c *callback) forward(ctx context.Context, message gate.Message, decision p
 	if decision.Delivery != policy.Direct {
 		return c.fail(statusAgain)
 	}
-	return (&errand{callback: c, message: message, decision: decision, deadline: deadline}).callApp(ctx)
+	e := &errand{callback: c, message: message, decision: decision, deadline: deadline}
+	if !decision.Unverified {
+		e.key = message.Key(c.account.config.Endpoint)
+		e.beginTrace()
+	}
+	answer := e.callApp(ctx)
+	e.trace.End(answer.Status)
+	return answer
 }
 
 // decide asks the policy what becomes of a message.
@@ -76,10 +84,10 @@ func (e *errand) deliver(ctx context.Context) (*backend.Delivery, error) {
 	if e.decision.Unverified {
 		return e.start(), nil
 	}
-	e.key = e.message.Key(e.account.config.Endpoint)
 	delivery, repeated, err := e.memory.Claim(ctx, e.key, e.now, e.message.StaleAt, e.start)
 	if repeated {
 		e.metrics.Repeats.Inc()
+		e.trace.Repeat()
 	}
 	if err != nil && policy.WithoutClaim(e.account.config) == policy.GoOn {
 		e.complain(err)
@@ -90,15 +98,18 @@ func (e *errand) deliver(ctx context.Context) (*backend.Delivery, error) {
 
 // start begins a delivery.
 func (e *errand) start() *backend.Delivery {
-	return e.begin(e.key, e.makeCall(), e.parcel.hand())
+	call, traced := e.makeCall(), e.trace.Call(e.decision.Backend.URL)
+	traced.Inject(call.Header)
+	return e.begin(e.key, call, traced, e.parcel.hand())
 }
 
 // begin begins the delivery of a message with that key. It is not an errand's: it outlives the callback, and holds nothing else of it.
-func (e *Endpoint) begin(key memory.Key, call backend.Call, parcel *parcel) *backend.Delivery {
+func (e *Endpoint) begin(key memory.Key, call backend.Call, traced *tracing.Call, parcel *parcel) *backend.Delivery {
 	e.calls.Add(1)
 	return e.backend.Start(call, func(a backend.Answer, acknowledged bool) {
 		defer e.calls.Done()
 		defer parcel.free()
+		traced.End(resultOf(a))
 		e.settle(key, a)
 		e.noteReached(a)
 		e.metrics.Retries.Add(float64(a.Retries))
@@ -166,6 +177,7 @@ func (c *callback) conclude(message gate.Message, report outcome.Report) {
 		return
 	}
 	c.metrics.Callbacks.WithLabelValues(string(report.Outcome)).Inc()
+	c.trace.Conclude(string(report.Outcome))
 	if cause, remedy := report.Explain(); cause != "" && c.complaints.Allow() {
 		c.log.Warn("WeChat did not get the app's reply", "outcome", report.Outcome, "took", report.Took.Round(time.Millisecond), "cause", cause, "remedy", remedy)
 	}

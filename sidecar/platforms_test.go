@@ -41,6 +41,7 @@ type account struct {
 	reply    string // of the app; empty where the platform has none
 	answered string // in place of a sealed reply
 	noCheck  bool   // the platform has no URL check
+	traces   config.Tracing
 }
 
 func accounts() map[string]account {
@@ -80,7 +81,7 @@ func accounts() map[string]account {
 // newAccountStage starts a sidecar for the account. The older key comes second, and is accepted too.
 func newAccountStage(t *testing.T, a account) (*stage, *caller.Sender) {
 	t.Helper()
-	s := newStage(t, a.edit)
+	s := newTracedStage(t, a.edit, a.traces)
 	s.config.Generation = "g-2"
 	s.writeDocument(t, s.config, config.Credentials{
 		GatewayKey: []byte(strings.Repeat("k", 32)),

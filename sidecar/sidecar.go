@@ -24,12 +24,14 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/metrics"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/reload"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/tracing"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -44,6 +46,8 @@ type Options struct {
 	Grace time.Duration
 	// Memory is how many bytes the process may use. Everything that it holds is bounded by it; zero is DefaultMemory.
 	Memory int64
+	// Tracing says to whom messages are told of, as config.Tracing's Validate accepts it.
+	Tracing config.Tracing
 	// Log takes what a person should read. It never gets a token or a byte of a message.
 	Log *slog.Logger
 }
@@ -69,7 +73,8 @@ type shared struct {
 	bodies        *memory.Budget // of all others, and of replies
 	uses, repeats *memory.Pool
 	calls         sync.WaitGroup
-	random        io.Reader // of the bytes before a sealed reply
+	tracer        *tracing.Tracer // nil where nothing is traced
+	random        io.Reader       // of the bytes before a sealed reply
 	// clock is the time that the timestamps of a request are compared with which arrived then. In tests it stands still.
 	clock func(arrived time.Time) time.Time
 }
@@ -91,6 +96,7 @@ func New(o Options) *Sidecar {
 	s.entries = entries{served: map[string]*account{}, offered: map[string]offer{}}
 	s.table.Store(newTable(nil))
 	s.metrics = metrics.NewProcess(func() float64 { return float64(s.backend.Pending()) }, s.brokenDocuments)
+	s.tracer = s.newTracer()
 	s.folder = reload.New(o.ConfigDir, s, o.Log)
 	s.folder.Load()
 	return s
@@ -101,6 +107,7 @@ func New(o Options) *Sidecar {
 func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	defer s.closeTracer()
 	go s.folder.Watch(background, reload.Interval)
 
 	opsServer := newServer(s.opsHandler(), opsDoor)

@@ -101,6 +101,11 @@ var secrets = []string{token, aesKey, olderKey, apiV3Key, "private words", "oUse
 // what users wrote.
 func newStage(t *testing.T, edit func(*config.Config)) *stage {
 	t.Helper()
+	return newTracedStage(t, edit, config.Tracing{})
+}
+
+func newTracedStage(t *testing.T, edit func(*config.Config), traces config.Tracing) *stage {
+	t.Helper()
 	s := &stage{dir: t.TempDir(), app: &app{}, log: &syncBuffer{}, ended: make(chan error, 1)}
 	server := httptest.NewServer(s.app)
 	t.Cleanup(server.Close)
@@ -118,7 +123,7 @@ func newStage(t *testing.T, edit func(*config.Config)) *stage {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	gateway := sidecar.New(sidecar.Options{
-		ConfigDir: s.dir, DrainDelay: 200 * time.Millisecond, Grace: 10 * time.Second,
+		ConfigDir: s.dir, DrainDelay: 200 * time.Millisecond, Grace: 10 * time.Second, Tracing: traces,
 		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	go func() { s.ended <- gateway.Serve(ctx, public, ops) }()

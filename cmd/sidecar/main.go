@@ -22,6 +22,7 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/version"
 )
 
@@ -46,6 +47,8 @@ func run(ctx context.Context, args []string) error {
 	drainDelay := flags.Duration("drain-delay", 5*time.Second, "how long to accept callbacks after SIGTERM, while routers take notice")
 	grace := flags.Duration("grace", 25*time.Second, "how long callbacks and calls to the app may take after the drain delay")
 	memory := flags.Int64("memory", 0, "bytes that the process may use; 0 is the limit of its container, and 64 MiB where there is none")
+	collector := flags.String("tracing-endpoint", "", "http://host:port of an OTLP/HTTP receiver that is told how messages went; default: nobody is")
+	sampling := flags.Int("tracing-sampling-rate-per-million", config.EveryMessage, "how many of a million messages it is told of")
 	tell := flags.Bool("version", false, "print the version and end")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -53,6 +56,13 @@ func run(ctx context.Context, args []string) error {
 	if *tell {
 		_, err := fmt.Println("sidecar", version.Get())
 		return err
+	}
+	traces := config.Tracing{Endpoint: *collector}
+	if *collector != "" || *sampling != config.EveryMessage {
+		traces.SamplingRatePerMillion = sampling
+	}
+	if err := traces.Validate(); err != nil {
+		return fmt.Errorf("tracing: %w", err)
 	}
 	allowed := allowedMemory(*memory)
 	debug.SetMemoryLimit(allowed * 9 / 10) // the rest is the kernel's, for this container
@@ -72,6 +82,7 @@ func run(ctx context.Context, args []string) error {
 		DrainDelay: *drainDelay,
 		Grace:      *grace,
 		Memory:     allowed,
+		Tracing:    traces,
 		Log:        slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 	}).Serve(ctx, public, ops)
 }

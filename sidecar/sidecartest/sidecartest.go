@@ -23,6 +23,12 @@ import (
 // ready.
 func Run(t testing.TB, document config.Document) (callbacks, ops string) {
 	t.Helper()
+	return RunTraced(t, document, config.Tracing{})
+}
+
+// RunTraced does the same with traces.
+func RunTraced(t testing.TB, document config.Document, traces config.Tracing) (callbacks, ops string) {
+	t.Helper()
 	dir := t.TempDir()
 	text, err := json.Marshal(document)
 	if err != nil {
@@ -34,7 +40,7 @@ func Run(t testing.TB, document config.Document) (callbacks, ops string) {
 	public, second := listen(t), listen(t)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	gateway := sidecar.New(sidecar.Options{ConfigDir: dir, Grace: time.Second, Log: slog.New(slog.DiscardHandler)})
+	gateway := sidecar.New(sidecar.Options{ConfigDir: dir, Grace: time.Second, Tracing: traces, Log: slog.New(slog.DiscardHandler)})
 	go func() { ended <- gateway.Serve(ctx, public, second) }()
 	t.Cleanup(func() {
 		stop()

@@ -32,6 +32,7 @@ type Answer struct {
 	Reply   []byte          // of an Answered call
 	Failure outcome.Failure // of an Unavailable one, or a BadReply
 	Retries int             // attempts after the first
+	Status  int             // of the app's answer; 0 where none came
 }
 
 // Call is one message for the app.

@@ -46,6 +46,7 @@ func (c *Client) exchange(ctx context.Context, conn *connection, call Call, w *w
 		return Answer{}, false, errors.Join(writeErr, err)
 	}
 	answer, whole := c.judge(response, call)
+	answer.Status = response.StatusCode
 	return answer, whole && writeErr == nil && !response.Close && conn.reader.Buffered() == 0, nil
 }
 

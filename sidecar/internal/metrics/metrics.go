@@ -26,6 +26,8 @@ const label = "wechat_endpoint"
 type Process struct {
 	// Unknown counts callbacks for a URL that is no endpoint's.
 	Unknown prometheus.Counter
+	// SpansSent and SpansDropped count spans, where messages are traced.
+	SpansSent, SpansDropped prometheus.Counter
 
 	registry               *prometheus.Registry
 	callbacks, refused     *prometheus.CounterVec
@@ -67,6 +69,12 @@ func NewProcess(inFlight, broken func() float64) *Process {
 			Name: "wechat_sidecar_last_verified_timestamp_seconds",
 			Help: "When a callback of WeChat's was last verified, 0 for never.",
 		}, []string{label}),
+		SpansSent: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wechat_sidecar_spans_sent_total", Help: "Spans of messages that the collector took.",
+		}),
+		SpansDropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wechat_sidecar_spans_dropped_total", Help: "Spans of messages that never got to the collector: it does not take them, or not fast enough.",
+		}),
 		endpoints: map[string]*Endpoint{},
 		ended:     map[string]time.Time{},
 	}
@@ -81,6 +89,7 @@ func NewProcess(inFlight, broken func() float64) *Process {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		p.callbacks, p.refused, p.retries, p.repeats, p.unverified, p.unreadable, p.lateFailures, p.rules, p.backend, p.apps, p.lastVerified, remembered{p},
+		p.SpansSent, p.SpansDropped,
 	)
 	return p
 }

@@ -90,7 +90,8 @@ type pod struct {
 	log         *os.File
 }
 
-// startPod starts the sidecar in a memory cgroup of its own, with an endpoint and its neighbours.
+// startPod starts the sidecar in a memory cgroup of its own, with an endpoint and its neighbours. It traces every message, and its collector
+// takes connections and nothing else, or all that it is told where the pod has neighbours.
 func startPod(t *testing.T, edit func(*config.Config), neighbours int, app http.HandlerFunc) *pod {
 	t.Helper()
 	server := httptest.NewServer(app)
@@ -114,7 +115,11 @@ func startPod(t *testing.T, edit func(*config.Config), neighbours int, app http.
 	}
 	p := &pod{group: cgroup.New(t, limit), public: freePort(t), ops: freePort(t), log: log}
 	p.url = "http://" + p.public + "/weixin"
-	command := p.group.Command(context.Background(), binary, "-config-dir", dir, "-listen", p.public, "-ops-listen", p.ops, "-drain-delay", "0s", "-grace", "1s")
+	arguments := []string{"-config-dir", dir, "-listen", p.public, "-ops-listen", p.ops, "-drain-delay", "0s", "-grace", "1s"}
+	if os.Getenv("LIMITS_SIDECAR") == "" {
+		arguments = append(arguments, "-tracing-endpoint", collector(t, neighbours > 0))
+	}
+	command := p.group.Command(context.Background(), binary, arguments...)
 	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
@@ -156,6 +161,21 @@ func writeDocument(t *testing.T, dir, entry string, c config.Config) {
 	if err := os.WriteFile(filepath.Join(dir, entry+config.DocumentSuffix), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// collector is where traces are sent.
+func collector(t *testing.T, takes bool) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	if takes {
+		server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })}
+		go func() { _ = server.Serve(listener) }()
+	}
+	return "http://" + listener.Addr().String()
 }
 
 func freePort(t *testing.T) string {

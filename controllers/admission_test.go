@@ -346,7 +346,7 @@ func TestPolicyKeepsTheThiefOutOfKubeSystem(t *testing.T) {
 	create(t, newEndpoint(home))
 	awaitFiles(t, home, "a-fine-token")
 	golden := goldenStates(t)
-	minimal := golden[slices.IndexFunc(golden, func(s goldenState) bool { return s.name == "minimal" })]
+	minimal := golden[slices.IndexFunc(golden, func(s goldenState) bool { return s.name == "minimal" })].ofSuite()
 	thief := asOperator(t)
 	made := func(namespace, name string) map[string]*unstructured.Unstructured {
 		endpoint := minimal.input.Endpoint.DeepCopy()

@@ -348,7 +348,7 @@ func writtenObjects(t *testing.T, operator client.Client) (made, changed []writt
 		if kinds == nil {
 			continue
 		}
-		from.input.NetworkPolicy, from.input.OperatorNamespace = everyRule, "wechatendpoint-system" // the suite's
+		from = from.ofSuite()
 		there, absent := newBareNamespace(t), newBareNamespace(t)
 		for _, child := range from.children(t, from.store(t, there)) {
 			if slices.Contains(kinds, child.GetKind()) {

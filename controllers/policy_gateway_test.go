@@ -300,10 +300,6 @@ func TestPolicyOfWhereAnEndpointLeads(t *testing.T) {
 	named := func(name string) goldenState {
 		return golden[slices.IndexFunc(golden, func(s goldenState) bool { return s.name == name })]
 	}
-	in := func(s goldenState) goldenState { // the suite's installation
-		s.input.Installed = installedBySuite(s.input.Endpoint.Spec.Sidecar)
-		return s
-	}
 	replaced := func(child *unstructured.Unstructured, old, new string) *unstructured.Unstructured {
 		text, err := child.MarshalJSON()
 		if err != nil || !strings.Contains(string(text), old) {
@@ -320,7 +316,7 @@ func TestPolicyOfWhereAnEndpointLeads(t *testing.T) {
 		"on-a-gateway-by-httproute":  {"HTTPRoute", `"name":"front-wechat-gateway"`},
 		"on-a-gateway-not-published": {"Service", `"app.kubernetes.io/instance":"front"`},
 	} {
-		state := in(named(name))
+		state := named(name).ofSuite()
 		child := childOfKind(state.children(t, state.store(t, newBareNamespace(t))), of.kind)
 		if err := onceSpecIsSeen(applyWith(operator, render.FieldManager, child, client.DryRunAll)); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -335,7 +331,7 @@ func TestPolicyOfWhereAnEndpointLeads(t *testing.T) {
 			}
 		}
 	}
-	own, namespace := in(named("minimal")), newBareNamespace(t)
+	own, namespace := named("minimal").ofSuite(), newBareNamespace(t)
 	before := own.children(t, own.store(t, namespace))
 	for _, child := range before {
 		if err := onceSpecIsSeen(applyWith(operator, render.FieldManager, child)); err != nil {
@@ -353,7 +349,7 @@ func TestPolicyOfWhereAnEndpointLeads(t *testing.T) {
 			t.Errorf("the %s of an endpoint with pods of its own may be deleted: %v", kind, err)
 		}
 	}
-	in(named("on-a-gateway")).store(t, namespace)
+	named("on-a-gateway").ofSuite().store(t, namespace)
 	for _, kind := range pods {
 		if err := onceSpecIsSeen(deleting(kind)); err != nil {
 			t.Errorf("the %s of an endpoint that a gateway serves is kept: %v", kind, err)

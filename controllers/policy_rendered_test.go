@@ -34,6 +34,7 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 // goldenState is an endpoint in an installation: what the renderer needs.
@@ -75,10 +76,16 @@ func (s goldenState) options() controllers.Options {
 	options := s.more
 	options.SidecarImage, options.SidecarPullPolicy = s.input.Image, s.input.PullPolicy
 	options.SidecarDefaults, options.NetworkPolicy = s.input.Defaults, s.input.NetworkPolicy
-	options.OperatorNamespace = s.input.OperatorNamespace
 	options.CommonLabels, options.PodLabels, options.PodAnnotations = s.input.CommonLabels, s.input.PodLabels, s.input.PodAnnotations
 	options.PodSecurityContext = s.input.PodSecurityContext
+	options.OperatorNamespace, options.Tracing = s.input.OperatorNamespace, s.input.Tracing
 	return options
+}
+
+// ofSuite is the state in the suite's installation.
+func (s goldenState) ofSuite() goldenState {
+	s.input.Installed = installedBySuite(s.input.Endpoint.Spec.Sidecar)
+	return s
 }
 
 // children renders the state for an endpoint that the API server has stored.
@@ -533,6 +540,7 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 	minimal, http := named("minimal"), named("httproute")
 	minimal.input.Image = "registry.example.com:5000/a/sidecar:1"
 	minimal.input.OperatorNamespace, minimal.input.NetworkPolicy = "platform", render.NetworkPolicy{Enabled: true, MetricsFrom: []metav1.LabelSelector{{MatchLabels: map[string]string{"a": "b"}}}}
+	minimal.input.Tracing = config.Tracing{Endpoint: "http://otel-collector.observability.svc:4318", SamplingRatePerMillion: new(2500)}
 	namespace := newBareNamespace(t)
 	minimal.store(t, namespace)
 	given := controllers.Hosts{
@@ -548,6 +556,8 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 	awaitConfined(t, operator, minimal.input.CommonLabels)
 	made := func(from goldenState, kindOf string) *unstructured.Unstructured {
 		from.input.Installed = minimal.input.Installed
+		from.input.Image, from.input.OperatorNamespace, from.input.NetworkPolicy = minimal.input.Image, minimal.input.OperatorNamespace, minimal.input.NetworkPolicy
+		from.input.Tracing = minimal.input.Tracing
 		endpoint := from.input.Endpoint.DeepCopy()
 		endpoint.Namespace, endpoint.Name = namespace, "nobody"
 		return childOfKind(from.children(t, endpoint), kindOf)
@@ -578,13 +588,17 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 	without := func(path ...string) func(*unstructured.Unstructured) {
 		return func(o *unstructured.Unstructured) { unstructured.RemoveNestedField(o.Object, path...) }
 	}
-	container := func(name, value string) func(*unstructured.Unstructured) {
+	container := func(name string, value any) func(*unstructured.Unstructured) {
 		return func(o *unstructured.Unstructured) {
 			containers, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
 			containers[0].(map[string]any)[name] = value
 			setField(t, o, containers, "spec", "template", "spec", "containers")
 		}
 	}
+	arguments := func(tracing ...any) func(*unstructured.Unstructured) {
+		return container("args", append([]any{"--config-dir=/etc/wechat-sidecar"}, tracing...))
+	}
+	const collector, sample = "--tracing-endpoint=http://otel-collector.observability.svc:4318", "--tracing-sampling-rate-per-million=2500"
 	reader := func(value any) func(*unstructured.Unstructured) {
 		return func(o *unstructured.Unstructured) {
 			rules, _, _ := unstructured.NestedSlice(o.Object, "spec", "ingress")
@@ -635,6 +649,11 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 		"pods of the image's user":             {made(minimal, "Deployment"), without("spec", "template", "spec", "securityContext", "runAsUser"), "template.spec.securityContext"},
 		"pods of root":                         {made(minimal, "Deployment"), field(false, "spec", "template", "spec", "securityContext", "runAsNonRoot"), "template.spec.securityContext"},
 		"pods of another group":                {made(minimal, "Deployment"), field(int64(1), "spec", "template", "spec", "securityContext", "fsGroup"), "template.spec.securityContext"},
+		"the collector of traces":              {made(minimal, "Deployment"), arguments(collector, sample), ""},
+		"another collector":                    {made(minimal, "Deployment"), arguments("--tracing-endpoint=http://collector.thief.svc:4318", sample), "containers.0.args"},
+		"another sample":                       {made(minimal, "Deployment"), arguments(collector, "--tracing-sampling-rate-per-million=1000000"), "containers.0.args"},
+		"no collector":                         {made(minimal, "Deployment"), arguments(), "containers.0.args"},
+		"one argument more":                    {made(minimal, "Deployment"), arguments(collector, sample, "--ops-listen=:8080"), "containers.0.args"},
 		"the readers of metrics":               {made(minimal, "NetworkPolicy"), func(*unstructured.Unstructured) {}, ""},
 		"one more":                             {made(minimal, "NetworkPolicy"), reader(map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"a": "c"}}}), "spec.ingress"},
 		"everybody":                            {made(minimal, "NetworkPolicy"), reader(map[string]any{"namespaceSelector": map[string]any{}}), "spec.ingress"},

@@ -56,6 +56,7 @@ func suiteOptions() controllers.Options {
 		SidecarImage: "example.com/sidecar:1", SidecarPullPolicy: "IfNotPresent", Concurrency: 2,
 		AllowedIngressAnnotations: []string{"cert-manager.io/issuer"},
 		OperatorNamespace:         "wechatendpoint-system", NetworkPolicy: everyRule,
+		Tracing: config.Tracing{Endpoint: "http://otel-collector.observability.svc:4318"},
 	}
 }
 

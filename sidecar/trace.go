@@ -14,6 +14,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/tracing"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/version"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -26,7 +27,8 @@ const tracesPatience = 3 * time.Second
 func (s *Sidecar) newTracer() *tracing.Tracer {
 	pod, _ := os.Hostname() // without a name its spans are told apart by their endpoint alone
 	return tracing.New(tracing.Options{
-		Endpoint: s.options.Tracing.Endpoint, PerMillion: s.options.Tracing.PerMillion(), Room: s.bounds.spans, Instance: pod,
+		Endpoint: s.options.Tracing.Endpoint, PerMillion: s.options.Tracing.PerMillion(), Room: s.bounds.spans,
+		Version: version.Get().Version, Instance: pod,
 		Sent:    func(spans int) { s.metrics.SpansSent.Add(float64(spans)) },
 		Dropped: func(spans int) { s.metrics.SpansDropped.Add(float64(spans)) },
 		Log:     s.options.Log,

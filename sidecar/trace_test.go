@@ -20,6 +20,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/sidecartest"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/version"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
@@ -180,7 +181,7 @@ func TestWhatIsTold(t *testing.T) {
 				t.Errorf("the spans are called %q and %q", spans[0].Name, spans[1].Name)
 			}
 			pod, _ := os.Hostname()
-			if diff := cmp.Diff(map[string]string{"service.name": "wechat-sidecar", "service.instance.id": pod}, spans[0].Process); diff != "" {
+			if diff := cmp.Diff(map[string]string{"service.name": "wechat-sidecar", "service.version": version.Get().Version, "service.instance.id": pod}, spans[0].Process); diff != "" {
 				t.Errorf("of the process it was told (-want +got):\n%s", diff)
 			}
 		})

@@ -18,6 +18,7 @@ import (
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 // Options are the choices of an installation: what its platform team sets for every endpoint, and what it lets endpoints
@@ -49,6 +50,8 @@ type Options struct {
 	PodSecurityContext render.PodSecurityContext `json:"podSecurityContext,omitzero"`
 	// SidecarMode says what serves endpoints that name no gateway and leave spec.sidecar out; empty is ModeDedicated.
 	SidecarMode Mode `json:"sidecarMode,omitempty"`
+	// Tracing says to whom all sidecars tell how messages went.
+	Tracing config.Tracing `json:"tracing,omitzero"`
 	// Rollout bounds how a change of the sidecars' pods reaches the endpoints.
 	Rollout Rollout `json:"rollout,omitzero"`
 	// NetworkPolicy says who may reach the sidecars' pods, and whom they may.
@@ -114,7 +117,7 @@ func (o *Options) Installed(asked v1alpha1.Sidecar) render.Installed {
 	return render.Installed{
 		Image: render.Image(asked, o.SidecarImage), PullPolicy: o.SidecarPullPolicy, Defaults: o.SidecarDefaults,
 		CommonLabels: o.CommonLabels, PodLabels: o.PodLabels, PodAnnotations: o.PodAnnotations, PodSecurityContext: o.PodSecurityContext,
-		NetworkPolicy: o.NetworkPolicy, OperatorNamespace: o.OperatorNamespace,
+		NetworkPolicy: o.NetworkPolicy, OperatorNamespace: o.OperatorNamespace, Tracing: o.Tracing,
 	}
 }
 
@@ -167,6 +170,13 @@ func (o Options) validate() error {
 	}
 	if o.NetworkPolicy.Egress && !o.NetworkPolicy.Enabled {
 		return errors.New("networkPolicy.egress does nothing without networkPolicy.enabled: set it, or remove egress")
+	}
+	if err := o.Tracing.Validate(); err != nil {
+		return fmt.Errorf("tracing.%w", err)
+	}
+	if o.NetworkPolicy.Egress && o.Tracing.Endpoint != "" && o.Tracing.Namespace() == "" {
+		return errors.New("networkPolicy.egress does not let the sidecars reach tracing.endpoint: name a collector in the cluster by its Service, " +
+			"http://NAME.NAMESPACE.svc:4318, or set egress to false")
 	}
 	return errors.Join(o.validatePods(), o.Hosts.validate())
 }

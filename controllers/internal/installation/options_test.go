@@ -17,6 +17,7 @@ import (
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/installation"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 func TestParseOptions(t *testing.T) {
@@ -80,15 +81,28 @@ func TestParseOptions(t *testing.T) {
 				},
 			},
 		},
-		"a label that the operator sets":            {text: "sidecarImage: a\ncommonLabels: {app.kubernetes.io/name: b}", err: "commonLabels: app.kubernetes.io/name is the operator's own"},
-		"a label of pods that it sets":              {text: "sidecarImage: a\npodLabels: {wechatendpoint.io/endpoint: b}", err: "podLabels: wechatendpoint.io/endpoint is the operator's own"},
-		"an annotation that it sets":                {text: "sidecarImage: a\npodAnnotations: {wechatendpoint.io/generation: b}", err: "podAnnotations: wechatendpoint.io/generation is the operator's own"},
-		"a label with a space":                      {text: "sidecarImage: a\npodLabels: {team: a b}", err: "podLabels: Invalid value"},
-		"an annotation with a space":                {text: "sidecarImage: a\npodAnnotations: {a b: c}", err: `podAnnotations: "a b" is no annotation`},
-		"pods that run as root":                     {text: "sidecarImage: a\npodSecurityContext: {runAsUser: 0}", err: "podSecurityContext.runAsUser is 0"},
-		"a group that there cannot be":              {text: "sidecarImage: a\npodSecurityContext: {fsGroup: 2147483648}", err: "podSecurityContext.fsGroup is 2147483648"},
-		"more is asked for than may be used":        {text: "sidecarImage: a\nsidecar: {resources: {requests: {memory: 1Gi}, limits: {memory: 64Mi}}}", err: "the request of memory is above its limit"},
-		"privileges, which no sidecar has":          {text: "sidecarImage: a\npodSecurityContext: {privileged: true}", err: "privileged"},
+		"a label that the operator sets":     {text: "sidecarImage: a\ncommonLabels: {app.kubernetes.io/name: b}", err: "commonLabels: app.kubernetes.io/name is the operator's own"},
+		"a label of pods that it sets":       {text: "sidecarImage: a\npodLabels: {wechatendpoint.io/endpoint: b}", err: "podLabels: wechatendpoint.io/endpoint is the operator's own"},
+		"an annotation that it sets":         {text: "sidecarImage: a\npodAnnotations: {wechatendpoint.io/generation: b}", err: "podAnnotations: wechatendpoint.io/generation is the operator's own"},
+		"a label with a space":               {text: "sidecarImage: a\npodLabels: {team: a b}", err: "podLabels: Invalid value"},
+		"an annotation with a space":         {text: "sidecarImage: a\npodAnnotations: {a b: c}", err: `podAnnotations: "a b" is no annotation`},
+		"pods that run as root":              {text: "sidecarImage: a\npodSecurityContext: {runAsUser: 0}", err: "podSecurityContext.runAsUser is 0"},
+		"a group that there cannot be":       {text: "sidecarImage: a\npodSecurityContext: {fsGroup: 2147483648}", err: "podSecurityContext.fsGroup is 2147483648"},
+		"more is asked for than may be used": {text: "sidecarImage: a\nsidecar: {resources: {requests: {memory: 1Gi}, limits: {memory: 64Mi}}}", err: "the request of memory is above its limit"},
+		"privileges, which no sidecar has":   {text: "sidecarImage: a\npodSecurityContext: {privileged: true}", err: "privileged"},
+		"who is told of messages": {
+			text: "sidecarImage: a\noperatorNamespace: b\nnetworkPolicy: {enabled: true, egress: true}\ntracing: {endpoint: 'http://otel.obs.svc:4318', samplingRatePerMillion: 1e5}",
+			want: installation.Options{SidecarImage: "a", SidecarPullPolicy: "IfNotPresent", OperatorNamespace: "b",
+				NetworkPolicy: render.NetworkPolicy{Enabled: true, Egress: true},
+				Tracing:       config.Tracing{Endpoint: "http://otel.obs.svc:4318", SamplingRatePerMillion: new(100_000)},
+			},
+		},
+		"a collector that no policy can name": {
+			text: "sidecarImage: a\noperatorNamespace: b\nnetworkPolicy: {enabled: true, egress: true}\ntracing: {endpoint: 'http://192.0.2.1:4318'}",
+			err:  "networkPolicy.egress does not let the sidecars reach tracing.endpoint",
+		},
+		"a collector that is called by HTTPS":       {text: "sidecarImage: a\ntracing: {endpoint: 'https://otel.obs.svc:4318'}", err: "tracing.endpoint is not http://host:port"},
+		"a sample of nothing":                       {text: "sidecarImage: a\ntracing: {endpoint: 'http://otel.obs.svc:4318', samplingRatePerMillion: 0}", err: "tracing.samplingRatePerMillion is 0"},
 		"an address is no network":                  {text: "sidecarImage: a\nloadBalancerNetworks: [10.1.0.1]", err: "no '/'"},
 		"a mode that there is not":                  {text: "sidecarImage: a\nsidecarMode: Shared", err: "set Dedicated or Gateway"},
 		"a rollout to nobody":                       {text: "sidecarImage: a\nrollout: {maxEndpoints: -1}", err: "must be more than nothing"},

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -124,7 +125,7 @@ func (p pods) makeContainer(resources *corev1.ResourceRequirements) *core.Contai
 		WithName(container).
 		WithImage(p.Image).
 		WithImagePullPolicy(corev1.PullPolicy(p.PullPolicy)).
-		WithArgs("--config-dir="+configDir).
+		WithArgs(p.arguments()...).
 		WithPorts(
 			core.ContainerPort().WithName(portCallback).WithContainerPort(NumberHTTP).WithProtocol(corev1.ProtocolTCP),
 			core.ContainerPort().WithName(portOps).WithContainerPort(NumberOps).WithProtocol(corev1.ProtocolTCP)).
@@ -136,6 +137,15 @@ func (p pods) makeContainer(resources *corev1.ResourceRequirements) *core.Contai
 			WithAllowPrivilegeEscalation(false).WithReadOnlyRootFilesystem(true).
 			WithCapabilities(core.Capabilities().WithDrop("ALL"))).
 		WithVolumeMounts(core.VolumeMount().WithName("config").WithMountPath(configDir).WithReadOnly(true))
+}
+
+// arguments are what all pods of the installation are told alike.
+func (p pods) arguments() []string {
+	arguments := []string{"--config-dir=" + configDir}
+	if p.Tracing.Endpoint == "" {
+		return arguments
+	}
+	return append(arguments, "--tracing-endpoint="+p.Tracing.Endpoint, "--tracing-sampling-rate-per-million="+strconv.Itoa(p.Tracing.PerMillion()))
 }
 
 func probe(path string) *core.ProbeApplyConfiguration {

@@ -118,6 +118,8 @@ type Installed struct {
 	// NetworkPolicy says who may reach the pods, and OperatorNamespace where the operator runs.
 	NetworkPolicy     NetworkPolicy
 	OperatorNamespace string
+	// Tracing says to whom the pods tell how messages went.
+	Tracing config.Tracing `json:",omitzero"`
 }
 
 // labelsOf are on every object that is made for the fleet's owner.

@@ -29,7 +29,7 @@ type NetworkPolicy struct {
 	Enabled bool `json:"enabled,omitempty"`
 	// MetricsFrom selects namespaces whose pods may reach the second port, beside the operator's: those that read metrics.
 	MetricsFrom []metav1.LabelSelector `json:"metricsFrom,omitempty"`
-	// Egress lets the pods reach nothing but DNS and the namespaces of their endpoints' backends.
+	// Egress lets the pods reach nothing but DNS and the namespaces of their endpoints' backends and of the collector of traces.
 	Egress bool `json:"egress,omitempty"`
 }
 
@@ -48,27 +48,37 @@ func makeNetworkPolicy(p pods) *networking.NetworkPolicyApplyConfiguration {
 		WithPolicyTypes(networkingv1.PolicyTypeIngress).
 		WithIngress(networking.NetworkPolicyIngressRule().WithPorts(port(corev1.ProtocolTCP, NumberHTTP)), readers)
 	if p.NetworkPolicy.Egress {
-		spec.WithPolicyTypes(networkingv1.PolicyTypeEgress).WithEgress(makeEgress(p.backends)...)
+		spec.WithPolicyTypes(networkingv1.PolicyTypeEgress).WithEgress(makeEgress(p.reaches())...)
 	}
 	return networking.NetworkPolicy(p.Name, p.Namespace).
 		WithLabels(p.labels()).WithOwnerReferences(p.reference()).WithSpec(spec)
 }
 
-// makeEgress lets the sidecar look names up and call its apps. DNS is allowed anywhere: it may be a cache on the node, which
-// no selector names. The apps' ports are not compared: a policy sees the pod's port, and an endpoint names the Service's.
-func makeEgress(backends []string) []*networking.NetworkPolicyEgressRuleApplyConfiguration {
+// reaches are the namespaces that the pods call, each once.
+func (p pods) reaches() []string {
+	called := slices.Clone(p.backends)
+	if collector := p.Tracing.Namespace(); collector != "" {
+		called = append(called, collector)
+	}
+	slices.Sort(called)
+	return slices.Compact(called)
+}
+
+// makeEgress lets the sidecar look names up and call its apps and the collector of traces. DNS is allowed anywhere: it may be a cache on the
+// node, which no selector names. Ports are not compared: a policy sees the pod's port, and an endpoint names the Service's.
+func makeEgress(called []string) []*networking.NetworkPolicyEgressRuleApplyConfiguration {
 	names := networking.NetworkPolicyEgressRule()
 	for _, number := range portsDNS {
 		names.WithPorts(port(corev1.ProtocolUDP, number), port(corev1.ProtocolTCP, number))
 	}
-	if len(backends) == 0 {
+	if len(called) == 0 {
 		return []*networking.NetworkPolicyEgressRuleApplyConfiguration{names} // a rule without peers would allow all
 	}
-	apps := networking.NetworkPolicyEgressRule()
-	for _, namespace := range backends {
-		apps.WithTo(namespaced(namespace))
+	pods := networking.NetworkPolicyEgressRule()
+	for _, namespace := range called {
+		pods.WithTo(namespaced(namespace))
 	}
-	return []*networking.NetworkPolicyEgressRuleApplyConfiguration{names, apps}
+	return []*networking.NetworkPolicyEgressRuleApplyConfiguration{names, pods}
 }
 
 // backendNamespaces are those of all the endpoint's backends, each once.

@@ -135,6 +135,7 @@ func TestGolden(t *testing.T) {
 			}
 			spec.Rules = []v1alpha1.Rule{forward("team-b"), forward(""), forward("team-b")}
 			in.RuleURLs = []string{"http://chat.team-b.svc:80", "http://chat.team-a.svc:80", "http://chat.team-b.svc:80"}
+			in.Tracing = config.Tracing{Endpoint: "http://otel-collector.observability.svc:4318"}
 		},
 		"placeholder": func(in *Input, spec *v1alpha1.WeChatEndpointSpec) {
 			spec.Platform, spec.MessageMode = v1alpha1.PlatformOpenPlatform, v1alpha1.MessageModeEncrypted
@@ -199,6 +200,7 @@ func TestGoldenGateway(t *testing.T) {
 			in.CommonLabels = map[string]string{"example.com/team": "platform"}
 			in.PodSecurityContext = PodSecurityContext{RunAsUser: new(int64(1000))}
 			in.NetworkPolicy = NetworkPolicy{Enabled: true, Egress: true}
+			in.Tracing = config.Tracing{Endpoint: "http://collector.platform.svc:4318", SamplingRatePerMillion: new(5)}
 			in.Backends = []string{"team-a", "team-b"}
 			in.Shards[0] = Shard{"shop": []byte(`{"generation":"one"}`), "game": []byte(`{"generation":"two"}`)}
 			in.Shards[15] = Shard{}

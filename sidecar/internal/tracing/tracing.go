@@ -35,8 +35,8 @@ type Options struct {
 	PerMillion int
 	// Room is how many spans may wait to be sent, those that are being sent included. One takes SpanCost.
 	Room int
-	// Instance tells the processes apart whose spans the collector gets.
-	Instance string
+	// Version is the sidecar's, and Instance tells the processes apart whose spans the collector gets.
+	Version, Instance string
 	// Sent and Dropped count spans: those that the collector took, and those that it never got, for want of room or because it did not
 	// take them.
 	Sent, Dropped func(spans int)
@@ -65,7 +65,7 @@ func New(o Options) *Tracer {
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(float64(o.PerMillion)/1e6))),
 		sdktrace.WithIDGenerator(ids),
 		sdktrace.WithResource(resource.NewWithAttributes(semconv.SchemaURL,
-			semconv.ServiceName("wechat-sidecar"), semconv.ServiceInstanceID(o.Instance))),
+			semconv.ServiceName("wechat-sidecar"), semconv.ServiceVersion(o.Version), semconv.ServiceInstanceID(o.Instance))),
 	)
 	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/wechatendpoint/wechatendpoint/sidecar"), ids: ids}
 }

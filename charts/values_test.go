@@ -77,6 +77,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"a time without a unit":              {"sidecar: {rollout: {progressDeadline: 300}}", "progressDeadline"},
 		"nobody at a time":                   {"sidecar: {rollout: {maxEndpoints: 0}}", "maxEndpoints"},
 		"a reader without a namespace":       {"metrics: {readers: [{name: prometheus}]}", "readers/0"},
+		"a collector with HTTPS":             {"sidecar: {tracing: {endpoint: 'https://a.b.svc:4318'}}", "tracing/endpoint"},
+		"a sample of nothing":                {"sidecar: {tracing: {samplingRatePerMillion: 0}}", "samplingRatePerMillion"},
 		"a volume without a source":          {"extraVolumes: [{name: a}]", "extraVolumes/0"},
 
 		// In contradiction, or without effect.
@@ -87,6 +89,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"no host that hosts does not give":   {"{allowEmptyHost: true, hosts: {a.example.com: [a]}}", "allowEmptyHost does nothing"},
 		"no host that is not accepted":       {"hosts: {'': [a]}", `hosts: the key ""`},
 		"a host for a namespace not served":  {"{watchNamespaces: [a], hosts: {a.example.com: [a, b]}}", "namespace b, which this installation does not serve"},
+		"a collector out of reach":           {"sidecar: {networkPolicy: {egress: true}, tracing: {endpoint: 'http://192.0.2.1:4318'}}", "sidecar.networkPolicy.egress does not let the sidecars reach"},
+		"a sample for no collector":          {"sidecar: {tracing: {samplingRatePerMillion: 1000}}", "does nothing without sidecar.tracing.endpoint"},
 		"no ServiceAccount":                  {"serviceAccount: {create: false}", "serviceAccount.name is empty"},
 		"annotations of another's one":       {"serviceAccount: {create: false, name: a, annotations: {b: c}}", "serviceAccount.annotations and labels do nothing"},
 		"readers without roles":              {"{rbac: {create: false}, metrics: {readers: [{name: a, namespace: b}]}}", "metrics.readers needs rbac.create"},

@@ -115,6 +115,19 @@ allowedIngressAnnotations:
 {{- toYaml . | nindent 0 }}
 {{- end }}
 operatorNamespace: {{ .Release.Namespace | quote }}
+{{- with .Values.sidecar.tracing }}
+{{- $rate := int64 (.samplingRatePerMillion | default 1000000) }}
+{{- if .endpoint }}
+{{- if and $.Values.sidecar.networkPolicy.egress (not (regexMatch "^http://[^.:]+[.][^.:]+[.]svc[.:]" .endpoint)) }}
+{{- fail "sidecar.networkPolicy.egress does not let the sidecars reach sidecar.tracing.endpoint: name a collector in the cluster by its Service, http://NAME.NAMESPACE.svc:4318, or set egress to false" }}
+{{- end }}
+tracing:
+  endpoint: {{ .endpoint | quote }}
+  samplingRatePerMillion: {{ $rate }}
+{{- else if ne $rate 1000000 }}
+{{- fail "sidecar.tracing.samplingRatePerMillion does nothing without sidecar.tracing.endpoint: name a collector, or remove it" }}
+{{- end }}
+{{- end }}
 networkPolicy:
   {{- toYaml .Values.sidecar.networkPolicy | nindent 2 }}
 rollout:

@@ -20,16 +20,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/acceptance"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/metrics"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/status"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/version"
 )
-
-// buildInfo is the metric that says which operator runs.
-func buildInfo() prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "wechatendpoint_build_info", Help: "Always 1: the operator's version, the commit and the version of Go that it was built from.",
-		ConstLabels: version.Get().Labels(),
-	}, func() float64 { return 1 })
-}
 
 // tellUnreadable writes a line of the log when an object was stored that cannot be read. While its status cannot be written either, the
 // metric goes on telling.
@@ -38,6 +29,11 @@ func tellUnreadable(ctx context.Context, endpoint *v1alpha1.WeChatEndpoint) {
 	if len(problems) > 0 {
 		ctrl.LoggerFrom(ctx).Error(errors.New(status.Shortened(strings.Join(acceptance.FirstFew(problems), "; "))), "a WeChatEndpoint cannot be read as it is stored")
 	}
+}
+
+// Collectors are the operator's metrics, but for those that controller-runtime keeps of itself.
+func Collectors(cache client.Reader) []prometheus.Collector {
+	return []prometheus.Collector{metrics.BuildInfo(), Metrics{cache}}
 }
 
 // Metrics are those of the endpoints and gateways. They look into the cache whenever they are asked.

@@ -10,15 +10,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/version"
 	"github.com/wechatendpoint/wechatendpoint/test/exposition"
 )
 
@@ -79,23 +76,4 @@ type notBegun struct{ client.Reader }
 
 func (notBegun) List(context.Context, client.ObjectList, ...client.ListOption) error {
 	return errors.New("not begun")
-}
-
-func TestBuildInfo(t *testing.T) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(buildInfo())
-	families, err := registry.Gather()
-	if err != nil || len(families) != 1 || len(families[0].GetMetric()) != 1 {
-		t.Fatalf("got %v, %v", families, err)
-	}
-	metric, labels := families[0].GetMetric()[0], map[string]string{}
-	for _, pair := range metric.GetLabel() {
-		labels[pair.GetName()] = pair.GetValue()
-	}
-	if name, value := families[0].GetName(), metric.GetGauge().GetValue(); name != "wechatendpoint_build_info" || value != 1 {
-		t.Errorf("got %s %v", name, value)
-	}
-	if diff := cmp.Diff(version.Get().Labels(), labels); diff != "" {
-		t.Errorf("labels (-want +got):\n%s", diff)
-	}
 }

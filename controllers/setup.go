@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -101,7 +100,7 @@ func Setup(ctx context.Context, manager ctrl.Manager, options Options) error {
 		Probe:   probe.New(render.NumberOps, options.LoadBalancerNetworks...),
 		Options: options,
 	}
-	for _, metric := range []prometheus.Collector{buildInfo(), Metrics{manager.GetCache()}} {
+	for _, metric := range Collectors(manager.GetCache()) {
 		if err := metrics.Registry.Register(metric); err != nil {
 			return fmt.Errorf("registering a metric: %w", err)
 		}

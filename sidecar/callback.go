@@ -24,6 +24,7 @@ type callback struct {
 	request gate.Request
 	parcel  parcel
 	now     time.Time // by the clock that timestamps are compared with
+	genuine bool      // it is verified, and not played
 	told    string    // the outcome, to whoever plays WeChat
 	trace   *tracing.Trace
 }
@@ -71,7 +72,7 @@ func ownOutcome(message gate.Message) outcome.Outcome {
 // credentials would end before the console holds the new ones.
 func (c *callback) note(ctx context.Context, message gate.Message) {
 	if message.Unverified != nil {
-		c.metrics.Refused.WithLabelValues(string(message.Unverified.Reason)).Inc()
+		c.metrics.CountRefusal(message.Unverified.Reason, gate.SaysPlayed(c.request))
 		c.metrics.Unverified.Inc()
 		return
 	}
@@ -79,6 +80,7 @@ func (c *callback) note(ctx context.Context, message gate.Message) {
 	if message.Played() {
 		return
 	}
+	c.genuine = true
 	c.metrics.LastVerified.Set(float64(c.now.Unix()))
 	c.uses.note(message.Generation, c.now)
 }
@@ -89,10 +91,10 @@ func (c *callback) refuse(err error) Answer {
 	var refusal *wechat.Refusal
 	if !errors.As(err, &refusal) {
 		c.complain(err)
-		c.metrics.Callbacks.WithLabelValues(string(outcome.Overloaded)).Inc()
+		c.metrics.CountCallback(outcome.Overloaded)
 		return c.fail(statusAgain)
 	}
-	c.metrics.Refused.WithLabelValues(string(refusal.Reason)).Inc()
+	c.metrics.CountRefusal(refusal.Reason, gate.SaysPlayed(c.request))
 	c.uses.noteStranger(refusal.Receiver, c.now)
 	if c.refusals.Allow() {
 		c.log.Info("refused a callback", "reason", refusal.Reason, "detail", refusal.Detail)

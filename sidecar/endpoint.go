@@ -112,6 +112,9 @@ func (a *account) Serve(ctx context.Context, request gate.Request) Answer {
 	}
 	c := &callback{Endpoint: a.endpoint, account: a, request: request, now: a.endpoint.clock(request.Arrived)}
 	answer := c.serve(ctx)
+	if c.genuine {
+		c.metrics.ObserveAnswer(time.Since(request.Arrived))
+	}
 	answer.Outcome = c.told
 	return answer
 }

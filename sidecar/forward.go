@@ -176,7 +176,7 @@ func (c *callback) conclude(message gate.Message, report outcome.Report) {
 	if message.Unverified != nil {
 		return
 	}
-	c.metrics.Callbacks.WithLabelValues(string(report.Outcome)).Inc()
+	c.metrics.CountCallback(report.Outcome)
 	c.trace.Conclude(string(report.Outcome))
 	if cause, remedy := report.Explain(); cause != "" && c.complaints.Allow() {
 		c.log.Warn("WeChat did not get the app's reply", "outcome", report.Outcome, "took", report.Took.Round(time.Millisecond), "cause", cause, "remedy", remedy)

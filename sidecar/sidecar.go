@@ -170,7 +170,7 @@ func (s *Sidecar) answer(ctx context.Context, request gate.Request) Answer {
 	if len(table.entries) == 0 {
 		return say(statusAgain, "")
 	}
-	s.metrics.Unknown.Inc()
+	s.metrics.CountUnknown(gate.SaysPlayed(request))
 	if s.unknown.Allow() {
 		s.options.Log.Info("refused a callback", "reason", wechat.ReasonUnknownURL, "detail", "not the URL of any endpoint; compare the URL in the console with status.url")
 	}

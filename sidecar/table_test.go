@@ -305,7 +305,7 @@ func TestUsedEntriesStayWithinTheirBound(t *testing.T) {
 				serve(t, a, &forger, "forged", statusRefused)
 				serve(t, a, &sender, "none", statusTaken)
 				for _, reason := range wechat.Reasons {
-					a.endpoint.metrics.Refused.WithLabelValues(string(reason)).Inc()
+					a.endpoint.metrics.CountRefusal(reason, false)
 				}
 				for rule := range test.rules {
 					// What a call to an app leaves is measured, not the call: nobody answers there.

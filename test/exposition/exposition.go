@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,9 +21,6 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// Tool is the environment variable that names a promtool. With it the page is checked by that too.
-const Tool = "PROMTOOL"
-
 // Check compares the section of docs/metrics.md with the families of a program whose names begin with the prefix, and lists what values the closed
 // labels have there. With update it writes the section anew. Root is the folder of the repository.
 func Check(t *testing.T, root, section, prefix string, families []*dto.MetricFamily, closed []string, update bool) {
@@ -33,6 +29,7 @@ func Check(t *testing.T, root, section, prefix string, families []*dto.MetricFam
 	if len(families) == 0 {
 		t.Fatalf("there is no metric %s…", prefix)
 	}
+	slices.SortFunc(families, byName)
 	lint(t, families)
 	page := filepath.Join(root, "docs", "metrics.md")
 	text, err := os.ReadFile(page)
@@ -57,7 +54,7 @@ func Check(t *testing.T, root, section, prefix string, families []*dto.MetricFam
 	}
 }
 
-// lint holds the families against the conventions, as `promtool check metrics` does, and against promtool itself where there is one.
+// lint holds the families against the conventions, as `promtool check metrics` does.
 func lint(t *testing.T, families []*dto.MetricFamily) {
 	t.Helper()
 	problems, err := promlint.NewWithMetricFamilies(families).Lint()
@@ -66,15 +63,6 @@ func lint(t *testing.T, families []*dto.MetricFamily) {
 	}
 	for _, problem := range problems {
 		t.Errorf("%s: %s", problem.Metric, problem.Text)
-	}
-	tool := os.Getenv(Tool)
-	if tool == "" {
-		return
-	}
-	command := exec.CommandContext(t.Context(), tool, "check", "metrics")
-	command.Stdin = strings.NewReader(Text(t, families))
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Errorf("promtool check metrics: %v\n%s", err, out)
 	}
 }
 
@@ -103,9 +91,10 @@ func Parse(t testing.TB, text string) []*dto.MetricFamily {
 		}
 		families = append(families, family)
 	}
-	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
 	return families
 }
+
+func byName(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) }
 
 // Gather reads a collector alone.
 func Gather(t testing.TB, collector prometheus.Collector) []*dto.MetricFamily {

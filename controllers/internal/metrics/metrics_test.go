@@ -107,7 +107,8 @@ func town(t *testing.T) Objects {
 // TestMetrics tells of each kind of object what stands in the golden file, and docs/metrics.md says what it means.
 func TestMetrics(t *testing.T) {
 	families := exposition.Gather(t, collector(town(t)))
-	exposition.Check(t, "../../..", "operator", "wechatendpoint_", families, []string{"certificate", "kind"}, *update)
+	all := append(exposition.Gather(t, BuildInfo()), families...)
+	exposition.Check(t, "../../..", "operator", "wechatendpoint_", all, []string{"certificate", "kind"}, *update)
 	const golden = "testdata/metrics.txt"
 	got := exposition.Text(t, families)
 	if *update {

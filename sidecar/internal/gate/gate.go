@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -159,8 +160,23 @@ func (m Message) Answer() (answer []byte, own bool) {
 }
 
 // Played reports whether the nonce of a verified callback says that it is not WeChat's.
-func (m Message) Played() bool {
-	return strings.HasPrefix(m.Nonce(), config.ProbeNoncePrefix) || m.Trial()
+func (m Message) Played() bool { return playedNonce(m.Nonce()) }
+
+func playedNonce(nonce string) bool {
+	return strings.HasPrefix(nonce, config.ProbeNoncePrefix) || strings.HasPrefix(nonce, config.TrialNoncePrefix)
+}
+
+// SaysPlayed reports whether a request says the same of itself. Nothing has proven it: it decides nothing but where a refusal is counted.
+func SaysPlayed(r Request) bool {
+	if slices.ContainsFunc(r.Header[wechat.PayNonceHeader], playedNonce) {
+		return true
+	}
+	for nonce := range wechat.Parameters(r.RawQuery, "nonce") {
+		if playedNonce(nonce) {
+			return true
+		}
+	}
+	return false
 }
 
 // Trial reports whether the nonce says that the message was made to see what the app does with it.

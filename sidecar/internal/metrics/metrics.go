@@ -24,17 +24,16 @@ const label = "wechat_endpoint"
 
 // Process holds the metrics of one sidecar, in a registry of its own.
 type Process struct {
-	// Unknown counts callbacks for a URL that is no endpoint's.
-	Unknown prometheus.Counter
 	// SpansSent and SpansDropped count spans, where messages are traced.
 	SpansSent, SpansDropped prometheus.Counter
 
 	registry               *prometheus.Registry
-	callbacks, refused     *prometheus.CounterVec
+	callbacks              *prometheus.CounterVec
+	refused, playedRefused *prometheus.CounterVec
 	retries, repeats       *prometheus.CounterVec
 	unverified, unreadable *prometheus.CounterVec
 	lateFailures           *prometheus.CounterVec
-	backend, apps          *prometheus.HistogramVec
+	answers, backend, apps *prometheus.HistogramVec
 	rules                  *prometheus.CounterVec
 	lastVerified           *prometheus.GaugeVec
 
@@ -52,8 +51,10 @@ func NewProcess(inFlight, broken func() float64) *Process {
 		registry:  prometheus.NewRegistry(),
 		callbacks: counter("wechat_sidecar_callbacks_total", "Verified callbacks, by what became of them.", "outcome"),
 		refused:   counter("wechat_sidecar_refused_total", "Callbacks that did not pass, by the check that they failed. Those for no endpoint's URL have an empty one.", "reason"),
-		retries:   counter("wechat_sidecar_backend_retries_total", "Attempts to call the app after a first one that did not reach it."),
-		repeats:   counter("wechat_sidecar_repeats_total", "Messages that were known already and joined the delivery of the first."),
+		playedRefused: counter("wechat_sidecar_played_refused_total",
+			"Callbacks that did not pass, and whose nonce says that the operator or kubectl wechat plays them: nothing proves that, and they are refused like any other, but counted here alone."),
+		retries: counter("wechat_sidecar_backend_retries_total", "Attempts to call the app after a first one that did not reach it."),
+		repeats: counter("wechat_sidecar_repeats_total", "Messages that were known already and joined the delivery of the first."),
 		unverified: counter("wechat_sidecar_unverified_total",
 			"Messages that failed a check and went to the app all the same, because verification.enforcement is InsecureAudit."),
 		unreadable: counter("wechat_sidecar_unreadable_total",
@@ -62,9 +63,11 @@ func NewProcess(inFlight, broken func() float64) *Process {
 			"Calls that failed after WeChat had been answered success in the app's place: their messages may be lost."),
 		rules: counter("wechat_sidecar_messages_total",
 			"Verified messages, by the rule that decided what becomes of them: its index in spec.rules, from 0, or none where none matched.", "rule", "action"),
-		backend: durations("wechat_sidecar_backend_duration_seconds", "Time until the app's reply, or until the deadline."),
-		apps: durations("wechat_sidecar_app_duration_seconds",
-			"The same for each app of an endpoint that has several.", "app"),
+		answers: durations("wechat_sidecar_answer_duration_seconds", answerBuckets,
+			"Time from the head of a verified callback until its answer is ready, whatever that is. What is played does not count."),
+		backend: durations("wechat_sidecar_backend_duration_seconds", appBuckets, "Time until the app's reply, or until the deadline."),
+		apps: durations("wechat_sidecar_app_duration_seconds", appBuckets,
+			"Time until the reply of an app, or until the deadline, for each app of an endpoint that has several.", "app"),
 		lastVerified: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "wechat_sidecar_last_verified_timestamp_seconds",
 			Help: "When a callback of WeChat's was last verified, 0 for never.",
@@ -78,7 +81,7 @@ func NewProcess(inFlight, broken func() float64) *Process {
 		endpoints: map[string]*Endpoint{},
 		ended:     map[string]time.Time{},
 	}
-	p.Unknown = p.refused.WithLabelValues("", string(wechat.ReasonUnknownURL))
+	p.refused.WithLabelValues("", string(wechat.ReasonUnknownURL))
 	p.registry.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "wechat_sidecar_build_info", Help: "Always 1: the sidecar's version, the commit and the version of Go that it was built from.",
@@ -86,12 +89,26 @@ func NewProcess(inFlight, broken func() float64) *Process {
 		}, func() float64 { return 1 }),
 		gauge("wechat_sidecar_in_flight", "Calls to the app that go on.", inFlight),
 		gauge("wechat_sidecar_config_stale", "Documents on disk that cannot be served; the last good ones go on.", broken),
+		gauge("wechat_sidecar_time_seconds", "What the pod's clock says, in seconds since 1970: timestamps are compared with it.", func() float64 {
+			return float64(time.Now().UnixMilli()) / 1000
+		}),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		p.callbacks, p.refused, p.retries, p.repeats, p.unverified, p.unreadable, p.lateFailures, p.rules, p.backend, p.apps, p.lastVerified, remembered{p},
-		p.SpansSent, p.SpansDropped,
+		p.callbacks, p.refused, p.playedRefused, p.retries, p.repeats, p.unverified, p.unreadable, p.lateFailures, p.rules, p.answers, p.backend, p.apps, p.lastVerified,
+		remembered{p}, p.SpansSent, p.SpansDropped,
 	)
 	return p
+}
+
+// CountUnknown counts a callback for a URL that is no endpoint's, and that may say of itself that it is played.
+func (p *Process) CountUnknown(played bool) { p.countRefusal("", wechat.ReasonUnknownURL, played) }
+
+func (p *Process) countRefusal(endpoint string, reason wechat.Reason, played bool) {
+	if played {
+		p.playedRefused.WithLabelValues(endpoint).Inc()
+		return
+	}
+	p.refused.WithLabelValues(endpoint, string(reason)).Inc()
 }
 
 // Gatherer is where the metrics are read. Callbacks that were under way when their endpoint ended may have counted for it since: it reads
@@ -121,7 +138,7 @@ func (p *Process) sweep(now time.Time) {
 // forget ends every series of an endpoint.
 func (p *Process) forget(name string) {
 	for _, all := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
-		p.callbacks, p.refused, p.retries, p.repeats, p.unverified, p.unreadable, p.lateFailures, p.rules, p.backend, p.apps, p.lastVerified,
+		p.callbacks, p.refused, p.playedRefused, p.retries, p.repeats, p.unverified, p.unreadable, p.lateFailures, p.rules, p.answers, p.backend, p.apps, p.lastVerified,
 	} {
 		all.DeletePartialMatch(prometheus.Labels{label: name})
 	}
@@ -129,8 +146,6 @@ func (p *Process) forget(name string) {
 
 // Endpoint holds the metrics of one endpoint.
 type Endpoint struct {
-	Callbacks    *prometheus.CounterVec // by outcome
-	Refused      *prometheus.CounterVec // by reason
 	Retries      prometheus.Counter
 	Repeats      prometheus.Counter
 	Unverified   prometheus.Counter
@@ -159,8 +174,6 @@ const few = 50
 func (p *Process) NewEndpoint(name string, g Gauges) *Endpoint {
 	with := prometheus.Labels{label: name}
 	m := &Endpoint{
-		Callbacks:    p.callbacks.MustCurryWith(with),
-		Refused:      p.refused.MustCurryWith(with),
 		Retries:      p.retries.With(with),
 		Repeats:      p.repeats.With(with),
 		Unverified:   p.unverified.With(with),
@@ -176,14 +189,30 @@ func (p *Process) NewEndpoint(name string, g Gauges) *Endpoint {
 	if len(p.endpoints) > few {
 		return m
 	}
+	p.answers.With(with)
 	p.backend.With(with)
 	for _, o := range outcome.All {
-		m.Callbacks.WithLabelValues(string(o))
+		p.callbacks.WithLabelValues(name, string(o))
 	}
 	for _, reason := range wechat.Reasons {
-		m.Refused.WithLabelValues(string(reason))
+		p.refused.WithLabelValues(name, string(reason))
 	}
 	return m
+}
+
+// CountCallback counts what became of a verified callback.
+func (e *Endpoint) CountCallback(o outcome.Outcome) {
+	e.process.callbacks.WithLabelValues(e.name, string(o)).Inc()
+}
+
+// CountRefusal counts a callback that did not pass, and that may say of itself that it is played.
+func (e *Endpoint) CountRefusal(reason wechat.Reason, played bool) {
+	e.process.countRefusal(e.name, reason, played)
+}
+
+// ObserveAnswer counts an answer to WeChat that took so long.
+func (e *Endpoint) ObserveAnswer(took time.Duration) {
+	e.process.answers.WithLabelValues(e.name).Observe(took.Seconds())
 }
 
 // ObserveBackend counts a call to the app that took so long.
@@ -334,8 +363,14 @@ func (r remembered) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-func durations(name, help string, labels ...string) *prometheus.HistogramVec {
-	buckets := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 4.5, 5}
+// answerBuckets are those of what WeChat waits for. It waits 1 s for a suite, 3 s as Pay and 5 s otherwise, and 14 s with all its retries; the default
+// deadlines are shorter. A bucket of an endpoint takes 32 bytes.
+var answerBuckets = []float64{.1, .25, .5, 1, 2.5, 3, 4.5, 5, 7.5, 10, 14}
+
+// appBuckets are those of what an app takes.
+var appBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 4.5, 5, 7.5, 10, 14}
+
+func durations(name string, buckets []float64, help string, labels ...string) *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, append([]string{label}, labels...))
 }
 

@@ -45,12 +45,12 @@ func TestAnEndpointsSeriesEndWithIt(t *testing.T) {
 	document.CountRule(-1)
 	document.ObserveApp("http://a", time.Second)
 	ended.Close()
-	ended.Callbacks.WithLabelValues("answered").Inc()
+	ended.CountCallback("answered")
 	ended.ObserveBackend(time.Second)
 	document.CountRule(-1)
 	document.CountRule(0)
 	document.ObserveApp("http://b", time.Second)
-	other.Callbacks.WithLabelValues("answered").Inc()
+	other.CountCallback("answered")
 	if got := series(t, p, "a/ended"); all < 20 || got != 0 {
 		t.Errorf("of %d series %d go on", all, got)
 	}

@@ -55,9 +55,17 @@ type stage struct {
 // newStage makes the namespace and the app. Pods of the namespace are held to the restricted standard.
 func newStage(t *testing.T, name string) *stage {
 	t.Helper()
+	s := newEmptyStage(t, name, "restricted")
+	s.deployApp(t)
+	return s
+}
+
+// newEmptyStage makes the namespace alone. Its pods are held to a Pod Security Standard.
+func newEmptyStage(t *testing.T, name, standard string) *stage {
+	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		GenerateName: namespacePrefix + name + "-",
-		Labels:       map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
+		Labels:       map[string]string{"pod-security.kubernetes.io/enforce": standard},
 	}}
 	if err := kube.Create(t.Context(), namespace); err != nil {
 		t.Fatal(err)
@@ -73,7 +81,6 @@ func newStage(t *testing.T, name string) *stage {
 			t.Errorf("deleting namespace %s: %v", namespace.Name, err)
 		}
 	})
-	s.deployApp(t)
 	return s
 }
 

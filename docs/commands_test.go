@@ -1,0 +1,254 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package docs
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// shell is the language of the blocks that hold commands.
+const shell = "sh"
+
+// TestEachCommandIsRunOrSaysWhyNot: the remark in the line before a block of commands names the end-to-end test that runs it, or the excuse.
+func TestEachCommandIsRunOrSaysWhyNot(t *testing.T) {
+	runner, err := os.ReadFile("../test/e2e/documents_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]bool{}
+	for _, match := range testFunc.FindAllStringSubmatch(string(runner), -1) {
+		tests[match[1]] = true
+	}
+	all, run, excused := pages(t), 0, map[string]bool{}
+	for _, name := range names(all) {
+		for _, block := range all[name].Blocks {
+			switch {
+			case block.Language == "" && prompt.MatchString(block.Text):
+				t.Errorf("%s:%d looks like commands: write ```sh, without a prompt, and what they print into a block of its own", name, block.Line)
+			case block.Language != shell:
+			case block.RunBy() != "":
+				if run++; !tests[block.RunBy()] {
+					t.Errorf("%s:%d is run by %s, which test/e2e/documents_test.go does not have", name, block.Line, block.RunBy())
+				}
+			case Excuses[block.NotRun()] != "":
+				excused[block.NotRun()] = true
+			default:
+				t.Errorf("%s:%d: no test runs these commands: write <!-- %sTestPages --> into the line before, or <!-- %sREASON --> with one of Excuses; "+
+					"the line says %q", name, block.Line, runBy, notRun, block.Remark)
+			}
+		}
+	}
+	if run < 20 {
+		t.Errorf("only %d blocks are run", run)
+	}
+	for excuse := range Excuses {
+		if !excused[excuse] {
+			t.Errorf("no block needs the excuse %q: remove it", excuse)
+		}
+	}
+}
+
+var prompt = regexp.MustCompile(`(?m)^(\$ .*|(kubectl|helm|make|curl|go|docker) [^=]*)$`)
+
+// TestEachCommandIsWellFormed: what no test runs has been read at least. The shell can parse it, and each program knows what it is asked for.
+func TestEachCommandIsWellFormed(t *testing.T) {
+	known := readKnown(t)
+	all := pages(t)
+	for _, name := range names(all) {
+		var functions []string // of the page so far
+		for _, block := range all[name].Blocks {
+			if block.Language != shell {
+				continue
+			}
+			script, err := parseShell(block.Text)
+			if err != nil {
+				t.Errorf("%s:%d: %v", name, block.Line, err)
+			}
+			functions = append(functions, script.functions...)
+			for _, command := range script.commands {
+				if err := known.check(command); err != nil && !slices.Contains(functions, command[0]) {
+					t.Errorf("%s:%d: %s: %v", name, block.Line, strings.Join(command, " "), err)
+				}
+			}
+		}
+	}
+}
+
+// script is what a block of commands consists of.
+type script struct {
+	commands  [][]string // each as its words
+	documents []string   // that are handed to them
+	functions []string   // that it declares
+}
+
+func parseShell(text string) (script, error) {
+	var s script
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
+	if err != nil {
+		return s, err
+	}
+	syntax.Walk(file, func(node syntax.Node) bool {
+		switch node := node.(type) {
+		case *syntax.FuncDecl:
+			s.functions = append(s.functions, node.Name.Value)
+		case *syntax.CallExpr:
+			var words []string
+			for _, word := range node.Args {
+				words = append(words, source(text, word))
+			}
+			if len(words) > 0 {
+				s.commands = append(s.commands, words)
+			}
+		case *syntax.Redirect:
+			if node.Hdoc != nil {
+				s.documents = append(s.documents, node.Hdoc.Lit())
+			}
+		}
+		return true
+	})
+	return s, nil
+}
+
+// source is a word as it is written, without quotes around it.
+func source(text string, word *syntax.Word) string {
+	return strings.Trim(text[word.Pos().Offset():word.End().Offset()], `"'`)
+}
+
+// known is what the programs of the pages know.
+type known struct {
+	values  any // of the chart
+	targets map[string]bool
+	make    string
+	plugin  string // its help
+}
+
+var makeTargets = regexp.MustCompile(`(?m)^([a-z][a-z -]*):(?:[^=]|$)`)
+
+func readKnown(t *testing.T) known {
+	t.Helper()
+	k := known{values: readValues(t), targets: map[string]bool{}}
+	files, err := filepath.Glob("../hack/*.mk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, "../Makefile") {
+		k.make += contents(t, file)
+	}
+	for _, match := range makeTargets.FindAllStringSubmatch(k.make, -1) {
+		for target := range strings.FieldsSeq(match[1]) {
+			k.targets[target] = true
+		}
+	}
+	k.plugin = contents(t, "../cmd/kubectl-wechat/internal/plugin/help.go")
+	return k
+}
+
+func contents(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// Words that the pages may use. A new one is added here by whoever has tried it.
+var (
+	programs = strings.Fields("base64 break cd cosign ctr curl cut echo for go grep head install mkdir oc openssl printf read sed seq sha256sum shasum skopeo sleep sort sudo tar tr " +
+		"until wc while od rm ls cat xargs date bin/try bin/demo export")
+	helmVerbs    = strings.Fields("get history pull registry rollback show status template test uninstall upgrade")
+	kubectlVerbs = strings.Fields("annotate api-resources apply config create delete describe expose get krew label logs patch rollout version wait wechat")
+)
+
+// check says what of a command is not known.
+func (k known) check(words []string) error {
+	program := words[0]
+	switch {
+	case program == "make":
+		return k.checkMake(words[1:])
+	case program == "helm":
+		return k.checkHelm(words)
+	case program == "kubectl":
+		return k.checkKubectl(words)
+	case strings.HasPrefix(program, "KUBEBUILDER_ASSETS="), slices.Contains(programs, program):
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join("..", program)); err == nil {
+		return nil // a script of this repository
+	}
+	return fmt.Errorf("programs in commands_test.go does not have %s", program)
+}
+
+func (k known) checkMake(words []string) error {
+	for _, word := range words {
+		name, _, assigns := strings.Cut(word, "=")
+		if assigns && !regexp.MustCompile(`\b`+name+`\b`).MatchString(k.make) && !awaited[name] {
+			return fmt.Errorf("the Makefile has no variable %s", name)
+		}
+		if !assigns && !strings.HasPrefix(word, "-") && !k.targets[word] && !awaited[word] {
+			return fmt.Errorf("the Makefile has no target %s", word)
+		}
+	}
+	return nil
+}
+
+func (k known) checkHelm(words []string) error {
+	if verb := verbOf(words); !slices.Contains(helmVerbs, verb) {
+		return fmt.Errorf("helmVerbs has no %q", verb)
+	}
+	for i, word := range words {
+		if word == "--reuse-values" {
+			return fmt.Errorf("with it a value that a new chart adds has no default: --reset-then-reuse-values")
+		}
+		if strings.HasPrefix(word, "--set") && i+1 < len(words) {
+			key, _, _ := strings.Cut(strings.Trim(words[i+1], `"'`), "=")
+			if err := checkKey(k.values, key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (k known) checkKubectl(words []string) error {
+	verb := verbOf(words)
+	if !slices.Contains(kubectlVerbs, verb) {
+		return fmt.Errorf("kubectlVerbs has no %q", verb)
+	}
+	at := slices.Index(words, "wechat")
+	if verb != "wechat" || at+1 >= len(words) {
+		return nil
+	}
+	if command := words[at+1]; !strings.Contains(k.plugin, "kubectl wechat "+command+" ") {
+		return fmt.Errorf("the plugin has no command %s", command)
+	}
+	for _, word := range words[at+2:] {
+		flag, _, _ := strings.Cut(word, "=")
+		if strings.HasPrefix(flag, "--") && !regexp.MustCompile(regexp.QuoteMeta(flag)+`\b`).MatchString(k.plugin) {
+			return fmt.Errorf("the plugin has no flag %s", flag)
+		}
+	}
+	return nil
+}
+
+// verbOf is the first word behind the program that is no flag and no flag's value.
+func verbOf(words []string) string {
+	for i := 1; i < len(words); i++ {
+		switch {
+		case words[i] == "-n" || words[i] == "--namespace" || words[i] == "--context" || words[i] == "--kubeconfig":
+			i++
+		case !strings.HasPrefix(words[i], "-"):
+			return words[i]
+		}
+	}
+	return ""
+}

@@ -1,0 +1,59 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package docs
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParse(t *testing.T) {
+	const fence = "```"
+	text := strings.Join([]string{
+		"# The `page`, of a [link](a.md)",
+		"See [one](b.md#c), `[none](x.md)` and ![two](d.png).",
+		"## Same",
+		"## Same",
+		"### 安装，第 1 步",
+		"<!-- run: TestPages -->",
+		fence + "sh",
+		"# no heading, [no](link.md)",
+		"kubectl get wxe",
+		fence,
+		"- a list",
+		"  <!-- not run: node -->",
+		"  " + fence + "sh",
+		"  ctr images ls",
+		"  " + fence,
+		fence,
+		"NAME   READY",
+		fence,
+	}, "\n")
+	got, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Page{
+		Headings: []Heading{
+			{1, "The `page`, of a [link](a.md)", "the-page-of-a-link"}, {2, "Same", "same"}, {2, "Same", "same-1"}, {3, "安装，第 1 步", "安装第-1-步"},
+		},
+		Links: []Link{{1, "a.md"}, {2, "b.md#c"}, {2, "d.png"}},
+		Blocks: []Block{
+			{Line: 7, Language: "sh", Remark: "run: TestPages", Text: "# no heading, [no](link.md)\nkubectl get wxe\n"},
+			{Line: 13, Language: "sh", Remark: "not run: node", Text: "ctr images ls\n"},
+			{Line: 16, Text: "NAME   READY\n"},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if got.Blocks[0].RunBy() != "TestPages" || got.Blocks[1].NotRun() != "node" || got.Blocks[2].RunBy()+got.Blocks[2].NotRun()+got.Blocks[2].File() != "" {
+		t.Error("a remark is not read as what it is")
+	}
+	if _, err := Parse(fence + "sh\nls\n"); err == nil || !strings.Contains(err.Error(), "line 1 is never closed") {
+		t.Errorf("a fence that is never closed: %v", err)
+	}
+}

@@ -1,0 +1,331 @@
+//go:build e2e
+
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/docs"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+)
+
+// root is the checkout.
+const root = "../.."
+
+// story is pages that one reader follows, one after the other, in a namespace with the app and a gateway.
+type story struct {
+	pages   []string
+	prepare func(*reader, *testing.T)
+}
+
+var stories = map[string]story{
+	"accounts": {[]string{
+		"docs/operations.md", "docs/status.md", "docs/verify/README.md", "docs/spec/officialaccount.md", "docs/spec/miniprogram.md", "docs/spec/shop.md",
+		"docs/spec/wecom.md", "docs/spec/openplatform.md", "docs/spec/pay.md",
+	}, (*reader).hasAccounts},
+	"by-hand":       {[]string{"docs/spec/wechatendpoint.md"}, (*reader).hasTokens},
+	"many-accounts": {[]string{"docs/many-accounts.md"}, (*reader).hasManyAccounts},
+}
+
+// TestPages follows the pages of those who have accounts.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	if !kube.local {
+		t.Skip("the pages know the addresses of the local cluster alone")
+	}
+	pages := pagesOf(t, "TestPages")
+	var told []string
+	for _, story := range stories {
+		told = append(told, story.pages...)
+	}
+	wantPages(t, pages, told)
+	for name, story := range stories {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newReader(t, newStage(t, "page-"+name).onGateway("front"))
+			r.links(t, plugin, ".local/bin/kubectl-wechat")
+			story.prepare(r, t)
+			for _, name := range story.pages {
+				r.reads(t, name, pages[name])
+			}
+		})
+	}
+}
+
+// hasAccounts has an endpoint of each platform on a gateway, a callback of each that was captured, and what the app got of one.
+func (r *reader) hasAccounts(t *testing.T) {
+	t.Helper()
+	r.stage.newGateway(t, r.stage.gateway)
+	shop := r.has(t, "docs/spec/officialaccount.md", "shop", "official-plaintext")
+	r.has(t, "docs/spec/miniprogram.md", "mini", "mini-encrypted-xml")
+	r.has(t, "docs/spec/shop.md", "store", "store")
+	r.has(t, "", "suite", "wecom-suite-commands")
+	r.has(t, "", "suite-data", "wecom-suite-data")
+	r.has(t, "docs/spec/wecom.md", "wecom", "wecom-app")
+	r.has(t, "", "platform", "open-authorizer")
+	r.has(t, "docs/spec/openplatform.md", "tickets", "open-tickets")
+	r.hasPay(t)
+	r.captured["docs/operations.md"] = r.captured["docs/spec/officialaccount.md"]
+
+	shop.replies(t, shop.text(t, "written down"), "written down")
+	seen := shop.seen(t).Messages
+	last := seen[len(seen)-1]
+	head := "POST " + last.Path + " HTTP/1.1\r\n"
+	for name, value := range last.Headers {
+		head += name + ": " + value + "\r\n"
+	}
+	write(t, filepath.Join(r.folder, "head"), head)
+	write(t, filepath.Join(r.folder, "body"), last.Body)
+	shop.forges(t)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if _, err := call(ctx, kube.kubectl, "delete", "clusterrolebinding", "prometheus-wechatendpoint", "--ignore-not-found"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// hasTokens has an endpoint for each kind of message that the page signs by hand, and types their token and key.
+func (r *reader) hasTokens(t *testing.T) {
+	t.Helper()
+	r.stage.newGateway(t, r.stage.gateway)
+	token := r.has(t, "", "weixin", "official-plaintext").token
+	r.has(t, "", "mini", "official-encrypted")
+	r.has(t, "", "wecom", "wecom-app")
+	r.types = token + "\n" + sampleKey + "\n"
+}
+
+// hasManyAccounts has endpoints with pods of their own. Somebody tries to forge messages of one, so that the log has something to show.
+func (r *reader) hasManyAccounts(t *testing.T) {
+	t.Helper()
+	r.stage.gateway = ""
+	shop := r.has(t, "", "shop", "official-plaintext")
+	r.has(t, "", "game", "mini-encrypted-xml")
+	r.has(t, "", "news", "official-plaintext")
+	go func() {
+		for pause(t.Context()) == nil {
+			_, _ = shop.sender().Post(t.Context(), textMessage("forged"), wechattest.WithToken("GuessedToken"))
+		}
+	}()
+}
+
+// forges tries to forge a message, which the log tells.
+func (s *stage) forges(t *testing.T) {
+	t.Helper()
+	s.refused(t, s.text(t, "forged", wechattest.WithToken("GuessedToken")), http.StatusForbidden)
+}
+
+// has has an endpoint of that kind, and for the page a callback of it that was captured.
+func (r *reader) has(t *testing.T, page, name, account string) *stage {
+	t.Helper()
+	k := kinds()[account]
+	own := r.stage.apply(t, name, k, 1)
+	request, err := own.sender().NewPost(k.message("captured"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.captured[page] = request
+	return own
+}
+
+// hasPay has an endpoint pay, a notification that was captured, and an endpoint pay-test that knows a key of the reader's own.
+func (r *reader) hasPay(t *testing.T) {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, secret, endpoint := r.stage.sample(t, "pay", "pay")
+	secret.StringData[v1alpha1.KeyPublicKey] = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))
+	trial := endpoint.DeepCopy()
+	trial.Name, trial.Spec.URL.Path, trial.Spec.Credentials.SecretName = "pay-test", "/pay-test", "pay-test-wechat"
+	r.stage.create(t, secret, endpoint, trial)
+	own.awaitReady(t)
+	sender := own.sender()
+	sender.Pay = &caller.PayAccount{PrivateKey: key, Serial: secret.StringData[v1alpha1.KeyPublicKeyID], APIv3Key: secret.StringData[v1alpha1.KeyAPIv3Key]}
+	notification, err := sender.NewNotification("TRANSACTION.SUCCESS", []byte(`{"out_trade_no":"1217752501201407033233368018"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.captured["docs/spec/pay.md"] = notification
+}
+
+// pagesOf are the pages with blocks that a test runs, by name, with these blocks and the files that they use. Those in Chinese have the
+// same blocks as those in English.
+func pagesOf(t *testing.T, test string) map[string]docs.Page {
+	t.Helper()
+	pages, err := docs.Read(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]docs.Page{}
+	for name, page := range pages {
+		page.Blocks = slices.DeleteFunc(page.Blocks, func(b docs.Block) bool { return b.RunBy() != test && b.File() == "" })
+		if !strings.HasSuffix(name, docs.Chinese) && slices.ContainsFunc(page.Blocks, func(b docs.Block) bool { return b.RunBy() == test }) {
+			found[name] = page
+		}
+	}
+	return found
+}
+
+// wantPages wants those that say that a test follows them to be those that it does follow.
+func wantPages(t *testing.T, pages map[string]docs.Page, followed []string) {
+	t.Helper()
+	if diff := cmp.Diff(slices.Sorted(slices.Values(followed)), slices.Sorted(maps.Keys(pages))); diff != "" {
+		t.Fatalf("the pages that are followed, and those whose blocks say so:\n%s", diff)
+	}
+}
+
+// reader follows a page: with a home, a folder and a namespace of its own, and with the programs of this checkout on the PATH.
+type reader struct {
+	stage        *stage
+	home, folder string
+	types        string                     // what is typed where a page asks for something
+	captured     map[string]*caller.Request // by the page that opens it
+}
+
+// pluginScript stands before the plugin. DNS does not know the host, and the ingress controller takes two seconds to take up a new route, as
+// a reader takes to type a command.
+const pluginScript = `#!/bin/sh
+plugin=$HOME/.local/bin/kubectl-wechat
+case "$1 $*" in
+*--address*) tries=9 ;;
+verify* | send*) tries=9; set -- "$@" --address %s ;;
+*) tries=0 ;;
+esac
+while [ $tries -gt 0 ]; do
+	"$plugin" "$@" && exit
+	tries=$((tries - 1))
+	sleep 0.5
+done
+exec "$plugin" "$@"
+`
+
+func newReader(t *testing.T, s *stage) *reader {
+	t.Helper()
+	r := &reader{stage: s, home: t.TempDir(), folder: t.TempDir(), captured: map[string]*caller.Request{}}
+	for _, folder := range []string{"bin", ".local/bin"} {
+		if err := os.MkdirAll(filepath.Join(r.home, folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.links(t, kube.kubectl, "bin/kubectl")
+	r.links(t, kube.helm, "bin/helm")
+	write(t, filepath.Join(r.home, "bin/kubectl-wechat"), fmt.Sprintf(pluginScript, kube.ingressAddress))
+	write(t, filepath.Join(r.home, ".curlrc"), fmt.Sprintf("connect-to = \"::%s\"\n", kube.ingressAddress))
+
+	config, err := clientcmd.NewDefaultClientConfigLoadingRules().Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := config.Contexts[config.CurrentContext].DeepCopy()
+	own.Namespace = s.namespace
+	for _, name := range []string{config.CurrentContext, "east", "west"} { // the two clusters of a page are this one
+		config.Contexts[name] = own
+	}
+	if err := clientcmd.WriteToFile(*config, r.kubeconfig()); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (r *reader) kubeconfig() string { return filepath.Join(r.home, "kubeconfig") }
+
+// links puts a program into the reader's home.
+func (r *reader) links(t *testing.T, program, name string) {
+	t.Helper()
+	path, err := filepath.Abs(program)
+	if err == nil {
+		err = os.Symlink(path, filepath.Join(r.home, name))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// captures writes a request into the file of the pages, as a proxy that captures it does.
+func (r *reader) captures(t *testing.T, request *caller.Request) {
+	t.Helper()
+	text := request.Method + " " + request.URI() + " HTTP/1.1\r\nHost: " + request.Host + "\r\n"
+	for name, values := range request.Header {
+		text += name + ": " + strings.Join(values, ", ") + "\r\n"
+	}
+	write(t, filepath.Join(r.folder, "captured.http"), text+"\r\n"+string(request.Body))
+}
+
+func write(t *testing.T, file, content string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(content), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reads runs the blocks of a page, one after the other, in one shell that ends with the first command that fails.
+func (r *reader) reads(t *testing.T, name string, page docs.Page) {
+	t.Helper()
+	if request := r.captured[name]; request != nil {
+		r.captures(t, request)
+	}
+	substitutes := r.substitutes()
+	script := "set -e -o pipefail\n"
+	for _, block := range page.Blocks {
+		text := substitutes.Replace(block.Text)
+		if file := block.File(); file != "" {
+			write(t, filepath.Join(r.folder, file), text)
+			continue
+		}
+		script += fmt.Sprintf("echo '--- %s, line %d' >&2\n%s", name, block.Line, text)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, "bash", "-c", script)
+	command.Dir, command.Stdin, command.WaitDelay = r.folder, strings.NewReader(r.types), 5*time.Second
+	command.Env = append(os.Environ(), "HOME="+r.home, "KUBECONFIG="+r.kubeconfig(),
+		"PATH="+strings.Join([]string{filepath.Join(r.home, "bin"), filepath.Join(r.home, ".local/bin"), os.Getenv("PATH")}, ":"))
+	began := time.Now()
+	said, err := command.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s does not work (%v); the last line that begins with --- says which block:\n%s", name, err, said)
+	}
+	t.Logf("pages: %s: %d blocks in %v", name, len(page.Blocks), time.Since(began).Round(time.Second))
+}
+
+// substitutes are what a reader of these tests has in the place of what the pages say. CONTRIBUTING.md lists them.
+func (r *reader) substitutes() *strings.Replacer {
+	return strings.NewReplacer(
+		"https://wx.example.com", "http://"+r.stage.host,
+		"wx.example.com", r.stage.host,
+		"203.0.113.7:443", kube.ingressAddress,
+		"203.0.113.7:80", kube.ingressAddress,
+		"className: traefik", "className: "+kube.className,
+		"default/shop", r.stage.namespace+"/shop",
+		"--timeout 1s", "--timeout 10s", // the machine of the tests has other things to do
+	)
+}

@@ -272,7 +272,7 @@ func TestIDs(t *testing.T) {
 			t.Errorf("%s: the trace is %s, and that of the message %s", name, got, usual)
 		}
 	}
-	if traceOf(one, without) != traceOf(one, without) || traceOf(one, without) == traceOf(other, without) {
+	if first, again := traceOf(one, without), traceOf(one, without); first != again || first == traceOf(other, without) {
 		t.Error("without a secret a message has not one trace in each process")
 	}
 	one.end(time.Second)

@@ -64,6 +64,8 @@ func checkManifest(text string, values any) (kind string, err error) {
 		return "WeChatEndpoint", yaml.UnmarshalStrict([]byte(text), &v1alpha1.WeChatEndpoint{})
 	case kind == "" && whole["volumes"] != nil, kind == "" && whole["data"] != nil:
 		return "part", nil // of a pod, or a ConfigMap
+	case kind == "Kustomization": // it has no name
+		return kind, nil
 	case kind == "":
 		return "values", checkValues(values, "", whole)
 	}

@@ -60,6 +60,7 @@ const (
 
 // Excuses are why no test runs the commands of a block. They are parsed all the same.
 var Excuses = map[string]string{
+	"release":  "takes what only a published release has",
 	"checkout": "builds or tests this repository, as CI does by itself",
 }
 

@@ -81,6 +81,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"a sample of nothing":                {"sidecar: {tracing: {samplingRatePerMillion: 0}}", "samplingRatePerMillion"},
 		"a volume without a source":          {"extraVolumes: [{name: a}]", "extraVolumes/0"},
 
+		"a host for the test with a star": {"test: {host: '*.example.com'}", "host"},
+
 		// In contradiction, or without effect.
 		"a prefix that neither image has":    {"{imagePrefix: a.example.com/b, operator: {image: {repository: c/d}}, sidecar: {image: {repository: c/e}}}", "imagePrefix would be ignored"},
 		"egress without a policy":            {"sidecar: {networkPolicy: {enabled: false, egress: true}}", "sidecar.networkPolicy.egress"},
@@ -117,6 +119,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"a check of no certificate":          {"metrics: {secure: false, serviceMonitor: {enabled: true, tlsConfig: {serverName: a}}}", "tlsConfig does nothing"},
 		"a monitor that nobody lets in":      {"{networkPolicy: {enabled: true}, metrics: {serviceMonitor: {enabled: true}}}", "networkPolicy.metricsFrom"},
 		"a monitor of closed sidecars":       {"metrics: {podMonitor: {enabled: true}}", "sidecar.networkPolicy.metricsFrom"},
+		"a host for no test":                 {"test: {enabled: false, host: a.example.com}", "test.host does nothing"},
 		"a policy for a loopback":            {"{watchNamespaces: [a], networkPolicy: {enabled: true, metricsFrom: [{}]}}", "networkPolicy.metricsFrom does nothing"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -166,7 +169,11 @@ func TestRightValuesPass(t *testing.T) {
 		"a null for the default":          {"extraEnv: null", []string{"kind: Deployment"}},
 		"networks of both families":       {"loadBalancerNetworks: [0.0.0.0/0, '::/0', 'fd01::/64']", []string{"fd01::/64"}},
 		"monitors without network policy": {"{sidecar: {networkPolicy: {enabled: false}}, metrics: {podMonitor: {enabled: true}, serviceMonitor: {enabled: true}}}", []string{"insecureSkipVerify: true", "kind: PodMonitor"}},
-		"nobody reads the operator":       {"networkPolicy: {enabled: true}", []string{"policyTypes:\n  - Ingress\n"}},
+		"a host for the test": {"{hosts: {wx.example.com: [wechatendpoint-system]}, test: {host: wx.example.com}}",
+			[]string{"    host: wx.example.com\n", "--url=http://wx.example.com/wechatendpoint-test"}},
+		"the test of an installation for some namespaces": {"watchNamespaces: [team-a]",
+			[]string{"--address=wechatendpoint-test-sidecar.team-a.svc:80", "kind: WeChatEndpoint\nmetadata:\n  name: wechatendpoint-test\n  namespace: team-a\n"}},
+		"nobody reads the operator": {"networkPolicy: {enabled: true}", []string{"policyTypes:\n  - Ingress\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -183,7 +183,7 @@ func renderChart(t *testing.T, values ...string) []*unstructured.Unstructured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	arguments := []string{"template", "wechat-endpoint", "../charts/wechat-endpoint", "--namespace", systemNamespace}
+	arguments := []string{"template", "wechat-endpoint", "../charts/wechat-endpoint", "--skip-tests", "--namespace", systemNamespace}
 	for _, value := range values {
 		arguments = append(arguments, "--set", value)
 	}

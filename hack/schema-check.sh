@@ -25,7 +25,7 @@ for values in charts/testdata/values/*.yaml; do
     "$work/policy" -compare <"$work/rendered.yaml"
   fi
 done
-narrow=("$helm" template charts/wechat-endpoint --namespace wechat --set 'watchNamespaces={team-a,team-b}' --set crds.enabled=false)
+narrow=("$helm" template charts/wechat-endpoint --skip-tests --namespace wechat --set 'watchNamespaces={team-a,team-b}' --set crds.enabled=false)
 if "${narrow[@]}" | grep '^kind:' | grep -Ev '^kind: (ConfigMap|Deployment|Lease|Role|RoleBinding|ServiceAccount)$' >&2; then
   echo "schema check: the chart for some namespaces has objects of another kind, which may be the whole cluster's" >&2
   exit 1

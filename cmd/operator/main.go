@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command operator reconciles the WeChatEndpoints of a cluster.
+// Command operator reconciles the WeChatEndpoints of a cluster. As "operator check" it plays WeChat's URL check against one of them.
 package main
 
 import (
@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager/signals"
 
+	"github.com/wechatendpoint/wechatendpoint/cmd/operator/internal/urlcheck"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/version"
 )
@@ -40,6 +41,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "check" {
+		return urlcheck.Run(ctx, args[1:], os.Stdout)
+	}
 	flags := flag.NewFlagSet("operator", flag.ContinueOnError)
 	config := flags.String("config", "", "file with the choices of the installation, see controllers.Options (required)")
 	elect := flags.Bool("leader-elect", false, "let only one of several replicas work")

@@ -27,7 +27,7 @@ name: {{ index . 1 }}
 namespace: {{ $more.namespace | default $root.Release.Namespace }}
 {{- end }}
 labels:
-  {{- toYaml (merge (include "wechat-endpoint.ownLabels" $root | fromYaml) ($more.labels | default dict) $root.Values.commonLabels) | nindent 2 }}
+  {{- toYaml (merge (dict) ($more.labels | default dict) (include "wechat-endpoint.ownLabels" $root | fromYaml) $root.Values.commonLabels) | nindent 2 }}
 {{- with merge (dict) ($more.annotations | default dict) $root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -183,4 +183,10 @@ dyn({{ toJson . }})
 {{- if index $ . }}{{ $_ := set $chosen . (index $ .) }}{{ end }}
 {{- end }}
 {{- with $chosen }}{{ toYaml . }}{{ end }}
+{{- end }}
+
+{{- /* wechat-endpoint.tested is not empty where there is a test: where a host is free for its endpoint. */ -}}
+{{- define "wechat-endpoint.tested" -}}
+{{- $hosts := .Values.hosts }}
+{{- if and .Values.test.enabled (or (not $hosts) (hasKey $hosts "*") (ne .Values.test.host "wechatendpoint-test.invalid")) }}true{{ end }}
 {{- end }}

@@ -162,3 +162,54 @@ func shortened(t *testing.T, rendered string) string {
 	}
 	return out.String()
 }
+
+// TestWhatIsToldOfTheChart compares what Artifact Hub shows with what is there.
+func TestWhatIsToldOfTheChart(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(chart, "Chart.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var about struct {
+		Icon        string
+		Annotations map[string]string
+	}
+	if err := yaml.Unmarshal(text, &about); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(chart, filepath.Base(about.Icon))); err != nil {
+		t.Errorf("the icon: %v", err)
+	}
+	var told []struct{ Kind, Version, Name string }
+	if err := yaml.Unmarshal([]byte(about.Annotations["artifacthub.io/crds"]), &told); err != nil {
+		t.Fatal(err)
+	}
+	var listed []string
+	for _, one := range told {
+		listed = append(listed, one.Name+" "+one.Kind+" "+one.Version)
+	}
+	var defined []string
+	files, err := filepath.Glob(filepath.Join(chart, "files/crds/*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var definition struct {
+			Metadata struct{ Name string }
+			Spec     struct {
+				Names    struct{ Kind string }
+				Versions []struct{ Name string }
+			}
+		}
+		if err := yaml.Unmarshal(text, &definition); err != nil {
+			t.Fatal(err)
+		}
+		defined = append(defined, definition.Metadata.Name+" "+definition.Spec.Names.Kind+" "+definition.Spec.Versions[0].Name)
+	}
+	if diff := cmp.Diff(defined, listed); diff != "" {
+		t.Errorf("the definitions (-there +told):\n%s", diff)
+	}
+}

@@ -132,6 +132,7 @@ Examples:
 Flags of rotate:
   --compromised        after Save, refuse the earlier values at once (spec.credentials.revokeBefore)
   --yes                with --compromised, do not ask whether Save was pressed
+  --overwrite          change the Secret although an ExternalSecret, Argo CD, Flux or helm writes it
   --show               print the new values, in place of the commands that print them
   --timeout DURATION   how long to wait for the sidecars, each time (default 1m0s)
 

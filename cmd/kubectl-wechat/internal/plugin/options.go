@@ -39,7 +39,7 @@ type options struct {
 
 	body, query, request string // of open
 
-	compromised, show, yes bool // of rotate
+	compromised, show, yes, overwrite bool // of rotate
 
 	client, allNamespaces bool // of version
 }
@@ -90,6 +90,7 @@ func (o *options) flags() *flag.FlagSet {
 		flags.BoolVar(&o.compromised, "compromised", false, "")
 		flags.BoolVar(&o.show, "show", false, "")
 		flags.BoolVar(&o.yes, "yes", false, "")
+		flags.BoolVar(&o.overwrite, "overwrite", false, "")
 		flags.DurationVar(&o.timeout, "timeout", defaultRotation, "")
 		return flags
 	}

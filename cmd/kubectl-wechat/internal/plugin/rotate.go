@@ -43,10 +43,19 @@ func (p Plugin) rotate(ctx context.Context, o options) (int, error) {
 			return 0, fmt.Errorf("WeChatGateway %s is paused, so that its pods would not get new values of WeChatEndpoint %s: set its spec.paused to false first; nothing is changed", gateway, sharing[i].Name)
 		}
 	}
+	secret, err := credentialsOf(ctx, cluster, endpoint)
+	if err != nil {
+		return 0, err
+	}
+	if !o.overwrite {
+		if err := checkWriter(secret, endpoint); err != nil {
+			return 0, err
+		}
+	}
 	r := report{out: p.Stdout}
 	r.line("secret", "%s/%s, of %s", endpoint.Namespace, endpoint.Spec.Credentials.SecretName, names(sharing))
 	before := generations(sharing)
-	values, err := p.renew(ctx, cluster, endpoint, sharing)
+	values, err := renew(ctx, cluster, secret, sharing)
 	if err != nil {
 		return 0, err
 	}
@@ -123,13 +132,18 @@ func generations(endpoints []v1alpha1.WeChatEndpoint) []int64 {
 	return all
 }
 
-// renew writes new values over the version of the Secret that was read, and returns them.
-func (p Plugin) renew(ctx context.Context, cluster client.Client, endpoint *v1alpha1.WeChatEndpoint, sharing []v1alpha1.WeChatEndpoint) (map[string]string, error) {
+// credentialsOf reads the Secret that an endpoint names.
+func credentialsOf(ctx context.Context, cluster client.Client, endpoint *v1alpha1.WeChatEndpoint) (*corev1.Secret, error) {
 	key := client.ObjectKey{Namespace: endpoint.Namespace, Name: endpoint.Spec.Credentials.SecretName}
 	var secret corev1.Secret
 	if err := cluster.Get(ctx, key, &secret); err != nil {
 		return nil, fmt.Errorf("reading Secret %s: %w", key, err)
 	}
+	return &secret, nil
+}
+
+// renew writes new values over the version of the Secret that was read, and returns them.
+func renew(ctx context.Context, cluster client.Client, secret *corev1.Secret, sharing []v1alpha1.WeChatEndpoint) (map[string]string, error) {
 	values := map[string]string{v1alpha1.KeyToken: alphanumeric(config.MaxTokenSize)}
 	for _, other := range sharing {
 		if config.Encrypted(string(other.Spec.Platform), string(other.Spec.MessageMode)) {
@@ -143,8 +157,8 @@ func (p Plugin) renew(ctx context.Context, cluster client.Client, endpoint *v1al
 	for name, value := range values {
 		secret.Data[name] = []byte(value)
 	}
-	if err := cluster.Patch(ctx, &secret, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return nil, fmt.Errorf("writing Secret %s: %w", key, err)
+	if err := cluster.Patch(ctx, secret, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return nil, fmt.Errorf("writing Secret %s: %w", client.ObjectKeyFromObject(secret), err)
 	}
 	return values, nil
 }

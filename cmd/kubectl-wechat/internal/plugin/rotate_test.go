@@ -144,6 +144,59 @@ func TestRotateChangesAllThatShareTheSecret(t *testing.T) {
 	}
 }
 
+// TestRotateLeavesToOthersWhatTheyWrite: who writes the Secret would put the earlier values back, and the console would have others.
+func TestRotateLeavesToOthersWhatTheyWrite(t *testing.T) {
+	owned := func(kind, apiVersion string) func(*corev1.Secret) {
+		return func(s *corev1.Secret) {
+			s.OwnerReferences = []metav1.OwnerReference{{APIVersion: apiVersion, Kind: kind, Name: "shop", UID: "a", Controller: new(true)}}
+		}
+	}
+	labelled := func(key, value string) func(*corev1.Secret) {
+		return func(s *corev1.Secret) { metav1.SetMetaDataLabel(&s.ObjectMeta, key, value) }
+	}
+	annotated := func(key, value string) func(*corev1.Secret) {
+		return func(s *corev1.Secret) { metav1.SetMetaDataAnnotation(&s.ObjectMeta, key, value) }
+	}
+	for name, test := range map[string]struct {
+		change func(*corev1.Secret)
+		who    string // empty where it may be changed
+	}{
+		"an ExternalSecret owns it":           {owned("ExternalSecret", "external-secrets.io/v1"), "ExternalSecret shop (external-secrets.io)"},
+		"a SealedSecret owns it":              {owned("SealedSecret", "bitnami.com/v1alpha1"), "SealedSecret shop (bitnami.com)"},
+		"an ExternalSecret that does not own": {annotated("reconcile.external-secrets.io/data-hash", "a"), "in the store that it reads"},
+		"Argo CD applies it":                  {annotated("argocd.argoproj.io/tracking-id", "shop:/Secret:a/b"), "Argo CD (shop:/Secret:a/b)"},
+		"Flux applies it":                     {labelled("kustomize.toolkit.fluxcd.io/name", "apps"), "Flux's Kustomization apps"},
+		"Flux installs it by a chart":         {labelled("helm.toolkit.fluxcd.io/name", "shop"), "Flux's HelmRelease shop"},
+		"helm installs it":                    {annotated("meta.helm.sh/release-name", "shop"), "the helm release shop"},
+		"somebody owns it, and writes nothing": {func(s *corev1.Secret) {
+			s.OwnerReferences = []metav1.OwnerReference{{Kind: "Team", Name: "a", UID: "a"}}
+		}, ""},
+		"people write it": {labelled("team", "shop"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			written := secret(token)
+			test.change(written)
+			c := operated(t, awake, demo(), written)
+			result := run(t, connectTo(c), "", "rotate", "demo")
+			var now corev1.Secret
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(written), &now); err != nil {
+				t.Fatal(err)
+			}
+			if test.who == "" {
+				result.check(t, StatusOK, "press Save")
+				return
+			}
+			if result.status != StatusUsage || !strings.Contains(result.errout, test.who) || !strings.Contains(result.errout, "shows RotationPending, enter the same values") {
+				t.Errorf("it ends with %d and says %s%s", result.status, result.out, result.errout)
+			}
+			if string(now.Data["token"]) != token {
+				t.Error("the Secret is changed")
+			}
+			run(t, connectTo(c), "", "rotate", "demo", "--overwrite").check(t, StatusOK, "press Save")
+		})
+	}
+}
+
 func TestRotateRevokesWhatLeaked(t *testing.T) {
 	for answer, test := range map[string]struct {
 		flags   []string

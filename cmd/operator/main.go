@@ -84,6 +84,9 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("finding the cluster: %w", err)
 	}
+	if err := checkCluster(rest); err != nil {
+		return err
+	}
 	manager, err := ctrl.NewManager(rest, ctrl.Options{
 		Scheme: scheme, Cache: controllers.CacheOptions(options),
 		Metrics: metricsOptions, HealthProbeBindAddress: *probes, PprofBindAddress: *profiles,

@@ -6,8 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 VERSION  ?= dev
 REGISTRY ?= ghcr.io/wechatendpoint
-# CLUSTER=local is a cluster of real parts on this machine; CLUSTER=current is the one of your kubeconfig, which must be
-# able to pull from REGISTRY, where the images are pushed.
+# CLUSTER=local is a cluster of real parts on this machine; CLUSTER=current is that of your kubeconfig, and pulls from REGISTRY, where images are pushed.
 CLUSTER  ?= local
 IMAGES   := operator sidecar example-app
 
@@ -15,6 +14,7 @@ cluster  := test/cluster/cluster
 tool      = "$$(tools/install $(1))"
 # A machine without kubectl gets the one that was built for the local cluster.
 find_kubectl = command -v kubectl >/dev/null || ln -sf "$$($(cluster) assets)/kubectl" bin/kubectl
+bring_in     = { [ "$(CLUSTER)" != local ] || $(cluster) load bin/images/*.tar; }; $(find_kubectl)
 # The tests that need an API server; the others of their package ran with the unit tests.
 need_server = ^($$(grep -l '^//go:build integration' controllers/*_test.go | xargs grep -ho '^func Test[A-Za-z0-9]*' | cut -c6- | paste -sd '|'))$$
 # Most of them wait most of the time. They and the API servers collect garbage when there is much of it; what is measured sets that itself.
@@ -80,12 +80,12 @@ verify: ## Fail if a generated file or go.mod is stale
 
 ##@ Tests
 
-test: lint unit limits interop ## Run every test
+test: lint unit limits interop monitoring ## Run every test
 	@$(cluster) assets oldest >/dev/null; $(MAKE) integration-newest
 	@$(MAKE) -j2 integration-oldest e2e # whose first tests wait for pods most of the time
 
 lint: ## Lint the Go code, the chart and what it renders
-	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits ./...
+	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits,prometheus ./...
 	$(call tool,helm) lint --strict charts/wechat-endpoint
 	hack/schema-check.sh
 
@@ -94,11 +94,13 @@ unit: ## Run the unit tests, with the race detector where goroutines meet
 	@(GOGC=400 go test ./controllers && go test -race -run '^Test(TwoOperatorsAtOnce|EachObjectIsReadOnce)$$' ./controllers) & scenes=$$!; \
 	  go test -race ./sidecar & sidecar=$$!; \
 	  go test -race $$(go list ./... | grep -vE '/(controllers|sidecar)$$'); wait $$scenes; wait $$sidecar
-	cd test/cluster && go test ./...
-	cd tools/release && go test ./...
+	for module in test/cluster tools/release; do (cd $$module && go test ./...); done
 
 limits: ## Flood the sidecar in a memory cgroup of its pods' size (Linux, root); LIMITS=long tries everything, and for longer
 	go test -v -count=1 -timeout 20m -tags limits ./test/limits | $(figures)
+
+monitoring: ## Try the alerts and the dashboards with a real Prometheus
+	go test -count=1 -tags prometheus ./test/prometheus ./test/monitoring
 
 interop: ## Try the sidecar against other people's WeChat code, on both sides
 	test/interop/setup
@@ -122,8 +124,7 @@ integration-newest integration-oldest: integration-%:
 	@OLDEST_KUBERNETES=$(filter oldest,$*) KUBEBUILDER_ASSETS="$$($(cluster) assets $(filter oldest,$*))" $(integration) ./controllers | $(figures)
 
 e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images previous ## Run the end-to-end tests on the cluster
-	@[ "$(CLUSTER)" != local ] || $(cluster) load bin/images/*.tar
-	@$(find_kubectl)
+	@$(bring_in)
 	test/interop/setup
 	HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
 	  go test -v -count=1 -timeout 25m -parallel 6 -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/... | $(figures)
@@ -135,8 +136,7 @@ bench-operator: bin/operator bin/sidecar ## Measure what the operator costs an A
 ##@ A cluster to try it on
 
 demo: $(if $(filter local,$(CLUSTER)),cluster-up) images bin/demo ## Show the main job, end to end, on the cluster
-	@[ "$(CLUSTER)" != local ] || $(cluster) load bin/images/*.tar
-	@$(find_kubectl)
+	@$(bring_in)
 	@HELM=$(call tool,helm) PATH="$(CURDIR)/bin:$$PATH" $(inside) bin/demo
 
 demo-down: ## Remove what the demo made; on the local cluster, the cluster itself
@@ -148,4 +148,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/try bin/demo need-go images previous check generate manifests verify test lint unit limits interop fuzz mutation integration integration-newest integration-oldest e2e bench-operator demo demo-down cluster-up cluster-down
+.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/try bin/demo need-go images previous check generate manifests verify test lint unit limits monitoring interop fuzz mutation integration integration-newest integration-oldest e2e bench-operator demo demo-down cluster-up cluster-down

@@ -62,6 +62,7 @@ const (
 var Excuses = map[string]string{
 	"release":  "takes what only a published release has",
 	"checkout": "builds or tests this repository, as CI does by itself",
+	"fault":    "looks for the cause of a fault, where there is one",
 }
 
 // RunBy is the name of the test that runs the block; empty if none does.

@@ -183,7 +183,7 @@ func TestWhatIsReadExists(t *testing.T) {
 		}
 	}
 	named := 0
-	for _, pattern := range []string{"README*.md", "docs/*.md", "docs/spec/*.md", "docs/runbooks/*.md", "charts/wechat-endpoint/files/*.yaml"} {
+	for _, pattern := range []string{"README*.md", "docs/*.md", "docs/spec/*.md", "docs/runbooks/*.md", "charts/wechat-endpoint/files/*.yaml", "charts/wechat-endpoint/files/dashboards/*.json"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no file is %s: %v", pattern, err)

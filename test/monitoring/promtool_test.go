@@ -6,9 +6,15 @@
 package monitoring
 
 import (
+	"io"
+	"net/http"
 	"path/filepath"
+	"slices"
 	"testing"
 
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/wechatendpoint/wechatendpoint/test/exposition"
 	"github.com/wechatendpoint/wechatendpoint/test/prometheus"
 )
 
@@ -26,5 +32,28 @@ func TestStories(t *testing.T) {
 	}
 	if out, err := prometheus.Promtool(t, "", append([]string{"test", "rules"}, files...)...); err != nil {
 		t.Errorf("promtool test rules: %v\n%s", err, out)
+	}
+}
+
+// TestPromtoolTakesTheMetrics of the real pages. Those of Go and controller-runtime are not ours to name.
+func TestPromtoolTakesTheMetrics(t *testing.T) {
+	_, ops := serve(t, "team-a/shop")
+	for _, address := range []string{ops, operatorPage(t)} {
+		response, err := http.Get("http://" + address + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		families := slices.DeleteFunc(exposition.Parse(t, string(page)), func(f *dto.MetricFamily) bool { return !ours.MatchString(f.GetName()) })
+		if len(families) < 10 {
+			t.Fatalf("%s has only %d metrics of ours", address, len(families))
+		}
+		if out, err := prometheus.Promtool(t, exposition.Text(t, families), "check", "metrics"); err != nil {
+			t.Errorf("promtool check metrics: %v\n%s", err, out)
+		}
 	}
 }

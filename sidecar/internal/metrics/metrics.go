@@ -63,10 +63,10 @@ func NewProcess(inFlight, broken func() float64) *Process {
 			"Calls that failed after WeChat had been answered success in the app's place: their messages may be lost."),
 		rules: counter("wechat_sidecar_messages_total",
 			"Verified messages, by the rule that decided what becomes of them: its index in spec.rules, from 0, or none where none matched.", "rule", "action"),
-		answers: durations("wechat_sidecar_answer_duration_seconds", answerBuckets,
+		answers: durations("wechat_sidecar_answer_duration_seconds",
 			"Time from the head of a verified callback until its answer is ready, whatever that is. What is played does not count."),
-		backend: durations("wechat_sidecar_backend_duration_seconds", appBuckets, "Time until the app's reply, or until the deadline."),
-		apps: durations("wechat_sidecar_app_duration_seconds", appBuckets,
+		backend: durations("wechat_sidecar_backend_duration_seconds", "Time until the app's reply, or until the deadline."),
+		apps: durations("wechat_sidecar_app_duration_seconds",
 			"Time until the reply of an app, or until the deadline, for each app of an endpoint that has several.", "app"),
 		lastVerified: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "wechat_sidecar_last_verified_timestamp_seconds",
@@ -363,14 +363,11 @@ func (r remembered) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// answerBuckets are those of what WeChat waits for. It waits 1 s for a suite, 3 s as Pay and 5 s otherwise, and 14 s with all its retries; the default
-// deadlines are shorter. A bucket of an endpoint takes 32 bytes.
-var answerBuckets = []float64{.1, .25, .5, 1, 2.5, 3, 4.5, 5, 7.5, 10, 14}
+// buckets are those of answers to WeChat and of calls to apps, which are shown beside each other. WeChat waits 1 s for a suite, 3 s as Pay and 5 s otherwise, and 14 s with
+// all its retries; the default deadlines are shorter. A bucket of an endpoint takes 32 bytes.
+var buckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 3, 4.5, 5, 7.5, 10, 14}
 
-// appBuckets are those of what an app takes.
-var appBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 4.5, 5, 7.5, 10, 14}
-
-func durations(name string, buckets []float64, help string, labels ...string) *prometheus.HistogramVec {
+func durations(name, help string, labels ...string) *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, append([]string{label}, labels...))
 }
 

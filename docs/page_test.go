@@ -4,6 +4,7 @@
 package docs
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -57,3 +58,28 @@ func TestParse(t *testing.T) {
 		t.Errorf("a fence that is never closed: %v", err)
 	}
 }
+
+// TestPagesNameTheChartsVersion: who raises the one raises the other, and says in the changelog what is new.
+func TestPagesNameTheChartsVersion(t *testing.T) {
+	if chart := contents(t, "../charts/wechat-endpoint/Chart.yaml"); !strings.Contains(chart, "\nversion: "+Version+"\n") {
+		t.Errorf("the pages name the release %s, and Chart.yaml has another version", Version)
+	}
+	all := pages(t)
+	for _, name := range []string{"CHANGELOG.md", "CHANGELOG" + Chinese} {
+		if headings := all[name].Headings; len(headings) < 2 || headings[1].Text != Version {
+			t.Errorf("the first version in %s is not %s", name, Version)
+		}
+	}
+	for name, page := range all {
+		for _, block := range page.Blocks {
+			for _, found := range release.FindAllStringSubmatch(block.Text, -1) {
+				if found[1] != Version {
+					t.Errorf("%s:%d names the release %s", name, block.Line, found[1])
+				}
+			}
+		}
+	}
+}
+
+// release is how blocks name one: in what helm is told, in the address of a file, and in its name.
+var release = regexp.MustCompile(`(?:--version |/download/v|wechat-endpoint-|wechatendpoint-|kubectl-wechat-|example-app:)(\d+\.\d+\.\d+)`)

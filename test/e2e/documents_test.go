@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,40 @@ import (
 // root is the checkout.
 const root = "../.."
 
+// installation are the pages that TestInstallationPages follows, in this order: the last one removes what the others have installed.
+var installation = []string{"README.md", "docs/quickstart.md", "docs/install.md", "docs/upgrade.md", "docs/mirror.md", "docs/uninstall.md"}
+
+// TestInstallationPages follows the pages of whoever installs, upgrades and removes the operator, with a namespace for each. It is not
+// parallel: the others need the operator that this one replaces and removes.
+func TestInstallationPages(t *testing.T) {
+	if !kube.local {
+		t.Skip("the pages remove every endpoint of the cluster: only the local one is nobody's")
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+		defer cancel()
+		if err := kube.install(ctx); err != nil {
+			t.Errorf("installing the operator of the other tests: %v", err)
+		}
+		rolesBack()
+	})
+	pages := pagesOf(t, "TestInstallationPages")
+	wantPages(t, pages, installation)
+	published := publish(t)
+	for i, name := range installation {
+		if i == len(installation)-1 {
+			rolesGone()
+		}
+		r := newReader(t, newEmptyStage(t, "page", "baseline"), published)
+		if name != "docs/quickstart.md" { // which installs it
+			r.links(t, plugin, ".local/bin/kubectl-wechat")
+		}
+		if r.reads(t, name, pages[name]); t.Failed() {
+			return // what comes next rests on it
+		}
+	}
+}
+
 // story is pages that one reader follows, one after the other, in a namespace with the app and a gateway.
 type story struct {
 	pages   []string
@@ -43,7 +78,7 @@ type story struct {
 var stories = map[string]story{
 	"accounts": {[]string{
 		"docs/operations.md", "docs/status.md", "docs/verify/README.md", "docs/spec/officialaccount.md", "docs/spec/miniprogram.md", "docs/spec/shop.md",
-		"docs/spec/wecom.md", "docs/spec/openplatform.md", "docs/spec/pay.md",
+		"docs/spec/wecom.md", "docs/spec/openplatform.md", "docs/spec/pay.md", "docs/several-clusters.md",
 	}, (*reader).hasAccounts},
 	"by-hand":       {[]string{"docs/spec/wechatendpoint.md"}, (*reader).hasTokens},
 	"many-accounts": {[]string{"docs/many-accounts.md"}, (*reader).hasManyAccounts},
@@ -64,7 +99,7 @@ func TestPages(t *testing.T) {
 	for name, story := range stories {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newReader(t, newStage(t, "page-"+name).onGateway("front"))
+			r := newReader(t, newStage(t, "page-"+name).onGateway("front"), "")
 			r.links(t, plugin, ".local/bin/kubectl-wechat")
 			story.prepare(r, t)
 			for _, name := range story.pages {
@@ -92,6 +127,7 @@ func (r *reader) hasAccounts(t *testing.T) {
 	shop.replies(t, shop.text(t, "written down"), "written down")
 	seen := shop.seen(t).Messages
 	last := seen[len(seen)-1]
+	_, r.prints["docs/verify/README.md"], _ = strings.Cut(last.Headers["X-Wechat-Gateway-Signature"], "v1=")
 	head := "POST " + last.Path + " HTTP/1.1\r\n"
 	for name, value := range last.Headers {
 		head += name + ": " + value + "\r\n"
@@ -116,6 +152,7 @@ func (r *reader) hasTokens(t *testing.T) {
 	r.has(t, "", "mini", "official-encrypted")
 	r.has(t, "", "wecom", "wecom-app")
 	r.types = token + "\n" + sampleKey + "\n"
+	r.prints["docs/spec/wechatendpoint.md"] = "4375120948345356249" // the echostr, in the clear
 }
 
 // hasManyAccounts has endpoints with pods of their own. Somebody tries to forge messages of one, so that the log has something to show.
@@ -207,8 +244,10 @@ func wantPages(t *testing.T, pages map[string]docs.Page, followed []string) {
 type reader struct {
 	stage        *stage
 	home, folder string
+	published    string                     // the folder that stands for where a release is published
 	types        string                     // what is typed where a page asks for something
 	captured     map[string]*caller.Request // by the page that opens it
+	prints       map[string]string          // what the commands of a page must print, by the page
 }
 
 // pluginScript stands before the plugin. DNS does not know the host, and the ingress controller takes two seconds to take up a new route, as
@@ -228,9 +267,9 @@ done
 exec "$plugin" "$@"
 `
 
-func newReader(t *testing.T, s *stage) *reader {
+func newReader(t *testing.T, s *stage, published string) *reader {
 	t.Helper()
-	r := &reader{stage: s, home: t.TempDir(), folder: t.TempDir(), captured: map[string]*caller.Request{}}
+	r := &reader{stage: s, home: t.TempDir(), folder: t.TempDir(), published: published, captured: map[string]*caller.Request{}, prints: map[string]string{}}
 	for _, folder := range []string{"bin", ".local/bin"} {
 		if err := os.MkdirAll(filepath.Join(r.home, folder), 0o755); err != nil {
 			t.Fatal(err)
@@ -314,12 +353,21 @@ func (r *reader) reads(t *testing.T, name string, page docs.Page) {
 	if err != nil {
 		t.Errorf("%s does not work (%v); the last line that begins with --- says which block:\n%s", name, err, said)
 	}
+	if want := r.prints[name]; !strings.Contains(string(said), want) {
+		t.Errorf("%s does not print %q:\n%s", name, want, said)
+	}
 	t.Logf("pages: %s: %d blocks in %v", name, len(page.Blocks), time.Since(began).Round(time.Second))
 }
 
 // substitutes are what a reader of these tests has in the place of what the pages say. CONTRIBUTING.md lists them.
 func (r *reader) substitutes() *strings.Replacer {
+	release := "https://github.com/wechatendpoint/wechatendpoint/releases/download/v" + docs.Version + "/"
 	return strings.NewReplacer(
+		"oci://ghcr.io/wechatendpoint/charts/wechat-endpoint --version "+docs.Version, filepath.Join(r.published, "wechat-endpoint-"+docs.Version+".tgz"),
+		"kubectl apply --server-side -f "+release, "kubectl create --dry-run=client --validate=strict -f "+r.published+"/", // TestInstallation asks the API server
+		release, "file://"+r.published+"/",
+		"ghcr.io/wechatendpoint/example-app:"+docs.Version, kube.imagePrefix+"/example-app:"+kube.imageTag,
+		"linux-amd64", "linux-"+runtime.GOARCH,
 		"https://wx.example.com", "http://"+r.stage.host,
 		"wx.example.com", r.stage.host,
 		"203.0.113.7:443", kube.ingressAddress,
@@ -328,4 +376,27 @@ func (r *reader) substitutes() *strings.Replacer {
 		"default/shop", r.stage.namespace+"/shop",
 		"--timeout 1s", "--timeout 10s", // the machine of the tests has other things to do
 	)
+}
+
+// publish makes what the pages download of a release, of this checkout: the chart, the manifest, the plugin and the checksums. The images are on
+// the node already.
+func publish(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	if _, err := call(t.Context(), kube.helm, "package", chart, "--version", docs.Version, "--app-version", kube.imageTag, "--destination", folder); err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := call(t.Context(), kube.kubectl, "kustomize", root+"/config/default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(folder, "install.yaml"), manifest)
+	archive := "kubectl-wechat-" + docs.Version + "-linux-" + runtime.GOARCH + ".tar.gz"
+	if _, err := call(t.Context(), "tar", "-czf", filepath.Join(folder, archive), "-C", filepath.Dir(plugin), filepath.Base(plugin)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := call(t.Context(), "sh", "-c", `cd "$1" && sha256sum * > SHA256SUMS`, "sh", folder); err != nil {
+		t.Fatal(err)
+	}
+	return folder
 }

@@ -84,8 +84,9 @@ test: lint unit limits interop monitoring ## Run every test
 	@$(cluster) assets oldest >/dev/null; $(MAKE) integration-newest
 	@$(MAKE) -j2 integration-oldest e2e # whose first tests wait for pods most of the time
 
-lint: ## Lint the Go code, the chart and what it renders
+lint: ## Lint the Go code, the workflows, the chart and what it renders
 	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits,prometheus ./...
+	$(call tool,actionlint) -shellcheck= -pyflakes=
 	$(call tool,helm) lint --strict charts/wechat-endpoint
 	hack/schema-check.sh
 

@@ -10,7 +10,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,7 +38,7 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("needs a command\n\n" + usage)
+		return fmt.Errorf("needs a command\n\n%s", usage)
 	}
 	switch command, rest := args[0], args[1:]; command {
 	case "image":

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -25,7 +26,7 @@ import (
 // chartsFolder is where charts are in a registry, beside the images.
 const chartsFolder = "charts"
 
-// pusher brings a release into a registry.
+// pusher brings a release into a registry. It prints what is there then, one line for each: its name, tag and digest.
 type pusher struct {
 	from, registry string
 	plainHTTP      bool
@@ -144,7 +145,7 @@ func (p pusher) strictness() []name.Option {
 	return []name.Option{name.StrictValidation}
 }
 
-// pushChart lets helm push the chart, beside the images.
+// pushChart lets helm push the chart, beside the images, and asks the registry which digest it has there.
 func (p pusher) pushChart(ctx context.Context, stdout io.Writer) error {
 	chart, err := p.find("wechat-endpoint-*.tgz")
 	if err != nil {
@@ -156,9 +157,18 @@ func (p pusher) pushChart(ctx context.Context, stdout io.Writer) error {
 	}
 	helm := exec.CommandContext(ctx, p.helm, arguments...)
 	helm.Env = append(os.Environ(), "TZ=UTC") // it writes the file's time into the manifest
-	helm.Stdout, helm.Stderr = stdout, os.Stderr
-	if err := helm.Run(); err != nil {
-		return fmt.Errorf("helm push: %w", err)
+	if out, err := helm.CombinedOutput(); err != nil {
+		return fmt.Errorf("helm push: %w: %s", err, bytes.TrimSpace(out))
 	}
-	return nil
+	version := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(chart), "wechat-endpoint-"), ".tgz")
+	tag, err := name.NewTag(p.registry+"/"+chartsFolder+"/wechat-endpoint:"+version, p.strictness()...)
+	if err != nil {
+		return err
+	}
+	pushed, err := remote.Head(tag, p.options...)
+	if err != nil {
+		return fmt.Errorf("asking for the chart that was pushed: %w", err)
+	}
+	_, err = fmt.Fprintf(stdout, "%s@%s\n", tag, pushed.Digest)
+	return err
 }

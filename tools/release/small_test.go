@@ -5,6 +5,7 @@ package main
 
 import (
 	"archive/tar"
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"flag"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
 var update = flag.Bool("update", false, "write the goldens anew")
@@ -40,6 +42,8 @@ func TestASmallRelease(t *testing.T) {
 	if diff := cmp.Diff(read(t, golden), got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", golden, diff)
 	}
+
+	pushSmall(t, first)
 
 	t.Setenv("TZ", "Asia/Shanghai")
 	t.Setenv("LC_ALL", "C.UTF-8")
@@ -114,6 +118,42 @@ func commitAll(t *testing.T, folder string) {
 		if out, err := git.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
+	}
+}
+
+// pushSmall pushes a release to a registry, and looks there for each line of what is said.
+func pushSmall(t *testing.T, folder string) {
+	t.Helper()
+	install := exec.CommandContext(t.Context(), "../install", "helm")
+	helm, err := install.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := runRegistry(t)
+	var said bytes.Buffer
+	arguments := []string{"push", "-from", folder, "-registry", host + "/mirror", "-plain-http", "-helm", strings.TrimSpace(string(helm))}
+	if err := run(t.Context(), arguments, &said); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, pushed := range strings.Fields(said.String()) {
+		named, digest, _ := strings.Cut(pushed, "@")
+		tag, err := parseTag(named)
+		if err != nil {
+			t.Fatal(err)
+		}
+		there, err := remote.Head(tag)
+		if err != nil || there.Digest.String() != digest {
+			t.Errorf("%s is %v there, %v, and it says %s", named, there, err, digest)
+		}
+		got = append(got, strings.TrimPrefix(named, host+"/mirror/"))
+	}
+	if diff := cmp.Diff([]string{"operator:0.2.0", "sidecar:0.2.0", "example-app:0.2.0", "charts/wechat-endpoint:0.2.0"}, got); diff != "" {
+		t.Errorf("pushed are (-want +got):\n%s", diff)
+	}
+	arguments[len(arguments)-1] = "/bin/false"
+	if err := run(t.Context(), arguments, io.Discard); err == nil || !strings.HasPrefix(err.Error(), "helm push: ") {
+		t.Errorf("a chart that is not pushed: %v", err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -100,7 +101,7 @@ func addFile(archive *tar.Writer, name string, mode int64, content []byte) error
 // same one has nothing to do.
 const archiveLabel = "wechatendpoint.archive"
 
-// load gives containerd the images of an archive that docker save, crane or tools/release wrote.
+// load gives containerd the images of an archive that docker save, crane or tools/release wrote, a release's bundle among them.
 func load(ctx context.Context, archive string, out io.Writer) error {
 	names, digest, err := readArchive(archive)
 	if err != nil {
@@ -140,19 +141,24 @@ func readArchive(path string) (names []string, digest string, err error) {
 		if err != nil {
 			return nil, "", err
 		}
-		if header.Name == "manifest.json" {
-			if names, err = archiveNames(archive); err != nil {
-				return nil, "", err
-			}
+		read := map[string]func(io.Reader) ([]string, error){"manifest.json": archiveNames, "index.json": layoutNames}[header.Name]
+		if read == nil {
+			continue
 		}
+		found, err := read(archive)
+		if err != nil {
+			return nil, "", err
+		}
+		names = append(names, found...)
 	}
 	if _, err := io.Copy(io.Discard, both); err != nil { // the padding at the end
 		return nil, "", err
 	}
 	if len(names) == 0 {
-		return nil, "", fmt.Errorf("no manifest.json with an image's name in it")
+		return nil, "", fmt.Errorf("no manifest.json and no index.json with an image's name in it")
 	}
-	return names, hex.EncodeToString(hash.Sum(nil))[:24], nil
+	slices.Sort(names) // docker save writes both files
+	return slices.Compact(names), hex.EncodeToString(hash.Sum(nil))[:24], nil
 }
 
 func archiveNames(manifest io.Reader) ([]string, error) {
@@ -164,6 +170,23 @@ func archiveNames(manifest io.Reader) ([]string, error) {
 	for _, image := range images {
 		for _, tag := range image.RepoTags {
 			names = append(names, fullName(tag))
+		}
+	}
+	return names, nil
+}
+
+// layoutNames are those in the index of an OCI layout. Names by a digest are of images that have a name by a tag too.
+func layoutNames(index io.Reader) ([]string, error) {
+	var layout struct {
+		Manifests []struct{ Annotations map[string]string }
+	}
+	if err := json.NewDecoder(index).Decode(&layout); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, manifest := range layout.Manifests {
+		if name := manifest.Annotations["io.containerd.image.name"]; name != "" && !strings.Contains(name, "@") {
+			names = append(names, name)
 		}
 	}
 	return names, nil

@@ -10,8 +10,8 @@ push-bundle: ## Push the images and the chart of the release in BUNDLE (dist/VER
 	@$(if $(filter file,$(origin REGISTRY)),$(error push-bundle needs REGISTRY, such as REGISTRY=registry.example.com/you))
 	@$(call tool,release) push -from '$(BUNDLE)' -registry '$(REGISTRY)' -helm $(call tool,helm) $(if $(filter true,$(PLAIN_HTTP)),-plain-http)
 
-release-check: ## Make a release twice, compiling all twice, compare, and try what is in it: on arm64, in a registry, by helm
+release-check: ## Make a release twice, compiling all twice, compare, and try what is in it
 	@hack/install-qemu.sh
-	cd tools/release && go test -count=1 -v -timeout 30m -tags release -run '^TestRelease$$' . | $(figures)
+	cd tools/release && PLATFORMS='$(PLATFORMS)' go test -count=1 -v -timeout 30m -tags release -run '^TestRelease$$' . | $(figures)
 
 .PHONY: release push-bundle release-check

@@ -47,8 +47,8 @@ func checkWriter(secret *corev1.Secret, endpoint *v1alpha1.WeChatEndpoint) error
 	if who == "" {
 		return nil
 	}
-	return fmt.Errorf("Secret %s/%s is written by %s, which would put the earlier values back: change them %s. Its sidecars take up what comes from there; "+
+	return fmt.Errorf("the Secret %s/%s is written by %s, which would put the earlier values back: change them %s. Its sidecars take up what comes from there; "+
 		"when kubectl -n %s describe wxe %s shows RotationPending, enter the same values in the console, and press Save. Nothing is changed; "+
-		"--overwrite changes the Secret all the same, for where %s leaves its data alone", //nolint:staticcheck // it begins with the name of a kind
+		"--overwrite changes the Secret all the same, for where %s leaves its data alone",
 		secret.Namespace, secret.Name, who, source, endpoint.Namespace, endpoint.Name, who)
 }

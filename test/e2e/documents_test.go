@@ -114,6 +114,7 @@ func (r *reader) hasAccounts(t *testing.T) {
 	t.Helper()
 	r.stage.newGateway(t, r.stage.gateway)
 	shop := r.has(t, "docs/spec/officialaccount.md", "shop", "official-plaintext")
+	r.secret = "shop"
 	r.has(t, "docs/spec/miniprogram.md", "mini", "mini-encrypted-xml")
 	r.has(t, "docs/spec/shop.md", "store", "store")
 	r.has(t, "", "suite", "wecom-suite-commands")
@@ -201,12 +202,13 @@ func (r *reader) hasPay(t *testing.T) {
 	}
 	own, secret, endpoint := r.stage.sample(t, "pay", "pay")
 	secret.StringData[v1alpha1.KeyPublicKey] = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))
+	account := caller.PayAccount{PrivateKey: key, Serial: secret.StringData[v1alpha1.KeyPublicKeyID], APIv3Key: secret.StringData[v1alpha1.KeyAPIv3Key]}
 	trial := endpoint.DeepCopy()
 	trial.Name, trial.Spec.URL.Path, trial.Spec.Credentials.SecretName = "pay-test", "/pay-test", "pay-test-wechat"
 	r.stage.create(t, secret, endpoint, trial)
 	own.awaitReady(t)
 	sender := own.sender()
-	sender.Pay = &caller.PayAccount{PrivateKey: key, Serial: secret.StringData[v1alpha1.KeyPublicKeyID], APIv3Key: secret.StringData[v1alpha1.KeyAPIv3Key]}
+	sender.Pay = &account
 	notification, err := sender.NewNotification("TRANSACTION.SUCCESS", []byte(`{"out_trade_no":"1217752501201407033233368018"}`))
 	if err != nil {
 		t.Fatal(err)
@@ -245,6 +247,7 @@ type reader struct {
 	stage        *stage
 	home, folder string
 	published    string                     // the folder that stands for where a release is published
+	secret       string                     // the name of the Secret that the pages call shop-wechat
 	types        string                     // what is typed where a page asks for something
 	captured     map[string]*caller.Request // by the page that opens it
 	prints       map[string]string          // what the commands of a page must print, by the page
@@ -269,7 +272,7 @@ exec "$plugin" "$@"
 
 func newReader(t *testing.T, s *stage, published string) *reader {
 	t.Helper()
-	r := &reader{stage: s, home: t.TempDir(), folder: t.TempDir(), published: published, captured: map[string]*caller.Request{}, prints: map[string]string{}}
+	r := &reader{secret: "shop-wechat", stage: s, home: t.TempDir(), folder: t.TempDir(), published: published, captured: map[string]*caller.Request{}, prints: map[string]string{}}
 	for _, folder := range []string{"bin", ".local/bin"} {
 		if err := os.MkdirAll(filepath.Join(r.home, folder), 0o755); err != nil {
 			t.Fatal(err)
@@ -361,11 +364,11 @@ func (r *reader) reads(t *testing.T, name string, page docs.Page) {
 
 // substitutes are what a reader of these tests has in the place of what the pages say. CONTRIBUTING.md lists them.
 func (r *reader) substitutes() *strings.Replacer {
-	release := "https://github.com/wechatendpoint/wechatendpoint/releases/download/v" + docs.Version + "/"
+	release := "https://github.com/wechatendpoint/wechatendpoint/releases/download/v" + docs.Version
 	return strings.NewReplacer(
 		"oci://ghcr.io/wechatendpoint/charts/wechat-endpoint --version "+docs.Version, filepath.Join(r.published, "wechat-endpoint-"+docs.Version+".tgz"),
-		"kubectl apply --server-side -f "+release, "kubectl create --dry-run=client --validate=strict -f "+r.published+"/", // TestInstallation asks the API server
-		release, "file://"+r.published+"/",
+		"kubectl apply --server-side -f "+release+"/", "kubectl create --dry-run=client --validate=strict -f "+r.published+"/", // TestInstallation asks the API server
+		release, "file://"+r.published,
 		"ghcr.io/wechatendpoint/example-app:"+docs.Version, kube.imagePrefix+"/example-app:"+kube.imageTag,
 		"linux-amd64", "linux-"+runtime.GOARCH,
 		"https://wx.example.com", "http://"+r.stage.host,
@@ -373,6 +376,7 @@ func (r *reader) substitutes() *strings.Replacer {
 		"203.0.113.7:443", kube.ingressAddress,
 		"203.0.113.7:80", kube.ingressAddress,
 		"className: traefik", "className: "+kube.className,
+		"secret shop-wechat", "secret "+r.secret,
 		"default/shop", r.stage.namespace+"/shop",
 		"--timeout 1s", "--timeout 10s", // the machine of the tests has other things to do
 	)

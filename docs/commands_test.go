@@ -191,10 +191,10 @@ func (k known) check(words []string) error {
 func (k known) checkMake(words []string) error {
 	for _, word := range words {
 		name, _, assigns := strings.Cut(word, "=")
-		if assigns && !regexp.MustCompile(`\b`+name+`\b`).MatchString(k.make) && !awaited[name] {
+		if assigns && !regexp.MustCompile(`\b`+name+`\b`).MatchString(k.make) {
 			return fmt.Errorf("the Makefile has no variable %s", name)
 		}
-		if !assigns && !strings.HasPrefix(word, "-") && !k.targets[word] && !awaited[word] {
+		if !assigns && !strings.HasPrefix(word, "-") && !k.targets[word] {
 			return fmt.Errorf("the Makefile has no target %s", word)
 		}
 	}

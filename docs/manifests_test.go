@@ -106,7 +106,6 @@ func checkValues(chart any, prefix string, values map[string]any) error {
 		known, _ := chart.(map[string]any)
 		inner, exists := known[name]
 		switch {
-		case awaited[prefix+name]:
 		case !exists && len(known) > 0:
 			errs = append(errs, fmt.Errorf("the chart has no value %s%s", prefix, name))
 		case isMap && exists:

@@ -44,13 +44,16 @@ func TestInstallationPages(t *testing.T) {
 	if !kube.local {
 		t.Skip("the pages remove every endpoint of the cluster: only the local one is nobody's")
 	}
+	removed := false
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 		defer cancel()
 		if err := kube.install(ctx); err != nil {
 			t.Errorf("installing the operator of the other tests: %v", err)
 		}
-		rolesBack()
+		if removed {
+			rolesBack()
+		}
 	})
 	pages := pagesOf(t, "TestInstallationPages")
 	wantPages(t, pages, installation)
@@ -58,6 +61,7 @@ func TestInstallationPages(t *testing.T) {
 	for i, name := range installation {
 		if i == len(installation)-1 {
 			rolesGone()
+			removed = true
 		}
 		r := newReader(t, newEmptyStage(t, "page", "baseline"), published)
 		if name != "docs/quickstart.md" { // which installs it

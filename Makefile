@@ -95,7 +95,7 @@ unit: ## Run the unit tests, with the race detector where goroutines meet
 	@(GOGC=400 go test ./controllers && go test -race -run '^Test(TwoOperatorsAtOnce|EachObjectIsReadOnce)$$' ./controllers) & scenes=$$!; \
 	  go test -race ./sidecar & sidecar=$$!; \
 	  go test -race $$(go list ./... | grep -vE '/(controllers|sidecar)$$'); wait $$scenes; wait $$sidecar
-	for module in test/cluster tools/release; do (cd $$module && go test ./...); done
+	for module in test/cluster test/gitops tools/release; do (cd $$module && go test ./...); done
 
 limits: ## Flood the sidecar in a memory cgroup of its pods' size (Linux, root); LIMITS=long tries everything, and for longer
 	go test -v -count=1 -timeout 20m -tags limits ./test/limits | $(figures)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"strings"
 	"testing"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
@@ -17,6 +18,8 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"sigs.k8s.io/yaml"
@@ -88,6 +91,26 @@ func (d *definition) accept(object, before map[string]any) (*v1alpha1.WeChatEndp
 	}
 	var endpoint v1alpha1.WeChatEndpoint
 	return &endpoint, json.Unmarshal(text, &endpoint)
+}
+
+// TestBeforeAnOperatorLooks: the definition's default says of a new endpoint that nothing is known, and what to do if that lasts. GitOps tools take
+// an object without a condition for one that is well.
+func TestBeforeAnOperatorLooks(t *testing.T) {
+	d := newDefinition(t)
+	fresh, err := runtime.DefaultUnstructuredConverter.ToUnstructured(newEndpoint("fresh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(fresh, "status") // as an API server drops what a user writes there
+	stored, err := d.accept(fresh, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := struct{ reason, message string }{v1alpha1.ReasonNotObserved, "if that lasts, none runs or none serves this namespace"}
+	ready := apimeta.FindStatusCondition(stored.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || len(stored.Status.Conditions) != 1 || ready.Status != metav1.ConditionUnknown || ready.Reason != want.reason || !strings.Contains(ready.Message, want.message) {
+		t.Errorf("its conditions are %+v, want Ready Unknown with %+v", stored.Status.Conditions, want)
+	}
 }
 
 func readDefinition(t testing.TB, into any) {

@@ -133,7 +133,7 @@ func TestTheAPIServerIsBehind(t *testing.T) {
 		if err != nil || result.RequeueAfter <= 0 || result.RequeueAfter > time.Second {
 			t.Errorf("after call %d was refused the operator comes back with %v, %v", call, result, err)
 		}
-		if conditions := s.endpoint(t).Status.Conditions; len(conditions) > 0 {
+		if conditions := s.endpoint(t).Status.Conditions; len(conditions) != 1 || conditions[0].Reason != v1alpha1.ReasonNotObserved {
 			t.Errorf("after call %d was refused the status says %v", call, conditions)
 		}
 		s.settle(t)

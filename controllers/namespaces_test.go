@@ -108,8 +108,10 @@ func TestOperatorOfSomeNamespaces(t *testing.T) {
 		if err := n.client.Get(t.Context(), client.ObjectKeyFromObject(endpoint), endpoint); err != nil {
 			t.Fatal(err)
 		}
-		if len(endpoint.Status.Conditions) > 0 {
-			t.Errorf("it has conditions: %v", endpoint.Status.Conditions)
+		conditions := endpoint.Status.Conditions
+		if len(conditions) != 1 || conditions[0].Type != v1alpha1.ConditionReady || conditions[0].Reason != v1alpha1.ReasonNotObserved ||
+			conditions[0].Status != metav1.ConditionUnknown || !strings.Contains(conditions[0].Message, "watchNamespaces") {
+			t.Errorf("its conditions do not tell that nobody looks at it: %v", conditions)
 		}
 	})
 	if got := refused.list(); len(got) > 0 {

@@ -182,6 +182,8 @@ const (
 	// ReasonStatusRefused: the API server does not take the status of this endpoint; the message quotes why. What the other conditions
 	// say may be out of date.
 	ReasonStatusRefused = "StatusRefused"
+	// ReasonNotObserved: no operator has looked at the object yet. The definition's default says so, and no operator writes it.
+	ReasonNotObserved = "NotObserved"
 	// ReasonWaiting: a condition cannot be known before another one holds.
 	ReasonWaiting = "Waiting"
 

@@ -28,8 +28,9 @@ type WeChatGateway struct {
 	// +default={}
 	Spec WeChatGatewaySpec `json:"spec,omitempty,omitzero"`
 
-	// status is what the operator saw.
+	// status is what the operator saw. Until it saw anything, Ready is Unknown.
 	// +optional
+	// +default={"conditions": [{"type": "Ready", "status": "Unknown", "reason": "NotObserved", "message": "no operator has looked at this gateway yet; if that lasts, none runs or none serves this namespace (the chart's watchNamespaces): kubectl get deployments -A -l app.kubernetes.io/name=wechatendpoint-operator", "lastTransitionTime": "1970-01-01T00:00:00Z"}]}
 	Status WeChatGatewayStatus `json:"status,omitempty,omitzero"`
 }
 

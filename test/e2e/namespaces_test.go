@@ -57,7 +57,7 @@ func TestSomeNamespaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(untouched.Status.Conditions) > 0 {
+	if said := untouched.Status.Conditions; len(said) != 1 || said[0].Reason != v1alpha1.ReasonNotObserved {
 		t.Errorf("the operator of another namespace judges it: %v", untouched.Status.Conditions)
 	}
 

@@ -118,6 +118,19 @@ func TestAnotherURLsConditionsAreWithdrawn(t *testing.T) {
 	}
 }
 
+// TestTheFirstConditionBeginsNow, although the definition's default has a time of long ago.
+func TestTheFirstConditionBeginsNow(t *testing.T) {
+	e := newEndpoint()
+	e.Status.Conditions = []metav1.Condition{{
+		Type: v1alpha1.ConditionReady, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonNotObserved, LastTransitionTime: metav1.Unix(0, 0),
+	}}
+	Write(e, &e.Status, Said{v1alpha1.ConditionAccepted: verdict.Unknown(v1alpha1.ReasonWaiting, "")}, now)
+	ready := apimeta.FindStatusCondition(e.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || ready.Reason == v1alpha1.ReasonNotObserved || !ready.LastTransitionTime.Equal(&metav1.Time{Time: now}) {
+		t.Errorf("Ready is %+v", ready)
+	}
+}
+
 func TestAWarningWithoutACauseIsAbsent(t *testing.T) {
 	e := newEndpoint()
 	Write(e, &e.Status, Said{v1alpha1.ConditionBackendExposed: verdict.True(v1alpha1.ReasonBackendExposed, "")}, now)

@@ -122,6 +122,9 @@ func Refused(endpoint *v1alpha1.WeChatEndpoint, status *v1alpha1.WeChatEndpointS
 
 // set writes one condition, at its place.
 func set(conditions *[]metav1.Condition, generation int64, name string, said verdict.Verdict, now time.Time) {
+	if was := apimeta.FindStatusCondition(*conditions, name); was != nil && was.Reason == v1alpha1.ReasonNotObserved {
+		apimeta.RemoveStatusCondition(conditions, name) // its time is that of no transition
+	}
 	apimeta.SetStatusCondition(conditions, metav1.Condition{
 		Type: name, Status: said.Status, Reason: said.Reason, Message: Shortened(said.Message),
 		ObservedGeneration: generation, LastTransitionTime: metav1.NewTime(now),

@@ -4,6 +4,8 @@
 package status
 
 import (
+	"slices"
+
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -17,7 +19,7 @@ import (
 // seven events.
 func Turned(before, after []metav1.Condition) []metav1.Condition {
 	var turned []metav1.Condition
-	isNew := len(before) == 0
+	isNew := !slices.ContainsFunc(before, func(condition metav1.Condition) bool { return condition.Reason != v1alpha1.ReasonNotObserved })
 	for _, now := range after {
 		was := apimeta.FindStatusCondition(before, now.Type)
 		same := was != nil && was.Status == now.Status && was.Reason == now.Reason

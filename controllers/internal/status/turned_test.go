@@ -23,6 +23,7 @@ func TestTurnedConditions(t *testing.T) {
 	starting := condition(v1alpha1.ConditionSidecarAvailable, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
 	available := condition(v1alpha1.ConditionSidecarAvailable, metav1.ConditionTrue, v1alpha1.ReasonSidecarAvailable)
 	ready := condition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	unobserved := condition(v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonNotObserved)
 	unready := condition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProgressing)
 	exposed := condition(v1alpha1.ConditionBackendExposed, metav1.ConditionTrue, v1alpha1.ReasonBackendExposed)
 	stranger := condition(v1alpha1.ConditionWrongReceiver, metav1.ConditionTrue, v1alpha1.ReasonWrongReceiver)
@@ -41,6 +42,7 @@ func TestTurnedConditions(t *testing.T) {
 	for name, test := range map[string]struct{ before, after, want conditions }{
 		"nothing turned": {conditions{accepted, ready}, conditions{accepted, ready}, nil},
 		"of a new endpoint, what is as it should be":        {nil, conditions{accepted, starting, waiting, unready}, nil},
+		"of one that nobody had looked at, the same":        {conditions{unobserved}, conditions{accepted, starting, waiting, unready}, nil},
 		"of a new endpoint, what somebody must mend":        {nil, conditions{refused, waiting}, conditions{refused}},
 		"of a new endpoint, a warning":                      {nil, conditions{accepted, exposed, starting}, conditions{exposed}},
 		"another warning, of one that was well":             {conditions{accepted, ready}, conditions{accepted, ready, stranger}, conditions{stranger}},

@@ -251,8 +251,11 @@ func TestVerifySpeaksOfTheEndpointsReadiness(t *testing.T) {
 		"not ready": {ready(func(_ *v1alpha1.WeChatEndpoint, c *metav1.Condition) {
 			c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonServiceNotFound, "there is no Service app"
 		}), "note      the endpoint is not Ready: ServiceNotFound: there is no Service app\n"},
-		"unseen": {demo(func(e *v1alpha1.WeChatEndpoint) { e.Status.Conditions = nil }), "note      the endpoint has no condition Ready yet"},
-		"older":  {ready(func(e *v1alpha1.WeChatEndpoint, _ *metav1.Condition) { e.Generation = 2 }), "before its spec changed"},
+		"unseen": {demo(func(e *v1alpha1.WeChatEndpoint) {
+			e.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonNotObserved}}
+		}), "note      no operator has looked at the endpoint yet: see whether the operator runs"},
+		"of an older definition": {demo(func(e *v1alpha1.WeChatEndpoint) { e.Status.Conditions = nil }), "note      no operator has looked at the endpoint yet: see whether the operator runs"},
+		"older":                  {ready(func(e *v1alpha1.WeChatEndpoint, _ *metav1.Condition) { e.Generation = 2 }), "before its spec changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, cluster(t, test.endpoint, secret(token)), "", "verify", "demo", "--address", serve(t, correct)).check(t, StatusOK, test.words)

@@ -52,7 +52,7 @@ func (r report) elsewhere(refusal *diagnose.Refusal) string {
 	case refusal.Code == diagnose.CodeTLSName && ingress != nil && ingress.TLSSecretName != "":
 		return fmt.Sprintf("see whether Secret %s/%s is there and holds a certificate for %s: the ingress controller serves its own for want of it",
 			r.about.Namespace, ingress.TLSSecretName, r.about.Spec.URL.Host)
-	case meta.FindStatusCondition(r.about.Status.Conditions, v1alpha1.ConditionReady) == nil:
+	case unobserved(r.about):
 		return findOperator
 	default:
 		return refusal.Remedy
@@ -62,6 +62,12 @@ func (r report) elsewhere(refusal *diagnose.Refusal) string {
 // findOperator is the remedy where nobody has looked at an endpoint.
 const findOperator = "see whether the operator runs, and whether its chart's value watchNamespaces leaves this namespace out: " +
 	"kubectl get deployments -A -l app.kubernetes.io/name=wechatendpoint-operator"
+
+// unobserved reports whether nobody has looked at an endpoint, as far as its status tells.
+func unobserved(endpoint *v1alpha1.WeChatEndpoint) bool {
+	ready := meta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionReady)
+	return ready == nil || ready.Reason == v1alpha1.ReasonNotObserved
+}
 
 // codeUnpublished says that the endpoint does not have its URL.
 const codeUnpublished diagnose.Code = "unpublished"

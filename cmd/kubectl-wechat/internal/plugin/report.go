@@ -63,8 +63,8 @@ func (r report) endpoint(t target) {
 	}
 	ready := meta.FindStatusCondition(t.endpoint.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
-	case ready == nil:
-		r.line("note", "the endpoint has no condition Ready yet: %s", findOperator)
+	case unobserved(t.endpoint):
+		r.line("note", "no operator has looked at the endpoint yet: %s", findOperator)
 	case ready.Status != metav1.ConditionTrue:
 		r.line("note", "the endpoint is not Ready: %s: %s", ready.Reason, printable(ready.Message))
 	case ready.ObservedGeneration < t.endpoint.Generation:

@@ -146,7 +146,10 @@ func shortened(t *testing.T, rendered string) string {
 				})
 			}
 			object["spec"] = short
+		case "PrometheusRule":
+			shortenRules(t, object)
 		case "ConfigMap":
+			shortenDashboards(t, object)
 			if config, ok := object["data"].(map[string]any)["config.yaml"].(string); ok {
 				if _, err := controllers.ParseOptions([]byte(config), ""); err != nil {
 					t.Errorf("the operator does not read its configuration: %v\n%s", err, config)
@@ -161,6 +164,42 @@ func shortened(t *testing.T, rendered string) string {
 		out.Write(text)
 	}
 	return out.String()
+}
+
+// shortenRules leaves the names of the groups, whose rules must be those of the file.
+func shortenRules(t *testing.T, object map[string]any) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(chart, "files/alerts.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file map[string]any
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(file, object["spec"]); diff != "" {
+		t.Errorf("the rules are not those of the file (-file +rendered):\n%s", diff)
+	}
+	for _, group := range object["spec"].(map[string]any)["groups"].([]any) {
+		group.(map[string]any)["rules"] = []any{"…"}
+	}
+}
+
+// shortenDashboards leaves the keys of dashboards, whose texts must be those of the files.
+func shortenDashboards(t *testing.T, object map[string]any) {
+	t.Helper()
+	data, _ := object["data"].(map[string]any)
+	for key, text := range data {
+		name, is := strings.CutPrefix(key, "wechatendpoint-")
+		if !is || filepath.Ext(key) != ".json" {
+			continue
+		}
+		file, err := os.ReadFile(filepath.Join(chart, "files/dashboards", name))
+		if err != nil || string(file) != text {
+			t.Errorf("%s is not the file (%v)", key, err)
+		}
+		data[key] = "…"
+	}
 }
 
 // TestWhatIsToldOfTheChart compares what Artifact Hub shows with what is there.

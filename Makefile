@@ -123,6 +123,7 @@ integration: ## Run the tests that need an API server, on the newest Kubernetes 
 
 integration-newest integration-oldest: integration-%:
 	@OLDEST_KUBERNETES=$(filter oldest,$*) KUBEBUILDER_ASSETS="$$($(cluster) assets $(filter oldest,$*))" $(integration) ./controllers | $(figures)
+	@[ $* = oldest ] || KUBEBUILDER_ASSETS="$$($(cluster) assets)" go test -count=1 -tags integration -run TestOnAnAPIServer ./charts
 
 e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images previous ## Run the end-to-end tests on the cluster
 	@$(bring_in)

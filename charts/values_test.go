@@ -41,6 +41,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"a mode":                             {"sidecar: {mode: Shared}", "mode"},
 		"a pull policy":                      {"sidecar: {image: {pullPolicy: always}}", "pullPolicy"},
 		"an effect":                          {"tolerations: [{operator: Exists, effect: NoScheduled}]", "effect"},
+		"seconds that no effect heeds":       {"tolerations: [{operator: Exists, effect: NoSchedule, tolerationSeconds: 3}]", "effect"},
+		"a value that nothing compares":      {"sidecar: {defaults: {tolerations: [{operator: Exists, key: a, value: b}]}}", "value"},
 		"a strategy":                         {"strategy: {type: Rolling}", "type"},
 		"a flag":                             {"extraArgs: [log-level=debug]", "extraArgs/0"},
 

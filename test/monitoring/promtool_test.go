@@ -8,11 +8,13 @@ package monitoring
 import (
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
+	"sigs.k8s.io/yaml"
 
 	"github.com/wechatendpoint/wechatendpoint/test/exposition"
 	"github.com/wechatendpoint/wechatendpoint/test/prometheus"
@@ -21,6 +23,26 @@ import (
 func TestPromtoolTakesTheRules(t *testing.T) {
 	if out, err := prometheus.Promtool(t, "", "check", "rules", "--lint=all", "--lint-fatal", rules); err != nil {
 		t.Errorf("promtool check rules: %v\n%s", err, out)
+	}
+}
+
+// TestPromtoolTakesTheConfiguration that we show to those without the Prometheus operator. Debian's Prometheus is built without the discovery of pods, which is left out here.
+func TestPromtoolTakesTheConfiguration(t *testing.T) {
+	var config map[string]any
+	readYAML(t, root+"/config/prometheus/prometheus.yaml", &config)
+	for _, job := range config["scrape_configs"].([]any) {
+		delete(job.(map[string]any), "kubernetes_sd_configs")
+	}
+	text, err := yaml.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "prometheus.yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := prometheus.Promtool(t, "", "check", "config", "--syntax-only", file); err != nil {
+		t.Errorf("promtool check config: %v\n%s", err, out)
 	}
 }
 

@@ -126,6 +126,7 @@ func TestInstallation(t *testing.T) {
 		})
 		s.awaitReady(t)
 	})
+	t.Run("a real Prometheus reads every pod that the chart's monitors select, and no alert fires", s.isReadByPrometheus)
 }
 
 // wantUser wants containers that run, all of them by this user.

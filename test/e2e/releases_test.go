@@ -34,6 +34,7 @@ func (s *stage) passesThroughReleases(t *testing.T) {
 	upgrade := []string{"upgrade", release, chart, "--reset-then-reuse-values", "--wait"}
 	stop := s.load(t)
 	helm("install", release, earlierChart, "--create-namespace", "--wait",
+		"--force-conflicts", // the overlay's definitions are kubectl's
 		"--set", "operator.image.repository="+kube.imagePrefix+"/operator", "--set-string", "operator.image.tag="+kube.imageTag,
 		"--set", "sidecar.image.repository="+kube.imagePrefix+"/sidecar", "--set-string", "sidecar.image.tag="+kube.imageTag,
 		"--set", "loadBalancerNetworks={0.0.0.0/0,::/0}")

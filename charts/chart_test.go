@@ -117,8 +117,8 @@ func versionOf(t *testing.T) string {
 	return about.Version
 }
 
-// shortened leaves out the copies of config/, of which tests of their own know: definitions, rules, and the policies but for whom they are
-// about and what they know of the installation. The configuration must be one that the operator reads.
+// shortened is what helm renders, without the copies of files that other tests compare: definitions, roles' rules and most of the policies.
+// Of a policy, its user and its variable "installation" stay. The operator must be able to read the configuration.
 func shortened(t *testing.T, rendered string) string {
 	t.Helper()
 	var out strings.Builder
@@ -166,7 +166,7 @@ func shortened(t *testing.T, rendered string) string {
 	return out.String()
 }
 
-// shortenRules leaves the names of the groups, whose rules must be those of the file.
+// shortenRules compares the alerts with their file, and keeps the names of their groups.
 func shortenRules(t *testing.T, object map[string]any) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(chart, "files/alerts.yaml"))
@@ -185,7 +185,7 @@ func shortenRules(t *testing.T, object map[string]any) {
 	}
 }
 
-// shortenDashboards leaves the keys of dashboards, whose texts must be those of the files.
+// shortenDashboards compares the dashboards with their files, and keeps their keys.
 func shortenDashboards(t *testing.T, object map[string]any) {
 	t.Helper()
 	data, _ := object["data"].(map[string]any)

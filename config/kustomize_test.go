@@ -24,7 +24,7 @@ const (
 	baseSidecar = "ghcr.io/wechatendpoint/sidecar:dev"
 )
 
-// TestOverlays builds overlays with kustomize: whatever names the namespace or an image names that of the overlay.
+// TestOverlays builds overlays with kustomize. The namespace and the images of the overlay must stand everywhere.
 func TestOverlays(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("1", 64)
 	for folder, want := range map[string]struct{ namespace, operator, sidecar string }{

@@ -36,7 +36,7 @@ func Collectors(cache client.Reader) []prometheus.Collector {
 	return []prometheus.Collector{metrics.BuildInfo(), Metrics{cache}}
 }
 
-// Metrics are those of the endpoints and gateways. They look into the cache whenever they are asked.
+// Metrics tell of endpoints and gateways. Each scrape reads the cache.
 type Metrics struct{ client.Reader }
 
 // Describe implements prometheus.Collector.

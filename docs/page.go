@@ -45,7 +45,7 @@ type Block struct {
 	Remark   string // of the HTML comment in the line before; readers do not see it
 }
 
-// Version is the release that the pages name: that of the chart.
+// Version is the release that the pages name. The chart has the same version.
 const Version = "0.1.0"
 
 // Chinese ends the name of a page in Chinese, beside the one in English, whose name ends with .md alone.

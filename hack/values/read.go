@@ -31,18 +31,16 @@ type section struct {
 	Values      []*value
 }
 
-// comments are those of a file, by the line above which they stand.
-type comments []string
-
-// above are the lines of the comment that ends right above a line, which is counted from 1.
-func (c comments) above(line int) []string {
-	first := line - 1
-	for first > 0 && strings.HasPrefix(strings.TrimSpace(c[first-1]), "#") {
-		first--
+// commentOf are the lines of the comment right above a key. A section's title stands above an empty line.
+func commentOf(key *yaml.Node) []string {
+	blocks := strings.Split(key.HeadComment, "\n\n")
+	last := blocks[len(blocks)-1]
+	if strings.HasPrefix(last, "# @section ") {
+		return nil
 	}
 	var lines []string
-	for _, text := range c[first : line-1] {
-		lines = append(lines, strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(text), "#"), " "))
+	for line := range strings.SplitSeq(last, "\n") {
+		lines = append(lines, strings.TrimPrefix(strings.TrimPrefix(line, "#"), " "))
 	}
 	return lines
 }
@@ -53,9 +51,9 @@ func read(text []byte) ([]section, *value, error) {
 	if err := yaml.Unmarshal(text, &document); err != nil {
 		return nil, nil, fmt.Errorf("reading the values: %w", err)
 	}
-	lines := comments(strings.Split(string(text), "\n"))
+	lines := strings.Split(string(text), "\n")
 	root := &value{kind: "object"}
-	if err := root.fill(document.Content[0], lines); err != nil {
+	if err := root.fill(document.Content[0]); err != nil {
 		return nil, nil, err
 	}
 	var sections []section
@@ -91,14 +89,14 @@ func read(text []byte) ([]section, *value, error) {
 }
 
 // fill reads what is below a value.
-func (v *value) fill(node *yaml.Node, lines comments) error {
+func (v *value) fill(node *yaml.Node) error {
 	var errs []error
 	for i := 0; i < len(node.Content); i += 2 {
 		key, content := node.Content[i], node.Content[i+1]
 		child := &value{key: key.Value, Path: strings.TrimPrefix(v.Path+"."+key.Value, ".")}
-		errs = append(errs, child.describe(lines.above(key.Line), content))
+		errs = append(errs, child.describe(commentOf(key), content))
 		if child.bounds == nil && content.Kind == yaml.MappingNode {
-			errs = append(errs, child.fill(content, lines))
+			errs = append(errs, child.fill(content))
 		}
 		v.children = append(v.children, child)
 	}
@@ -147,7 +145,7 @@ func (v *value) describe(comment []string, node *yaml.Node) error {
 	return nil
 }
 
-// leaves are the values of which the README has a row.
+// leaves are the values that have a row in the README.
 func (v *value) leaves() []*value {
 	if len(v.children) == 0 {
 		return []*value{v}

@@ -76,7 +76,7 @@ func (f Fleet) Noun() string {
 	return "endpoint"
 }
 
-// Labels are on every object and pod of the fleet, beside those of the installation.
+// Labels are on every object and pod of the fleet. The installation may add others.
 func (f Fleet) Labels() map[string]string {
 	labels := f.selector()
 	labels["app.kubernetes.io/component"] = container

@@ -26,7 +26,7 @@ const (
 	sidecarContainer  = "sidecar"
 )
 
-// version tells of which release the plugin is, and the operator and the sidecars, by the images of their pods.
+// version prints the releases of the plugin, the operator and the sidecars. The last two are read from the images of their pods.
 func (p Plugin) version(ctx context.Context, o options) (int, error) {
 	r := report{out: p.Stdout}
 	r.line("client", "%s", p.Version)

@@ -52,7 +52,7 @@ func templateOf(t *testing.T, chart string, arguments ...string) (string, error)
 	if err != nil {
 		t.Fatal(err)
 	}
-	arguments = append([]string{"template", "wechat-endpoint", chart, "--namespace", namespace, "--kube-version", "1.36.0"}, arguments...)
+	arguments = append([]string{"template", "wechat-endpoint", chart, "--namespace", namespace, "--kube-version", "1.37.0"}, arguments...)
 	command := exec.CommandContext(t.Context(), program, arguments...)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr

@@ -78,7 +78,7 @@ func cluster(t *testing.T, has map[string]object) string {
 		var answer any
 		switch kind, is := kinds[r.URL.Path]; {
 		case r.URL.Path == "/version":
-			answer = map[string]string{"major": "1", "minor": "36", "gitVersion": "v1.36.0"}
+			answer = map[string]string{"major": "1", "minor": "37", "gitVersion": "v1.37.0"}
 		case r.URL.Path == "/api":
 			answer = map[string]any{"kind": "APIVersions", "versions": []string{"v1"}}
 		case r.URL.Path == "/api/v1":

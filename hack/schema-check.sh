@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 helm=$(tools/install helm)
 kubeconform=$(tools/install kubeconform)
-kubernetes=$(cd test/cluster/parts/kubernetes && go mod download k8s.io/kubernetes && go list -m -f '{{.Dir}}' k8s.io/kubernetes)
+kubernetes=$(cd test/cluster/parts && go mod download k8s.io/kubernetes && go list -m -f '{{.Dir}}' k8s.io/kubernetes)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -6,30 +6,45 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
-// assetParts are the parts, and those of their packages, that envtest runs. It finds them by their binaries' names.
-var assetParts = []part{
-	etcd,
-	{kubernetes.name, []string{"k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kubectl"}, "4 minutes"},
+// An asset is a program of a part that envtest runs. It finds it by its name.
+type asset struct {
+	part part
+	name string
 }
 
-// oldestAssetParts are the same for the oldest Kubernetes that is supported. Clients never have to be that old.
-var oldestAssetParts = []part{etcd, oldestKubernetes}
+var (
+	newestAssets = []asset{{etcd, "etcd"}, {kubernetes, "kube-apiserver"}, {kubernetes, "kubectl"}}
+	// oldestAssets are for the oldest Kubernetes that is supported. Clients never have to be that old.
+	oldestAssets = []asset{{etcd, "etcd"}, {oldestKubernetes, "kube-apiserver"}}
+)
 
 // assets builds what envtest needs and prints the folder that has it, and nothing else, on standard output.
 func assets(ctx context.Context, args []string) error {
 	switch {
 	case len(args) == 0:
-		return provideAssets(ctx, assetParts)
+		return provideAssets(ctx, newestAssets)
 	case len(args) == 1 && args[0] == "oldest":
-		return provideAssets(ctx, oldestAssetParts)
+		return provideAssets(ctx, oldestAssets)
 	default:
 		return fmt.Errorf("assets takes nothing or the word oldest, not %q", args)
 	}
 }
 
-// assetsFolder is the folder of links to what the parts' binaries are now.
+// partsOf are the parts that the assets are of, each once.
+func partsOf(assets []asset) []part {
+	var parts []part
+	for _, a := range assets {
+		if !slices.ContainsFunc(parts, func(p part) bool { return p.name == a.part.name }) {
+			parts = append(parts, a.part)
+		}
+	}
+	return parts
+}
+
+// assetsFolder is the folder of links to what the parts' programs are now.
 func assetsFolder(parts []part) string {
 	name := "assets"
 	for _, p := range parts {
@@ -38,7 +53,8 @@ func assetsFolder(parts []part) string {
 	return filepath.Join(cacheRoot(), name)
 }
 
-func provideAssets(ctx context.Context, parts []part) error {
+func provideAssets(ctx context.Context, assets []asset) error {
+	parts := partsOf(assets)
 	if err := buildAssets(ctx, parts); err != nil {
 		return err
 	}
@@ -46,12 +62,9 @@ func provideAssets(ctx context.Context, parts []part) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	for _, p := range parts {
-		for _, pkg := range p.packages {
-			name := p.binary(pkg)
-			if err := os.Symlink(p.path(name), filepath.Join(folder, name)); err != nil && !errors.Is(err, os.ErrExist) {
-				return err
-			}
+	for _, a := range assets {
+		if err := os.Symlink(a.part.path(a.name), filepath.Join(folder, a.name)); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
 		}
 	}
 	fmt.Println(folder)
@@ -61,12 +74,7 @@ func provideAssets(ctx context.Context, parts []part) error {
 // buildAssets builds the parts that miss. It takes the lock for that only: with all there, assets need not wait for an
 // up under way.
 func buildAssets(ctx context.Context, parts []part) error {
-	var missing []part
-	for _, p := range parts {
-		if len(p.missing(p.packages)) > 0 {
-			missing = append(missing, p)
-		}
-	}
+	missing := notBuilt(parts)
 	if len(missing) == 0 {
 		return nil
 	}
@@ -75,7 +83,7 @@ func buildAssets(ctx context.Context, parts []part) error {
 		return err
 	}
 	defer unlock()
-	u := &upper{progress: newProgress(os.Stderr, len(missing))}
+	u := &upper{progress: newProgress(os.Stderr, len(missing), missing)}
 	for _, p := range missing {
 		if err := u.build(ctx, p, nil); err != nil {
 			return explain(err, u.log)

@@ -10,7 +10,7 @@ import (
 )
 
 // gatewayDefinitions are the definitions of the Gateway API that Traefik reads; they come with the module it is built with.
-var gatewayDefinitions = []string{"gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants"}
+var gatewayDefinitions = []string{"gatewayclasses", "gateways", "httproutes", "grpcroutes", "tlsroutes", "referencegrants", "backendtlspolicies"}
 
 // definitionFiles are the manifests of the Gateway API, in the version that Traefik requires.
 func definitionFiles(ctx context.Context, log io.Writer) ([]string, error) {

@@ -1,4 +1,4 @@
-// Command cluster runs a real Kubernetes of one node on this machine: every part is built from its own Go module or comes
+// Command cluster runs a real Kubernetes of one node on this machine: its programs are built from Go modules or come
 // from Debian, and all of it runs in namespaces of its own, with no way out and, but for two loopback ports, no way in.
 package main
 

@@ -6,103 +6,137 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
+	"syscall"
+	"time"
 )
 
-// A part is a Go module of its own below parts/ that pins one of the cluster's programs: their dependency graphs
-// conflict with each other.
+// A part is what one step of up builds: one or more programs of a Go module.
 type part struct {
 	name     string
-	packages []string // one binary each, named like the package's last element
-	estimate string   // of a first build on two cores
+	module   string // the folder of the module
+	programs []program
+	work     time.Duration // of a first build on two cores: what is left to do is told from it
 }
 
+// A program is built from one package. Its names are those of its file: a program of several names does what it is called by.
+type program struct {
+	pkg   string
+	names []string
+}
+
+// All of the cluster is one Go module, so that what the programs have in common is compiled once.
+const (
+	clusterModule = "parts"
+	oldestModule  = "oldest"
+)
+
 var (
-	etcd = part{"etcd", []string{"go.etcd.io/etcd/server/v3"}, "half a minute"}
+	etcd = part{"etcd", clusterModule, []program{{"go.etcd.io/etcd/server/v3", []string{"etcd"}}}, 30 * time.Second}
 
-	kubernetes = part{"kubernetes", []string{
-		"k8s.io/kubernetes/cmd/kube-apiserver",
-		"k8s.io/kubernetes/cmd/kube-controller-manager",
-		"k8s.io/kubernetes/cmd/kube-proxy",
-		"k8s.io/kubernetes/cmd/kube-scheduler",
-		"k8s.io/kubernetes/cmd/kubectl",
-		"k8s.io/kubernetes/cmd/kubelet",
-	}, "4 minutes"}
+	// kubernetes has kubectl apart: it starts often, and several times as fast as with all the others in it.
+	kubernetes = part{"kubernetes", clusterModule, []program{
+		{"./kubernetes", []string{"kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubelet"}},
+		{"k8s.io/kubernetes/cmd/kubectl", []string{"kubectl"}},
+	}, 200 * time.Second}
 
-	// oldestKubernetes is the oldest release that the chart installs on. The cluster has no use for it; assets does.
-	oldestKubernetes = part{"kubernetes-1.33", []string{"k8s.io/kubernetes/cmd/kube-apiserver"}, "3 minutes"}
+	containerd = part{"containerd", clusterModule, []program{
+		{"github.com/containerd/containerd/v2/cmd/containerd", []string{"containerd"}},
+		{"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", []string{"containerd-shim-runc-v2"}},
+		{"github.com/containerd/containerd/v2/cmd/ctr", []string{"ctr"}},
+	}, 15 * time.Second}
 
-	containerd = part{"containerd", []string{
-		"github.com/containerd/containerd/v2/cmd/containerd",
-		"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
-		"github.com/containerd/containerd/v2/cmd/ctr",
-	}, "a minute"}
-
-	pause   = part{"pause", []string{"."}, "seconds"}
-	coredns = part{"coredns", []string{"."}, "a minute"}
-	netpol  = part{"netpol", []string{"."}, "2 minutes"}
-	traefik = part{"traefik", []string{"github.com/traefik/traefik/v3/cmd/traefik"}, "4 minutes"}
+	pause   = part{"pause", clusterModule, []program{{"./pause", []string{"pause"}}}, time.Second}
+	netpol  = part{"netpol", clusterModule, []program{{"./netpol", []string{"netpol"}}}, 5 * time.Second}
+	coredns = part{"coredns", clusterModule, []program{{"./coredns", []string{"coredns"}}}, 10 * time.Second}
+	traefik = part{"traefik", clusterModule, []program{{"github.com/traefik/traefik/v3/cmd/traefik", []string{"traefik"}}}, 50 * time.Second}
 
 	// allParts are those of the cluster, in the order of building: what the control plane needs comes first.
 	allParts = []part{etcd, kubernetes, containerd, pause, netpol, coredns, traefik}
+
+	// oldestKubernetes is the oldest release that the chart installs on. The cluster has no use for it; assets does.
+	oldestKubernetes = part{"oldest-kubernetes", oldestModule, []program{
+		{"k8s.io/kubernetes/cmd/kube-apiserver", []string{"kube-apiserver"}},
+	}, 150 * time.Second}
 )
 
-// binary is the file name of what package pkg builds.
-func (p part) binary(pkg string) string {
-	if pkg == "." || p.name == "etcd" { // etcd's server is its module's root package, called v3
-		return p.name
+var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
+
+// built is the file name that go build gives the program.
+func (p program) built() string {
+	if base := path.Base(p.pkg); !majorVersion.MatchString(base) {
+		return base
 	}
-	return filepath.Base(pkg)
+	return path.Base(path.Dir(p.pkg))
 }
 
-func (p part) source() string { return filepath.Join(sourceRoot(), "parts", p.name) }
+// source is the folder of the part's module.
+func (p part) source() string { return filepath.Join(sourceRoot(), p.module) }
 
-// folder is where the part's binaries are once built.
+// folder is where the part's programs are once built.
 func (p part) folder() string { return filepath.Join(cacheRoot(), p.name+"-"+p.key()) }
 
-// path is the full path of one of the part's binaries.
-func (p part) path(binary string) string { return filepath.Join(p.folder(), binary) }
+// path is the full path of one of the part's programs.
+func (p part) path(name string) string { return filepath.Join(p.folder(), name) }
 
-// key identifies what the part's binaries are built from: another version, flag or source file is another key.
+// key identifies what the part's programs are built from, and how: another version, flag or source file of the module is another key.
 func (p part) key() string {
 	hash := sha256.New()
-	for _, pattern := range []string{"go.mod", "go.sum", "*.go"} {
-		names, _ := filepath.Glob(filepath.Join(p.source(), pattern)) // the patterns are well-formed
-		for _, name := range names {
-			content, err := os.ReadFile(name)
-			if err != nil {
-				continue // the build will say it better
-			}
-			_, _ = fmt.Fprintf(hash, "%s %d\n%s", filepath.Base(name), len(content), content)
+	fmt.Fprintln(hash, p.flags())
+	root := os.DirFS(p.source())
+	_ = fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !isSource(name) {
+			return nil // the build will say better what cannot be read
 		}
-	}
+		if content, err := fs.ReadFile(root, name); err == nil {
+			fmt.Fprintf(hash, "%s %d\n%s", name, len(content), content)
+		}
+		return nil
+	})
 	return hex.EncodeToString(hash.Sum(nil))[:12]
 }
 
-// missing are the packages among wanted that have no binary yet.
-func (p part) missing(wanted []string) []string {
-	var missing []string
-	for _, pkg := range wanted {
-		if !exists(p.path(p.binary(pkg))) {
-			missing = append(missing, pkg)
+// isSource tells the files of a module that go build reads.
+func isSource(name string) bool {
+	base := path.Base(name)
+	return base == "go.mod" || base == "go.sum" || strings.HasSuffix(base, ".go")
+}
+
+// missing are the programs of which a file is not there.
+func (p part) missing() []program {
+	var missing []program
+	for _, program := range p.programs {
+		if slices.ContainsFunc(program.names, func(name string) bool { return !exists(p.path(name)) }) {
+			missing = append(missing, program)
 		}
 	}
 	return missing
 }
 
-// download fetches the modules that the packages need. It is go list, not go mod download: that fetches every module
-// of go.mod, also those that only tests of dependencies need.
-func (p part) download(ctx context.Context, packages []string, log io.Writer) error {
-	return p.run(ctx, log, append([]string{"list", "-deps"}, packages...)...)
+func packages(programs []program) []string {
+	var packages []string
+	for _, program := range programs {
+		packages = append(packages, program.pkg)
+	}
+	return packages
 }
 
-// build makes the packages' binaries. They are renamed into the part's folder when done, so that whoever finds one there
-// finds a whole one.
-func (p part) build(ctx context.Context, packages []string, log io.Writer) error {
+// download fetches the modules that the programs need. It is go list, not go mod download: that fetches every module
+// of go.mod, also those that only tests of dependencies need.
+func (p part) download(ctx context.Context, programs []program, log io.Writer) error {
+	return p.run(ctx, log, nil, append([]string{"list", "-deps"}, packages(programs)...)...)
+}
+
+// build makes the programs. Each is linked into the part's folder when done, so that whoever finds one there finds a whole one.
+func (p part) build(ctx context.Context, programs []program, log io.Writer) error {
 	if err := os.MkdirAll(p.folder(), 0o755); err != nil {
 		return err
 	}
@@ -111,42 +145,37 @@ func (p part) build(ctx context.Context, packages []string, log io.Writer) error
 		return err
 	}
 	defer os.RemoveAll(temporary)
-	arguments := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", p.ldflags(), "-o", temporary + "/"}
-	if err := p.run(ctx, log, append(arguments, packages...)...); err != nil {
+	arguments := slices.Concat([]string{"build"}, p.flags(), []string{"-o", temporary + "/"}, packages(programs))
+	if err := p.run(ctx, log, compilerEnvironment(), arguments...); err != nil {
 		return err
 	}
-	return p.collect(temporary)
+	return p.collect(temporary, programs)
 }
 
-// collect moves the binaries that go build left in folder from to their place.
-func (p part) collect(from string) error {
-	built, err := os.ReadDir(from)
-	if err != nil {
-		return err
-	}
-	for _, file := range built {
-		name := file.Name()
-		if len(built) == 1 && len(p.packages) == 1 {
-			name = p.binary(p.packages[0]) // whatever go build called it
-		}
-		if err := os.Rename(filepath.Join(from, file.Name()), p.path(name)); err != nil {
-			return err
+// collect gives the programs that go build left in folder from their names in the part's folder.
+func (p part) collect(from string, programs []program) error {
+	for _, program := range programs {
+		for _, name := range program.names {
+			// One name may be there already, where another one of the same program was missing.
+			if err := os.Remove(p.path(name)); err != nil && !os.IsNotExist(err) {
+				return err
+			}
+			if err := os.Link(filepath.Join(from, program.built()), p.path(name)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// ldflags strip the binaries; those of Kubernetes learn their version, which they compare with each other.
-func (p part) ldflags() string {
-	const strip = "-s -w"
-	if p.name != kubernetes.name && p.name != oldestKubernetes.name {
-		return strip
+// flags are those of go build. Nobody debugs these programs: without what debuggers read, they compile and link faster. Those of
+// Kubernetes learn their version, which they compare with each other.
+func (p part) flags() []string {
+	flags := []string{"-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-ldflags", "-s -w"}
+	if gomod, err := os.ReadFile(filepath.Join(p.source(), "go.mod")); err == nil { // the build will say better what cannot be read
+		flags[len(flags)-1] += kubernetesVersion(string(gomod))
 	}
-	gomod, err := os.ReadFile(filepath.Join(p.source(), "go.mod"))
-	if err != nil {
-		return strip // the build will say it better
-	}
-	return strip + kubernetesVersion(string(gomod))
+	return flags
 }
 
 // kubernetesVersion makes the linker flags for the version of k8s.io/kubernetes that gomod requires.
@@ -159,6 +188,23 @@ func kubernetesVersion(gomod string) string {
 	return variable + "gitVersion=" + found[1] + variable + "gitMajor=" + found[2] + variable + "gitMinor=" + found[3]
 }
 
+// compilerEnvironment lets the compiler and the linker collect no garbage before they need much memory: most of their runs end before that.
+func compilerEnvironment() []string {
+	var machine syscall.Sysinfo_t
+	if syscall.Sysinfo(&machine) != nil {
+		return nil // they collect as they would
+	}
+	limit := compilerMemory(machine.Totalram*uint64(machine.Unit), runtime.NumCPU())
+	return []string{"GOGC=off", fmt.Sprintf("GOMEMLIMIT=%d", limit)}
+}
+
+// compilerMemory is how many bytes one process of a build may take before it collects garbage, on a machine of that much memory: as many
+// of them run as there are processors, and together they take half of it.
+func compilerMemory(total uint64, processors int) uint64 {
+	const most = 2 << 30 // the largest program takes less
+	return min(total/2/uint64(processors), most)
+}
+
 // command is the go command in the part's module. GOFLAGS and GOWORK of whoever calls must not change what it does.
 func (p part) command(ctx context.Context, log io.Writer, arguments ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, "go", arguments...)
@@ -169,9 +215,11 @@ func (p part) command(ctx context.Context, log io.Writer, arguments ...string) *
 }
 
 // run runs the go command in the part's module.
-func (p part) run(ctx context.Context, log io.Writer, arguments ...string) error {
+func (p part) run(ctx context.Context, log io.Writer, environment []string, arguments ...string) error {
 	fmt.Fprintf(log, "go %s\n", strings.Join(arguments, " "))
-	if err := p.command(ctx, log, arguments...).Run(); err != nil {
+	command := p.command(ctx, log, arguments...)
+	command.Env = append(command.Env, environment...)
+	if err := command.Run(); err != nil {
 		return fmt.Errorf("go %s of %s: %w", arguments[0], p.name, err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,7 +43,7 @@ func up(ctx context.Context) error {
 	}
 	defer unlock()
 
-	u := &upper{progress: newProgress(os.Stdout, len(allParts)+5)}
+	u := &upper{progress: newProgress(os.Stdout, len(allParts)+5, notBuilt(allParts))}
 	if err := u.run(ctx); err != nil {
 		return explain(err, u.log)
 	}
@@ -125,7 +126,7 @@ type download struct {
 func downloadAll(ctx context.Context) map[string]*download {
 	downloads := map[string]*download{}
 	for _, p := range allParts {
-		missing := p.missing(p.packages)
+		missing := p.missing()
 		if len(missing) == 0 {
 			continue
 		}
@@ -139,14 +140,18 @@ func downloadAll(ctx context.Context) map[string]*download {
 	return downloads
 }
 
+// notBuilt are the parts of which a program misses.
+func notBuilt(parts []part) []part {
+	return slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return len(p.missing()) == 0 })
+}
+
 // build builds what misses of a part, after its download if there is one.
 func (u *upper) build(ctx context.Context, p part, modules *download) error {
-	missing := p.missing(p.packages)
+	missing := p.missing()
 	if len(missing) == 0 {
 		return u.progress.step(p.name+" is built", func() error { return nil })
 	}
-	what := fmt.Sprintf("building %s (once per version; two cores take %s)", p.name, p.estimate)
-	return u.progress.step(what, func() error {
+	return u.progress.step("building "+p.name+", once per version", func() error {
 		if modules != nil {
 			<-modules.done
 			if modules.err != nil {
@@ -154,7 +159,9 @@ func (u *upper) build(ctx context.Context, p part, modules *download) error {
 				return modules.err
 			}
 		}
-		return u.logged("build-"+p.name, func(log io.Writer) error { return p.build(ctx, missing, log) })
+		return u.progress.build(p.work, func() error {
+			return u.logged("build-"+p.name, func(log io.Writer) error { return p.build(ctx, missing, log) })
+		})
 	})
 }
 

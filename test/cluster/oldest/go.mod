@@ -1,4 +1,4 @@
-module github.com/wechatendpoint/wechatendpoint/test/cluster/parts/kubernetes-1.33
+module github.com/wechatendpoint/wechatendpoint/test/cluster/oldest
 
 go 1.26.0
 

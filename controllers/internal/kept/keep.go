@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unique"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -59,13 +60,14 @@ func Note(object client.Object, name string) (string, bool) {
 	return text, there
 }
 
-func addNote(object client.Object, name, text string) {
-	notes := maps.Clone(object.GetAnnotations())
+// addNote adds a note to what is kept, whose annotations are its own.
+func addNote(kept client.Object, name, text string) {
+	notes := kept.GetAnnotations()
 	if notes == nil {
 		notes = map[string]string{}
 	}
 	notes[name] = text
-	object.SetAnnotations(notes)
+	kept.SetAnnotations(notes)
 }
 
 // transform is keep for an informer. It never fails: that would hold up all objects of the kind.
@@ -84,11 +86,13 @@ func Keep(object client.Object) client.Object {
 	case *v1alpha1.WeChatGateway:
 		kept := bare(o)
 		kept.Spec, kept.Status, kept.Labels, kept.OwnerReferences = o.Spec, o.Status, nil, nil
+		kept.Status.Conditions = keepConditions(o.Status.Conditions)
 		kept.Finalizers = inUse(o.Finalizers)
 		return kept
 	case *v1alpha1.WeChatEndpoint:
 		kept := bare(o)
 		kept.Spec, kept.Status, kept.Labels, kept.OwnerReferences = o.Spec, o.Status, nil, nil
+		kept.Status.Conditions = keepConditions(o.Status.Conditions)
 		return kept
 	case *gatewayapi.Gateway:
 		return keepGateway(o)
@@ -144,7 +148,7 @@ func keepChild(object client.Object) client.Object {
 func bare[O client.Object](object O) O {
 	kept := reflect.New(reflect.TypeOf(object).Elem()).Interface().(O)
 	kept.GetObjectKind().SetGroupVersionKind(object.GetObjectKind().GroupVersionKind())
-	kept.SetNamespace(object.GetNamespace())
+	kept.SetNamespace(interned(object.GetNamespace()))
 	kept.SetName(object.GetName())
 	kept.SetUID(object.GetUID())
 	kept.SetResourceVersion(object.GetResourceVersion())
@@ -154,8 +158,18 @@ func bare[O client.Object](object O) O {
 	ours := maps.Keys(render.Labels(&v1alpha1.WeChatEndpoint{}))
 	kept.SetLabels(only(object.GetLabels(), slices.AppendSeq([]string{v1alpha1.LabelCredentials, v1alpha1.LabelGateway}, ours)...))
 	if owner := metav1.GetControllerOf(object); owner != nil { // no field of it has a bound of its own
-		owner.APIVersion, owner.Kind, owner.Name, owner.UID = short(owner.APIVersion), short(owner.Kind), short(owner.Name), short(owner.UID)
+		owner.APIVersion, owner.Kind, owner.Name, owner.UID = interned(short(owner.APIVersion)), interned(short(owner.Kind)), interned(short(owner.Name)), interned(short(owner.UID))
 		kept.SetOwnerReferences([]metav1.OwnerReference{*owner})
+	}
+	return kept
+}
+
+// keepConditions keeps all of them. Most endpoints are in the same state, which takes the same words.
+func keepConditions(conditions []metav1.Condition) []metav1.Condition {
+	kept := slices.Clone(conditions)
+	for i := range kept {
+		c := &kept[i]
+		c.Type, c.Status, c.Reason, c.Message = interned(c.Type), interned(c.Status), interned(c.Reason), interned(c.Message)
 	}
 	return kept
 }
@@ -168,7 +182,7 @@ func only(all map[string]string, keys ...string) map[string]string {
 			if kept == nil {
 				kept = map[string]string{}
 			}
-			kept[key] = short(value)
+			kept[key] = interned(short(value))
 		}
 	}
 	return kept
@@ -176,6 +190,9 @@ func only(all map[string]string, keys ...string) map[string]string {
 
 // short cuts a text to maxName bytes: what is longer is no name. The rest must not stay in memory.
 func short[T ~string](text T) T { return upTo(text, maxName) }
+
+// interned is for a text that many objects have: all of them keep one copy.
+func interned[T ~string](text T) T { return T(unique.Make(string(text)).Value()) }
 
 func upTo[T ~string](text T, most int) T {
 	if len(text) <= most {

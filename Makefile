@@ -136,6 +136,11 @@ bench-operator: bin/operator bin/sidecar ## Measure what the operator costs an A
 	@go build -o bin/bench-operator ./test/bench/operator
 	@KUBEBUILDER_ASSETS="$$($(cluster) assets)" bin/bench-operator $(BENCH)
 
+bench: $(if $(SIDECAR),,bin/sidecar) ## Measure what the sidecar costs a message, side by side with other proxies; PEERS, COLUMNS, ROUNDS, SECONDS, SIDECAR (not a part of test)
+	@test/bench/dataplane/setup
+	@bin/bench-dataplane -sidecar '$(or $(SIDECAR),bin/sidecar)' -peers '$(PEERS)' -columns '$(COLUMNS)' \
+	  $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(SECONDS),-seconds $(SECONDS)) $(BENCH)
+
 ##@ A cluster to try it on
 
 demo: $(if $(filter local,$(CLUSTER)),cluster-up) images bin/demo ## Show the main job, end to end, on the cluster
@@ -151,4 +156,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/try bin/demo need-go images previous check generate manifests verify test lint unit limits monitoring interop fuzz mutation integration integration-newest integration-oldest e2e bench-operator demo demo-down cluster-up cluster-down
+.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/try bin/demo need-go images previous check generate manifests verify test lint unit limits monitoring interop fuzz mutation integration integration-newest integration-oldest e2e bench-operator bench demo demo-down cluster-up cluster-down

@@ -1,0 +1,143 @@
+//go:build linux
+
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/test/bench/dataplane/load"
+	"github.com/wechatendpoint/wechatendpoint/test/bench/dataplane/process"
+)
+
+// Addresses that the peers' configurations name, too.
+const (
+	peerAddress = "127.78.0.1:8080"
+	appAddress  = "127.78.0.1:8081"
+	opsAddress  = "127.78.0.1:8082"
+)
+
+// account stands in the peers' configurations, too.
+var account = load.Account{Token: "BenchToken1", EncodingAESKey: "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C", AppID: "wx5823bf96d3bd56c7"}
+
+//go:embed all:peers
+var peerFiles embed.FS
+
+// peer is one way to bring messages to an app.
+type peer struct {
+	name     string
+	says     string   // what it is
+	verifies bool     // a forged request does not reach the app
+	decrypts bool     // can do the column decrypt. Others pass the envelope there, as in the column envelope
+	only     []string // columns; nil is all
+	// programs are what is started, in a folder that has the peer's files.
+	programs func(s settings, name, folder string, c column) ([]process.Program, error)
+}
+
+// environment is all that the peers know. Go's programs see by themselves that they have one core.
+var environment = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent"}
+
+// peers in the order of the table.
+var peers = []peer{
+	{name: "nginx", says: "nginx, verifies nothing", programs: nginx},
+	{name: "nginx-lua", says: "nginx, the signature in Lua", verifies: true, programs: nginx},
+	{name: "httputil", says: "Go, httputil.ReverseProxy behind a check", verifies: true, decrypts: true, programs: goPeer},
+	{name: "fasthttp", says: "Go, fasthttp's server and client", verifies: true, decrypts: true, programs: goPeer},
+	{name: "sidecar", says: "the sidecar with one endpoint", verifies: true, decrypts: true, programs: sidecarWith(1)},
+	{name: "sidecar-1000", says: "the sidecar with 1,000 endpoints", verifies: true, decrypts: true, programs: sidecarWith(1000)},
+}
+
+// path is that of the column's URL at this peer.
+func (p peer) path(c column) string {
+	if c.kind.Path == decryptPath && !p.decrypts {
+		return envelopePath
+	}
+	return c.kind.Path
+}
+
+// copyFiles puts the peer's files into a folder, if it has any.
+func (p peer) copyFiles(folder string) error {
+	files, err := fs.Sub(peerFiles, "peers/"+p.name)
+	if err != nil {
+		return err
+	}
+	if _, err := fs.Stat(files, "."); err != nil {
+		return nil //nolint:nilerr // it needs none
+	}
+	return os.CopyFS(folder, files)
+}
+
+func nginx(_ settings, _, folder string, _ column) ([]process.Program, error) {
+	return []process.Program{{Path: "nginx", Arguments: []string{"-p", folder + "/", "-c", "nginx.conf"}, Environment: environment}}, nil
+}
+
+// goPeer is the program of that name beside this one.
+func goPeer(s settings, name, _ string, _ column) ([]process.Program, error) {
+	program := filepath.Join(s.programs, "peer-"+name)
+	return []process.Program{{Path: program, Arguments: []string{account.Token, account.EncodingAESKey}, Environment: environment}}, nil
+}
+
+// sidecarWith starts the sidecar as the operator does, with so many endpoints, of which one gets the messages.
+func sidecarWith(endpoints int) func(settings, string, string, column) ([]process.Program, error) {
+	return func(s settings, _, folder string, c column) ([]process.Program, error) {
+		documents := filepath.Join(folder, "documents")
+		if err := os.Mkdir(documents, 0o755); err != nil {
+			return nil, err
+		}
+		arguments := []string{"--config-dir=" + documents, "--listen=" + peerAddress, "--ops-listen=" + opsAddress}
+		if endpoints > 1 {
+			arguments = append(arguments, fmt.Sprintf("--memory=%d", memoryFor(endpoints)))
+		}
+		for i := range endpoints {
+			name, document := config.Entry, documentOf(c)
+			if endpoints > 1 {
+				name, document.Endpoint = fmt.Sprintf("shop-%04d", i), fmt.Sprintf("bench/shop-%04d", i)
+			}
+			if i > 0 {
+				document.Path += fmt.Sprint("/", i)
+			}
+			if err := writeDocument(filepath.Join(documents, name+config.DocumentSuffix), document); err != nil {
+				return nil, err
+			}
+		}
+		return []process.Program{{Path: s.sidecar, Arguments: arguments, Environment: environment}}, nil
+	}
+}
+
+// memoryFor is a memory limit of which the entries may have an eighth: 20 KiB each, but not less than the default.
+func memoryFor(entries int) int64 { return max(64<<20, int64(entries)*8*20<<10) }
+
+// documentOf is what the operator writes for an endpoint that a column needs.
+func documentOf(c column) config.Document {
+	document := config.Document{
+		Config: config.Config{
+			Generation: "0123456789-1", Endpoint: "bench/shop", Platform: config.PlatformOfficialAccount, AppID: account.AppID,
+			MessageMode: config.ModePlaintext, Host: "wx.example.com", Path: c.kind.Path,
+			Backend: config.Backend{URL: "http://" + appAddress, Path: c.kind.Path, Payload: config.PayloadDecrypted},
+		},
+		Credentials: config.Credentials{GatewayKey: make([]byte, config.GatewayKeySize), Pairs: []config.Pair{{Generation: 1, Token: account.Token}}},
+	}
+	if c.kind.Encrypted {
+		document.MessageMode, document.Credentials.Pairs[0].EncodingAESKey = config.ModeEncrypted, account.EncodingAESKey
+	}
+	if c.kind.Path == envelopePath {
+		document.Backend.Payload = config.PayloadOriginal
+	}
+	return document
+}
+
+func writeDocument(path string, document config.Document) error {
+	text, err := json.Marshal(document)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o600)
+}

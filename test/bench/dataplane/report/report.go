@@ -1,0 +1,165 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package report makes of what was measured the lines, the table and the plot of the benchmark. It is pure.
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// Sample is what one peer cost in one column of one round.
+type Sample struct {
+	Column, Peer string
+	Round        int
+	// Answered requests in Time, and Wrong answers at any time.
+	Answered, Wrong int
+	Time            time.Duration
+	// CPU is of all the peer's processes in Time; System is the kernel's part of it.
+	CPU, System time.Duration
+	P50, P99    time.Duration
+	// Resident is the memory of the peer's processes at the end, Peak the most since they began. Bytes.
+	Resident, Peak int64
+}
+
+// Cost is the CPU time of one request, in µs.
+func (s Sample) Cost() float64 { return micro(s.CPU) / float64(s.Answered) }
+
+func micro(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// Spread is the median of some figures, the least and the greatest. Of none, all are NaN.
+type Spread struct{ Median, Least, Greatest float64 }
+
+// SpreadOf returns the spread of figures. The median of an even number is the mean of the two in the middle.
+func SpreadOf(figures []float64) Spread {
+	if len(figures) == 0 {
+		return Spread{math.NaN(), math.NaN(), math.NaN()}
+	}
+	sorted := slices.Sorted(slices.Values(figures))
+	middle := len(sorted) / 2
+	median := sorted[middle]
+	if len(sorted)%2 == 0 {
+		median = (sorted[middle-1] + sorted[middle]) / 2
+	}
+	return Spread{median, sorted[0], sorted[len(sorted)-1]}
+}
+
+// Samples are all that were taken.
+type Samples []Sample
+
+// of returns the samples of a peer in a column, by round.
+func (all Samples) of(column, peer string) map[int]Sample {
+	found := map[int]Sample{}
+	for _, s := range all {
+		if s.Column == column && s.Peer == peer {
+			found[s.Round] = s
+		}
+	}
+	return found
+}
+
+// Figure is the spread of a figure of a peer in a column.
+func (all Samples) Figure(column, peer string, figure func(Sample) float64) Spread {
+	var figures []float64
+	for _, s := range all.of(column, peer) {
+		figures = append(figures, figure(s))
+	}
+	return SpreadOf(figures)
+}
+
+// Ratio is the spread of a peer's cost to another's, each in the same round.
+func (all Samples) Ratio(column, peer, base string) Spread {
+	var ratios []float64
+	bases := all.of(column, base)
+	for round, s := range all.of(column, peer) {
+		if b, ok := bases[round]; ok {
+			ratios = append(ratios, s.Cost()/b.Cost())
+		}
+	}
+	return SpreadOf(ratios)
+}
+
+// Columns and Peers are those that there are samples of, in the order of the first.
+func (all Samples) Columns() []string { return all.names(func(s Sample) string { return s.Column }) }
+
+// Peers are those that there are samples of, in the order of the first.
+func (all Samples) Peers() []string { return all.names(func(s Sample) string { return s.Peer }) }
+
+func (all Samples) names(name func(Sample) string) []string {
+	var names []string
+	for _, s := range all {
+		if !slices.Contains(names, name(s)) {
+			names = append(names, name(s))
+		}
+	}
+	return names
+}
+
+// figures are printed for each peer of a column.
+var figures = []struct {
+	name, format string
+	of           func(Sample) float64
+}{
+	{"cpu-us", "%.1f", Sample.Cost},
+	{"cpu-system-percent", "%.0f", func(s Sample) float64 { return 100 * float64(s.System) / float64(max(1, s.CPU)) }},
+	{"requests-per-s", "%.0f", func(s Sample) float64 { return float64(s.Answered) / s.Time.Seconds() }},
+	{"p50-ms", "%.2f", func(s Sample) float64 { return micro(s.P50) / 1000 }},
+	{"p99-ms", "%.2f", func(s Sample) float64 { return micro(s.P99) / 1000 }},
+	{"rss-mib", "%.1f", func(s Sample) float64 { return float64(s.Resident) / (1 << 20) }},
+	{"rss-peak-mib", "%.1f", func(s Sample) float64 { return float64(s.Peak) / (1 << 20) }},
+}
+
+// Lines are for programs: `bench: COLUMN PEER FIGURE MEDIAN (LEAST..GREATEST)`, and `bench: COLUMN PEER/BASE cpu …` for ratios to each base.
+func (all Samples) Lines(bases ...string) []string {
+	var lines []string
+	add := func(what, format string, s Spread) {
+		lines = append(lines, fmt.Sprintf("bench: %s "+format+" ("+format+".."+format+")", what, s.Median, s.Least, s.Greatest))
+	}
+	for _, column := range all.Columns() {
+		for _, peer := range all.Peers() {
+			samples := all.of(column, peer)
+			if len(samples) == 0 {
+				continue
+			}
+			for _, f := range figures {
+				add(fmt.Sprint(column, " ", peer, " ", f.name), f.format, all.Figure(column, peer, f.of))
+			}
+			for _, base := range bases {
+				if ratio := all.Ratio(column, peer, base); peer != base && peer != bases[0] && !math.IsNaN(ratio.Median) {
+					add(fmt.Sprint(column, " ", peer, "/", base, " cpu"), "%.2f", ratio)
+				}
+			}
+			wrong := 0
+			for _, s := range samples {
+				wrong += s.Wrong
+			}
+			lines = append(lines, fmt.Sprintf("bench: %s %s wrong %d", column, peer, wrong))
+		}
+	}
+	return lines
+}
+
+// Sorted returns the samples in the order of the columns, and of the peers in each.
+func (all Samples) Sorted(columns, peers []string) Samples {
+	return slices.SortedStableFunc(slices.Values(all), func(a, b Sample) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(columns, a.Column), slices.Index(columns, b.Column)),
+			cmp.Compare(slices.Index(peers, a.Peer), slices.Index(peers, b.Peer)),
+			cmp.Compare(a.Round, b.Round),
+		)
+	})
+}
+
+// Wrong is an error if there was a wrong answer.
+func (all Samples) Wrong() error {
+	for _, s := range all {
+		if s.Wrong > 0 {
+			return fmt.Errorf("%s answered %d requests of %s wrongly: what it costs says nothing", s.Peer, s.Wrong, s.Column)
+		}
+	}
+	return nil
+}

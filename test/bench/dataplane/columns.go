@@ -47,6 +47,3 @@ func (c column) statuses(verifies bool) []int {
 	}
 	return []int{http.StatusOK}
 }
-
-// reaches reports whether the app gets the requests.
-func (c column) reaches(verifies bool) bool { return !verifies || !c.kind.Forged && !c.kind.URLCheck }

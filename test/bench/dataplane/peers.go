@@ -8,6 +8,7 @@ package main
 import (
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -34,13 +35,19 @@ var peerFiles embed.FS
 // peer is one way to bring messages to an app.
 type peer struct {
 	name     string
-	says     string   // what it is
-	verifies bool     // a forged request does not reach the app
-	decrypts bool     // can do the column decrypt. Others pass the envelope there, as in the column envelope
-	only     []string // columns; nil is all
+	says     string // what it is
+	verifies bool   // a forged request does not reach the app
+	decrypts bool   // can do the column decrypt. Others pass the envelope there, as in the column envelope
+	answers  bool   // answers the URL check itself
+	isApp    bool   // there is no app behind it
+	joins    bool   // a repeat of a message does not reach the app
+	blind    bool   // sees no body: it cannot do the columns with envelopes
 	// programs are what is started, in a folder that has the peer's files.
-	programs func(s settings, name, folder string, c column) ([]process.Program, error)
+	programs programs
 }
+
+// programs returns what is started for the peer of that name.
+type programs func(s settings, name, folder string, c column) ([]process.Program, error)
 
 // environment is all that the peers know. Go's programs see by themselves that they have one core.
 var environment = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent"}
@@ -48,11 +55,37 @@ var environment = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent"}
 // peers in the order of the table.
 var peers = []peer{
 	{name: "nginx", says: "nginx, verifies nothing", programs: nginx},
-	{name: "nginx-lua", says: "nginx, the signature in Lua", verifies: true, programs: nginx},
-	{name: "httputil", says: "Go, httputil.ReverseProxy behind a check", verifies: true, decrypts: true, programs: goPeer},
-	{name: "fasthttp", says: "Go, fasthttp's server and client", verifies: true, decrypts: true, programs: goPeer},
-	{name: "sidecar", says: "the sidecar with one endpoint", verifies: true, decrypts: true, programs: sidecarWith(1)},
-	{name: "sidecar-1000", says: "the sidecar with 1,000 endpoints", verifies: true, decrypts: true, programs: sidecarWith(1000)},
+	{name: "nginx-lua", says: "nginx, the signature in Lua", verifies: true, answers: true, programs: nginx},
+	{name: "nginx-njs", says: "nginx, the signature in njs", verifies: true, answers: true, programs: nginx},
+	{name: "haproxy", says: "HAProxy, the signature in Lua", verifies: true, answers: true, programs: haproxy},
+	{name: "nginx-auth-request", says: "nginx, asks a small service in Go", verifies: true, blind: true, programs: both(nginx, authService)},
+	{name: "traefik", says: "Traefik, asks the same service", verifies: true, blind: true, programs: both(traefik, authService)},
+	{name: "httputil", says: "Go, httputil.ReverseProxy behind a check", verifies: true, answers: true, decrypts: true, programs: goPeer},
+	{name: "fasthttp", says: "Go, fasthttp's server and client", verifies: true, answers: true, decrypts: true, programs: goPeer},
+	{name: "sdk", says: "Node.js, the app itself verifies with co-wechat", verifies: true, answers: true, decrypts: true, isApp: true, programs: sdk},
+	{name: "sidecar", says: "the sidecar with one endpoint", verifies: true, answers: true, decrypts: true, joins: true, programs: sidecarWith(1)},
+	{name: "sidecar-1000", says: "the sidecar with 1,000 endpoints", verifies: true, answers: true, decrypts: true, joins: true, programs: sidecarWith(1000)},
+}
+
+// does reports whether the peer can do the column.
+func (p peer) does(c column) bool {
+	return c.kind.Path == plaintextPath || c.kind.Path == decryptPath && p.decrypts || !p.blind && !p.isApp
+}
+
+// reaches reports whether the app gets the column's requests.
+func (p peer) reaches(c column) bool {
+	return !p.isApp && !(p.verifies && c.kind.Forged) && !(p.answers && c.kind.URLCheck)
+}
+
+// atApp is how many of so many requests reach the app, once all are answered.
+func (p peer) atApp(c column, sent int) int {
+	switch {
+	case !p.reaches(c):
+		return 0
+	case p.joins && c.kind.Times > 1:
+		return load.Different(sent, c.kind.Times)
+	}
+	return sent
 }
 
 // path is that of the column's URL at this peer.
@@ -79,6 +112,34 @@ func nginx(_ settings, _, folder string, _ column) ([]process.Program, error) {
 	return []process.Program{{Path: "nginx", Arguments: []string{"-p", folder + "/", "-c", "nginx.conf"}, Environment: environment}}, nil
 }
 
+func haproxy(_ settings, _, _ string, _ column) ([]process.Program, error) {
+	return []process.Program{{Path: "haproxy", Arguments: []string{"-db", "-f", "haproxy.cfg"}, Environment: environment}}, nil
+}
+
+func traefik(s settings, name, _ string, _ column) ([]process.Program, error) {
+	return []process.Program{{Path: filepath.Join(s.programs, "peer-"+name), Arguments: []string{"--configfile=traefik.yaml"}, Environment: environment}}, nil
+}
+
+func authService(s settings, _, folder string, c column) ([]process.Program, error) {
+	return goPeer(s, "authservice", folder, c)
+}
+
+// sdk is an app in Node.js, with the packages of test/interop.
+func sdk(s settings, _, _ string, _ column) ([]process.Program, error) {
+	packages, err := filepath.Abs("test/interop")
+	arguments := []string{"app.mjs", packages, account.Token, account.EncodingAESKey, account.AppID}
+	return []process.Program{{Path: "node", Arguments: arguments, Environment: append(environment, "NODE_ENV=production")}}, err
+}
+
+// both starts the programs of both.
+func both(one, other programs) programs {
+	return func(s settings, name, folder string, c column) ([]process.Program, error) {
+		a, err := one(s, name, folder, c)
+		b, otherErr := other(s, name, folder, c)
+		return append(a, b...), errors.Join(err, otherErr)
+	}
+}
+
 // goPeer is the program of that name beside this one.
 func goPeer(s settings, name, _ string, _ column) ([]process.Program, error) {
 	program := filepath.Join(s.programs, "peer-"+name)
@@ -86,7 +147,7 @@ func goPeer(s settings, name, _ string, _ column) ([]process.Program, error) {
 }
 
 // sidecarWith starts the sidecar as the operator does, with so many endpoints, of which one gets the messages.
-func sidecarWith(endpoints int) func(settings, string, string, column) ([]process.Program, error) {
+func sidecarWith(endpoints int) programs {
 	return func(s settings, _, folder string, c column) ([]process.Program, error) {
 		documents := filepath.Join(folder, "documents")
 		if err := os.Mkdir(documents, 0o755); err != nil {

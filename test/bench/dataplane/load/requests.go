@@ -47,12 +47,18 @@ type Requests struct {
 	id      int    // the offset of its MsgId
 
 	ready []prepared
-	left  int // how often ready[0] is still to be sent
-	arena []byte
+	next  int    // how many Next has returned
+	chunk []byte // where requests are written
 }
 
-// prepared is a request in the arena.
-type prepared struct{ start, end, want int }
+// prepared is a request with the body of its right answer; nil is any.
+type prepared struct{ text, want []byte }
+
+// chunkSize is how much memory is taken at once. A request never moves.
+const chunkSize = 1 << 20
+
+// repeatAfter is how many other requests come between a request and its repeat.
+const repeatAfter = 1000
 
 // Digits of what is different in each request.
 const (
@@ -94,33 +100,33 @@ func NewRequests(kind Kind, account Account) (*Requests, error) {
 
 // Prepare makes so many requests, which Next returns first. What was prepared before is forgotten.
 func (r *Requests) Prepare(n int) {
-	r.ready, r.arena, r.left = r.ready[:0], r.arena[:0], 0
+	r.ready, r.next = make([]prepared, 0, n), 0
 	now := time.Now()
 	for range n {
 		r.make(now)
 	}
 }
 
-// Next returns a request and the body of its right answer. Both are good until Prepare is called.
+// Next returns a request and the body of its right answer; nil is any.
 func (r *Requests) Next() (request, want []byte) {
-	if len(r.ready) == 0 {
-		r.arena = nil // requests on their way are in the old one
+	at := position(r.next, max(1, r.kind.Times))
+	r.next++
+	for at >= len(r.ready) {
 		r.make(time.Now())
 	}
-	p := r.ready[0]
-	if r.left == 0 {
-		r.left = max(1, r.kind.Times)
-	}
-	if r.left--; r.left == 0 {
-		r.ready = r.ready[1:]
-	}
-	switch request = r.arena[p.start:p.end]; {
-	case r.kind.Forged:
-		return request, nil
-	case r.kind.URLCheck:
-		return request, r.arena[p.want : p.want+numberDigits]
-	}
-	return request, []byte(wechat.Success)
+	return r.ready[at].text, r.ready[at].want
+}
+
+// position is which request is sent as the nth, where each is sent so often: blocks of them are repeated.
+func position(n, times int) int {
+	block := n / (repeatAfter * times)
+	return block*repeatAfter + n%repeatAfter
+}
+
+// Different is how many of so many requests that Next returned were different ones, where each is sent so often.
+func Different(n, times int) int {
+	block := n / (repeatAfter * times)
+	return block*repeatAfter + min(n%(repeatAfter*times), repeatAfter)
 }
 
 // Message is the message of the newest request that was made.
@@ -147,17 +153,28 @@ func (r *Requests) make(now time.Time) {
 		body = wechat.RequestEnvelope(wechat.FormXML, []wechat.Address{{Name: "ToUserName", Value: caller.DefaultAccount}}, encrypt)
 		rest += "&encrypt_type=aes&msg_signature=" + r.sign(timestamp, number, encrypt)
 	}
-	p := prepared{start: len(r.arena)}
-	r.arena = fmt.Appendf(r.arena, "%s %s?signature=%s&timestamp=%s&nonce=%s%s HTTP/1.1\r\n", method, r.kind.Path, r.sign(timestamp, number), timestamp, number, rest)
-	p.want = len(r.arena) - len(" HTTP/1.1\r\n") - numberDigits
-	r.arena = append(r.arena, "Host: wx.example.com\r\nUser-Agent: Mozilla/4.0\r\nAccept: */*\r\n"...)
-	if body != nil {
-		r.arena = fmt.Appendf(r.arena, "Content-Type: text/xml\r\nContent-Length: %d\r\n", len(body))
+	if cap(r.chunk)-len(r.chunk) < len(body)+len(r.kind.Path)+headRoom {
+		r.chunk = make([]byte, 0, chunkSize+len(body))
 	}
-	r.arena = append(append(r.arena, "\r\n"...), body...)
-	p.end = len(r.arena)
+	start := len(r.chunk)
+	text := fmt.Appendf(r.chunk, "%s %s?signature=%s&timestamp=%s&nonce=%s%s HTTP/1.1\r\n", method, r.kind.Path, r.sign(timestamp, number), timestamp, number, rest)
+	text = append(text, "Host: wx.example.com\r\nUser-Agent: Mozilla/4.0\r\nAccept: */*\r\n"...)
+	if body != nil {
+		text = fmt.Appendf(text, "Content-Type: text/xml\r\nContent-Length: %d\r\n", len(body))
+	}
+	r.chunk = append(append(text, "\r\n"...), body...)
+	p := prepared{text: r.chunk[start:], want: []byte(wechat.Success)}
+	switch {
+	case r.kind.Forged:
+		p.want = nil
+	case r.kind.URLCheck:
+		p.want = []byte(number)
+	}
 	r.ready = append(r.ready, p)
 }
+
+// headRoom is more than the head of a request takes beside its path. Bytes.
+const headRoom = 1 << 10
 
 // sign signs as WeChat does, or as somebody who does not know the token.
 func (r *Requests) sign(parts ...string) string {

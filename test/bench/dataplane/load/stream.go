@@ -35,6 +35,8 @@ type Stream struct {
 
 // Result is what became of a stream's requests.
 type Result struct {
+	// Sent is how many requests were sent, at any time.
+	Sent int
 	// Answered were answered, right or wrong, in the time that was measured.
 	Answered int
 	// Wrong were answered wrongly or not at all, at any time; First is the first of these answers.
@@ -103,6 +105,7 @@ func (l *Loop) Run(r Run) ([]Result, error) {
 	results := make([]Result, len(streams))
 	for i, s := range streams {
 		slices.Sort(s.result.Latencies)
+		s.result.Sent = s.sent
 		results[i] = s.result
 	}
 	return results, nil

@@ -137,7 +137,7 @@ bench-operator: bin/operator bin/sidecar ## Measure what the operator costs an A
 	@KUBEBUILDER_ASSETS="$$($(cluster) assets)" bin/bench-operator $(BENCH)
 
 bench: $(if $(SIDECAR),,bin/sidecar) ## Measure what the sidecar costs a message, side by side with other proxies; PEERS, COLUMNS, ROUNDS, SECONDS, SIDECAR (not a part of test)
-	@test/bench/dataplane/setup
+	@test/bench/dataplane/setup '$(PEERS)'
 	@bin/bench-dataplane -sidecar '$(or $(SIDECAR),bin/sidecar)' -peers '$(PEERS)' -columns '$(COLUMNS)' \
 	  $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(SECONDS),-seconds $(SECONDS)) $(BENCH)
 

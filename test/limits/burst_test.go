@@ -22,6 +22,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/test/hostile"
 )
 
 // burstMessages is how many distinct messages come before everything else: enough to fill what is remembered. With
@@ -118,7 +119,9 @@ func playBurst(t *testing.T, b burst) {
 	defer cancel()
 	var strangers sync.WaitGroup
 	for range 1024 {
-		strangers.Go(func() { heads("POST /weixin HTTP/1.1\r\nHost: a\r\n"+tiny(50), true)(ctx, p, new(atomic.Int64)) })
+		strangers.Go(func() {
+			heads("POST /weixin HTTP/1.1\r\nHost: a\r\n"+hostile.Tiny(50), true)(ctx, p, new(atomic.Int64))
+		})
 	}
 	all := newCrowd(p, &b.sender, &number, func() bool { return ctx.Err() != nil })
 	all.send(48, "oUser", 0)

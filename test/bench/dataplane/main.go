@@ -30,6 +30,11 @@ import (
 // settings are the flags.
 type settings struct {
 	sidecar  string
+	before   string // another sidecar; empty for none
+	profile  string // a folder; empty for none
+	samples  string // a file for what was measured; empty for none
+	plots    string // a folder; empty for none
+	from     []string
 	programs string // the folder of the peers that are built here
 	peers    []peer
 	columns  []column
@@ -52,6 +57,8 @@ func main() {
 	}
 }
 
+const maxRounds = 1000
+
 func parse(args []string) (settings, error) {
 	flags := flag.NewFlagSet("dataplane", flag.ContinueOnError)
 	var s settings
@@ -61,8 +68,13 @@ func parse(args []string) (settings, error) {
 	}
 	flags.StringVar(&s.sidecar, "sidecar", filepath.Join(filepath.Dir(self), "sidecar"), "the sidecar's binary")
 	flags.StringVar(&s.programs, "programs", filepath.Dir(self), "folder of the peers that are written in Go")
+	flags.StringVar(&s.before, "before", "", "another sidecar's binary, which becomes the peer "+before)
+	flags.StringVar(&s.profile, "profile", "", "a folder for what perf record sees of the sidecar while it is measured (not of what is compared)")
+	flags.StringVar(&s.samples, "samples", "", "a file for all that was measured")
+	flags.StringVar(&s.plots, "plots", "", "a folder for the plots, performance-peers.svg and performance-growth.svg")
+	from := flags.String("from", "", "files that -samples wrote, with commas: they are told of together, and nothing is measured")
 	peerNames := flags.String("peers", "", "names of peers, with commas; default: all")
-	columnNames := flags.String("columns", "", "names of columns, with commas; default: all")
+	columnNames := flags.String("columns", groupMain, "names of columns, or of their groups main, floods and growth, with commas")
 	flags.IntVar(&s.rounds, "rounds", 5, "how often everything is measured")
 	seconds := flags.Float64("seconds", 3, "how long each is measured, after a second to warm up")
 	flags.IntVar(&s.peerCore, "peer-core", 0, "the core of the peers")
@@ -70,38 +82,55 @@ func parse(args []string) (settings, error) {
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
+	if s.before != "" {
+		peers = append(peers, sidecarPeer(before, "the other sidecar", 1))
+		if *peerNames != "" {
+			*peerNames += "," + before
+		}
+	}
 	if s.peers, err = choose(*peerNames, peers, func(p peer) string { return p.name }); err != nil {
 		return s, err
 	}
-	if s.columns, err = choose(*columnNames, columns, func(c column) string { return c.name }); err != nil {
+	if s.columns, err = choose(*columnNames, columns, func(c column) string { return c.name }, func(c column) string { return c.group }); err != nil {
 		return s, err
 	}
-	if s.rounds < 1 || !(*seconds >= 0.1 && *seconds <= 600) {
-		return s, errors.New("-rounds must be 1 at least, and -seconds 0.1 to 600")
+	s.from = strings.FieldsFunc(*from, func(r rune) bool { return r == ',' })
+	if s.rounds < 1 || s.rounds > maxRounds || !(*seconds >= 0.1 && *seconds <= 600) {
+		return s, errors.New("-rounds must be 1 to 1000, and -seconds 0.1 to 600")
 	}
 	s.time = time.Duration(*seconds * float64(time.Second))
-	s.sidecar, err = filepath.Abs(s.sidecar)
+	for _, path := range []*string{&s.sidecar, &s.before, &s.profile} {
+		if *path != "" && err == nil {
+			*path, err = filepath.Abs(*path)
+		}
+	}
 	return s, err
 }
 
-// choose returns those of all that are named, in the order of all; without names, all.
-func choose[T any](names string, all []T, name func(T) string) ([]T, error) {
-	if names == "" {
+// choose returns those of all that have one of the names, in the order of all; without names, all. Each may be known by several names.
+func choose[T any](names string, all []T, known ...func(T) string) ([]T, error) {
+	wanted := strings.FieldsFunc(names, func(r rune) bool { return r == ',' || r == ' ' })
+	if len(wanted) == 0 {
 		return all, nil
 	}
+	found := map[string]bool{}
 	var chosen []T
-	wanted := strings.FieldsFunc(names, func(r rune) bool { return r == ',' || r == ' ' })
+	var firsts []string
 	for _, one := range all {
-		if at := slices.Index(wanted, name(one)); at >= 0 {
-			chosen, wanted = append(chosen, one), slices.Delete(wanted, at, at+1)
+		is := false
+		for _, name := range known {
+			found[name(one)] = true
+			is = is || slices.Contains(wanted, name(one))
+		}
+		firsts = append(firsts, known[0](one))
+		if is {
+			chosen = append(chosen, one)
 		}
 	}
-	if len(wanted) > 0 {
-		known := make([]string, len(all))
-		for i, one := range all {
-			known[i] = name(one)
+	for _, name := range wanted {
+		if !found[name] {
+			return nil, fmt.Errorf("there is no %s; there are %s", name, strings.Join(firsts, ", "))
 		}
-		return nil, fmt.Errorf("there is no %s; there are %s", wanted[0], strings.Join(known, ", "))
 	}
 	return chosen, nil
 }
@@ -111,6 +140,10 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if len(s.from) > 0 {
+		samples, err := readSamples(s.from)
+		return errors.Join(err, present(s, samples))
+	}
 	if err := pin(s.loadCore); err != nil {
 		return err
 	}
@@ -119,6 +152,11 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer unlock()
+	on, err := machine(ctx, s.sidecar)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("bench: machine %s\n\n", on)
 	return measureAll(ctx, s)
 }
 

@@ -11,10 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/test/bench/dataplane/load"
 	"github.com/wechatendpoint/wechatendpoint/test/bench/dataplane/process"
 	"github.com/wechatendpoint/wechatendpoint/test/bench/dataplane/report"
@@ -29,6 +32,9 @@ func measureAll(ctx context.Context, s settings) error {
 	loop, err := load.NewLoop(appAddress)
 	if err != nil {
 		return err
+	}
+	if s.peers, err = available(s); err != nil {
+		return errors.Join(err, loop.Close())
 	}
 	var samples report.Samples
 	for round := range s.rounds {
@@ -49,12 +55,7 @@ func measureAll(ctx context.Context, s settings) error {
 			}
 		}
 	}
-	samples = samples.Sorted(names(s.columns, func(c column) string { return c.name }), names(s.peers, func(p peer) string { return p.name }))
-	fmt.Print(samples.Table(base), "\n")
-	for _, line := range samples.Lines(base, verifyingBase) {
-		fmt.Println(line)
-	}
-	return errors.Join(samples.Wrong(), loop.Close())
+	return errors.Join(present(s, samples), loop.Close())
 }
 
 // What others are compared with.
@@ -63,12 +64,30 @@ const (
 	verifyingBase = "nginx-lua"
 )
 
-func names[T any](all []T, name func(T) string) []string {
-	found := make([]string, len(all))
-	for i, one := range all {
-		found[i] = name(one)
+// available returns the peers whose programs are on this machine, and tells of the others.
+func available(s settings) ([]peer, error) {
+	var found []peer
+	for _, p := range s.peers {
+		folder, err := os.MkdirTemp("", p.name+"-")
+		if err != nil {
+			return nil, err
+		}
+		programs, err := p.programs(s, p.name, folder, mainColumns[0])
+		if err := errors.Join(err, os.RemoveAll(folder)); err != nil {
+			return nil, err
+		}
+		there := true
+		for _, program := range programs {
+			if _, err := exec.LookPath(program.Path); err != nil {
+				there = false
+				fmt.Printf("bench: %s is not here: %v\n", p.name, err)
+			}
+		}
+		if there {
+			found = append(found, p)
+		}
 	}
-	return found
+	return found, nil
 }
 
 // trial is one peer in one column.
@@ -166,6 +185,25 @@ func (t *trial) checkOne(c column, requests *load.Requests) error {
 	return nil
 }
 
+// sendEarlier sends messages that the sidecar remembers.
+func (t *trial) sendEarlier() error {
+	n := t.column.sidecar.earlier
+	if n == 0 {
+		return nil
+	}
+	requests, err := load.NewRequests(t.column.kind, account)
+	if err != nil {
+		return err
+	}
+	results, err := t.loop.Run(load.Run{
+		Streams: []load.Stream{{Peer: peerAddress, Connections: 32, Next: requests.Next, Right: t.column.statuses(true), Most: n}}, WarmUp: time.Minute,
+	})
+	if err == nil && (results[0].Wrong > 0 || results[0].Sent < n) {
+		err = fmt.Errorf("%d of %d messages were sent before, %d answered wrongly: %s", results[0].Sent, n, results[0].Wrong, results[0].First)
+	}
+	return err
+}
+
 // measure sends the column's requests, and reads what they cost.
 func (t *trial) measure(s settings) (report.Sample, error) {
 	c := t.column
@@ -173,15 +211,29 @@ func (t *trial) measure(s settings) (report.Sample, error) {
 	if err := t.group.Find(); err != nil {
 		return report.Sample{}, err
 	}
+	if err := t.sendEarlier(); err != nil {
+		return report.Sample{}, err
+	}
 	runtime.GC()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	var usages []process.Usage
 	var times []time.Time
 	t.loop.App.Requests = 0
+	streams := []load.Stream{{Peer: peerAddress, Connections: c.connections, Rate: c.rate, Next: t.requests.Next, Right: c.statuses(t.peer.verifies)}}
+	if c.flood != nil {
+		streams[0].Tries = caller.Tries
+		text := []byte(strings.Replace(c.flood.Text, decryptPath, t.peer.path(c), 1))
+		streams = append(streams, load.Stream{
+			Peer: peerAddress, Connections: c.flood.Connections, Next: func() (request, want []byte) { return text, nil }, Hostile: c.flood.Way,
+		})
+	}
+	profiled := t.profiler(s)
 	results, err := t.loop.Run(load.Run{
-		Streams: []load.Stream{{Peer: peerAddress, Connections: c.connections, Rate: c.rate, Next: t.requests.Next, Right: c.statuses(t.peer.verifies)}},
-		WarmUp:  warmUp, Time: s.time,
+		Streams: streams, WarmUp: warmUp, Time: s.time,
 		Mark: func() error {
+			if err := profiled(len(times) == 0); err != nil {
+				return err
+			}
 			usage, err := t.group.Usage()
 			usages, times = append(usages, usage), append(times, time.Now())
 			return err
@@ -201,13 +253,18 @@ func (t *trial) measure(s settings) (report.Sample, error) {
 	if result.Wrong > 0 {
 		fmt.Fprintf(os.Stderr, "%s, %s: the first wrong answer: %s\n", c.name, t.peer.name, result.First)
 	}
-	if got, due := t.loop.App.Requests, t.peer.atApp(c, result.Sent); got != due {
+	if got, due := t.loop.App.Requests, t.peer.atApp(c, result.Sent); got != due && c.flood == nil {
 		fmt.Fprintf(os.Stderr, "%s, %s: the app got %d requests, and should get %d\n", c.name, t.peer.name, got, due)
 		result.Wrong++
 	}
+	forged := 0
+	if c.flood != nil {
+		forged = results[1].Answered
+	}
 	used := usages[1].Minus(usages[0])
 	return report.Sample{
-		Column: c.name, Peer: t.peer.name, Answered: result.Answered, Wrong: result.Wrong, Time: times[1].Sub(times[0]), CPU: used.CPU, System: used.System,
+		Group: c.group, Column: c.name, Peer: t.peer.name, Answered: result.Answered, Wrong: result.Wrong, Time: times[1].Sub(times[0]), CPU: used.CPU, System: used.System,
+		Forged: forged, Retried: result.Retried,
 		P50: result.Percentile(50), P99: result.Percentile(99), Resident: now, Peak: most,
 	}, nil
 }

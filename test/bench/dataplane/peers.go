@@ -42,6 +42,8 @@ type peer struct {
 	isApp    bool   // there is no app behind it
 	joins    bool   // a repeat of a message does not reach the app
 	blind    bool   // sees no body: it cannot do the columns with envelopes
+	maxBody  int    // of a message that it can look into, in bytes; 0 is any
+	sidecar  bool
 	// programs are what is started, in a folder that has the peer's files.
 	programs programs
 }
@@ -57,18 +59,28 @@ var peers = []peer{
 	{name: "nginx", says: "nginx, verifies nothing", programs: nginx},
 	{name: "nginx-lua", says: "nginx, the signature in Lua", verifies: true, answers: true, programs: nginx},
 	{name: "nginx-njs", says: "nginx, the signature in njs", verifies: true, answers: true, programs: nginx},
-	{name: "haproxy", says: "HAProxy, the signature in Lua", verifies: true, answers: true, programs: haproxy},
+	{name: "haproxy", says: "HAProxy, the signature in Lua", verifies: true, answers: true, maxBody: 8000, programs: haproxy},
 	{name: "nginx-auth-request", says: "nginx, asks a small service in Go", verifies: true, blind: true, programs: both(nginx, authService)},
 	{name: "traefik", says: "Traefik, asks the same service", verifies: true, blind: true, programs: both(traefik, authService)},
 	{name: "httputil", says: "Go, httputil.ReverseProxy behind a check", verifies: true, answers: true, decrypts: true, programs: goPeer},
 	{name: "fasthttp", says: "Go, fasthttp's server and client", verifies: true, answers: true, decrypts: true, programs: goPeer},
 	{name: "sdk", says: "Node.js, the app itself verifies with co-wechat", verifies: true, answers: true, decrypts: true, isApp: true, programs: sdk},
-	{name: "sidecar", says: "the sidecar with one endpoint", verifies: true, answers: true, decrypts: true, joins: true, programs: sidecarWith(1)},
-	{name: "sidecar-1000", says: "the sidecar with 1,000 endpoints", verifies: true, answers: true, decrypts: true, joins: true, programs: sidecarWith(1000)},
+	sidecarPeer("sidecar", "the sidecar with one endpoint", 1),
+	sidecarPeer("sidecar-1000", "the sidecar with 1,000 endpoints", 1000),
+}
+
+// before is the peer that runs the other sidecar.
+const before = "sidecar-before"
+
+func sidecarPeer(name, says string, endpoints int) peer {
+	return peer{name: name, says: says, verifies: true, answers: true, decrypts: true, joins: true, sidecar: true, programs: sidecarWith(endpoints)}
 }
 
 // does reports whether the peer can do the column.
 func (p peer) does(c column) bool {
+	if c.sidecarOnly && !p.sidecar || p.maxBody > 0 && c.kind.Size > p.maxBody {
+		return false
+	}
 	return c.kind.Path == plaintextPath || c.kind.Path == decryptPath && p.decrypts || !p.blind && !p.isApp
 }
 
@@ -147,29 +159,37 @@ func goPeer(s settings, name, _ string, _ column) ([]process.Program, error) {
 }
 
 // sidecarWith starts the sidecar as the operator does, with so many endpoints, of which one gets the messages.
-func sidecarWith(endpoints int) programs {
-	return func(s settings, _, folder string, c column) ([]process.Program, error) {
+func sidecarWith(usual int) programs {
+	return func(s settings, name, folder string, c column) ([]process.Program, error) {
+		endpoints := usual
+		binary := s.sidecar
+		if name == before {
+			binary = s.before
+		}
 		documents := filepath.Join(folder, "documents")
 		if err := os.Mkdir(documents, 0o755); err != nil {
 			return nil, err
 		}
 		arguments := []string{"--config-dir=" + documents, "--listen=" + peerAddress, "--ops-listen=" + opsAddress}
+		if c.sidecar.endpoints > 0 {
+			endpoints = c.sidecar.endpoints
+		}
 		if endpoints > 1 {
 			arguments = append(arguments, fmt.Sprintf("--memory=%d", memoryFor(endpoints)))
 		}
 		for i := range endpoints {
-			name, document := config.Entry, documentOf(c)
+			entry, document := config.Entry, documentOf(c)
 			if endpoints > 1 {
-				name, document.Endpoint = fmt.Sprintf("shop-%04d", i), fmt.Sprintf("bench/shop-%04d", i)
+				entry, document.Endpoint = fmt.Sprintf("shop-%04d", i), fmt.Sprintf("bench/shop-%04d", i)
 			}
 			if i > 0 {
 				document.Path += fmt.Sprint("/", i)
 			}
-			if err := writeDocument(filepath.Join(documents, name+config.DocumentSuffix), document); err != nil {
+			if err := writeDocument(filepath.Join(documents, entry+config.DocumentSuffix), document); err != nil {
 				return nil, err
 			}
 		}
-		return []process.Program{{Path: s.sidecar, Arguments: arguments, Environment: environment}}, nil
+		return []process.Program{{Path: binary, Arguments: arguments, Environment: environment}}, nil
 	}
 }
 
@@ -188,6 +208,14 @@ func documentOf(c column) config.Document {
 	}
 	if c.kind.Encrypted {
 		document.MessageMode, document.Credentials.Pairs[0].EncodingAESKey = config.ModeEncrypted, account.EncodingAESKey
+	}
+	for i := 1; i < c.sidecar.pairs; i++ {
+		other := document.Credentials.Pairs[0]
+		other.Generation, other.Token = other.Generation+1, fmt.Sprint("OtherToken", i)
+		document.Credentials.Pairs = append([]config.Pair{other}, document.Credentials.Pairs...)
+	}
+	for i := range c.sidecar.rules {
+		document.Rules = append(document.Rules, config.Rule{Match: config.Match{MsgType: "event", Event: fmt.Sprint("NONE_", i)}, Action: config.ActionDiscard})
 	}
 	if c.kind.Path == envelopePath {
 		document.Backend.Payload = config.PayloadOriginal

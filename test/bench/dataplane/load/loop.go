@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wechatendpoint/wechatendpoint/test/hostile"
 )
 
 // Loop is the event loop, with the app in it. It is used by one goroutine, which is locked to its thread.
@@ -23,6 +25,7 @@ type Loop struct {
 	epoll, listener int
 	conns           map[int32]*conn
 	buffer          []byte // for the app's answers
+	strangers       int    // connections of theirs that were made
 }
 
 // conn is a connection of the app's, or of a stream's.
@@ -32,14 +35,17 @@ type conn struct {
 	in      []byte  // what has come and is not taken yet
 	out     []byte  // what is not sent yet
 	waits   bool    // for room to send
+	slow    []byte  // what is sent a byte at a time
 	pending         // the request that is not answered yet
 }
 
 // pending is a request on its way.
 type pending struct {
-	busy bool
-	due  time.Time // when it was to be sent
-	want []byte    // the body of the right answer
+	busy  bool
+	due   time.Time // when it was to be sent
+	text  []byte
+	want  []byte // the body of the right answer; nil is any
+	tries int    // that are left
 }
 
 // NewLoop makes a loop whose app listens on that address, host:port with an IPv4 address.
@@ -134,6 +140,9 @@ func (l *Loop) handle(c *conn, events uint32) error {
 	if events&unix.EPOLLOUT != 0 && !l.send(c, nil) {
 		return l.ended(c)
 	}
+	if c.stream != nil && c.stream.Hostile == hostile.Dropped && len(c.out) == 0 {
+		return l.ended(c)
+	}
 	if events&^unix.EPOLLOUT == 0 {
 		return nil
 	}
@@ -186,15 +195,20 @@ func (l *Loop) send(c *conn, text []byte) bool {
 		left = left[n:]
 	}
 	c.out = append([]byte(nil), left...)
-	if waits := len(left) > 0; waits != c.waits {
-		c.waits = waits
-		event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(c.fd)} //nolint:gosec // a descriptor is small
-		if waits {
-			event.Events |= unix.EPOLLOUT
-		}
-		return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, c.fd, &event) == nil
+	return c.wants(l, len(left) > 0)
+}
+
+// wants says whether the connection is told when there is room to send, and reports whether it lives.
+func (c *conn) wants(l *Loop, room bool) bool {
+	if room == c.waits {
+		return true
 	}
-	return true
+	c.waits = room
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(c.fd)} //nolint:gosec // a descriptor is small
+	if room {
+		event.Events |= unix.EPOLLOUT
+	}
+	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, c.fd, &event) == nil
 }
 
 func parseAddress(address string) (*unix.SockaddrInet4, error) {

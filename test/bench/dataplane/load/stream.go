@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wechatendpoint/wechatendpoint/test/hostile"
 )
 
 // Stream is requests of one kind.
@@ -31,17 +33,23 @@ type Stream struct {
 	Right []int
 	// Most ends the stream after so many requests; 0 sends for as long as the run takes.
 	Most int
+	// Tries is how often a request is sent at most, until it is answered rightly; 0 is once.
+	Tries int
+	// Hostile is how strangers send. Where it is set, no answer is wrong, and neither is none.
+	Hostile hostile.Way
 }
 
 // Result is what became of a stream's requests.
 type Result struct {
 	// Sent is how many requests were sent, at any time.
 	Sent int
-	// Answered were answered, right or wrong, in the time that was measured.
+	// Answered were answered, right or wrong, in the time that was measured. Of what needs no answer, it is what was sent then.
 	Answered int
 	// Wrong were answered wrongly or not at all, at any time; First is the first of these answers.
 	Wrong int
 	First string
+	// Retried is how often a request was sent anew.
+	Retried int
 	// Reconnected connections were closed by the peer after an answer.
 	Reconnected int
 	// Latencies of those that were answered in the time that was measured, sorted. They count from the moment at which the request was to be
@@ -64,6 +72,7 @@ type stream struct {
 	sent    int
 	idle    []*conn     // connections without a request, of a stream with a rate
 	late    []time.Time // requests that wait for a connection
+	slow    []*conn     // connections that send a byte at a time
 	counts  bool        // what is answered now is in the time that is measured
 	stopped bool
 }
@@ -153,7 +162,7 @@ func (l *Loop) play(r Run, streams []*stream, timer int, tick func(uint64)) erro
 		return err
 	}
 	for _, c := range l.conns {
-		if c.busy {
+		if c.busy && c.stream.Hostile == 0 {
 			c.stream.wrong("no answer")
 		}
 	}
@@ -162,7 +171,7 @@ func (l *Loop) play(r Run, streams []*stream, timer int, tick func(uint64)) erro
 
 func (l *Loop) busy() bool {
 	for _, c := range l.conns {
-		if c.busy {
+		if c.busy && c.stream.Hostile == 0 {
 			return true
 		}
 	}
@@ -197,18 +206,28 @@ func (l *Loop) dial(s *stream) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("making a socket: %w", err)
 	}
-	if err = unix.Connect(fd, at); err == nil {
-		err = unix.SetNonblock(fd, true)
+	if s.Hostile != 0 {
+		err = l.bindStranger(fd)
 	}
-	if err != nil {
+	if err == nil {
+		err = unix.Connect(fd, at)
+	}
+	if err != nil && !errors.Is(err, unix.EINPROGRESS) { // what is sent waits for it
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("calling %s: %w", s.Peer, err)
 	}
 	return l.add(fd, s)
+}
+
+// bindStranger gives a stranger's socket an address. They have many: a connection that was closed keeps its port for a minute.
+func (l *Loop) bindStranger(fd int) error {
+	l.strangers++
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1) // it saves ports
+	return unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 78, 1 + byte(l.strangers/250%8), 1 + byte(l.strangers%250)}})
 }
 
 // next sends a request on a connection that has none, if one is to be sent now.
@@ -216,6 +235,8 @@ func (l *Loop) next(c *conn) error {
 	s := c.stream
 	switch {
 	case s.stopped || s.Most > 0 && s.sent >= s.Most:
+	case s.Hostile > hostile.Answered:
+		return l.intrude(c)
 	case s.Rate == 0:
 		return l.request(c, time.Now())
 	case len(s.late) > 0:
@@ -230,14 +251,54 @@ func (l *Loop) next(c *conn) error {
 
 func (l *Loop) request(c *conn, due time.Time) error {
 	s := c.stream
-	text, want := s.Next()
 	s.sent++
-	c.pending = pending{busy: true, due: due, want: want}
-	if !l.send(c, text) {
+	c.pending = pending{busy: true, due: due, tries: max(1, s.Tries)}
+	c.text, c.want = s.Next()
+	return l.try(c)
+}
+
+// try sends the request of a connection.
+func (l *Loop) try(c *conn) error {
+	c.tries--
+	if !l.send(c, c.text) {
 		l.drop(c)
 		return l.lost(c)
 	}
 	return nil
+}
+
+// intrude sends what needs no answer.
+func (l *Loop) intrude(c *conn) error {
+	s := c.stream
+	text, _ := s.Next()
+	s.sent++
+	if s.counts {
+		s.result.Answered++
+	}
+	if s.Hostile == hostile.Trickled {
+		c.slow, text = text[1:], text[:1]
+		s.slow = append(s.slow, c)
+	}
+	if !l.send(c, text) {
+		return l.ended(c)
+	}
+	if s.Hostile == hostile.Dropped && len(c.out) == 0 {
+		c.wants(l, true) // its turn comes again
+	}
+	return nil
+}
+
+// trickle sends the next byte of each slow connection.
+func (l *Loop) trickle(s *stream) {
+	s.slow = slices.DeleteFunc(s.slow, func(c *conn) bool {
+		if c.fd < 0 || len(c.slow) == 0 {
+			return true
+		}
+		next := c.slow[:1]
+		c.slow = c.slow[1:]
+		_ = l.send(c, next) // one that has ended is replaced
+		return false
+	})
 }
 
 // answered takes an answer once it is whole.
@@ -247,7 +308,18 @@ func (l *Loop) answered(c *conn) error {
 		return nil
 	}
 	s := c.stream
-	if !c.busy || len(m.text) != len(c.in) || !slices.Contains(s.Right, m.status()) || c.want != nil && !bytes.Equal(c.want, m.body) {
+	if s.Hostile > hostile.Answered { // it is refused, and may send on
+		c.in = c.in[:0]
+		return nil
+	}
+	right := c.busy && len(m.text) == len(c.in) && slices.Contains(s.Right, m.status()) && (c.want == nil || bytes.Equal(c.want, m.body))
+	switch {
+	case right || s.Hostile != 0:
+	case c.tries > 0 && !m.head.close:
+		c.in = c.in[:0]
+		s.result.Retried++
+		return l.try(c)
+	default:
 		s.wrong(string(c.in))
 	}
 	if s.counts {
@@ -262,25 +334,43 @@ func (l *Loop) answered(c *conn) error {
 	return l.next(c)
 }
 
-// lost is called when a connection has ended: its request has no answer.
+// lost is called when a connection has ended: its request is sent anew, or has no answer.
 func (l *Loop) lost(c *conn) error {
-	if c.busy {
-		c.stream.wrong("the connection was closed before the answer")
+	s := c.stream
+	s.idle = slices.DeleteFunc(s.idle, func(other *conn) bool { return other == c })
+	again := c.busy && c.tries > 0
+	if c.busy && !again && s.Hostile == 0 {
+		s.wrong("the connection was closed before the answer")
 	}
-	c.stream.idle = slices.DeleteFunc(c.stream.idle, func(other *conn) bool { return other == c })
-	return l.replace(c)
+	if s.stopped && !again {
+		return nil
+	}
+	fresh, err := l.dial(s)
+	if err != nil {
+		return err
+	}
+	if again {
+		s.result.Retried++
+		fresh.pending = c.pending
+		return l.try(fresh)
+	}
+	return l.replaced(fresh)
 }
 
-// replace makes another connection in place of one that has ended.
+// replace makes another connection in place of one that ended behind its answer.
 func (l *Loop) replace(c *conn) error {
 	if c.stream.stopped {
 		return nil
 	}
-	c.stream.result.Reconnected++
 	fresh, err := l.dial(c.stream)
 	if err != nil {
 		return err
 	}
+	return l.replaced(fresh)
+}
+
+func (l *Loop) replaced(fresh *conn) error {
+	fresh.stream.result.Reconnected++
 	return l.next(fresh)
 }
 
@@ -291,17 +381,22 @@ func (s *stream) wrong(answer string) {
 	}
 }
 
-// pace makes the timer of the stream that has a rate, of which there is one at most.
+// pace makes the timer by which streams with a rate send, all with the same one, and slow connections.
 func (l *Loop) pace(streams []*stream) (timer int, tick func(uint64), err error) {
-	at := slices.IndexFunc(streams, func(s *stream) bool { return s.Rate > 0 })
-	if at < 0 {
+	rate := 0
+	for _, s := range streams {
+		rate = max(rate, s.Rate)
+		if s.Hostile == hostile.Trickled {
+			rate = max(rate, bytesPerSecond)
+		}
+	}
+	if rate == 0 {
 		return -1, nil, nil
 	}
-	s := streams[at]
 	if timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC); err != nil {
 		return -1, nil, fmt.Errorf("making a timer: %w", err)
 	}
-	period := time.Second / time.Duration(s.Rate)
+	period := time.Second / time.Duration(rate)
 	every := unix.NsecToTimespec(int64(period))
 	if err = unix.TimerfdSettime(timer, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil); err == nil {
 		err = l.watch(timer)
@@ -309,19 +404,32 @@ func (l *Loop) pace(streams []*stream) (timer int, tick func(uint64), err error)
 	if err != nil {
 		return -1, nil, errors.Join(err, unix.Close(timer))
 	}
-	due := time.Now()
+	due, ticks := time.Now(), 0
 	return timer, func(times uint64) {
 		for range times {
 			due = due.Add(period)
-			s.late = append(s.late, due)
+			ticks++
+			for _, s := range streams {
+				if s.Rate > 0 {
+					s.late = append(s.late, due)
+				}
+				if s.Hostile == hostile.Trickled && ticks%max(1, rate/bytesPerSecond) == 0 {
+					l.trickle(s)
+				}
+			}
 		}
-		for len(s.late) > 0 && len(s.idle) > 0 {
-			c := s.idle[len(s.idle)-1]
-			s.idle = s.idle[:len(s.idle)-1]
-			_ = l.next(c) // a connection that has ended is replaced, or the next turn says why not
+		for _, s := range streams {
+			for len(s.late) > 0 && len(s.idle) > 0 {
+				c := s.idle[len(s.idle)-1]
+				s.idle = s.idle[:len(s.idle)-1]
+				_ = l.next(c) // a connection that has ended is replaced, or the next turn says why not
+			}
 		}
 	}, nil
 }
+
+// bytesPerSecond is how fast a slow connection sends.
+const bytesPerSecond = 20
 
 // expirations are how often the timer has expired since it was asked.
 func expirations(timer int) uint64 {

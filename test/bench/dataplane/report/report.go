@@ -14,11 +14,16 @@ import (
 
 // Sample is what one peer cost in one column of one round.
 type Sample struct {
-	Column, Peer string
-	Round        int
+	// Group is that of the column: columns of one stand in one table.
+	Group, Column, Peer string
+	Round               int
 	// Answered requests in Time, and Wrong answers at any time.
 	Answered, Wrong int
 	Time            time.Duration
+	// Forged requests came beside in Time, or connections of strangers. Where there are any, it is they who cost.
+	Forged int
+	// Retried requests were sent anew, because an answer was wrong or did not come.
+	Retried int
 	// CPU is of all the peer's processes in Time; System is the kernel's part of it.
 	CPU, System time.Duration
 	P50, P99    time.Duration
@@ -26,8 +31,11 @@ type Sample struct {
 	Resident, Peak int64
 }
 
-// Cost is the CPU time of one request, in µs.
-func (s Sample) Cost() float64 { return micro(s.CPU) / float64(s.Answered) }
+// Cost is the CPU time of one request, in µs; of a forged one, where there are any.
+func (s Sample) Cost() float64 { return micro(s.CPU) / float64(cmp.Or(s.Forged, s.Answered)) }
+
+// core is how much of a core it took, in percent.
+func (s Sample) core() float64 { return 100 * float64(s.CPU) / float64(s.Time) }
 
 func micro(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
@@ -83,7 +91,18 @@ func (all Samples) Ratio(column, peer, base string) Spread {
 	return SpreadOf(ratios)
 }
 
-// Columns and Peers are those that there are samples of, in the order of the first.
+// In returns the samples of a group.
+func (all Samples) In(group string) Samples {
+	return slices.Collect(func(yield func(Sample) bool) {
+		for _, s := range all {
+			if s.Group == group && !yield(s) {
+				return
+			}
+		}
+	})
+}
+
+// Columns are those that there are samples of, in the order of the first.
 func (all Samples) Columns() []string { return all.names(func(s Sample) string { return s.Column }) }
 
 // Peers are those that there are samples of, in the order of the first.
@@ -106,6 +125,8 @@ var figures = []struct {
 }{
 	{"cpu-us", "%.1f", Sample.Cost},
 	{"cpu-system-percent", "%.0f", func(s Sample) float64 { return 100 * float64(s.System) / float64(max(1, s.CPU)) }},
+	{"core-percent", "%.0f", Sample.core},
+	{"forged-per-s", "%.0f", func(s Sample) float64 { return float64(s.Forged) / s.Time.Seconds() }},
 	{"requests-per-s", "%.0f", func(s Sample) float64 { return float64(s.Answered) / s.Time.Seconds() }},
 	{"p50-ms", "%.2f", func(s Sample) float64 { return micro(s.P50) / 1000 }},
 	{"p99-ms", "%.2f", func(s Sample) float64 { return micro(s.P99) / 1000 }},
@@ -126,18 +147,23 @@ func (all Samples) Lines(bases ...string) []string {
 				continue
 			}
 			for _, f := range figures {
-				add(fmt.Sprint(column, " ", peer, " ", f.name), f.format, all.Figure(column, peer, f.of))
+				if spread := all.Figure(column, peer, f.of); spread.Greatest != 0 {
+					add(fmt.Sprint(column, " ", peer, " ", f.name), f.format, spread)
+				}
 			}
 			for _, base := range bases {
 				if ratio := all.Ratio(column, peer, base); peer != base && peer != bases[0] && !math.IsNaN(ratio.Median) {
 					add(fmt.Sprint(column, " ", peer, "/", base, " cpu"), "%.2f", ratio)
 				}
 			}
-			wrong := 0
+			wrong, retried := 0, 0
 			for _, s := range samples {
-				wrong += s.Wrong
+				wrong, retried = wrong+s.Wrong, retried+s.Retried
 			}
 			lines = append(lines, fmt.Sprintf("bench: %s %s wrong %d", column, peer, wrong))
+			if retried > 0 {
+				lines = append(lines, fmt.Sprintf("bench: %s %s retried %d", column, peer, retried))
+			}
 		}
 	}
 	return lines

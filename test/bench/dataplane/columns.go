@@ -104,7 +104,7 @@ func growthColumns() []column {
 	alone("pairs", []int{1, 2, 4}, func(s *setup, n int) { s.pairs = n })
 	alone("rules", []int{0, 8, 32}, func(s *setup, n int) { s.rules = n })
 	alone("endpoints", []int{1, 10, 100, 1000, 4000}, func(s *setup, n int) { s.endpoints = n })
-	alone("remembered", []int{0, 10000, 50000, 200000}, func(s *setup, n int) { s.earlier = n })
+	alone("remembered", []int{0, 10000, 30000, 100000}, func(s *setup, n int) { s.earlier = n })
 	return found
 }
 

@@ -19,7 +19,7 @@ func lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("locking: %w", err)
 	}
-	descriptor := int(file.Fd()) //nolint:gosec // a descriptor is small
+	descriptor := int(file.Fd())
 	err = syscall.Flock(descriptor, syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		fmt.Fprintln(os.Stderr, "bench: waiting until another benchmark of this machine has ended")

@@ -94,6 +94,9 @@ func parse(args []string) (settings, error) {
 	if s.columns, err = choose(*columnNames, columns, func(c column) string { return c.name }, func(c column) string { return c.group }); err != nil {
 		return s, err
 	}
+	if flags.NArg() > 0 {
+		return s, fmt.Errorf("unexpected %s", flags.Arg(0))
+	}
 	s.from = strings.FieldsFunc(*from, func(r rune) bool { return r == ',' })
 	if s.rounds < 1 || s.rounds > maxRounds || !(*seconds >= 0.1 && *seconds <= 600) {
 		return s, errors.New("-rounds must be 1 to 1000, and -seconds 0.1 to 600")

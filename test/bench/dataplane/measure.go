@@ -196,7 +196,7 @@ func (t *trial) sendEarlier() error {
 		return err
 	}
 	results, err := t.loop.Run(load.Run{
-		Streams: []load.Stream{{Peer: peerAddress, Connections: 32, Next: requests.Next, Right: t.column.statuses(true), Most: n}}, WarmUp: time.Minute,
+		Streams: []load.Stream{{Peer: peerAddress, Connections: 32, Next: requests.Next, Right: t.column.statuses(true), Most: n}}, WarmUp: 5 * time.Minute,
 	})
 	if err == nil && (results[0].Wrong > 0 || results[0].Sent < n) {
 		err = fmt.Errorf("%d of %d messages were sent before, %d answered wrongly: %s", results[0].Sent, n, results[0].Wrong, results[0].First)
@@ -209,6 +209,10 @@ func (t *trial) measure(s settings) (report.Sample, error) {
 	c := t.column
 	t.requests.Prepare(int(float64(c.expected) * (warmUp + s.time).Seconds()))
 	if err := t.group.Find(); err != nil {
+		return report.Sample{}, err
+	}
+	idle, _, err := t.group.Memory()
+	if err != nil {
 		return report.Sample{}, err
 	}
 	if err := t.sendEarlier(); err != nil {
@@ -265,6 +269,6 @@ func (t *trial) measure(s settings) (report.Sample, error) {
 	return report.Sample{
 		Group: c.group, Column: c.name, Peer: t.peer.name, Answered: result.Answered, Wrong: result.Wrong, Time: times[1].Sub(times[0]), CPU: used.CPU, System: used.System,
 		Forged: forged, Retried: result.Retried,
-		P50: result.Percentile(50), P99: result.Percentile(99), Resident: now, Peak: most,
+		P50: result.Percentile(50), P99: result.Percentile(99), Idle: idle, Resident: now, Peak: most,
 	}, nil
 }

@@ -70,7 +70,7 @@ func (l *Loop) Close() error {
 }
 
 func (l *Loop) watch(fd int) error {
-	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)} //nolint:gosec // a descriptor is small
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
 	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
 		return fmt.Errorf("watching a socket: %w", err)
 	}
@@ -81,14 +81,14 @@ func (l *Loop) watch(fd int) error {
 func (l *Loop) add(fd int, s *stream) (*conn, error) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // what cannot be set is as the system has it
 	c := &conn{fd: fd, stream: s, in: make([]byte, 0, 4<<10)}
-	l.conns[int32(fd)] = c //nolint:gosec // a descriptor is small
+	l.conns[int32(fd)] = c
 	return c, l.watch(fd)
 }
 
 // drop closes a connection.
 func (l *Loop) drop(c *conn) {
-	delete(l.conns, int32(c.fd)) //nolint:gosec // a descriptor is small
-	_ = unix.Close(c.fd)         // nothing is lost by it
+	delete(l.conns, int32(c.fd))
+	_ = unix.Close(c.fd) // nothing is lost by it
 	c.fd = -1
 }
 
@@ -204,7 +204,7 @@ func (c *conn) wants(l *Loop, room bool) bool {
 		return true
 	}
 	c.waits = room
-	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(c.fd)} //nolint:gosec // a descriptor is small
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(c.fd)}
 	if room {
 		event.Events |= unix.EPOLLOUT
 	}

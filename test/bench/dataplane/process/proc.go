@@ -134,7 +134,7 @@ func usage(pids []int) (Usage, error) {
 }
 
 // cpuClock is the id of the clock that counts the CPU time of all threads of a process, as clock_getcpuclockid(3) makes it.
-func cpuClock(pid int) int32 { return int32(^pid<<3 | 2) } //nolint:gosec // a pid has 22 bits
+func cpuClock(pid int) int32 { return int32(^pid<<3 | 2) }
 
 // memory adds up the resident sets of processes. Pages that they share count for each.
 func memory(pids []int) (now, most int64, err error) {

@@ -27,12 +27,15 @@ type Sample struct {
 	// CPU is of all the peer's processes in Time; System is the kernel's part of it.
 	CPU, System time.Duration
 	P50, P99    time.Duration
-	// Resident is the memory of the peer's processes at the end, Peak the most since they began. Bytes.
-	Resident, Peak int64
+	// Idle is the memory of the peer's processes before, Resident at the end, Peak the most since they began. Bytes.
+	Idle, Resident, Peak int64
 }
 
 // Cost is the CPU time of one request, in µs; of a forged one, where there are any.
 func (s Sample) Cost() float64 { return micro(s.CPU) / float64(cmp.Or(s.Forged, s.Answered)) }
+
+// slowest is the latency of the slowest but one of a hundred, in ms.
+func slowest(s Sample) float64 { return micro(s.P99) / 1000 }
 
 // core is how much of a core it took, in percent.
 func (s Sample) core() float64 { return 100 * float64(s.CPU) / float64(s.Time) }
@@ -79,13 +82,17 @@ func (all Samples) Figure(column, peer string, figure func(Sample) float64) Spre
 	return SpreadOf(figures)
 }
 
-// Ratio is the spread of a peer's cost to another's, each in the same round.
+// Ratio is the spread of a peer's cost to another's, each in the same round. What forged requests cost is not compared with what others do.
 func (all Samples) Ratio(column, peer, base string) Spread {
+	return all.ratio(column, peer, base, Sample.Cost)
+}
+
+func (all Samples) ratio(column, peer, base string, figure func(Sample) float64) Spread {
 	var ratios []float64
 	bases := all.of(column, base)
 	for round, s := range all.of(column, peer) {
-		if b, ok := bases[round]; ok {
-			ratios = append(ratios, s.Cost()/b.Cost())
+		if b, ok := bases[round]; ok && (s.Forged > 0) == (b.Forged > 0) {
+			ratios = append(ratios, figure(s)/figure(b))
 		}
 	}
 	return SpreadOf(ratios)
@@ -129,12 +136,14 @@ var figures = []struct {
 	{"forged-per-s", "%.0f", func(s Sample) float64 { return float64(s.Forged) / s.Time.Seconds() }},
 	{"requests-per-s", "%.0f", func(s Sample) float64 { return float64(s.Answered) / s.Time.Seconds() }},
 	{"p50-ms", "%.2f", func(s Sample) float64 { return micro(s.P50) / 1000 }},
-	{"p99-ms", "%.2f", func(s Sample) float64 { return micro(s.P99) / 1000 }},
+	{"p99-ms", "%.2f", slowest},
+	{"rss-idle-mib", "%.1f", func(s Sample) float64 { return float64(s.Idle) / (1 << 20) }},
 	{"rss-mib", "%.1f", func(s Sample) float64 { return float64(s.Resident) / (1 << 20) }},
 	{"rss-peak-mib", "%.1f", func(s Sample) float64 { return float64(s.Peak) / (1 << 20) }},
 }
 
-// Lines are for programs: `bench: COLUMN PEER FIGURE MEDIAN (LEAST..GREATEST)`, and `bench: COLUMN PEER/BASE cpu …` for ratios to each base.
+// Lines are for programs: `bench: COLUMN PEER FIGURE MEDIAN (LEAST..GREATEST)`, and `bench: COLUMN PEER/BASE cpu …` and `p99 …` for
+// ratios to each base.
 func (all Samples) Lines(bases ...string) []string {
 	var lines []string
 	add := func(what, format string, s Spread) {
@@ -154,6 +163,7 @@ func (all Samples) Lines(bases ...string) []string {
 			for _, base := range bases {
 				if ratio := all.Ratio(column, peer, base); peer != base && peer != bases[0] && !math.IsNaN(ratio.Median) {
 					add(fmt.Sprint(column, " ", peer, "/", base, " cpu"), "%.2f", ratio)
+					add(fmt.Sprint(column, " ", peer, "/", base, " p99"), "%.2f", all.ratio(column, peer, base, slowest))
 				}
 			}
 			wrong, retried := 0, 0

@@ -48,7 +48,7 @@ func (all Samples) FloodTable() string {
 		for _, s := range samples {
 			peak = max(peak, s.Peak)
 		}
-		return fmt.Sprintf("%s · %.0f %% · %.0f ms · %s", cost, median(Sample.core), median(func(s Sample) float64 { return micro(s.P99) / 1000 }), mebi(peak))
+		return fmt.Sprintf("%s · %.0f %% · %.0f ms · %s", cost, median(Sample.core), median(slowest), mebi(peak))
 	})
 }
 

@@ -45,8 +45,6 @@ func TestParse(t *testing.T) {
 		"words that are left, no use": {[]string{"-peers=nginx", "post-32"}, chosen{}, "unexpected post-32"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			all := peers
-			defer func() { peers = all }()
 			s, err := parse(test.args)
 			if (err == nil) != (test.refused == "") || err != nil && !strings.Contains(err.Error(), test.refused) {
 				t.Fatalf("error %v, want %q", err, test.refused)

@@ -82,13 +82,14 @@ func parse(args []string) (settings, error) {
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
+	known := slices.Clone(peers)
 	if s.before != "" {
-		peers = append(peers, sidecarPeer(before, "the other sidecar", 1))
+		known = append(known, sidecarPeer(before, "the other sidecar", 1))
 		if *peerNames != "" {
 			*peerNames += "," + before
 		}
 	}
-	if s.peers, err = choose(*peerNames, peers, func(p peer) string { return p.name }); err != nil {
+	if s.peers, err = choose(*peerNames, known, func(p peer) string { return p.name }); err != nil {
 		return s, err
 	}
 	if s.columns, err = choose(*columnNames, columns, func(c column) string { return c.name }, func(c column) string { return c.group }); err != nil {
@@ -159,7 +160,11 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("bench: machine %s\n\n", on)
+	fmt.Printf("bench: machine %s\n", on)
+	for _, p := range s.peers {
+		fmt.Printf("bench: peer %s: %s\n", p.name, p.says)
+	}
+	fmt.Println()
 	return measureAll(ctx, s)
 }
 

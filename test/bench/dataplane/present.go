@@ -25,7 +25,7 @@ import (
 
 // present prints the tables and lines, and writes what is asked for. It fails if an answer was wrong.
 func present(s settings, samples report.Samples) error {
-	samples = samples.Sorted(names(columns, func(c column) string { return c.name }), names(peers, func(p peer) string { return p.name }))
+	samples = samples.Sorted(names(columns, func(c column) string { return c.name }), append(names(peers, func(p peer) string { return p.name }), before))
 	for _, group := range []string{groupMain, groupFloods, groupGrowth} {
 		switch found := samples.In(group); {
 		case len(found) == 0:

@@ -163,7 +163,7 @@ func contents(t *testing.T, file string) string {
 
 // Words that the pages may use. A new one is added here by whoever has tried it.
 var (
-	programs = strings.Fields("base64 break cd cosign ctr curl cut echo for gh go grep head install mkdir oc openssl printf read sed seq sha256sum shasum skopeo sleep sort sudo tar tr " +
+	programs = strings.Fields("base64 break cd cosign ctr curl cut echo for gh go grep head install mkdir oc openssl perf printf read sed seq sha256sum shasum skopeo sleep sort sudo tar tr " +
 		"until wc while od rm ls cat xargs date bin/try bin/demo export")
 	helmVerbs    = strings.Fields("get history pull registry rollback show status template test uninstall upgrade")
 	kubectlVerbs = strings.Fields("annotate api-resources apply config create delete describe expose get krew label logs patch rollout version wait wechat")

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/test/bench/dataplane/load"
 	"github.com/wechatendpoint/wechatendpoint/test/bench/dataplane/process"
@@ -170,13 +171,10 @@ func sidecarWith(usual int) programs {
 		if err := os.Mkdir(documents, 0o755); err != nil {
 			return nil, err
 		}
-		arguments := []string{"--config-dir=" + documents, "--listen=" + peerAddress, "--ops-listen=" + opsAddress}
 		if c.sidecar.endpoints > 0 {
 			endpoints = c.sidecar.endpoints
 		}
-		if endpoints > 1 {
-			arguments = append(arguments, fmt.Sprintf("--memory=%d", memoryFor(endpoints)))
-		}
+		arguments := []string{"--config-dir=" + documents, "--listen=" + peerAddress, "--ops-listen=" + opsAddress, fmt.Sprint("--memory=", memoryFor(endpoints))}
 		for i := range endpoints {
 			entry, document := config.Entry, documentOf(c)
 			if endpoints > 1 {
@@ -193,8 +191,8 @@ func sidecarWith(usual int) programs {
 	}
 }
 
-// memoryFor is a memory limit of which the entries may have an eighth: 20 KiB each, but not less than the default.
-func memoryFor(entries int) int64 { return max(64<<20, int64(entries)*8*20<<10) }
+// memoryFor is a memory limit of which the entries may have an eighth: 20 KiB each, but not less than that of pods by default. Bytes.
+func memoryFor(entries int) int64 { return max(sidecar.DefaultMemory, int64(entries)*8*20<<10) }
 
 // documentOf is what the operator writes for an endpoint that a column needs.
 func documentOf(c column) config.Document {

@@ -58,7 +58,7 @@ type prepared struct{ text, want []byte }
 const chunkSize = 1 << 20
 
 // repeatAfter is how many other requests come between a request and its repeat.
-const repeatAfter = 1000
+const repeatAfter = 100
 
 // Digits of what is different in each request.
 const (

@@ -6,27 +6,36 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
-	"path/filepath"
 	"syscall"
+	"time"
 )
 
-// lock waits until no other benchmark runs on this machine: they would listen on the same addresses, and take each other's time.
-func lock() (unlock func(), err error) {
-	file, err := os.OpenFile(filepath.Join(os.TempDir(), "bench-dataplane.lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("locking: %w", err)
+// lockName is an abstract socket, which belongs to a network namespace as the addresses do, and ends with its process.
+const lockName = "@wechatendpoint-bench-dataplane"
+
+// lock waits until no other benchmark runs here: they would listen on the same addresses, and take each other's time.
+func lock(ctx context.Context) (unlock func(), err error) {
+	var network net.ListenConfig
+	for told := false; ; told = true {
+		held, err := network.Listen(ctx, "unix", lockName)
+		if err == nil {
+			return func() { held.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("locking: %w", err)
+		}
+		if !told {
+			fmt.Fprintln(os.Stderr, "bench: waiting until another benchmark of this machine has ended")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
+		}
 	}
-	descriptor := int(file.Fd())
-	err = syscall.Flock(descriptor, syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		fmt.Fprintln(os.Stderr, "bench: waiting until another benchmark of this machine has ended")
-		err = syscall.Flock(descriptor, syscall.LOCK_EX)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("locking %s: %w", file.Name(), err), file.Close())
-	}
-	return func() { _ = file.Close() }, nil // the lock ends with it
 }

@@ -151,7 +151,7 @@ func run(ctx context.Context, args []string) error {
 	if err := pin(s.loadCore); err != nil {
 		return err
 	}
-	unlock, err := lock()
+	unlock, err := lock(ctx)
 	if err != nil {
 		return err
 	}

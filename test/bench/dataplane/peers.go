@@ -22,9 +22,9 @@ import (
 
 // Addresses that the peers' configurations name, too.
 const (
-	peerAddress = "127.78.0.1:8080"
-	appAddress  = "127.78.0.1:8081"
-	opsAddress  = "127.78.0.1:8082"
+	peerAddress = "127.78.0.1:7080"
+	appAddress  = "127.78.0.1:7081"
+	opsAddress  = "127.78.0.1:7082"
 )
 
 // account stands in the peers' configurations, too.
@@ -87,7 +87,7 @@ func (p peer) does(c column) bool {
 
 // reaches reports whether the app gets the column's requests.
 func (p peer) reaches(c column) bool {
-	return !p.isApp && !(p.verifies && c.kind.Forged) && !(p.answers && c.kind.URLCheck)
+	return !p.isApp && (!p.verifies || !c.kind.Forged) && (!p.answers || !c.kind.URLCheck)
 }
 
 // atApp is how many of so many requests reach the app, once all are answered.

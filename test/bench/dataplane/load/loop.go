@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -100,12 +101,12 @@ func (l *Loop) turn(timeout time.Duration, timer int, tick func(times uint64)) e
 		return fmt.Errorf("waiting for events: %w", err)
 	}
 	for _, event := range events[:max(n, 0)] {
-		switch fd := int(event.Fd); {
-		case fd == l.listener:
+		switch int(event.Fd) {
+		case l.listener:
 			if err := l.accept(); err != nil {
 				return err
 			}
-		case fd == timer:
+		case timer:
 			tick(expirations(timer))
 		default:
 			if c := l.conns[event.Fd]; c != nil {
@@ -182,7 +183,7 @@ func (l *Loop) ended(c *conn) error {
 func (l *Loop) send(c *conn, text []byte) bool {
 	left := text
 	if len(c.out) > 0 {
-		left = append(c.out, text...)
+		left = slices.Concat(c.out, text)
 	}
 	for len(left) > 0 {
 		n, err := unix.Write(c.fd, left)

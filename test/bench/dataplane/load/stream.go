@@ -52,8 +52,8 @@ type Result struct {
 	Retried int
 	// Reconnected connections were closed by the peer after an answer.
 	Reconnected int
-	// Latencies of those that were answered in the time that was measured, sorted. They count from the moment at which the request was to be
-	// sent.
+	// Latencies of what was answered since the time that is measured began, sorted. They count from the moment at which a request was to be
+	// sent; of one for which there was no connection to the end, until then.
 	Latencies []time.Duration
 }
 
@@ -74,6 +74,7 @@ type stream struct {
 	late    []time.Time // requests that wait for a connection
 	slow    []*conn     // connections that send a byte at a time
 	counts  bool        // what is answered now is in the time that is measured
+	times   bool        // that time has begun
 	stopped bool
 }
 
@@ -139,7 +140,7 @@ func (l *Loop) play(r Run, streams []*stream, timer int, tick func(uint64)) erro
 	}
 	count := func(on bool) error {
 		for _, s := range streams {
-			s.counts = on
+			s.counts, s.times = on, true
 		}
 		if r.Mark == nil {
 			return nil
@@ -155,8 +156,12 @@ func (l *Loop) play(r Run, streams []*stream, timer int, tick func(uint64)) erro
 	if err := count(false); err != nil {
 		return err
 	}
+	ended := time.Now()
 	for _, s := range streams {
 		s.stopped = true
+		for _, due := range s.late {
+			s.result.Latencies = append(s.result.Latencies, ended.Sub(due))
+		}
 	}
 	if err := until(time.Now().Add(patience), func() bool { return !l.busy() }); err != nil {
 		return err
@@ -324,6 +329,8 @@ func (l *Loop) answered(c *conn) error {
 	}
 	if s.counts {
 		s.result.Answered++
+	}
+	if s.times {
 		s.result.Latencies = append(s.result.Latencies, time.Since(c.due))
 	}
 	c.in, c.busy = c.in[:0], false

@@ -29,6 +29,6 @@ func main() {
 			w.WriteHeader(http.StatusForbidden)
 		}
 	})
-	server := &http.Server{Addr: "127.78.0.1:8083", Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Addr: "127.78.0.1:7083", Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	log.Fatal(server.ListenAndServe())
 }

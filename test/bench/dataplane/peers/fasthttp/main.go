@@ -20,7 +20,7 @@ func main() {
 		log.Fatal(err)
 	}
 	// An app that closes an idle connection costs a message here: this one never does.
-	app := &fasthttp.HostClient{Addr: "127.78.0.1:8081", MaxConns: 1024, MaxIdleConnDuration: time.Hour, NoDefaultUserAgentHeader: true}
+	app := &fasthttp.HostClient{Addr: "127.78.0.1:7081", MaxConns: 1024, MaxIdleConnDuration: time.Hour, NoDefaultUserAgentHeader: true}
 	server := &fasthttp.Server{
 		MaxRequestBodySize: 256 << 10, NoDefaultServerHeader: true,
 		Handler: func(ctx *fasthttp.RequestCtx) {
@@ -54,5 +54,5 @@ func main() {
 			}
 		},
 	}
-	log.Fatal(server.ListenAndServe("127.78.0.1:8080"))
+	log.Fatal(server.ListenAndServe("127.78.0.1:7080"))
 }

@@ -27,7 +27,7 @@ func main() {
 		log.Fatal(err)
 	}
 	transport := &http.Transport{MaxIdleConns: 256, MaxIdleConnsPerHost: 256, DisableCompression: true}
-	app := &url.URL{Scheme: "http", Host: "127.78.0.1:8081"}
+	app := &url.URL{Scheme: "http", Host: "127.78.0.1:7081"}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:    func(r *httputil.ProxyRequest) { r.SetURL(app) },
 		Transport:  transport,
@@ -65,7 +65,7 @@ func main() {
 		r.Header.Set("Content-Length", strconv.Itoa(len(message)))
 		proxy.ServeHTTP(w, r)
 	})
-	server := &http.Server{Addr: "127.78.0.1:8080", Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Addr: "127.78.0.1:7080", Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	log.Fatal(server.ListenAndServe())
 }
 

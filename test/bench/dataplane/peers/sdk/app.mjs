@@ -18,4 +18,4 @@ const listener = options => {
 
 const plaintext = listener({token, appid}), encrypted = listener({token, appid, encodingAESKey});
 const server = createServer({keepAliveTimeout: 60_000}, (request, response) => (request.url.startsWith('/decrypt') ? encrypted : plaintext)(request, response));
-server.listen(8080, '127.78.0.1', 4096);
+server.listen(7080, '127.78.0.1', 4096);

@@ -221,6 +221,7 @@ func (t *trial) measure(s settings) (report.Sample, error) {
 	runtime.GC()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	var usages []process.Usage
+	var own []time.Duration
 	var times []time.Time
 	t.loop.App.Requests = 0
 	streams := []load.Stream{{Peer: peerAddress, Connections: c.connections, Rate: c.rate, Next: t.requests.Next, Right: c.statuses(t.peer.verifies)}}
@@ -239,8 +240,9 @@ func (t *trial) measure(s settings) (report.Sample, error) {
 				return err
 			}
 			usage, err := t.group.Usage()
-			usages, times = append(usages, usage), append(times, time.Now())
-			return err
+			mine, ownErr := process.Own()
+			usages, own, times = append(usages, usage), append(own, mine), append(times, time.Now())
+			return errors.Join(err, ownErr)
 		},
 	})
 	if err != nil {
@@ -267,7 +269,7 @@ func (t *trial) measure(s settings) (report.Sample, error) {
 	}
 	used := usages[1].Minus(usages[0])
 	return report.Sample{
-		Group: c.group, Column: c.name, Peer: t.peer.name, Answered: result.Answered, Wrong: result.Wrong, Time: times[1].Sub(times[0]), CPU: used.CPU, System: used.System,
+		Group: c.group, Column: c.name, Peer: t.peer.name, Answered: result.Answered, Wrong: result.Wrong, Time: times[1].Sub(times[0]), CPU: used.CPU, System: used.System, Load: own[1] - own[0],
 		Forged: forged, Retried: result.Retried,
 		P50: result.Percentile(50), P99: result.Percentile(99), Idle: idle, Resident: now, Peak: most,
 	}, nil

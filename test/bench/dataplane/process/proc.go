@@ -133,6 +133,15 @@ func usage(pids []int) (Usage, error) {
 	return sum, nil
 }
 
+// Own is the CPU time that this process has had.
+func Own() (time.Duration, error) {
+	var clock unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &clock); err != nil {
+		return 0, fmt.Errorf("reading the CPU clock: %w", err)
+	}
+	return time.Duration(clock.Nano()), nil
+}
+
 // cpuClock is the id of the clock that counts the CPU time of all threads of a process, as clock_getcpuclockid(3) makes it.
 func cpuClock(pid int) int32 { return int32(^pid<<3 | 2) }
 

@@ -26,7 +26,9 @@ type Sample struct {
 	Retried int
 	// CPU is of all the peer's processes in Time; System is the kernel's part of it.
 	CPU, System time.Duration
-	P50, P99    time.Duration
+	// Load is the CPU time of what played WeChat and the app in Time.
+	Load     time.Duration
+	P50, P99 time.Duration
 	// Idle is the memory of the peer's processes before, Resident at the end, Peak the most since they began. Bytes.
 	Idle, Resident, Peak int64
 }
@@ -133,6 +135,7 @@ var figures = []struct {
 	{"cpu-us", "%.1f", Sample.Cost},
 	{"cpu-system-percent", "%.0f", func(s Sample) float64 { return 100 * float64(s.System) / float64(max(1, s.CPU)) }},
 	{"core-percent", "%.0f", Sample.core},
+	{"load-core-percent", "%.0f", func(s Sample) float64 { return 100 * float64(s.Load) / float64(s.Time) }},
 	{"forged-per-s", "%.0f", func(s Sample) float64 { return float64(s.Forged) / s.Time.Seconds() }},
 	{"requests-per-s", "%.0f", func(s Sample) float64 { return float64(s.Answered) / s.Time.Seconds() }},
 	{"p50-ms", "%.2f", func(s Sample) float64 { return micro(s.P50) / 1000 }},

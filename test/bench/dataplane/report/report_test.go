@@ -43,7 +43,7 @@ func TestSpreadOf(t *testing.T) {
 func sample(column, peer string, round int, cost float64) Sample {
 	return Sample{
 		Group: "main", Column: column, Peer: peer, Round: round, Answered: 1000, Time: time.Second, CPU: time.Duration(cost * float64(time.Millisecond)),
-		System: time.Duration(cost * float64(time.Millisecond) / 2), P50: time.Millisecond, P99: 9 * time.Millisecond, Idle: 5 << 20, Resident: 10 << 20, Peak: 20 << 20,
+		System: time.Duration(cost * float64(time.Millisecond) / 2), Load: 700 * time.Millisecond, P50: time.Millisecond, P99: 9 * time.Millisecond, Idle: 5 << 20, Resident: 10 << 20, Peak: 20 << 20,
 	}
 }
 

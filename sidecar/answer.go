@@ -6,6 +6,8 @@ package sidecar
 import (
 	"io"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/http1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -47,6 +49,21 @@ func (a Answer) Len() int {
 		return a.Sealing.Len()
 	}
 	return len(a.Body)
+}
+
+// maxFields is how many an answer has at most.
+const maxFields = 4
+
+// appendFields appends the fields of the answer's head, but for those that HTTP itself needs.
+func (a Answer) appendFields(fields []http1.Field) []http1.Field {
+	fields = append(fields, http1.Field{Name: "Cache-Control", Value: "no-store"})
+	if a.ContentType != "" {
+		fields = append(fields, http1.Field{Name: "Content-Type", Value: a.ContentType}, http1.Field{Name: "X-Content-Type-Options", Value: "nosniff"})
+	}
+	if a.Outcome != "" {
+		fields = append(fields, http1.Field{Name: outcome.Header, Value: a.Outcome})
+	}
+	return fields
 }
 
 // Write writes the exact bytes of the body.

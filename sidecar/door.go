@@ -4,6 +4,7 @@
 package sidecar
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"log"
@@ -16,7 +17,8 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/http1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // This is the one file that knows net/http. What comes in becomes a gate.Request, and an Answer becomes what goes out.
@@ -34,6 +36,37 @@ func newServer(handler http.Handler, bounds door.Bounds) *http.Server {
 		// net/http would answer OPTIONS * by itself.
 		DisableGeneralOptionsHandler: true,
 	}
+}
+
+// newLane returns the server of the callbacks that are read without net/http. What it does not take comes from its Others.
+func (s *Sidecar) newLane() *http1.Server {
+	bounds := s.bounds.door()
+	return &http1.Server{
+		Handler: s.serveCallback,
+		Names:   []string{wechat.PayTimestampHeader, wechat.PayNonceHeader, wechat.PaySignatureHeader, wechat.PaySerialHeader, wechat.PayTypeHeader},
+		Faulted: s.noteFault,
+		Bounds: http1.Bounds{
+			HeadSize: bounds.HeadSize, HeadLines: bounds.HeadLines, HeadTime: bounds.HeadTime,
+			BodySize: MaxUnverifiedSize, ReadTime: readTimeout, WriteTime: writeTimeout, IdleTime: idleTimeout,
+		},
+	}
+}
+
+// serveCallback serves a callback of the lane.
+func (s *Sidecar) serveCallback(ctx context.Context, w *http1.Response, r *http1.Request) {
+	if s.draining.Load() {
+		w.Close() // the router opens its next connection elsewhere
+	}
+	answer := s.answer(ctx, gate.Request{
+		Method: r.Method, Host: r.Host, Path: r.Path, RawQuery: r.RawQuery, Header: r.Header, Stream: r.Body, Length: r.Length, Arrived: r.Arrived,
+	})
+	defer answer.Free()
+	if answer.Refused && s.crowded() {
+		w.Close()
+	}
+	var fields [maxFields]http1.Field
+	w.Head(answer.Status, answer.Len(), answer.appendFields(fields[:0])...)
+	_ = answer.Write(w) // a client that hung up needs no answer
 }
 
 // callbackHandler serves callbacks, and nothing else.
@@ -64,22 +97,23 @@ func (s *Sidecar) callbackHandler() http.Handler {
 // recovered logs where the sidecar panicked, and ends the connection. net/http would log the panic's text, which may quote a user.
 func (s *Sidecar) recovered() {
 	if fault := recover(); fault != nil {
-		s.options.Log.Error("a fault of the sidecar's own ended a callback; please report it", "stack", string(debug.Stack()))
+		s.noteFault()
 		panic(http.ErrAbortHandler)
 	}
+}
+
+func (s *Sidecar) noteFault() {
+	s.options.Log.Error("a fault of the sidecar's own ended a callback; please report it", "stack", string(debug.Stack()))
 }
 
 // write writes an answer, byte for byte.
 func write(w http.ResponseWriter, answer Answer) {
 	header := w.Header()
-	header.Set("Cache-Control", "no-store")
-	if answer.ContentType != "" {
-		header.Set("Content-Type", answer.ContentType)
-		header.Set("Content-Length", strconv.Itoa(answer.Len()))
-		header.Set("X-Content-Type-Options", "nosniff")
+	for _, field := range answer.appendFields(nil) {
+		header.Set(field.Name, field.Value)
 	}
-	if answer.Outcome != "" {
-		header.Set(outcome.Header, answer.Outcome)
+	if answer.Status != statusNothing {
+		header.Set("Content-Length", strconv.Itoa(answer.Len()))
 	}
 	w.WriteHeader(answer.Status)
 	_ = answer.Write(w) // a client that hung up needs no answer

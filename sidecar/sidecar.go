@@ -48,6 +48,8 @@ type Options struct {
 	Memory int64
 	// Tracing says to whom messages are told of, as config.Tracing's Validate accepts it.
 	Tracing config.Tracing
+	// StandardHTTP lets net/http read every callback, also those that the lane would take.
+	StandardHTTP bool
 	// Log takes what a person should read. It never gets a token or a byte of a message.
 	Log *slog.Logger
 }
@@ -115,9 +117,17 @@ func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 	publicServer := newServer(s.callbackHandler(), s.bounds.door())
 	publicDoor := door.Listen(public, s.bounds.door())
 	s.public.Store(publicDoor)
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	go func() { failed <- door.Listen(ops, opsDoor).Serve(opsServer) }()
-	go func() { failed <- publicDoor.Serve(publicServer) }()
+	shutdown := publicServer.Shutdown
+	if s.options.StandardHTTP {
+		go func() { failed <- publicDoor.Serve(publicServer) }()
+	} else {
+		lane := s.newLane()
+		go func() { failed <- publicDoor.ServeFrom(lane.Others(), publicServer) }()
+		go func() { failed <- lane.Serve(publicDoor) }()
+		shutdown = func(ctx context.Context) error { return errors.Join(lane.Shutdown(ctx), publicServer.Shutdown(ctx)) }
+	}
 	defer opsServer.Close()
 
 	select {
@@ -125,7 +135,7 @@ func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 		publicServer.Close()
 		return fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
-		return s.drain(publicServer.Shutdown)
+		return s.drain(shutdown)
 	}
 }
 

@@ -39,6 +39,8 @@ func main() {
 	}
 }
 
+const laneStrict, laneStandard = "strict", "standard"
+
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("sidecar", flag.ContinueOnError)
 	configDir := flags.String("config-dir", "/etc/wechat-sidecar", "folder with a document NAME.json for each endpoint")
@@ -49,6 +51,7 @@ func run(ctx context.Context, args []string) error {
 	memory := flags.Int64("memory", 0, "bytes that the process may use; 0 is the limit of its container, and 64 MiB where there is none")
 	collector := flags.String("tracing-endpoint", "", "http://host:port of an OTLP/HTTP receiver that is told how messages went; default: nobody is")
 	sampling := flags.Int("tracing-sampling-rate-per-million", config.EveryMessage, "how many of a million messages it is told of")
+	lane := flags.String("lane", laneStrict, "who reads usual callbacks: "+laneStrict+", a strict reader that costs a third, or "+laneStandard+", net/http, which reads all others anyway")
 	tell := flags.Bool("version", false, "print the version and end")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -64,6 +67,9 @@ func run(ctx context.Context, args []string) error {
 	if err := traces.Validate(); err != nil {
 		return fmt.Errorf("tracing: %w", err)
 	}
+	if *lane != laneStrict && *lane != laneStandard {
+		return fmt.Errorf("--lane is %s or %s", laneStrict, laneStandard)
+	}
 	allowed := allowedMemory(*memory)
 	debug.SetMemoryLimit(allowed * 9 / 10) // the rest is the kernel's, for this container
 	var network net.ListenConfig
@@ -78,12 +84,13 @@ func run(ctx context.Context, args []string) error {
 	}
 	defer ops.Close()
 	return sidecar.New(sidecar.Options{
-		ConfigDir:  *configDir,
-		DrainDelay: *drainDelay,
-		Grace:      *grace,
-		Memory:     allowed,
-		Tracing:    traces,
-		Log:        slog.New(slog.NewJSONHandler(os.Stderr, nil)),
+		ConfigDir:    *configDir,
+		DrainDelay:   *drainDelay,
+		Grace:        *grace,
+		Memory:       allowed,
+		Tracing:      traces,
+		StandardHTTP: *lane == laneStandard,
+		Log:          slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 	}).Serve(ctx, public, ops)
 }
 

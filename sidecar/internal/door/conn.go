@@ -5,6 +5,7 @@ package door
 
 import (
 	"container/list"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -63,15 +64,44 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) readBody(p []byte) (int, error) {
 	n, err := c.Conn.Read(p[:min(int64(len(p)), c.body)])
 	c.body -= int64(n)
-	c.arrive()
+	c.reached()
 	return n, err
 }
 
-// arrive takes note of a request that is there with all its body: nobody waits for the client any more.
-func (c *conn) arrive() {
+// reached takes note of a request if it is there with all its body.
+func (c *conn) reached() {
 	if c.body == 0 {
-		c.move(nil)
+		c.Arrive()
 	}
+}
+
+// Arrive takes note that a request is there with all its body: nobody waits for the client any more.
+func (c *conn) Arrive() { c.move(nil) }
+
+// Rest takes note that a request was answered, and that the next one is waited for.
+func (c *conn) Rest() { c.move(&c.door.idle) }
+
+// Raw is the connection without the door: whoever reads it bounds the heads, and calls Begin, Arrive and Rest.
+func (c *conn) Raw() net.Conn { return c.Conn }
+
+// Return puts the beginning of a request back that was read by Raw. Whoever calls Read gets it.
+func (c *conn) Return(text []byte) { c.buffer = text }
+
+// Context is for the requests of the connection: Received and Proven know it by it.
+func (c *conn) Context() context.Context { return &connContext{context.Background(), c} }
+
+// connContext is a context with a connection.
+type connContext struct {
+	context.Context
+	conn *conn
+}
+
+// Value returns the connection.
+func (c *connContext) Value(of any) any {
+	if of == (key{}) {
+		return c.conn
+	}
+	return nil
 }
 
 // readHead reads on until the head is whole. What has come of it is kept when the read is interrupted.
@@ -87,7 +117,7 @@ func (c *conn) readHead() error {
 			c.whole = taken + int(min(c.body, int64(len(c.buffer)-taken)))
 			c.body -= int64(c.whole - taken)
 			c.head = head{}
-			c.arrive()
+			c.reached()
 			return nil
 		}
 		if len(c.buffer) == cap(c.buffer) {
@@ -100,7 +130,7 @@ func (c *conn) readHead() error {
 		}
 		n, err := c.Conn.Read(c.buffer[len(c.buffer):cap(c.buffer)])
 		if n > 0 && len(c.buffer) == 0 {
-			c.begin()
+			c.Begin(time.Now())
 		}
 		c.buffer = c.buffer[:len(c.buffer)+n]
 		if err != nil && n == 0 {
@@ -123,9 +153,9 @@ func (c *conn) broken(err error) error {
 	return nil
 }
 
-// begin takes note that the first byte of a head has come.
-func (c *conn) begin() {
-	c.began = time.Now()
+// Begin takes note that the first byte of a request has come.
+func (c *conn) Begin(at time.Time) {
+	c.began = at
 	c.door.mu.Lock()
 	defer c.door.mu.Unlock()
 	if c.list == &c.door.idle || c.list == &c.door.silent {

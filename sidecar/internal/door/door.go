@@ -59,7 +59,10 @@ func Listen(listener net.Listener, bounds Bounds) *Listener {
 }
 
 // Serve serves HTTP through the door. Handlers must call Received.
-func (l *Listener) Serve(server *http.Server) error {
+func (l *Listener) Serve(server *http.Server) error { return l.ServeFrom(l, server) }
+
+// ServeFrom is Serve for connections that were accepted at the door, and come from another listener.
+func (l *Listener) ServeFrom(others net.Listener, server *http.Server) error {
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, key{}, c) }
 	handler := server.Handler
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -73,7 +76,7 @@ func (l *Listener) Serve(server *http.Server) error {
 			c.(*conn).move(&l.idle)
 		}
 	}
-	return server.Serve(l)
+	return server.Serve(others)
 }
 
 type key struct{}

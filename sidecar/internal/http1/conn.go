@@ -50,7 +50,9 @@ type conn struct {
 	readBy, writeBy time.Time // the deadlines that are set
 	began           time.Time // when the first byte of the request came
 	begun           bool      // the owner knows that a part of it has come
+	served          bool      // a request, before this one
 	afterPost       bool
+	passed          int // line ends before the request
 	head            head
 	host            string // of the request before, which the next one's mostly is
 	request         Request
@@ -123,21 +125,18 @@ func (c *conn) tellBegun() {
 	}
 }
 
-// spareLineEnds is how many of them net/http passes over that follow a POST.
-const spareLineEnds = 4
+// peeked is how many bytes of a request behind another one net/http waits for, without an answer if they do not come, and among which
+// it passes over line ends behind a POST.
+const peeked = 4
 
 // begin waits for the first byte of a request. It reports false if none comes.
 func (c *conn) begin() bool {
-	spare := 0
-	if c.afterPost {
-		spare = spareLineEnds
-	}
-	for {
+	for c.passed = 0; ; {
 		if c.start == c.end && c.read() != nil {
 			return false
 		}
-		for ; c.start < c.end && spare > 0 && (c.buffer[c.start] == '\r' || c.buffer[c.start] == '\n'); spare-- {
-			c.start++
+		for c.afterPost && c.passed < peeked && c.start < c.end && (c.buffer[c.start] == '\r' || c.buffer[c.start] == '\n') {
+			c.start, c.passed = c.start+1, c.passed+1
 		}
 		if c.start < c.end {
 			break
@@ -152,25 +151,37 @@ func (c *conn) begin() bool {
 func (c *conn) readHead() bool {
 	arrived := c.began
 	for {
-		switch c.head.read(c.buffer[c.start:c.end], c.server.Names, c.server.Bounds) {
-		case whole:
+		state := c.head.read(c.buffer[c.start:c.end], c.server.Names, c.server.Bounds)
+		switch {
+		case state == whole:
 			c.take(arrived)
 			return true
-		case foreign:
-			c.handOver()
+		case (state == partial || c.short()) && c.readLine() == nil:
+			arrived = time.Now()
+		default:
+			if !c.short() {
+				c.handOver()
+			}
 			return false
 		}
-		c.tellBegun()
-		c.setReadBy(c.began.Add(c.server.Bounds.HeadTime))
-		for lineEnded := false; !lineEnded; { // it is not read again for each byte
-			before := c.end - c.start
-			if c.read() != nil {
-				c.handOver()
-				return false
-			}
-			lineEnded = bytes.IndexByte(c.buffer[c.start+before:c.end], '\n') >= 0
+	}
+}
+
+// short reports whether so little has come that net/http would neither judge nor answer it.
+func (c *conn) short() bool { return c.served && c.passed+c.end-c.start < peeked }
+
+// readLine reads more of a head, until it is worth to look at it again: not for each byte.
+func (c *conn) readLine() error {
+	c.tellBegun()
+	c.setReadBy(c.began.Add(c.server.Bounds.HeadTime))
+	for {
+		before := c.end - c.start
+		if err := c.read(); err != nil {
+			return err
 		}
-		arrived = time.Now()
+		if came := c.buffer[c.start+before : c.end]; before < peeked || bytes.IndexByte(came, '\n') >= 0 {
+			return nil
+		}
 	}
 }
 
@@ -207,7 +218,8 @@ func (c *conn) answer() bool {
 	if !c.response.finish() {
 		return false
 	}
-	c.afterPost, c.request, c.response.conn = c.head.method == "POST", Request{}, nil
+	c.served, c.afterPost = true, c.head.method == "POST"
+	c.request, c.response.conn = Request{}, nil
 	c.releaseEmpty()
 	c.Rest()
 	c.since.Store(isIdle)

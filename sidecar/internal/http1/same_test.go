@@ -199,6 +199,7 @@ func texts() []string {
 		"POST /a HTTP/1.1\r\nHost: a" + end + next, "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked" + end + "3\r\nabc\r\n0" + end + next,
 		"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked" + end + "0" + end + next, post("3", "abc") + post("x", ""), next + post("+3", "abc"),
 		post("-1", ""), post("0x3", "abc"), post("3, 3", "abc"), post("03", "abc") + next, post("", "abc"), post("18446744073709551616", "abc"), post("99999999", "abc"), post(" 3 ", "abc") + next,
+		get + end + "00", get + end + "\n", get + end + "\n000", post("0", "") + "\r000", post("0", "") + "\r\n\r\n", post("0", "") + "\r\n\r\n\r" + next,
 		"\r\n" + next, "\n" + next, "GET /a HTTP/1.0\r\nHost: a" + end, "GET /a HTTP/1.2\r\nHost: a" + end, "GET /a" + end, "GET  HTTP/1.1" + end, "get /a HTTP/1.1\r\nHost: a" + end,
 		"OPTIONS * HTTP/1.1\r\nHost: a" + end, "PRI * HTTP/2.0" + end + "SM" + end, "CONNECT a:80 HTTP/1.1\r\nHost: a" + end, "\x16\x03\x01\x02\x00\x01" + end,
 	} {

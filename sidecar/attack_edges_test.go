@@ -79,10 +79,12 @@ func TestEchostrIsDecodedOnce(t *testing.T) {
 				if client.field != "" {
 					attacked.Header.Set("Accept-Encoding", client.field)
 				}
-				answer, err := v.sender.Send(t.Context(), &attacked)
-				v.judge(t, row.want, answer, err, "")
-				if row.want == accepted && (string(answer.Body) != row.echoed || answer.Header.Get("Content-Encoding") != "" || answer.Header.Get("Content-Length") != fmt.Sprint(len(row.echoed))) {
-					t.Errorf("echoed %q with %v", answer.Body, answer.Header)
+				for _, s := range v.doors() {
+					answer, err := v.sends(t, s, &attacked)
+					v.judge(t, row.want, answer, err, "")
+					if row.want == accepted && (string(answer.Body) != row.echoed || answer.Header.Get("Content-Encoding") != "" || answer.Header.Get("Content-Length") != fmt.Sprint(len(row.echoed))) {
+						t.Errorf("echoed %q with %v", answer.Body, answer.Header)
+					}
 				}
 				v.expectAccepted(t, request, "", false)
 			})
@@ -240,8 +242,10 @@ func (v *victim) expectAged(t *testing.T, check bool, want verdict, mutation cal
 	t.Helper()
 	v.check = check
 	request, message := v.genuine(t, mutation)
-	answer, err := v.sender.Send(t.Context(), request)
-	v.judge(t, want, answer, err, message)
+	for _, s := range v.doors() {
+		answer, err := v.sends(t, s, request)
+		v.judge(t, want, answer, err, message)
+	}
 	v.expectFresh(t)
 }
 

@@ -104,7 +104,8 @@ func newPayVictim(t *testing.T, pair config.Pair) *victim {
 	s := newStage(t, func(c *config.Config) {
 		c.Platform, c.MessageMode, c.AppID, c.Path, c.Freshness = config.PlatformPay, "", "1900000001", "/pay", 0
 	})
-	v := &victim{stage: s, sender: &caller.Sender{URL: strings.TrimSuffix(s.url, "/weixin") + "/pay", Token: token, Timeout: patience}}
+	v := attack(t, s)
+	v.sender = &caller.Sender{URL: strings.TrimSuffix(s.url, "/weixin") + "/pay", Token: token, Timeout: patience}
 	v.serve(t, config.Credentials{Pairs: []config.Pair{pair}})
 	return v
 }
@@ -262,15 +263,17 @@ func underscored(header http.Header) {
 // expectPayment judges Pay's answers: 204 and nothing, or 403 and a JSON that is always the same.
 func (v *victim) expectPayment(t *testing.T, passes bool, request *caller.Request, payment string) {
 	t.Helper()
-	answer := whole(v.sender.Send(t.Context(), request))
 	status, body := http.StatusForbidden, `{"code":"FAIL","message":"not accepted"}`
 	if passes {
 		status, body = http.StatusNoContent, ""
 	}
-	if answer.Status != status || string(answer.Body) != body {
-		t.Errorf("answered %d %q, want %d", answer.Status, answer.Body, status)
+	for _, s := range v.doors() {
+		answer := whole(v.sends(t, s, request))
+		if answer.Status != status || string(answer.Body) != body {
+			t.Errorf("answered %d %q, want %d", answer.Status, answer.Body, status)
+		}
+		v.expectSeen(t, passes, payment)
 	}
-	v.expectSeen(t, passes, payment)
 }
 
 // expectControl sends the genuine notification, which the app may have seen.

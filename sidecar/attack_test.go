@@ -44,11 +44,12 @@ const patience = 20 * time.Second
 // victim is a sidecar under attack, and WeChat beside the attacker.
 type victim struct {
 	*stage
-	sender  *caller.Sender
-	kind    account
-	check   bool // the genuine request is the URL check
-	unique  int
-	refusal http.Header // of the first refusal
+	standard *stage // the same, where net/http reads what the strict reader would
+	sender   *caller.Sender
+	kind     account
+	check    bool // the genuine request is the URL check
+	unique   int
+	refusal  http.Header // of the first refusal
 }
 
 // newVictim starts a sidecar for one kind of account, as accounts names them, changed by edit if that is not nil.
@@ -68,7 +69,16 @@ func newVictim(t *testing.T, kind string, edit func(*config.Config)) *victim {
 	}
 	s, sender := newAccountStage(t, a)
 	sender.Timeout = patience
-	return &victim{stage: s, sender: sender, kind: a}
+	v := attack(t, s)
+	v.sender, v.kind = sender, a
+	v.standard.awaitGeneration(t, s.config.Generation)
+	return v
+}
+
+// attack makes a victim of a running sidecar.
+func attack(t *testing.T, s *stage) *victim {
+	t.Helper()
+	return &victim{stage: s, standard: s.beside(t)}
 }
 
 // serve replaces the credentials, and waits until they are served.
@@ -76,7 +86,20 @@ func (v *victim) serve(t *testing.T, credentials config.Credentials) {
 	t.Helper()
 	v.config.Generation = "g-attacked"
 	v.writeDocument(t, v.config, credentials)
-	v.awaitGeneration(t, v.config.Generation)
+	for _, s := range v.doors() {
+		s.awaitGeneration(t, v.config.Generation)
+	}
+}
+
+// doors are both ways to read HTTP. What is read by them must be the same.
+func (v *victim) doors() []*stage { return []*stage{v.stage, v.standard} }
+
+// sends sends a request to one of the doors.
+func (v *victim) sends(t *testing.T, to *stage, request *caller.Request) (caller.Answer, error) {
+	t.Helper()
+	sender := *v.sender
+	sender.URL = strings.Replace(sender.URL, v.address(), to.address(), 1)
+	return sender.Send(t.Context(), request)
 }
 
 // message is one that the app has not seen.
@@ -101,15 +124,17 @@ func (v *victim) genuine(t *testing.T, mutations ...caller.Mutation) (request *c
 	return request, message
 }
 
-// expect sends a request that an attacker made of a genuine one, and then the genuine one.
+// expect sends a request that an attacker made of a genuine one, by both doors, and then the genuine one.
 func (v *victim) expect(t *testing.T, want verdict, attack func(*caller.Request)) {
 	t.Helper()
 	request, message := v.genuine(t)
 	attacked := *request
 	attacked.Header = maps.Clone(request.Header)
 	attack(&attacked)
-	answer, err := v.sender.Send(t.Context(), &attacked)
-	v.judge(t, want, answer, err, message)
+	for _, s := range v.doors() {
+		answer, err := v.sends(t, s, &attacked)
+		v.judge(t, want, answer, err, message)
+	}
 	v.expectAccepted(t, request, message, want == accepted)
 }
 

@@ -6,7 +6,9 @@ package sidecar_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -160,9 +162,30 @@ func TestHostileHTTP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			request, message := v.genuine(t)
 			text := row.change(rawOf(request).with(lastRequest)).String()
-			v.expectExchange(t, row.want, v.exchange(t, text, row.broken), message)
+			var answers [][]caller.Answer
+			for _, s := range v.doors() {
+				answers = append(answers, s.exchange(t, text, row.broken))
+				v.expectExchange(t, row.want, answers[len(answers)-1], message)
+			}
+			expectSame(t, answers)
 			v.expectAccepted(t, request, message, row.want == accepted)
 		})
+	}
+}
+
+// expectSame compares what both doors answered.
+func expectSame(t *testing.T, answers [][]caller.Answer) {
+	t.Helper()
+	for _, ofDoor := range answers {
+		for _, answer := range ofDoor {
+			answer.Header.Del("Date")
+		}
+	}
+	same := cmp.Comparer(func(a, b caller.Answer) bool {
+		return a.Status == b.Status && string(a.Body) == string(b.Body) && maps.EqualFunc(a.Header, b.Header, slices.Equal)
+	})
+	if diff := cmp.Diff(answers[1], answers[0], same); diff != "" {
+		t.Errorf("the strict reader answers in another way than net/http:\n%s", diff)
 	}
 }
 
@@ -222,14 +245,16 @@ func TestOneRequestBehindAnother(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			request, message := v.genuine(t)
-			var statuses []int
-			for _, answer := range v.exchange(t, row.text(rawOf(request)), false) {
-				statuses = append(statuses, answer.Status)
+			for _, s := range v.doors() {
+				var statuses []int
+				for _, answer := range s.exchange(t, row.text(rawOf(request)), false) {
+					statuses = append(statuses, answer.Status)
+				}
+				if diff := cmp.Diff(row.statuses, statuses); diff != "" {
+					t.Errorf("answers (-want +got):\n%s", diff)
+				}
+				v.expectSeen(t, row.seen, message)
 			}
-			if diff := cmp.Diff(row.statuses, statuses); diff != "" {
-				t.Errorf("answers (-want +got):\n%s", diff)
-			}
-			v.expectSeen(t, row.seen, message)
 			v.expectAccepted(t, request, message, row.seen)
 		})
 	}
@@ -369,9 +394,11 @@ func TestDomainFilesCannotBeLeft(t *testing.T) {
 		"the folder":                   {"GET", "/", "wx.example.com", 404, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer := whole(v.sender.Send(t.Context(), &caller.Request{Method: row.method, Path: row.path, Host: row.host, Proto: "HTTP/1.1"}))
-			if answer.Status != row.status || string(answer.Body) != row.body {
-				t.Errorf("answered %d %q", answer.Status, answer.Body)
+			for _, s := range v.doors() {
+				answer := whole(v.sends(t, s, &caller.Request{Method: row.method, Path: row.path, Host: row.host, Proto: "HTTP/1.1"}))
+				if answer.Status != row.status || string(answer.Body) != row.body {
+					t.Errorf("answered %d %q", answer.Status, answer.Body)
+				}
 			}
 			v.expectSeen(t, false, "")
 		})

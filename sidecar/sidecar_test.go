@@ -118,17 +118,9 @@ func newTracedStage(t *testing.T, edit func(*config.Config), traces config.Traci
 		edit(&s.config)
 	}
 	s.write(t, s.config, token)
-	public, ops := listen(t), listen(t)
-	s.url, s.ops = "http://"+public.Addr().String()+"/weixin", "http://"+ops.Addr().String()
-	ctx, stop := context.WithCancel(context.Background())
-	s.stop = stop
-	gateway := sidecar.New(sidecar.Options{
-		ConfigDir: s.dir, DrainDelay: 200 * time.Millisecond, Grace: 10 * time.Second, Tracing: traces,
-		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
-	go func() { s.ended <- gateway.Serve(ctx, public, ops) }()
+	s.start(t, sidecar.Options{Tracing: traces})
 	t.Cleanup(func() {
-		stop()
+		s.stop()
 		for _, secret := range secrets {
 			if log := s.log.String(); strings.Contains(log, secret) {
 				t.Errorf("the log holds %q:\n%s", secret, log)
@@ -136,6 +128,29 @@ func newTracedStage(t *testing.T, edit func(*config.Config), traces config.Traci
 		}
 	})
 	return s
+}
+
+// start starts the sidecar, with what differs from the usual options.
+func (s *stage) start(t *testing.T, options sidecar.Options) {
+	t.Helper()
+	public, ops := listen(t), listen(t)
+	s.url, s.ops = "http://"+public.Addr().String()+"/weixin", "http://"+ops.Addr().String()
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	options.ConfigDir, options.DrainDelay, options.Grace = s.dir, 200*time.Millisecond, 10*time.Second
+	options.Log = slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	gateway := sidecar.New(options)
+	go func() { s.ended <- gateway.Serve(ctx, public, ops) }()
+}
+
+// beside starts another sidecar of the same documents before the same app, where net/http reads every callback.
+func (s *stage) beside(t *testing.T) *stage {
+	t.Helper()
+	other := *s
+	other.ended = make(chan error, 1)
+	other.start(t, sidecar.Options{StandardHTTP: true})
+	t.Cleanup(other.stop)
+	return &other
 }
 
 func listen(t *testing.T) net.Listener {

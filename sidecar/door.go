@@ -38,7 +38,7 @@ func newServer(handler http.Handler, bounds door.Bounds) *http.Server {
 	}
 }
 
-// newLane returns the server of the callbacks that are read without net/http. What it does not take comes from its Others.
+// newLane returns the server that reads usual callbacks itself, and hands every other connection over.
 func (s *Sidecar) newLane() *http1.Server {
 	bounds := s.bounds.door()
 	return &http1.Server{

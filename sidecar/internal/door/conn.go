@@ -84,8 +84,11 @@ func (c *conn) Rest() { c.move(&c.door.idle) }
 // Raw is the connection without the door: whoever reads it bounds the heads, and calls Begin, Arrive and Rest.
 func (c *conn) Raw() net.Conn { return c.Conn }
 
-// Return puts the beginning of a request back that was read by Raw. Whoever calls Read gets it.
-func (c *conn) Return(text []byte) { c.buffer = text }
+// HandOver lets the door's server for such connections serve this one from now on, beginning with a text that was read by Raw.
+func (c *conn) HandOver(text []byte) {
+	c.buffer = text
+	c.door.handed.give(c)
+}
 
 // Context is for the requests of the connection: Received and Proven know it by it.
 func (c *conn) Context() context.Context { return &connContext{context.Background(), c} }

@@ -39,6 +39,8 @@ type Listener struct {
 	net.Listener
 	bounds Bounds
 
+	handed *handed
+
 	mu sync.Mutex
 	// Open connections stand in at most one of the lists, the oldest first: strangers' that were answered and send nothing, that have
 	// not sent anything yet, and whose request is on its way; and those that have brought a genuine one before and that nobody works
@@ -53,16 +55,18 @@ type Listener struct {
 
 // Listen returns a door before a listener.
 func Listen(listener net.Listener, bounds Bounds) *Listener {
-	l := &Listener{Listener: listener, bounds: bounds}
+	l := &Listener{Listener: listener, bounds: bounds, handed: newHanded()}
 	l.left = sync.NewCond(&l.mu)
 	return l
 }
 
 // Serve serves HTTP through the door. Handlers must call Received.
-func (l *Listener) Serve(server *http.Server) error { return l.ServeFrom(l, server) }
+func (l *Listener) Serve(server *http.Server) error { return l.serve(server, l) }
 
-// ServeFrom is Serve for connections that were accepted at the door, and come from another listener.
-func (l *Listener) ServeFrom(others net.Listener, server *http.Server) error {
+// ServeHandedOver serves the connections that somebody else accepted at the door and hands over. It does not close the door.
+func (l *Listener) ServeHandedOver(server *http.Server) error { return l.serve(server, l.handed) }
+
+func (l *Listener) serve(server *http.Server, from net.Listener) error {
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, key{}, c) }
 	handler := server.Handler
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -76,7 +80,7 @@ func (l *Listener) ServeFrom(others net.Listener, server *http.Server) error {
 			c.(*conn).move(&l.idle)
 		}
 	}
-	return server.Serve(others)
+	return server.Serve(from)
 }
 
 type key struct{}

@@ -213,6 +213,56 @@ func TestAHeadThatBreaksOffIsJudged(t *testing.T) {
 	}
 }
 
+// TestWhatIsHandedOver is served from the text on that was read of it, by the rules of the door. Without a server it is closed.
+func TestWhatIsHandedOver(t *testing.T) {
+	t.Parallel()
+	raw, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := Listen(raw, small)
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		Proven(r.Context())
+		fmt.Fprint(w, r.URL.Path)
+	})}
+	ended := make(chan error, 1)
+	go func() { ended <- l.ServeHandedOver(server) }()
+	accept := func() (client, *conn) {
+		c := dial(t, raw.Addr().String())
+		accepted, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c, accepted.(*conn)
+	}
+
+	c, accepted := accept()
+	Received(accepted.Context())
+	accepted.Rest()
+	accepted.Begin(time.Now())
+	await(t, l, "it is counted with those who send", func() bool { return l.unfinished.Len() == 1 && l.idle.Len() == 0 })
+	accepted.HandOver([]byte(get[:9]))
+	c.send(t, get[9:])
+	if got := c.answer(t); got != "200 /a" {
+		t.Errorf("answered %q", got)
+	}
+	await(t, l, "it has brought a genuine request", func() bool { return l.proven.Len() == 1 })
+	c.send(t, "GET /a HTTP/1.1\r\n"+strings.Repeat("a:\r\n", 100))
+	if got := c.answer(t); got != "431 " {
+		t.Errorf("many fields are answered %q", got)
+	}
+
+	server.Close()
+	<-ended
+	c, accepted = accept()
+	accepted.HandOver([]byte(get))
+	if !c.closed(t) {
+		t.Error("it is open, and nobody serves it")
+	}
+	awaitOpen(t, l, 0)
+	l.Close()
+}
+
 // TestWhoGoesFirst: strangers, and never one whose request has arrived.
 func TestWhoGoesFirst(t *testing.T) {
 	t.Parallel()

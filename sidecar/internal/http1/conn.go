@@ -43,9 +43,9 @@ type conn struct {
 	ctx    context.Context
 	hungUp context.CancelFunc // anybody's
 
-	buffer     []byte // nil while nothing is in it
-	start, end int    // of what has come and was not taken
-	failed     error  // of tryRead
+	buffer     *[]byte // as long as a head may be; nil while nothing is in it
+	start, end int     // of what has come and was not taken
+	failed     error   // of tryRead
 
 	readBy, writeBy time.Time // the deadlines that are set
 	began           time.Time // when the first byte of the request came
@@ -108,13 +108,12 @@ func (c *conn) closeIdle() {
 	}
 }
 
-// handOver gives the connection to Others, with what has come of the request.
+// handOver ends what is served here, and nothing else.
 func (c *conn) handOver() {
 	c.tellBegun()
-	c.Return(bytes.Clone(c.buffer[c.start:c.end]))
-	given := c.Conn
+	over, text := c.Conn, bytes.Clone(c.pending())
 	c.Conn = nil
-	c.server.others.give(given)
+	over.HandOver(text)
 }
 
 // tellBegun tells the owner that a part of the request has come, and that more is awaited.
@@ -135,7 +134,7 @@ func (c *conn) begin() bool {
 		if c.start == c.end && c.read() != nil {
 			return false
 		}
-		for c.afterPost && c.passed < peeked && c.start < c.end && (c.buffer[c.start] == '\r' || c.buffer[c.start] == '\n') {
+		for c.afterPost && c.passed < peeked && bytes.IndexAny(c.pending(), "\r\n") == 0 {
 			c.start, c.passed = c.start+1, c.passed+1
 		}
 		if c.start < c.end {
@@ -151,7 +150,7 @@ func (c *conn) begin() bool {
 func (c *conn) readHead() bool {
 	arrived := c.began
 	for {
-		state := c.head.read(c.buffer[c.start:c.end], c.server.Names, c.server.Bounds)
+		state := c.head.read(c.pending(), c.server.Names, c.server.Bounds)
 		switch {
 		case state == whole:
 			c.take(arrived)
@@ -179,7 +178,7 @@ func (c *conn) readLine() error {
 		if err := c.read(); err != nil {
 			return err
 		}
-		if came := c.buffer[c.start+before : c.end]; before < peeked || bytes.IndexByte(came, '\n') >= 0 {
+		if came := c.pending()[before:]; before < peeked || bytes.IndexByte(came, '\n') >= 0 {
 			return nil
 		}
 	}
@@ -259,7 +258,7 @@ func (b *body) Read(p []byte) (n int, err error) {
 	}
 	p = p[:min(len(p), c.left)]
 	if c.start < c.end {
-		n = copy(p, c.buffer[c.start:c.end])
+		n = copy(p, c.pending())
 		c.start += n
 		c.releaseEmpty()
 	} else {
@@ -290,16 +289,25 @@ func (c *conn) drain() bool {
 	}
 }
 
+// pending is what has come and was not taken.
+func (c *conn) pending() []byte {
+	if c.buffer == nil {
+		return nil
+	}
+	return (*c.buffer)[c.start:c.end]
+}
+
 // errFull says that there is no room for more of a head.
 var errFull = errors.New("the head is too long")
 
-// read waits for more, and adds it to the buffer. It holds no buffer meanwhile if nothing was in it.
+// read waits for more, and adds it to what is pending. It holds no buffer meanwhile if nothing is.
 func (c *conn) read() error {
-	if c.start == c.end {
-		c.start, c.end = 0, 0
-	}
-	if c.buffer != nil && !c.makeRoom() {
-		return errFull
+	c.releaseEmpty()
+	if c.buffer != nil {
+		c.start, c.end = 0, copy(*c.buffer, c.pending())
+		if c.end == len(*c.buffer) {
+			return errFull
+		}
 	}
 	if c.socket != nil {
 		if err := c.socket.Read(c.try); err != nil {
@@ -307,10 +315,7 @@ func (c *conn) read() error {
 		}
 		return c.failed
 	}
-	if c.buffer == nil {
-		c.buffer = c.server.buffer()
-	}
-	n, err := c.raw.Read(c.buffer[c.end:])
+	n, err := c.raw.Read(c.room())
 	if c.end += n; n > 0 {
 		return nil
 	}
@@ -319,45 +324,34 @@ func (c *conn) read() error {
 
 // tryRead reads what has come, and reports whether anything has, or the connection has ended.
 func (c *conn) tryRead(socket uintptr) bool {
-	if c.buffer == nil {
-		c.buffer = c.server.buffer()
-	}
-	n, err := 0, error(syscall.EINTR)
-	for err == syscall.EINTR { //nolint:errorlint // as the kernel said it
-		n, err = syscall.Read(int(socket), c.buffer[c.end:])
-	}
+	var n int
+	n, c.failed = syscall.Read(int(socket), c.room())
 	switch {
-	case err == syscall.EAGAIN: //nolint:errorlint // as the kernel said it
+	case c.failed == nil && n == 0:
+		c.failed = io.EOF
+	case c.failed == nil:
+		c.end += n
+	case c.failed == syscall.EINTR: //nolint:errorlint // as the kernel said it
+		return c.tryRead(socket)
+	case c.failed == syscall.EAGAIN: //nolint:errorlint // likewise
+		c.failed = nil
 		c.releaseEmpty()
 		return false
-	case n == 0:
-		err = io.EOF
-	case n > 0:
-		c.end += n
-	}
-	c.failed = err
-	return true
-}
-
-// makeRoom makes room in a buffer that has something in it.
-func (c *conn) makeRoom() bool {
-	switch size := c.server.Bounds.HeadSize; {
-	case c.end < len(c.buffer):
-	case c.start > 0:
-		c.end = copy(c.buffer, c.buffer[c.start:c.end])
-		c.start = 0
-	case len(c.buffer) < size:
-		larger := make([]byte, size)
-		copy(larger, c.buffer)
-		c.server.giveBack(c.buffer)
-		c.buffer = larger
-	default:
-		return false
 	}
 	return true
 }
 
-// releaseEmpty gives the buffer back if nothing is in it.
+// room is where to read to.
+func (c *conn) room() []byte {
+	if c.buffer == nil {
+		if c.buffer, _ = c.server.buffers.Get().(*[]byte); c.buffer == nil {
+			c.buffer = new(make([]byte, c.server.Bounds.HeadSize))
+		}
+	}
+	return (*c.buffer)[c.end:]
+}
+
+// releaseEmpty gives the buffer back if nothing is pending.
 func (c *conn) releaseEmpty() {
 	if c.start == c.end {
 		c.release()
@@ -365,7 +359,9 @@ func (c *conn) releaseEmpty() {
 }
 
 func (c *conn) release() {
-	c.server.giveBack(c.buffer)
+	if c.buffer != nil {
+		c.server.buffers.Put(c.buffer)
+	}
 	c.buffer, c.start, c.end = nil, 0, 0
 }
 

@@ -235,17 +235,6 @@ func TestResponses(t *testing.T) {
 	}
 }
 
-// TestWithoutOthers a connection is closed that would be handed over.
-func TestWithoutOthers(t *testing.T) {
-	t.Parallel()
-	s := newStage(t, bounds(), nil)
-	s.server.Others().Close()
-	c := s.dial(t)
-	c.send(t, "OPTIONS")
-	c.send(t, " * HTTP/1.1\r\n")
-	c.expect(t, "closed")
-}
-
 // temporary is a listener that fails for a while, as one does while there are too many open files.
 type temporary struct {
 	net.Listener
@@ -269,7 +258,7 @@ func TestTooManyOpenFiles(t *testing.T) {
 	server := &http1.Server{Handler: tellStrict, Bounds: bounds()}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- server.Serve(owned{&temporary{listener, 3}, make(chan *owner, 1)})
+		ended <- server.Serve(owned{&temporary{listener, 3}, make(chan *owner, 1), nil})
 	}()
 	s := &stage{dialed: listener.Addr().String()}
 	c := s.dial(t)

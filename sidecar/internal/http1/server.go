@@ -5,8 +5,8 @@
 //
 // It reads a request strictly: GET, HEAD or POST of a path, one Host, at most one Content-Length, no transfer coding, nothing that asks for
 // another protocol, no byte that readers disagree about. The first thing on a connection that is anything else, whether wrong or merely
-// rare, ends the package's part: the connection goes to Others, with every byte from the beginning of that request. There net/http judges
-// it, and all that follows it. Therefore the package needs no answer of its own to any fault, and turning it off changes no verdict.
+// rare, ends the package's part: the connection is handed over, with every byte from the beginning of that request. net/http judges it then,
+// and all that follows it. Therefore the package needs no answer of its own to any fault, and turning it off changes no verdict.
 //
 // What must hold, and FuzzReadsAsNetHTTP looks for exceptions of: a request that is accepted here, net/http accepts too, and reads as the
 // same method, target, host, fields and body; and it sees the same next request behind it.
@@ -52,8 +52,8 @@ type Conn interface {
 	Begin(at time.Time)
 	Arrive()
 	Rest()
-	// Return puts a text back that was read, for those who Read from now on.
-	Return(text []byte)
+	// HandOver lets somebody else serve the connection from now on, who reads the text first.
+	HandOver(text []byte)
 }
 
 // Server serves connections. Its exported fields are set before Serve is called.
@@ -67,8 +67,7 @@ type Server struct {
 	Faulted func()
 	Bounds  Bounds
 
-	others  *others
-	buffers sync.Pool // of *[readBuffer]byte
+	buffers sync.Pool // of *[]byte
 	closing atomic.Bool
 
 	mu       sync.Mutex
@@ -77,19 +76,8 @@ type Server struct {
 	running  sync.WaitGroup // a goroutine of each connection
 }
 
-// Others is where the connections go on which something else came. It is an error to serve without accepting from it.
-func (s *Server) Others() net.Listener {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.others == nil {
-		s.others = &others{conns: make(chan net.Conn), closed: make(chan struct{})}
-	}
-	return s.others
-}
-
 // Serve serves the connections of a listener, which are of type Conn, until Shutdown is called or the listener fails.
 func (s *Server) Serve(listener net.Listener) error {
-	s.Others()
 	s.mu.Lock()
 	s.listener, s.conns = listener, map[*conn]struct{}{}
 	s.mu.Unlock()
@@ -155,25 +143,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// readBuffer is for most requests. Bytes.
-const readBuffer = 4 << 10
-
-// buffer is for what is read. It is shorter than readBuffer where a head must be.
-func (s *Server) buffer() []byte {
-	array, ok := s.buffers.Get().(*[readBuffer]byte)
-	if !ok {
-		array = new([readBuffer]byte)
-	}
-	return array[:min(readBuffer, s.Bounds.HeadSize)]
-}
-
-// giveBack takes a buffer back; of one that is longer nothing is kept.
-func (s *Server) giveBack(buffer []byte) {
-	if cap(buffer) == readBuffer {
-		s.buffers.Put((*[readBuffer]byte)(buffer[:readBuffer]))
-	}
-}
-
 // watchInterval is how long a hang-up may go unnoticed.
 const watchInterval = time.Second
 
@@ -188,38 +157,5 @@ func (s *Server) watch() {
 		}
 		ended = s.closing.Load() && len(s.conns) == 0
 		s.mu.Unlock()
-	}
-}
-
-// others is a listener whose connections come from the Server.
-type others struct {
-	conns  chan net.Conn
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (o *others) Accept() (net.Conn, error) {
-	select {
-	case c := <-o.conns:
-		return c, nil
-	case <-o.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (o *others) Close() error {
-	o.once.Do(func() { close(o.closed) })
-	return nil
-}
-
-// Addr is none: the connections have addresses.
-func (o *others) Addr() net.Addr { return &net.TCPAddr{} }
-
-// give hands a connection over, or closes it if nobody takes any more.
-func (o *others) give(c net.Conn) {
-	select {
-	case o.conns <- c:
-	case <-o.closed:
-		_ = c.Close()
 	}
 }

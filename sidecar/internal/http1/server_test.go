@@ -26,6 +26,7 @@ import (
 // owner is a connection that writes down what it is told.
 type owner struct {
 	net.Conn
+	handed   chan *owner
 	mu       sync.Mutex
 	told     []string
 	returned []byte
@@ -42,12 +43,15 @@ func (o *owner) Context() context.Context { return context.Background() }
 func (o *owner) Begin(time.Time)          { o.tell("begun") }
 func (o *owner) Arrive()                  { o.tell("arrived") }
 func (o *owner) Rest()                    { o.tell("rests") }
-func (o *owner) Return(text []byte)       { o.returned = text }
+func (o *owner) HandOver(text []byte) {
+	o.returned = text
+	o.handed <- o
+}
 
 // owned is a listener of owners.
 type owned struct {
 	net.Listener
-	conns chan *owner
+	conns, handed chan *owner
 }
 
 func (o owned) Accept() (net.Conn, error) {
@@ -55,7 +59,7 @@ func (o owned) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	one := &owner{Conn: c}
+	one := &owner{Conn: c, handed: o.handed}
 	o.conns <- one
 	return one, nil
 }
@@ -86,22 +90,11 @@ func newStage(t *testing.T, bounds http1.Bounds, handler func(context.Context, *
 	}
 	s := &stage{conns: make(chan *owner, 16), handed: make(chan *owner, 16), dialed: listener.Addr().String(), ended: make(chan error, 1), faults: make(chan struct{}, 1)}
 	s.server = &http1.Server{Handler: handler, Names: names, Bounds: bounds, Faulted: func() { s.faults <- struct{}{} }}
-	go func() { s.ended <- s.server.Serve(owned{listener, s.conns}) }()
-	others := s.server.Others()
-	go func() {
-		for {
-			c, err := others.Accept()
-			if err != nil {
-				return
-			}
-			s.handed <- c.(*owner)
-		}
-	}()
+	go func() { s.ended <- s.server.Serve(owned{listener, s.conns, s.handed}) }()
 	t.Cleanup(func() {
 		ended, stop := context.WithCancel(context.Background())
 		stop()
 		_ = s.server.Shutdown(ended)
-		others.Close()
 	})
 	return s
 }

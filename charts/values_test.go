@@ -38,6 +38,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"a field of metrics":                 {"metrics: {serviceMonitor: {enable: true}}", "'enable' not allowed"},
 		"privileges for the sidecars' pods":  {"sidecar: {podSecurityContext: {privileged: true}}", "'privileged' not allowed"},
 		"a level of the log":                 {"logLevel: verbose", "logLevel"},
+		"a lane":                             {"sidecar: {lane: standard}", "lane"},
 		"a mode":                             {"sidecar: {mode: Shared}", "mode"},
 		"a pull policy":                      {"sidecar: {image: {pullPolicy: always}}", "pullPolicy"},
 		"an effect":                          {"tolerations: [{operator: Exists, effect: NoScheduled}]", "effect"},

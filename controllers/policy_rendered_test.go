@@ -78,7 +78,7 @@ func (s goldenState) options() controllers.Options {
 	options.SidecarDefaults, options.NetworkPolicy = s.input.Defaults, s.input.NetworkPolicy
 	options.CommonLabels, options.PodLabels, options.PodAnnotations = s.input.CommonLabels, s.input.PodLabels, s.input.PodAnnotations
 	options.PodSecurityContext = s.input.PodSecurityContext
-	options.OperatorNamespace, options.Tracing = s.input.OperatorNamespace, s.input.Tracing
+	options.OperatorNamespace, options.SidecarLane, options.Tracing = s.input.OperatorNamespace, s.input.Lane, s.input.Tracing
 	return options
 }
 
@@ -541,6 +541,7 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 	minimal, http := named("minimal"), named("httproute")
 	minimal.input.Image = "registry.example.com:5000/a/sidecar:1"
 	minimal.input.OperatorNamespace, minimal.input.NetworkPolicy = "platform", render.NetworkPolicy{Enabled: true, MetricsFrom: []metav1.LabelSelector{{MatchLabels: map[string]string{"a": "b"}}}}
+	minimal.input.Lane = render.LaneStandard
 	minimal.input.Tracing = config.Tracing{Endpoint: "http://otel-collector.observability.svc:4318", SamplingRatePerMillion: new(2500)}
 	namespace := newBareNamespace(t)
 	minimal.store(t, namespace)
@@ -558,7 +559,7 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 	made := func(from goldenState, kindOf string) *unstructured.Unstructured {
 		from.input.Installed = minimal.input.Installed
 		from.input.Image, from.input.OperatorNamespace, from.input.NetworkPolicy = minimal.input.Image, minimal.input.OperatorNamespace, minimal.input.NetworkPolicy
-		from.input.Tracing = minimal.input.Tracing
+		from.input.Lane, from.input.Tracing = minimal.input.Lane, minimal.input.Tracing
 		endpoint := from.input.Endpoint.DeepCopy()
 		endpoint.Namespace, endpoint.Name = namespace, "nobody"
 		return childOfKind(from.children(t, endpoint), kindOf)
@@ -596,9 +597,10 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 			setField(t, o, containers, "spec", "template", "spec", "containers")
 		}
 	}
-	arguments := func(tracing ...any) func(*unstructured.Unstructured) {
-		return container("args", append([]any{"--config-dir=/etc/wechat-sidecar"}, tracing...))
+	arguments := func(more ...any) func(*unstructured.Unstructured) {
+		return container("args", append([]any{"--config-dir=/etc/wechat-sidecar"}, more...))
 	}
+	const lane = "--lane=standard"
 	const collector, sample = "--tracing-endpoint=http://otel-collector.observability.svc:4318", "--tracing-sampling-rate-per-million=2500"
 	reader := func(value any) func(*unstructured.Unstructured) {
 		return func(o *unstructured.Unstructured) {
@@ -650,11 +652,12 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 		"pods of the image's user":             {made(minimal, "Deployment"), without("spec", "template", "spec", "securityContext", "runAsUser"), "template.spec.securityContext"},
 		"pods of root":                         {made(minimal, "Deployment"), field(false, "spec", "template", "spec", "securityContext", "runAsNonRoot"), "template.spec.securityContext"},
 		"pods of another group":                {made(minimal, "Deployment"), field(int64(1), "spec", "template", "spec", "securityContext", "fsGroup"), "template.spec.securityContext"},
-		"the collector of traces":              {made(minimal, "Deployment"), arguments(collector, sample), ""},
-		"another collector":                    {made(minimal, "Deployment"), arguments("--tracing-endpoint=http://collector.thief.svc:4318", sample), "containers.0.args"},
-		"another sample":                       {made(minimal, "Deployment"), arguments(collector, "--tracing-sampling-rate-per-million=1000000"), "containers.0.args"},
-		"no collector":                         {made(minimal, "Deployment"), arguments(), "containers.0.args"},
-		"one argument more":                    {made(minimal, "Deployment"), arguments(collector, sample, "--ops-listen=:8080"), "containers.0.args"},
+		"the collector of traces":              {made(minimal, "Deployment"), arguments(lane, collector, sample), ""},
+		"another collector":                    {made(minimal, "Deployment"), arguments(lane, "--tracing-endpoint=http://collector.thief.svc:4318", sample), "containers.0.args"},
+		"another sample":                       {made(minimal, "Deployment"), arguments(lane, collector, "--tracing-sampling-rate-per-million=1000000"), "containers.0.args"},
+		"no collector":                         {made(minimal, "Deployment"), arguments(lane), "containers.0.args"},
+		"one argument more":                    {made(minimal, "Deployment"), arguments(lane, collector, sample, "--ops-listen=:8080"), "containers.0.args"},
+		"another lane":                         {made(minimal, "Deployment"), arguments(collector, sample), "containers.0.args"},
 		"the readers of metrics":               {made(minimal, "NetworkPolicy"), func(*unstructured.Unstructured) {}, ""},
 		"one more":                             {made(minimal, "NetworkPolicy"), reader(map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"a": "c"}}}), "spec.ingress"},
 		"everybody":                            {made(minimal, "NetworkPolicy"), reader(map[string]any{"namespaceSelector": map[string]any{}}), "spec.ingress"},

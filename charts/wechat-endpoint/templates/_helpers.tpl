@@ -115,6 +115,9 @@ allowedIngressAnnotations:
 {{- toYaml . | nindent 0 }}
 {{- end }}
 operatorNamespace: {{ .Release.Namespace | quote }}
+{{- if ne .Values.sidecar.lane "Strict" }}
+sidecarLane: {{ .Values.sidecar.lane }}
+{{- end }}
 {{- with .Values.sidecar.tracing }}
 {{- $rate := int64 (.samplingRatePerMillion | default 1000000) }}
 {{- if .endpoint }}

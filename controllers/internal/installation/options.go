@@ -50,6 +50,8 @@ type Options struct {
 	PodSecurityContext render.PodSecurityContext `json:"podSecurityContext,omitzero"`
 	// SidecarMode says what serves endpoints that name no gateway and leave spec.sidecar out; empty is ModeDedicated.
 	SidecarMode Mode `json:"sidecarMode,omitempty"`
+	// SidecarLane says what reads callbacks in all sidecars; empty is render.LaneStrict.
+	SidecarLane render.Lane `json:"sidecarLane,omitempty"`
 	// Tracing says to whom all sidecars tell how messages went.
 	Tracing config.Tracing `json:"tracing,omitzero"`
 	// Rollout bounds how a change of the sidecars' pods reaches the endpoints.
@@ -117,7 +119,7 @@ func (o *Options) Installed(asked v1alpha1.Sidecar) render.Installed {
 	return render.Installed{
 		Image: render.Image(asked, o.SidecarImage), PullPolicy: o.SidecarPullPolicy, Defaults: o.SidecarDefaults,
 		CommonLabels: o.CommonLabels, PodLabels: o.PodLabels, PodAnnotations: o.PodAnnotations, PodSecurityContext: o.PodSecurityContext,
-		NetworkPolicy: o.NetworkPolicy, OperatorNamespace: o.OperatorNamespace, Tracing: o.Tracing,
+		NetworkPolicy: o.NetworkPolicy, OperatorNamespace: o.OperatorNamespace, Lane: o.SidecarLane, Tracing: o.Tracing,
 	}
 }
 
@@ -161,6 +163,11 @@ func (o Options) validate() error {
 	case "", ModeDedicated, ModeGateway:
 	default:
 		return fmt.Errorf("sidecarMode is %q: set %s or %s", o.SidecarMode, ModeDedicated, ModeGateway)
+	}
+	switch o.SidecarLane {
+	case "", render.LaneStrict, render.LaneStandard:
+	default:
+		return fmt.Errorf("sidecarLane is %q: set %s or %s", o.SidecarLane, render.LaneStrict, render.LaneStandard)
 	}
 	if o.Rollout.MaxEndpoints < 0 || o.Rollout.ProgressDeadline.Duration < 0 {
 		return errors.New("rollout: maxEndpoints and progressDeadline must be more than nothing; left out, they are 3 and 5m")

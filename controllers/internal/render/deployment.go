@@ -142,6 +142,9 @@ func (p pods) makeContainer(resources *corev1.ResourceRequirements) *core.Contai
 // arguments are what all pods of the installation are told alike.
 func (p pods) arguments() []string {
 	arguments := []string{"--config-dir=" + configDir}
+	if p.Lane == LaneStandard {
+		arguments = append(arguments, "--lane=standard")
+	}
 	if p.Tracing.Endpoint == "" {
 		return arguments
 	}

@@ -118,9 +118,21 @@ type Installed struct {
 	// NetworkPolicy says who may reach the pods, and OperatorNamespace where the operator runs.
 	NetworkPolicy     NetworkPolicy
 	OperatorNamespace string
+	// Lane says what reads callbacks in the pods; empty is LaneStrict.
+	Lane Lane `json:",omitempty"`
 	// Tracing says to whom the pods tell how messages went.
 	Tracing config.Tracing `json:",omitzero"`
 }
+
+// Lane is what reads callbacks in a sidecar.
+type Lane string
+
+const (
+	// LaneStrict is a strict reader for usual callbacks, and net/http for all others.
+	LaneStrict Lane = "Strict"
+	// LaneStandard is net/http for all.
+	LaneStandard Lane = "Standard"
+)
 
 // labelsOf are on every object that is made for the fleet's owner.
 func (i Installed) labelsOf(fleet Fleet) map[string]string {

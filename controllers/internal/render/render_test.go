@@ -200,6 +200,7 @@ func TestGoldenGateway(t *testing.T) {
 			in.CommonLabels = map[string]string{"example.com/team": "platform"}
 			in.PodSecurityContext = PodSecurityContext{RunAsUser: new(int64(1000))}
 			in.NetworkPolicy = NetworkPolicy{Enabled: true, Egress: true}
+			in.Lane = LaneStandard
 			in.Tracing = config.Tracing{Endpoint: "http://collector.platform.svc:4318", SamplingRatePerMillion: new(5)}
 			in.Backends = []string{"team-a", "team-b"}
 			in.Shards[0] = Shard{"shop": []byte(`{"generation":"one"}`), "game": []byte(`{"generation":"two"}`)}

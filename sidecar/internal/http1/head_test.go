@@ -86,6 +86,7 @@ func TestWhatIsRead(t *testing.T) {
 		"no Host":                          {"GET / HTTP/1.1\r\nA: b" + end, foreign},
 		"an empty Host":                    {"GET / HTTP/1.1\r\nHost: " + end, foreign},
 		"two Hosts":                        {field("Host: a"), foreign},
+		"two Hosts, the first is empty":    {"GET / HTTP/1.1\r\nHost:\r\nHost: a" + end, foreign},
 		"a Host with a slash":              {"GET / HTTP/1.1\r\nHost: a/b" + end, foreign},
 		"a Host with a space":              {"GET / HTTP/1.1\r\nHost: a b" + end, foreign},
 		"a Host with a comma":              {"GET / HTTP/1.1\r\nHost: a,b" + end, foreign},

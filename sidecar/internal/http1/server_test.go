@@ -224,13 +224,14 @@ func TestWhatIsHandedOver(t *testing.T) {
 		before []string
 		want   string
 	}{
-		"another kind of request":                  {bounds(), chunks + "3\r\n", false, nil, chunks + "3\r\n"},
-		"one behind others":                        {bounds(), get + post + chunks, false, []string{gotGet, gotPost}, chunks},
-		"a head of too many lines":                 {bounds(), get[:len(get)-2] + strings.Repeat("a:\r\n", 62), false, nil, get[:len(get)-2] + strings.Repeat("a:\r\n", 62)},
-		"a head that is too long":                  {bounds(), "GET /" + strings.Repeat("a", 8<<10-5), false, nil, "GET /" + strings.Repeat("a", 8<<10-5)},
-		"a head that is too long behind a request": {bounds(), get + "GET /" + strings.Repeat("a", 8<<10-5), false, []string{gotGet}, "GET /" + strings.Repeat("a", 8<<10-5)},
-		"a head that comes too slowly":             {short, get[:9], false, nil, get[:9]},
-		"a head that breaks off":                   {bounds(), get[:9], true, nil, get[:9]},
+		"another kind of request":                       {bounds(), chunks + "3\r\n", false, nil, chunks + "3\r\n"},
+		"one behind others":                             {bounds(), get + post + chunks, false, []string{gotGet, gotPost}, chunks},
+		"a head of too many lines":                      {bounds(), get[:len(get)-2] + strings.Repeat("a:\r\n", 62), false, nil, get[:len(get)-2] + strings.Repeat("a:\r\n", 62)},
+		"a head that is too long":                       {bounds(), "GET /" + strings.Repeat("a", 8<<10-5), false, nil, "GET /" + strings.Repeat("a", 8<<10-5)},
+		"a head that is too long behind a request":      {bounds(), get + "GET /" + strings.Repeat("a", 8<<10-5), false, []string{gotGet}, "GET /" + strings.Repeat("a", 8<<10-5)},
+		"a head that comes too slowly":                  {short, get[:9], false, nil, get[:9]},
+		"a head that comes too slowly behind a request": {short, get + get[:9], false, []string{gotGet}, get[:9]},
+		"a head that breaks off":                        {bounds(), get[:9], true, nil, get[:9]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -72,6 +72,29 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// TestShutdownDuringAnAnswer: one whose head said nothing of the end is the last on its connection all the same.
+func TestShutdownDuringAnAnswer(t *testing.T) {
+	t.Parallel()
+	begun, goOn := make(chan bool), make(chan bool)
+	s := newStage(t, bounds(), func(_ context.Context, w *http1.Response, _ *http1.Request) {
+		w.Head(200, 0)
+		begun <- true
+		<-goOn
+	})
+	c := s.dial(t)
+	c.send(t, get)
+	got(t, begun, "a request")
+	ended := make(chan error, 1)
+	go func() { ended <- s.server.Shutdown(context.Background()) }()
+	got(t, s.ended, "Serve returns")
+	close(goOn)
+	c.expect(t, "200 ")
+	c.expect(t, "closed")
+	if err := got(t, ended, "Shutdown returns"); err != nil {
+		t.Errorf("Shutdown returned %v", err)
+	}
+}
+
 // TestShutdownEndsInTime, whoever still works.
 func TestShutdownEndsInTime(t *testing.T) {
 	t.Parallel()

@@ -69,18 +69,15 @@ func (w *Response) Head(status, length int, fields ...Field) {
 		b = append(b, "Connection: close\r\n"...)
 	}
 	_, _ = w.writer.Write(append(b, "\r\n"...)) // finish tells
-	if w.left = length; c.head.method == "HEAD" {
-		w.left = 0
+	if c.head.method != "HEAD" {
+		w.left = length
 	}
 }
 
 var errLength = errors.New("the body of the answer is longer than announced")
 
-// Write writes a part of the body.
+// Write writes a part of the body. It is an error where there is no more to be written, as in the answer to a HEAD.
 func (w *Response) Write(p []byte) (int, error) {
-	if w.conn.head.method == "HEAD" {
-		return len(p), nil
-	}
 	if len(p) > w.left {
 		return 0, errLength
 	}

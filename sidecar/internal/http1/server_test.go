@@ -345,7 +345,7 @@ func TestTimes(t *testing.T) {
 				if want == "200 cut" {
 					time.Sleep(short + 1500*time.Millisecond) // of which a second may be added
 					_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
-					if n, err := io.Copy(io.Discard, c.answers); err == nil && n >= int64(len(long)) {
+					if n, _ := io.Copy(io.Discard, c.answers); n >= int64(len(long)) { // by then the connection is closed
 						t.Errorf("%d bytes came to a client that had read nothing", n)
 					}
 					continue

@@ -96,7 +96,7 @@ func (c *conn) close() {
 	c.release()
 	c.hungUp()
 	if c.Conn != nil {
-		_ = c.Conn.Close() // nothing is lost by it
+		_ = c.Close() // nothing is lost by it
 	}
 	c.server.forget(c)
 }
@@ -104,7 +104,7 @@ func (c *conn) close() {
 // closeIdle closes the connection if it waits for another request. Anybody may call it.
 func (c *conn) closeIdle() {
 	if c.since.CompareAndSwap(isIdle, isClosed) {
-		_ = c.Conn.Close() // nothing is lost by it
+		_ = c.Close() // nothing is lost by it
 	}
 }
 

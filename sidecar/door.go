@@ -43,7 +43,7 @@ func (s *Sidecar) newLane() *http1.Server {
 	bounds := s.bounds.door()
 	return &http1.Server{
 		Handler: s.serveCallback,
-		Names:   []string{wechat.PayTimestampHeader, wechat.PayNonceHeader, wechat.PaySignatureHeader, wechat.PaySerialHeader, wechat.PayTypeHeader},
+		Names:   wechat.PayHeaders,
 		Faulted: s.noteFault,
 		Bounds: http1.Bounds{
 			HeadSize: bounds.HeadSize, HeadLines: bounds.HeadLines, HeadTime: bounds.HeadTime,

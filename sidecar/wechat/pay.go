@@ -23,6 +23,9 @@ const (
 	PaySignatureType   = "WECHATPAY2-SHA256-RSA2048"
 )
 
+// PayHeaders are the headers of a notification that are read.
+var PayHeaders = []string{PayTimestampHeader, PayNonceHeader, PaySignatureHeader, PaySerialHeader, PayTypeHeader}
+
 // payAlgorithm is the cipher of a notification's resource. There are others for SM4, which are refused.
 const payAlgorithm = "AEAD_AES_256_GCM"
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
@@ -342,6 +343,32 @@ func TestNothingLargeStaysBehindWhatIsShort(t *testing.T) {
 		t.Errorf("of %d pods with megabytes in them, %d KiB stay in memory", len(kept), grown>>10)
 	}
 	runtime.KeepAlive(kept)
+}
+
+// TestWhatManyObjectsSayIsKeptOnce: decoding makes a copy for each object.
+func TestWhatManyObjectsSayIsKeptOnce(t *testing.T) {
+	texts := func() []string {
+		own := strings.Clone // as a decoder does
+		service := Keep(&corev1.Service{ObjectMeta: metav1.ObjectMeta{
+			Namespace: own("team"), Labels: map[string]string{v1alpha1.LabelEndpoint: own("shop")},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: own("wechatendpoint.io/v1alpha1"), Kind: own("WeChatEndpoint"), Name: own("shop"), UID: types.UID(own("uid")), Controller: new(true)}},
+		}})
+		owner := service.GetOwnerReferences()[0]
+		found := []string{service.GetNamespace(), service.GetLabels()[v1alpha1.LabelEndpoint], owner.APIVersion, owner.Kind, owner.Name, string(owner.UID)}
+		conditions := []metav1.Condition{{Type: own("Ready"), Status: metav1.ConditionStatus(own("True")), Reason: own("Ready"), Message: own("every check holds")}}
+		endpoint := Keep(&v1alpha1.WeChatEndpoint{Status: v1alpha1.WeChatEndpointStatus{Conditions: conditions}}).(*v1alpha1.WeChatEndpoint)
+		gateway := Keep(&v1alpha1.WeChatGateway{Status: v1alpha1.WeChatGatewayStatus{Conditions: conditions}}).(*v1alpha1.WeChatGateway)
+		for _, c := range slices.Concat(endpoint.Status.Conditions, gateway.Status.Conditions) {
+			found = append(found, c.Type, string(c.Status), c.Reason, c.Message)
+		}
+		return found
+	}
+	one, two := texts(), texts()
+	for i := range one {
+		if unsafe.StringData(one[i]) != unsafe.StringData(two[i]) {
+			t.Errorf("%q is kept twice", one[i])
+		}
+	}
 }
 
 // TestARouteThatLeadsEverywhere is believed to lead to every Service of its namespace: what is beyond the bound must not hide a bypass.

@@ -4,19 +4,18 @@
 package door
 
 import (
-	"bufio"
 	"container/list"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/test/rawhttp"
 )
 
 var small = Bounds{Connections: 4, HeadSize: 1 << 10, HeadLines: 8, HeadTime: 300 * time.Millisecond}
@@ -47,52 +46,6 @@ func serve(t *testing.T, bounds Bounds, handle http.HandlerFunc) (*Listener, str
 		<-ended
 	})
 	return l, raw.Addr().String()
-}
-
-type client struct {
-	net.Conn
-	answers *bufio.Reader
-}
-
-func dial(t *testing.T, address string) client {
-	t.Helper()
-	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return client{c, bufio.NewReader(c)}
-}
-
-func (c client) send(t *testing.T, text string) {
-	t.Helper()
-	if _, err := io.WriteString(c, text); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// answer reads one answer, or says why there is none.
-func (c client) answer(t *testing.T) string {
-	t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
-	response, err := http.ReadResponse(c.answers, nil)
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return "none yet"
-	case err != nil:
-		return "none"
-	}
-	defer response.Body.Close()
-	body, _ := io.ReadAll(response.Body)
-	return fmt.Sprintf("%d %s", response.StatusCode, body)
-}
-
-// closed reports whether the connection ends without an answer, before long.
-func (c client) closed(t *testing.T) bool {
-	t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(3 * time.Second))
-	_, err := c.answers.ReadByte()
-	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 const get = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -132,9 +85,9 @@ func TestHeads(t *testing.T) {
 			t.Parallel()
 			_, address := serve(t, small, nil)
 			for _, way := range []string{"at once", "byte by byte"} {
-				c := dial(t, address)
+				c := rawhttp.Dial(t, address)
 				if way == "at once" {
-					c.send(t, test.text)
+					c.Send(t, test.text)
 				} else {
 					for i := range len(test.text) {
 						if _, err := io.WriteString(c, test.text[i:i+1]); err != nil {
@@ -144,7 +97,7 @@ func TestHeads(t *testing.T) {
 				}
 				var got []string
 				for range test.want {
-					got = append(got, c.answer(t))
+					got = append(got, c.Answer(t))
 				}
 				cut := slices.Index(got, "none") // where a client that goes on writing may lose the refusal
 				if !slices.Equal(got, test.want) && !refusedEarly(got, test.want) && (way == "at once" || cut < 0 || !slices.Equal(got[:cut], test.want[:cut])) {
@@ -164,14 +117,14 @@ func refusedEarly(got, want []string) bool {
 func TestAClientThatWaitsGetsEveryAnswer(t *testing.T) {
 	t.Parallel()
 	_, address := serve(t, small, nil)
-	c := dial(t, address)
+	c := rawhttp.Dial(t, address)
 	for _, step := range []struct{ send, want string }{
 		{get, `200 GET /a "" <nil>`},
 		{"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", `200 POST /a "abc" <nil>`},
 		{"GET /a HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("a:\r\n", 100), "431 "},
 	} {
-		c.send(t, step.send)
-		if got := c.answer(t); got != step.want {
+		c.Send(t, step.send)
+		if got := c.Answer(t); got != step.want {
 			t.Errorf("answered %q, want %q", got, step.want)
 		}
 	}
@@ -186,13 +139,13 @@ func TestWhatFollowsABodyIsLookedAt(t *testing.T) {
 		body, err := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%q %v", body, err)
 	})
-	c := dial(t, address)
-	c.send(t, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
+	c := rawhttp.Dial(t, address)
+	c.Send(t, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
 	<-begun
-	c.send(t, "abcGET /a HTTP/1.1\r\nHost: a\r\n"+strings.Repeat("a:\r\n", small.HeadLines)+"\r\n")
-	first := c.answer(t)
+	c.Send(t, "abcGET /a HTTP/1.1\r\nHost: a\r\n"+strings.Repeat("a:\r\n", small.HeadLines)+"\r\n")
+	first := c.Answer(t)
 	if first == `200 "abc" <nil>` { // the refusal may come before it, to a client that does not wait for answers
-		first = c.answer(t)
+		first = c.Answer(t)
 	}
 	if first != "431 " {
 		t.Errorf("what follows was answered %q", first)
@@ -203,12 +156,12 @@ func TestWhatFollowsABodyIsLookedAt(t *testing.T) {
 func TestAHeadThatBreaksOffIsJudged(t *testing.T) {
 	t.Parallel()
 	_, address := serve(t, small, nil)
-	c := dial(t, address)
-	c.send(t, "GET /a HTTP/1.1\r\nHost a\r\n")
+	c := rawhttp.Dial(t, address)
+	c.Send(t, "GET /a HTTP/1.1\r\nHost a\r\n")
 	if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	if got := c.answer(t); got != "400 400 Bad Request: malformed MIME header line: Host a" && got != "400 400 Bad Request" {
+	if got := c.Answer(t); got != "400 400 Bad Request: malformed MIME header line: Host a" && got != "400 400 Bad Request" {
 		t.Errorf("answered %q", got)
 	}
 }
@@ -227,8 +180,8 @@ func TestWhatIsHandedOver(t *testing.T) {
 	})}
 	ended := make(chan error, 1)
 	go func() { ended <- l.ServeHandedOver(server) }()
-	accept := func() (client, *conn) {
-		c := dial(t, raw.Addr().String())
+	accept := func() (rawhttp.Client, *conn) {
+		c := rawhttp.Dial(t, raw.Addr().String())
 		accepted, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -242,13 +195,13 @@ func TestWhatIsHandedOver(t *testing.T) {
 	accepted.Begin(time.Now())
 	await(t, l, "it is counted with those who send", func() bool { return l.unfinished.Len() == 1 && l.idle.Len() == 0 })
 	accepted.HandOver([]byte(get[:9]))
-	c.send(t, get[9:])
-	if got := c.answer(t); got != "200 /a" {
+	c.Send(t, get[9:])
+	if got := c.Answer(t); got != "200 /a" {
 		t.Errorf("answered %q", got)
 	}
 	await(t, l, "it has brought a genuine request", func() bool { return l.proven.Len() == 1 })
-	c.send(t, "GET /a HTTP/1.1\r\n"+strings.Repeat("a:\r\n", 100))
-	if got := c.answer(t); got != "431 " {
+	c.Send(t, "GET /a HTTP/1.1\r\n"+strings.Repeat("a:\r\n", 100))
+	if got := c.Answer(t); got != "431 " {
 		t.Errorf("many fields are answered %q", got)
 	}
 
@@ -256,7 +209,7 @@ func TestWhatIsHandedOver(t *testing.T) {
 	<-ended
 	c, accepted = accept()
 	accepted.HandOver([]byte(get))
-	if !c.closed(t) {
+	if !c.Closed(t) {
 		t.Error("it is open, and nobody serves it")
 	}
 	awaitOpen(t, l, 0)
@@ -277,14 +230,14 @@ func TestWhoGoesFirst(t *testing.T) {
 		}
 	})
 	t.Cleanup(func() { close(answer) })
-	asking := func(path string) client {
-		c := dial(t, address)
-		c.send(t, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
+	asking := func(path string) rawhttp.Client {
+		c := rawhttp.Dial(t, address)
+		c.Send(t, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
 		return c
 	}
-	answered := func(path string) client {
+	answered := func(path string) rawhttp.Client {
 		c := asking(path)
-		if got := c.answer(t); got != "200 " {
+		if got := c.Answer(t); got != "200 " {
 			t.Fatalf("answered %q", got)
 		}
 		return c
@@ -292,17 +245,17 @@ func TestWhoGoesFirst(t *testing.T) {
 	slow := asking("/slow")
 	<-arrived
 	genuine := answered("/genuine")
-	silent := dial(t, address)
-	half := dial(t, address)
-	half.send(t, "GET /a HT")
+	silent := rawhttp.Dial(t, address)
+	half := rawhttp.Dial(t, address)
+	half.Send(t, "GET /a HT")
 	idle := answered("/")
 	await(t, l, "each stands where it belongs", func() bool {
 		return l.idle.Len() == 1 && l.silent.Len() == 1 && l.unfinished.Len() == 1 && l.proven.Len() == 1
 	})
-	genuine.send(t, "GET /a HT") // it has brought a genuine request, and begins another
+	genuine.Send(t, "GET /a HT") // it has brought a genuine request, and begins another
 	for _, next := range []struct {
 		name string
-		client
+		rawhttp.Client
 	}{
 		{"the one that was answered and is idle", idle},
 		{"the one that sends nothing", silent},
@@ -310,13 +263,13 @@ func TestWhoGoesFirst(t *testing.T) {
 		{"the one that has brought a genuine request", genuine},
 	} {
 		asking("/slow")
-		if !next.closed(t) {
+		if !next.Closed(t) {
 			t.Errorf("%s is still there", next.name)
 		}
 		<-arrived
 	}
 	answer <- true
-	if got := slow.answer(t); got != "200 " {
+	if got := slow.Answer(t); got != "200 " {
 		t.Errorf("the one that was worked on was answered %q", got)
 	}
 }
@@ -328,20 +281,20 @@ func TestAFloodPushesOutItsOwn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l, address := serve(t, Bounds{Connections: 6, HeadSize: 1 << 10, HeadLines: 8, HeadTime: time.Minute}, nil)
-			silent, part, answered := dial(t, address), dial(t, address), dial(t, address)
-			part.send(t, "GET /a HT")
-			answered.send(t, get)
-			answered.answer(t)
+			silent, part, answered := rawhttp.Dial(t, address), rawhttp.Dial(t, address), rawhttp.Dial(t, address)
+			part.Send(t, "GET /a HT")
+			answered.Send(t, get)
+			answered.Answer(t)
 			await(t, l, "each stands where it belongs", func() bool { return l.idle.Len() == 1 && l.silent.Len() == 1 && l.unfinished.Len() == 1 })
 			of := map[string]*list.List{"": &l.silent, "GET /a HT": &l.unfinished, get: &l.idle}[sends]
 			for range 20 {
 				l.mu.Lock()
 				before := of.Back()
 				l.mu.Unlock()
-				c := dial(t, address)
-				c.send(t, sends)
+				c := rawhttp.Dial(t, address)
+				c.Send(t, sends)
 				if sends == get {
-					c.answer(t)
+					c.Answer(t)
 				}
 				await(t, l, "the newest stands there too", func() bool {
 					return of.Back() != before && l.idle.Len()+l.silent.Len()+l.unfinished.Len() == l.open
@@ -372,31 +325,31 @@ func TestWhoHasJustComeStays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l, address := serve(t, one(time.Minute), nil)
-			first := dial(t, address)
-			first.send(t, sent)
+			first := rawhttp.Dial(t, address)
+			first.Send(t, sent)
 			await(t, l, "the first is let in", func() bool { return l.silent.Len()+l.unfinished.Len() == 1 && (sent == "") == (l.silent.Len() == 1) })
-			second := dial(t, address)
-			second.send(t, get)
+			second := rawhttp.Dial(t, address)
+			second.Send(t, get)
 			waits(t, l)
-			first.send(t, strings.TrimPrefix(get, sent))
-			if got := first.answer(t); !strings.HasPrefix(got, "200 ") {
+			first.Send(t, strings.TrimPrefix(get, sent))
+			if got := first.Answer(t); !strings.HasPrefix(got, "200 ") {
 				t.Errorf("the first was answered %q", got)
 			}
-			if got := second.answer(t); !strings.HasPrefix(got, "200 ") {
+			if got := second.Answer(t); !strings.HasPrefix(got, "200 ") {
 				t.Errorf("the second was answered %q", got)
 			}
 		})
 		t.Run(name+" for too long", func(t *testing.T) {
 			t.Parallel()
 			_, address := serve(t, one(50*time.Millisecond), nil)
-			first := dial(t, address)
-			first.send(t, sent)
-			second := dial(t, address)
-			second.send(t, get)
-			if got := second.answer(t); !strings.HasPrefix(got, "200 ") {
+			first := rawhttp.Dial(t, address)
+			first.Send(t, sent)
+			second := rawhttp.Dial(t, address)
+			second.Send(t, get)
+			if got := second.Answer(t); !strings.HasPrefix(got, "200 ") {
 				t.Errorf("the second was answered %q", got)
 			}
-			if !first.closed(t) {
+			if !first.Closed(t) {
 				t.Error("the first is still there")
 			}
 		})
@@ -415,13 +368,13 @@ func TestAllAtWork(t *testing.T) {
 		arrived <- true
 		<-answer
 	})
-	var clients []client
+	var clients []rawhttp.Client
 	for i := range small.Connections {
-		c := dial(t, address)
+		c := rawhttp.Dial(t, address)
 		if i == 0 {
-			c.send(t, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+			c.Send(t, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
 		} else {
-			c.send(t, get)
+			c.Send(t, get)
 		}
 		<-arrived
 		clients = append(clients, c)
@@ -429,17 +382,17 @@ func TestAllAtWork(t *testing.T) {
 	if l.Waits() != 0 || !l.Crowded() {
 		t.Errorf("nobody waits, and Waits is %v, Crowded %v", l.Waits(), l.Crowded())
 	}
-	waiting := dial(t, address)
-	waiting.send(t, get)
+	waiting := rawhttp.Dial(t, address)
+	waiting.Send(t, get)
 	for deadline := time.Now().Add(5 * time.Second); l.Waits() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("somebody waits and Waits is 0")
 		}
 	}
 	close(answer)
-	clients[0].send(t, "defghi") // net/http reads it before it answers
+	clients[0].Send(t, "defghi") // net/http reads it before it answers
 	for i, c := range append(clients, waiting) {
-		if got := c.answer(t); got != "200 " {
+		if got := c.Answer(t); got != "200 " {
 			t.Errorf("client %d was answered %q", i, got)
 		}
 	}
@@ -452,19 +405,19 @@ func TestAllAtWork(t *testing.T) {
 func TestABodyThatKeepsOthersWaitingGoes(t *testing.T) {
 	t.Parallel()
 	l, address := serve(t, small, nil)
-	var stalled []client
+	var stalled []rawhttp.Client
 	for i := range small.Connections {
-		c := dial(t, address)
-		c.send(t, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+		c := rawhttp.Dial(t, address)
+		c.Send(t, "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
 		stalled = append(stalled, c)
 		await(t, l, "it has sent a part", func() bool { return l.unfinished.Len() == i+1 })
 	}
-	c := dial(t, address)
-	c.send(t, get)
-	if got := c.answer(t); !strings.HasPrefix(got, "200 ") {
+	c := rawhttp.Dial(t, address)
+	c.Send(t, get)
+	if got := c.Answer(t); !strings.HasPrefix(got, "200 ") {
 		t.Errorf("answered %q", got)
 	}
-	if !stalled[0].closed(t) {
+	if !stalled[0].Closed(t) {
 		t.Error("the oldest is still there")
 	}
 }
@@ -473,9 +426,9 @@ func TestPlacesAreGivenBack(t *testing.T) {
 	t.Parallel()
 	l, address := serve(t, small, nil)
 	for range 5 * small.Connections {
-		c := dial(t, address)
-		c.send(t, get)
-		c.answer(t)
+		c := rawhttp.Dial(t, address)
+		c.Send(t, get)
+		c.Answer(t)
 		c.Close()
 	}
 	awaitOpen(t, l, 0)

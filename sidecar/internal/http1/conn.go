@@ -23,7 +23,7 @@ type Request struct {
 	Host, Path, RawQuery string
 	// Header has the fields of Server.Names, each with one value; nil if there is none.
 	Header map[string][]string
-	// Length is that of the body, 0 without one. Bytes.
+	// Length of the body, 0 without one. Bytes.
 	Length int64
 	// Body ends when the Handler returns.
 	Body io.Reader
@@ -31,7 +31,7 @@ type Request struct {
 	Arrived time.Time
 }
 
-// conn is a connection that is served here. One goroutine uses it, but for what is said to be anybody's.
+// conn is a connection that is served here. One goroutine serves it; where others use a field too, the field says so.
 type conn struct {
 	Conn
 	server *Server
@@ -39,9 +39,9 @@ type conn struct {
 	socket syscall.RawConn // nil where there is none
 	try    func(fd uintptr) bool
 
-	since  atomic.Int64 // when the request came that is worked on, in nanoseconds, or a constant of below; anybody's
+	since  atomic.Int64 // when the request came that is worked on, in nanoseconds, or one of the constants below; others use it too
 	ctx    context.Context
-	hungUp context.CancelFunc // anybody's
+	hungUp context.CancelFunc // others use it too
 
 	buffer     *[]byte // as long as a head may be; nil while nothing is in it
 	start, end int     // of what has come and was not taken

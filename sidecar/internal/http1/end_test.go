@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/http1"
+	"github.com/wechatendpoint/wechatendpoint/test/rawhttp"
 )
 
 // TestShutdown closes who waits for nothing, and loses no answer.
@@ -31,21 +32,21 @@ func TestShutdown(t *testing.T) {
 		w.Head(200, 0)
 	})
 	idle, slow, silent := s.dial(t), s.dial(t), s.dial(t)
-	idle.send(t, get)
-	idle.expect(t, "200 ")
-	slow.send(t, strings.Replace(get, "/a", "/slow", 1)+get)
+	idle.Send(t, get)
+	idle.Expect(t, "200 ")
+	slow.Send(t, strings.Replace(get, "/a", "/slow", 1)+get)
 	got(t, arrived, "the slow request")
 	for range 3 {
 		got(t, s.conns, "a connection")
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.server.Shutdown(context.Background()) }()
-	idle.expect(t, "closed")
+	idle.Expect(t, "none")
 	if err := got(t, s.ended, "Serve returns"); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Serve returned %v", err)
 	}
-	silent.send(t, get+get)
-	for _, c := range []client{silent, slow} {
+	silent.Send(t, get+get)
+	for _, c := range []rawhttp.Client{silent, slow} {
 		if c == slow {
 			select {
 			case <-ended:
@@ -54,7 +55,7 @@ func TestShutdown(t *testing.T) {
 			}
 			close(answer)
 		}
-		response, err := http.ReadResponse(c.answers, nil)
+		response, err := http.ReadResponse(c.Answers, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +63,7 @@ func TestShutdown(t *testing.T) {
 		if response.StatusCode != 200 || !response.Close {
 			t.Errorf("answered %d, to be closed: %v", response.StatusCode, response.Close)
 		}
-		c.expect(t, "closed") // and nothing behind it was served
+		c.Expect(t, "none") // and nothing behind it was served
 	}
 	if err := got(t, ended, "Shutdown returns"); err != nil {
 		t.Errorf("Shutdown returned %v", err)
@@ -82,14 +83,14 @@ func TestShutdownDuringAnAnswer(t *testing.T) {
 		<-goOn
 	})
 	c := s.dial(t)
-	c.send(t, get)
+	c.Send(t, get)
 	got(t, begun, "a request")
 	ended := make(chan error, 1)
 	go func() { ended <- s.server.Shutdown(context.Background()) }()
 	got(t, s.ended, "Serve returns")
 	close(goOn)
-	c.expect(t, "200 ")
-	c.expect(t, "closed")
+	c.Expect(t, "200 ")
+	c.Expect(t, "none")
 	if err := got(t, ended, "Shutdown returns"); err != nil {
 		t.Errorf("Shutdown returned %v", err)
 	}
@@ -105,7 +106,7 @@ func TestShutdownEndsInTime(t *testing.T) {
 	})
 	defer close(answer)
 	c := s.dial(t)
-	c.send(t, get)
+	c.Send(t, get)
 	got(t, arrived, "a request")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
@@ -135,7 +136,7 @@ func TestAHangUpEndsTheContext(t *testing.T) {
 				}
 			})
 			c := s.dial(t)
-			c.send(t, get)
+			c.Send(t, get)
 			got(t, arrived, "a request")
 			if err := hangUp(c.Conn.(*net.TCPConn)); err != nil {
 				t.Fatal(err)
@@ -159,10 +160,10 @@ func TestAClientThatWaitsIsNotHungUpOn(t *testing.T) {
 		}
 	})
 	waits, sends := s.dial(t), s.dial(t)
-	waits.send(t, get)
-	sends.send(t, get+get[:9])
-	waits.expect(t, "200 ")
-	sends.expect(t, "200 ")
+	waits.Send(t, get)
+	sends.Send(t, get+get[:9])
+	waits.Expect(t, "200 ")
+	sends.Expect(t, "200 ")
 }
 
 // TestAPanicEndsItsConnection, and no other.
@@ -175,11 +176,11 @@ func TestAPanicEndsItsConnection(t *testing.T) {
 		w.Head(200, 0)
 	})
 	other, faulty := s.dial(t), s.dial(t)
-	faulty.send(t, strings.Replace(get, "/a", "/panic", 1))
-	faulty.expect(t, "closed")
+	faulty.Send(t, strings.Replace(get, "/a", "/panic", 1))
+	faulty.Expect(t, "none")
 	got(t, s.faults, "somebody is told")
-	other.send(t, get)
-	other.expect(t, "200 ")
+	other.Send(t, get)
+	other.Expect(t, "200 ")
 }
 
 // TestResponses, to the byte.
@@ -230,9 +231,9 @@ func TestResponses(t *testing.T) {
 			})
 			c := s.dial(t)
 			before := time.Now().Truncate(time.Second)
-			c.send(t, test.request+strings.Replace(get, "/a", "/last", 1))
+			c.Send(t, test.request+strings.Replace(get, "/a", "/last", 1))
 			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
-			text, err := io.ReadAll(c.answers)
+			text, err := io.ReadAll(c.Answers)
 			if err != nil && !errors.Is(err, syscall.ECONNRESET) {
 				t.Fatal(err)
 			}
@@ -285,8 +286,8 @@ func TestTooManyOpenFiles(t *testing.T) {
 	}()
 	s := &stage{dialed: listener.Addr().String()}
 	c := s.dial(t)
-	c.send(t, get)
-	c.expect(t, gotGet)
+	c.Send(t, get)
+	c.Expect(t, gotGet)
 	listener.Close()
 	if err := got(t, ended, "Serve returns"); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Serve returned %v", err)

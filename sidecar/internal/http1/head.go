@@ -3,7 +3,10 @@
 
 package http1
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // state is how far a head was read.
 type state int
@@ -148,22 +151,7 @@ func (h *head) keep(name, value []byte, names []string) bool {
 
 // is reports whether a word of ASCII is another one, in capitals or not.
 func is(word []byte, other string) bool {
-	if len(word) != len(other) {
-		return false
-	}
-	for i, c := range word {
-		if lower(c) != lower(other[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func lower(c byte) byte {
-	if c >= 'A' && c <= 'Z' {
-		c += 'a' - 'A'
-	}
-	return c
+	return len(word) == len(other) && strings.EqualFold(string(word), other)
 }
 
 // class is a set of bytes.

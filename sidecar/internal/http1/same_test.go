@@ -181,7 +181,7 @@ func (d doors) expectSame(t *testing.T, text string, piece int) {
 	}
 }
 
-// texts are requests of which some are served here, with everything that readers have disagreed about.
+// texts are requests, usual ones and such as two readers have read differently before.
 func texts() []string {
 	const end = "\r\n\r\n"
 	get, next := "GET /a?b=c HTTP/1.1\r\nHost: a", "GET /next HTTP/1.1\r\nHost: a"+end

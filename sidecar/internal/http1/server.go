@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package http1 serves the part of HTTP/1.1 that routers and WeChat speak to a callback's URL, at a third of the cost of net/http.
+// Package http1 serves the part of HTTP/1.1 that routers and WeChat speak to a callback's URL, at less cost than net/http.
 //
 // It reads a request strictly: GET, HEAD or POST of a path, one Host, at most one Content-Length, no transfer coding, nothing that asks for
 // another protocol, no byte that readers disagree about. The first thing on a connection that is anything else, whether wrong or merely
@@ -45,7 +45,7 @@ type Conn interface {
 	net.Conn
 	// Raw is the connection as the kernel has it.
 	Raw() net.Conn
-	// Context is that of its requests, without their end.
+	// Context is the one that requests of the connection get. It does not end when the client hangs up.
 	Context() context.Context
 	// Begin is called when a part of a request has come, and Arrive when all of it has. Rest is called when it was answered and nothing
 	// follows it yet.

@@ -4,14 +4,10 @@
 package http1_test
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/http1"
+	"github.com/wechatendpoint/wechatendpoint/test/rawhttp"
 )
 
 // owner is a connection that writes down what it is told.
@@ -99,53 +96,9 @@ func newStage(t *testing.T, bounds http1.Bounds, handler func(context.Context, *
 	return s
 }
 
-// client is one of the server's.
-type client struct {
-	net.Conn
-	answers *bufio.Reader
-}
-
-func (s *stage) dial(t *testing.T) client {
+func (s *stage) dial(t *testing.T) rawhttp.Client {
 	t.Helper()
-	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.dialed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return client{c, bufio.NewReader(c)}
-}
-
-func (c client) send(t *testing.T, text string) {
-	t.Helper()
-	if _, err := io.WriteString(c, text); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// answer returns the next answer, or how the connection ended.
-func (c client) answer(t *testing.T) string {
-	t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
-	response, err := http.ReadResponse(c.answers, nil)
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return "none yet"
-	case err != nil:
-		return "closed"
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err.Error()
-	}
-	return fmt.Sprint(response.StatusCode, " ", string(body))
-}
-
-func (c client) expect(t *testing.T, want string) {
-	t.Helper()
-	if got := c.answer(t); got != want {
-		t.Errorf("answered %q, want %q", got, want)
-	}
+	return rawhttp.Dial(t, s.dialed)
 }
 
 const (
@@ -192,7 +145,7 @@ func TestTheOwnerIsTold(t *testing.T) {
 			c := s.dial(t)
 			o := got(t, s.conns, "a connection")
 			for _, piece := range test.pieces {
-				c.send(t, piece)
+				c.Send(t, piece)
 				time.Sleep(20 * time.Millisecond) // they come one by one, or else the test is of less
 			}
 			var told []string
@@ -237,14 +190,14 @@ func TestWhatIsHandedOver(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, test.bounds, nil)
 			c := s.dial(t)
-			c.send(t, test.text)
+			c.Send(t, test.text)
 			if test.halves {
 				if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
 					t.Fatal(err)
 				}
 			}
 			for _, want := range test.before {
-				c.expect(t, want)
+				c.Expect(t, want)
 			}
 			o := got(t, s.handed, "the connection is handed over")
 			if string(o.returned) != test.want {
@@ -256,7 +209,7 @@ func TestWhatIsHandedOver(t *testing.T) {
 			if _, err := io.WriteString(o, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"); err != nil {
 				t.Fatal(err)
 			}
-			c.expect(t, "400 ")
+			c.Expect(t, "400 ")
 			o.Close()
 		})
 	}
@@ -270,11 +223,11 @@ func TestHeadsOfEverySize(t *testing.T) {
 	for _, size := range []int{100, 4<<10 - 1, 4 << 10, 4<<10 + 1, 8<<10 - 1, 8 << 10} {
 		long := get[:len(get)-2] + "A: "
 		long += strings.Repeat("a", size-len(long)-4) + "\r\n\r\n"
-		c.send(t, long)
-		c.expect(t, gotGet)
-		c.send(t, post+long+post)
+		c.Send(t, long)
+		c.Expect(t, gotGet)
+		c.Send(t, post+long+post)
 		for _, want := range []string{gotPost, gotGet, gotPost} {
-			c.expect(t, want)
+			c.Expect(t, want)
 		}
 	}
 }
@@ -294,13 +247,13 @@ func TestBodiesOfEverySize(t *testing.T) {
 		})
 		c := s.dial(t)
 		for _, size := range []int{0, 1, 4 << 10, 5000, 256 << 10} {
-			c.send(t, fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s%s", path, size, strings.Repeat("a", size), get))
+			c.Send(t, fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s%s", path, size, strings.Repeat("a", size), get))
 			if path == "/skip" {
-				c.expect(t, "200 POST 0")
+				c.Expect(t, "200 POST 0")
 			} else {
-				c.expect(t, fmt.Sprint("200 POST ", size))
+				c.Expect(t, fmt.Sprint("200 POST ", size))
 			}
-			c.expect(t, "200 GET 0")
+			c.Expect(t, "200 GET 0")
 		}
 	}
 }
@@ -315,11 +268,11 @@ func TestTimes(t *testing.T) {
 		text    string
 		want    []string
 	}{
-		"a client that sends nothing":         {func(b *http1.Bounds) { b.HeadTime = short }, "", []string{"closed"}},
-		"a client that sends nothing more":    {func(b *http1.Bounds) { b.IdleTime = short }, get, []string{gotGet, "closed"}},
-		"a body that does not come":           {func(b *http1.Bounds) { b.ReadTime = short }, post[:len(post)-3], []string{`200 POST "a" "/a" "" 3 [] [] "" i/o timeout`, "closed"}},
-		"a body that does not come whole":     {func(b *http1.Bounds) { b.ReadTime = short }, post[:len(post)-1], []string{`200 POST "a" "/a" "" 3 [] [] "ab" i/o timeout`, "closed"}},
-		"a body that nobody wants, and stops": {func(b *http1.Bounds) { b.ReadTime = short }, strings.Replace(post[:len(post)-1], "/a", "/skip", 1), []string{`200 POST "a" "/skip" "" 3 [] []`, "closed"}},
+		"a client that sends nothing":         {func(b *http1.Bounds) { b.HeadTime = short }, "", []string{"none"}},
+		"a client that sends nothing more":    {func(b *http1.Bounds) { b.IdleTime = short }, get, []string{gotGet, "none"}},
+		"a body that does not come":           {func(b *http1.Bounds) { b.ReadTime = short }, post[:len(post)-3], []string{`200 POST "a" "/a" "" 3 [] [] "" i/o timeout`, "none"}},
+		"a body that does not come whole":     {func(b *http1.Bounds) { b.ReadTime = short }, post[:len(post)-1], []string{`200 POST "a" "/a" "" 3 [] [] "ab" i/o timeout`, "none"}},
+		"a body that nobody wants, and stops": {func(b *http1.Bounds) { b.ReadTime = short }, strings.Replace(post[:len(post)-1], "/a", "/skip", 1), []string{`200 POST "a" "/skip" "" 3 [] []`, "none"}},
 		"an answer that is not read":          {func(b *http1.Bounds) { b.WriteTime = short }, "GET /long HTTP/1.1\r\nHost: a\r\n\r\n", []string{"200 cut"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -340,17 +293,17 @@ func TestTimes(t *testing.T) {
 				_, _ = io.WriteString(w, text)
 			})
 			c := s.dial(t)
-			c.send(t, test.text)
+			c.Send(t, test.text)
 			for _, want := range test.want {
 				if want == "200 cut" {
 					time.Sleep(short + 1500*time.Millisecond) // of which a second may be added
 					_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
-					if n, _ := io.Copy(io.Discard, c.answers); n >= int64(len(long)) { // by then the connection is closed
+					if n, _ := io.Copy(io.Discard, c.Answers); n >= int64(len(long)) { // by then the connection is closed
 						t.Errorf("%d bytes came to a client that had read nothing", n)
 					}
 					continue
 				}
-				c.expect(t, want)
+				c.Expect(t, want)
 			}
 		})
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/test/hostile"
 )
 
-// The paths of the URL, of which each is verified in another way.
+// Paths. Each is an endpoint of its own, which verifies in its own way.
 const (
 	plaintextPath = "/weixin"
 	envelopePath  = "/envelope" // the signature covers the envelope, which goes to the app as it is
@@ -108,7 +108,7 @@ func growthColumns() []column {
 	return found
 }
 
-// statuses are those of right answers, of a peer that verifies or not.
+// statuses returns which statuses are right in the column, from a peer that verifies or from one that does not.
 func (c column) statuses(verifies bool) []int {
 	if c.kind.Forged && verifies {
 		return []int{http.StatusUnauthorized, http.StatusForbidden}

@@ -14,7 +14,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
-// TestNames: columns, groups and peers have names of their own, of which a list with commas can be made.
+// TestNames wants names that differ, and that a list with commas can hold.
 func TestNames(t *testing.T) {
 	known := map[string]bool{groupMain: true, groupFloods: true, groupGrowth: true}
 	for _, name := range append(names(columns, func(c column) string { return c.name }), names(peers, func(p peer) string { return p.name })...) {

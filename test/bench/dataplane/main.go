@@ -111,7 +111,8 @@ func parse(args []string) (settings, error) {
 	return s, err
 }
 
-// choose returns those of all that have one of the names, in the order of all; without names, all. Each may be known by several names.
+// choose returns the items that the list of names asks for, in their own order, or all items if the list is empty. Each function in known
+// returns one name of an item.
 func choose[T any](names string, all []T, known ...func(T) string) ([]T, error) {
 	wanted := strings.FieldsFunc(names, func(r rune) bool { return r == ',' || r == ' ' })
 	if len(wanted) == 0 {

@@ -101,7 +101,7 @@ func (p peer) atApp(c column, sent int) int {
 	return sent
 }
 
-// path is that of the column's URL at this peer.
+// path returns which path this peer is called at in a column.
 func (p peer) path(c column) string {
 	if c.kind.Path == decryptPath && !p.decrypts {
 		return envelopePath
@@ -159,7 +159,7 @@ func goPeer(s settings, name, _ string, _ column) ([]process.Program, error) {
 	return []process.Program{{Path: program, Arguments: []string{account.Token, account.EncodingAESKey}, Environment: environment}}, nil
 }
 
-// sidecarWith starts the sidecar as the operator does, with so many endpoints, of which one gets the messages.
+// sidecarWith starts the sidecar as the operator does, with so many endpoints. The messages are for one of them.
 func sidecarWith(usual int) programs {
 	return func(s settings, name, folder string, c column) ([]process.Program, error) {
 		endpoints := usual

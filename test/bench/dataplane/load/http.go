@@ -87,7 +87,7 @@ func parseMessage(text []byte) (message, bool) {
 	return message{head: h, text: text, body: body}, true
 }
 
-// status is that of an answer, 0 if it has none.
+// status returns the status of an answer, or 0 if it has none.
 func (m message) status() int {
 	_, rest, _ := bytes.Cut(m.text, []byte(" "))
 	if len(rest) < 3 {

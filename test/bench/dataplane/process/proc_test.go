@@ -8,7 +8,6 @@ package process
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -83,11 +82,6 @@ func TestParseMemory(t *testing.T) {
 
 // TestGroupCountsItsChildren starts a shell whose child works, and finds the work in what the group has cost.
 func TestGroupCountsItsChildren(t *testing.T) {
-	for _, program := range []string{"taskset", "sh"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skip(err)
-		}
-	}
 	folder := t.TempDir()
 	const script = `sh -c 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo done >%s/ready; exec sleep 60' & wait`
 	g, err := Start(t.Context(), 0, folder, Program{Path: "sh", Arguments: []string{"-c", fmt.Sprintf(script, folder)}, Environment: os.Environ()})

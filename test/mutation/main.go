@@ -24,6 +24,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"time"
 )
 
 // workers is how many mutations are tried at once. The tests wait more than they compute.
@@ -51,10 +52,12 @@ func tryAll(ctx context.Context, pattern string) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	if without := test(ctx, "", packages(mutations)); without.result != survived {
+	began := time.Now()
+	if without := test(ctx, "", packages(mutations), firstPatience); without.result != survived {
 		return fmt.Errorf("the tests fail without any mutation: %s %s", without.result, without.by)
 	}
 
+	patience := patienceAfter(time.Since(began))
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	counts := map[result]int{}
@@ -62,7 +65,7 @@ func tryAll(ctx context.Context, pattern string) error {
 	for range workers {
 		group.Go(func() {
 			for i := range queue {
-				v := try(ctx, mutations[i], filepath.Join(scratch, fmt.Sprint(i)))
+				v := try(ctx, mutations[i], filepath.Join(scratch, fmt.Sprint(i)), patience)
 				mu.Lock()
 				counts[v.result]++
 				fmt.Printf("%-8s  %s (%s)\n", v.result, mutations[i].name, v.by)

@@ -16,8 +16,12 @@ import (
 	"time"
 )
 
-// patience ends tests that hang because of a mutation, which counts as noticed. The slowest package takes a tenth of it.
-const patience = 2 * time.Minute
+// firstPatience ends the tests of the true sources if they hang.
+const firstPatience = 20 * time.Minute
+
+// patienceAfter is how long the tests of a mutation may take where those of the true sources took so long: a test that hangs because
+// of a mutation counts as one that noticed it. Two mutations are tried at once, and the machine may become slower.
+func patienceAfter(took time.Duration) time.Duration { return 2*time.Minute + 4*took }
 
 // result is what became of a mutation.
 type result string
@@ -35,13 +39,13 @@ type verdict struct {
 	by     string
 }
 
-// try runs the tests of one mutation. Base names the files that it may write.
-func try(ctx context.Context, m mutation, base string) verdict {
+// try runs the tests of one mutation, at most for so long. Base names the files that it may write.
+func try(ctx context.Context, m mutation, base string, patience time.Duration) verdict {
 	overlay, err := writeOverlay(m, base)
 	if err != nil {
 		return verdict{stale, err.Error()}
 	}
-	return test(ctx, overlay, m.packages)
+	return test(ctx, overlay, m.packages, patience)
 }
 
 // writeOverlay writes the mutated source and the file that puts it in the place of the true one.
@@ -65,11 +69,11 @@ func writeOverlay(m mutation, base string) (string, error) {
 	return base + ".json", errors.Join(os.WriteFile(base+".go", []byte(mutated), 0o600), os.WriteFile(base+".json", overlay, 0o600))
 }
 
-// test runs the tests of packages, of the true sources if overlay is empty. Vet is off: what it says is no test's word.
-func test(ctx context.Context, overlay string, packages []string) verdict {
-	arguments := []string{"test", "-json", "-short", "-failfast", "-vet=off", "-timeout=" + patience.String()}
+// test runs the tests of packages, at most for so long, of the true sources if overlay is empty. Vet is off: what it says is no test's word.
+func test(ctx context.Context, overlay string, packages []string, patience time.Duration) verdict {
+	arguments := []string{"test", "-json", "-short", "-failfast", "-vet=off", "-count=1", "-timeout=" + patience.String()}
 	if overlay != "" {
-		arguments = append(arguments, "-count=1", "-overlay="+overlay)
+		arguments = append(arguments, "-overlay="+overlay)
 	}
 	command := exec.CommandContext(ctx, "go", append(arguments, packages...)...)
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }

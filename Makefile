@@ -80,9 +80,14 @@ verify: ## Fail if a generated file or go.mod is stale
 
 ##@ Tests
 
-test: lint unit limits interop monitoring ## Run every test
+# Two things at once where one of them waits most of the time, as the first half of e2e does.
+test: lint ## Run every test
+	@$(MAKE) -j2 limits aside
 	@$(cluster) assets oldest >/dev/null; $(MAKE) integration-newest
-	@$(MAKE) -j2 integration-oldest e2e # whose first tests wait for pods most of the time
+	@$(MAKE) -j2 e2e unit integration-oldest
+
+aside:
+	@$(MAKE) -j1 interop monitoring
 
 lint: ## Lint the Go code, the workflows, the chart and what it renders
 	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits,prometheus ./...
@@ -92,9 +97,9 @@ lint: ## Lint the Go code, the workflows, the chart and what it renders
 
 # The scenes of controllers are many, and played by one goroutine each. The sidecar's tests wait most of the time: they begin with the others.
 unit: ## Run the unit tests, with the race detector where goroutines meet
-	@(GOGC=400 go test ./controllers && go test -race -run '^Test(TwoOperatorsAtOnce|EachObjectIsReadOnce)$$' ./controllers) & scenes=$$!; \
+	@(GOGC=400 go test ./controllers ./controllers/internal/kept && go test -race -run '^Test(TwoOperatorsAtOnce|EachObjectIsReadOnce)$$' ./controllers) & scenes=$$!; \
 	  go test -race ./sidecar & sidecar=$$!; \
-	  go test -race $$(go list ./... | grep -vE '/(controllers|sidecar)$$'); wait $$scenes; wait $$sidecar
+	  go test -race $$(go list ./... | grep -vE '/(controllers|controllers/internal/kept|sidecar)$$'); wait $$scenes; wait $$sidecar
 	for module in test/cluster test/gitops tools/release; do (cd $$module && go test ./...); done
 
 limits: ## Flood the sidecar in a memory cgroup of its pods' size (Linux, root); LIMITS=long tries everything, and for longer
@@ -156,4 +161,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/try bin/demo need-go images previous check generate manifests verify test lint unit limits monitoring interop fuzz mutation integration integration-newest integration-oldest e2e bench-operator bench demo demo-down cluster-up cluster-down
+.PHONY: try help aside build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/try bin/demo need-go images previous check generate manifests verify test lint unit limits monitoring interop fuzz mutation integration integration-newest integration-oldest e2e bench-operator bench demo demo-down cluster-up cluster-down

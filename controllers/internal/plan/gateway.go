@@ -191,8 +191,8 @@ func has(pod snapshot.Pod, wanted map[string]string) (loaded, refused bool) {
 		return false, false
 	}
 	for name, generation := range wanted {
-		entry, known := pod.Entries[name]
-		if !known || entry.Generation != generation && entry.Problem == "" {
+		entry := pod.Entries[name] // of one that it does not know, there is no generation
+		if entry.Generation != generation && entry.Problem == "" {
 			return false, false
 		}
 		refused = refused || entry.Generation != generation

@@ -453,6 +453,9 @@ func TestWhatIsSaidOfAGateway(t *testing.T) {
 		"a pod has an entry of before": {servingGateway(t, entryOf(1, "shop", &config.Status{Generation: "0123456789-9", Ready: true})), (*gatewayScene).whole, nil, said{
 			"Ready": "False Progressing", "SidecarAvailable": "False Progressing",
 		}, verdict.In(verdict.Soon)},
+		"a pod has an entry of before, and its kubelet was woken": {servingGateway(t, entryOf(1, "shop", &config.Status{Generation: "0123456789-9", Ready: true}), wokenPods), (*gatewayScene).whole, nil, said{
+			"Ready": "False Progressing", "SidecarAvailable": "False Progressing",
+		}, verdict.In(verdict.Soon)},
 		"a pod still has an entry of who went": {servingGateway(t, goes("shop")), (*gatewayScene).whole, nil, said{
 			"Ready": "False Progressing", "SidecarAvailable": "False Progressing",
 		}, verdict.In(verdict.Soon)},

@@ -205,14 +205,16 @@ func (c *Client) attempts(ctx context.Context, call Call, w *wire) Answer {
 		w.retries.Store(int64(retries))
 		answer, err := c.attempt(ctx, call, w)
 		answer.Retries = retries
-		if failure := failureOf(err); err != nil && failure.Cause != outcome.Ended {
+		if err == nil {
+			return answer
+		}
+		failure := failureOf(err)
+		if failure.Cause != outcome.Ended {
 			unavailable = failure
 		}
 		switch {
-		case err == nil:
-			return answer
 		case !w.safe():
-			return Answer{Outcome: outcome.BadReply, Retries: retries, Failure: failureOf(err)}
+			return Answer{Outcome: outcome.BadReply, Retries: retries, Failure: failure}
 		case ctx.Err() != nil || time.Until(call.Deadline) < pause:
 			return Answer{Outcome: outcome.Unavailable, Retries: retries, Failure: unavailable}
 		case w.reused.Load():

@@ -4,13 +4,11 @@
 package backend
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"net"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -29,77 +27,13 @@ type target struct {
 	identity Identity
 }
 
-// connection is one to an app. It is used by one call at a time.
-type connection struct {
-	net.Conn
-	target target
-	reader *bufio.Reader // nil until an answer comes
-	used   bool          // before
-	kept   time.Time
-}
-
-func (c *connection) close() {
-	_ = c.Close() // nothing is lost by it
-	c.letGo()
-}
-
-// readers are of the size that the head of an answer may have.
-var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxHeadSize) }}
-
-// awaitAnswer waits for the first byte of an answer, and holds no buffer meanwhile: most connections wait most of the time.
-func (c *connection) awaitAnswer() error {
-	if raw, ok := c.Conn.(syscall.Conn); ok {
-		if err := awaitByte(raw); err != nil {
-			return err
-		}
-	}
-	c.reader = readers.Get().(*bufio.Reader)
-	c.reader.Reset(c.Conn)
-	return nil
-}
-
-// awaitByte waits until there is something to be read, or the connection has ended.
-func awaitByte(c syscall.Conn) error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return raw.Read(func(fd uintptr) bool { return !nothingYet(fd) })
-}
-
-// nothingYet reports whether a socket is open and has nothing to be read.
-func nothingYet(fd uintptr) bool {
-	var one [1]byte
-	_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-	return err == syscall.EAGAIN || err == syscall.EINTR
-}
-
-func (c *connection) letGo() {
-	if c.reader != nil {
-		c.reader.Reset(nil)
-		readers.Put(c.reader)
-		c.reader = nil
-	}
-}
-
 // pool keeps connections that an app left open. The zero value is ready for use, and safe for concurrent use.
 type pool struct {
 	mu   sync.Mutex
 	idle []*connection // the last one used at the end
 }
 
-// get returns a kept connection to the target, or makes one.
-func (p *pool) get(ctx context.Context, t target) (*connection, error) {
-	for kept := p.take(t); kept != nil; kept = p.take(t) {
-		if stillOpen(kept.Conn) {
-			return kept, nil
-		}
-		kept.close()
-	}
-	return dial(ctx, t)
-}
-
-// take takes the connection to the target that was used last, and closes those that nobody has used for long.
+// take takes the connection to the target that was used last, and closes those that nobody has used for long. It returns nil where none is kept.
 func (p *pool) take(t target) *connection {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,7 +51,6 @@ func (p *pool) take(t target) *connection {
 func (p *pool) put(c *connection) {
 	c.letGo()
 	c.used, c.kept = true, time.Now()
-	_ = c.SetDeadline(time.Time{}) // of a closed one: the next use tells
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.expire(c.kept)
@@ -137,6 +70,9 @@ func (p *pool) expire(now time.Time) {
 
 // drop closes the n that were used the longest ago.
 func (p *pool) drop(n int) {
+	if n == 0 {
+		return
+	}
 	for _, old := range p.idle[:n] {
 		old.close()
 	}
@@ -147,18 +83,19 @@ func (p *pool) drop(n int) {
 func dial(ctx context.Context, t target) (*connection, error) {
 	scheme, address, _ := strings.Cut(t.origin, "://")
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
-	raw, err := dialer.DialContext(ctx, "tcp", withPort(address, scheme))
+	conn, err := dialer.DialContext(ctx, "tcp", withPort(address, scheme))
 	if err != nil {
 		return nil, err
 	}
-	c := &connection{Conn: raw, target: t}
 	if scheme == "https" {
-		if c.Conn, err = secured(ctx, raw, t); err != nil {
-			_ = raw.Close()
+		over, err := secured(ctx, conn, t)
+		if err != nil {
+			_ = conn.Close()
 			return nil, err
 		}
+		conn = over
 	}
-	return c, nil
+	return newConnection(conn, t)
 }
 
 func secured(ctx context.Context, raw net.Conn, t target) (net.Conn, error) {
@@ -180,22 +117,4 @@ func withPort(address, scheme string) string {
 		return net.JoinHostPort(strings.Trim(address, "[]"), "443")
 	}
 	return net.JoinHostPort(strings.Trim(address, "[]"), "80")
-}
-
-// stillOpen looks whether the app has closed a kept connection, or has sent what nobody asked for. It sees what has arrived, and
-// waits for nothing.
-func stillOpen(c net.Conn) bool {
-	if over, ok := c.(*tls.Conn); ok {
-		c = over.NetConn()
-	}
-	raw, err := c.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return false
-	}
-	open := false
-	err = raw.Read(func(fd uintptr) bool {
-		open = nothingYet(fd)
-		return true
-	})
-	return err == nil && open
 }

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/syntax"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
@@ -53,11 +54,11 @@ func (p *pending) converse(until time.Time, inPerson bool) (answer Answer, reusa
 	}
 	for {
 		came := p.conn.came()
-		answer, shape := readUsual(came)
+		answer, state := readUsual(came)
 		switch {
-		case shape == whole:
+		case state == syntax.Whole:
 			return p.takeUsual(answer, came)
-		case shape == partial && len(came) < pieceSize:
+		case state == syntax.Partial && len(came) < pieceSize:
 		case inPerson:
 			return Answer{}, false, errLater
 		default:
@@ -179,7 +180,7 @@ func appendHead(head []byte, call *Call) []byte {
 func (p *pending) takeUsual(usual usual, came []byte) (answer Answer, reusable bool, err error) {
 	answer, reusable = p.call.judgeReply(came[usual.start:usual.end])
 	answer.Status, answer.Reply = http.StatusOK, keep(answer.Reply)
-	return answer, reusable && !usual.closes && usual.end == len(came), nil
+	return answer, reusable && !usual.Close && usual.end == len(came), nil
 }
 
 // keep copies a reply. Most of them are one word.

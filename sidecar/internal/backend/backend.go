@@ -8,6 +8,7 @@
 package backend
 
 import (
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -67,13 +68,16 @@ type Room interface {
 // Client calls apps. It keeps connections open and is safe for concurrent use.
 type Client struct {
 	pool    pool
+	dialer  dialer
 	places  *places
 	pending atomic.Int64
 }
 
 // New returns a Client that makes at most that many calls at once. One that finds no place waits for it until its
 // deadline.
-func New(calls int) *Client { return &Client{places: newPlaces(calls)} }
+func New(calls int) *Client {
+	return &Client{places: newPlaces(calls), dialer: dialer{lookup: net.DefaultResolver.LookupHost}}
+}
 
 // NewPortion divides the places between one endpoint more.
 func (c *Client) NewPortion() *Portion { return c.places.newPortion() }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -136,19 +137,57 @@ func TestAnAppThatRefusesIsTriedAgainUntilTheDeadline(t *testing.T) {
 
 // TestAnIdleConnectionThatTheAppClosed is the usual race of kept connections: the message goes into one that is closed.
 func TestAnIdleConnectionThatTheAppClosed(t *testing.T) {
-	var calls atomic.Int64
-	app := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
-	app.Start()
-	defer app.Close()
-	client := New(1)
-	for i := range int64(5) {
-		if answer := deliver(client, call(app.URL, 5*time.Second)); answer.Outcome != outcome.Answered {
-			t.Fatalf("call %d: %+v", i, answer)
-		}
-		app.CloseClientConnections()
+	for _, secure := range []bool{false, true} {
+		t.Run(fmt.Sprintf("by HTTPS: %v", secure), func(t *testing.T) {
+			var calls atomic.Int64
+			app := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
+			identity := start(t, app, secure)
+			client := New(1)
+			for i := range int64(5) {
+				c := call(app.URL, 5*time.Second)
+				c.Identity = identity
+				if answer := deliver(client, c); answer.Outcome != outcome.Answered {
+					t.Fatalf("call %d: %+v", i, answer)
+				}
+				app.CloseClientConnections()
+			}
+			if calls.Load() != 5 {
+				t.Errorf("the app was called %d times, want 5", calls.Load())
+			}
+		})
 	}
-	if calls.Load() != 5 {
-		t.Errorf("the app was called %d times, want 5", calls.Load())
+}
+
+// TestAMessageIsSentTwiceAtMost: an app that takes it and ends the connection gets it again over one new connection, and not over each that
+// is kept.
+func TestAMessageIsSentTwiceAtMost(t *testing.T) {
+	const kept = 4
+	var calls atomic.Int64
+	all := make(chan struct{})
+	app := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		switch n := calls.Add(1); {
+		case n < kept:
+			<-all
+		case n == kept:
+			close(all)
+		default:
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	defer app.Close()
+	client := New(2 * kept)
+	var group sync.WaitGroup
+	for range kept {
+		group.Go(func() { deliver(client, call(app.URL, 5*time.Second)) })
+	}
+	group.Wait()
+	if len(client.pool.idle) != kept {
+		t.Fatalf("%d connections are kept, want %d", len(client.pool.idle), kept)
+	}
+	answer := deliver(client, call(app.URL, 5*time.Second))
+	if got := calls.Load() - kept; got != 2 || answer.Outcome != outcome.BadReply || answer.Retries != 1 {
+		t.Errorf("the app got the message %d times, and the answer is %+v", got, answer)
 	}
 }
 
@@ -303,24 +342,27 @@ func TestConnectionsAreKept(t *testing.T) {
 		"status 500":           {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, 3},
 		"a reply that goes on": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sized(wechat.MaxReplySize+9)) }, 3},
 	} {
-		t.Run(name, func(t *testing.T) {
-			var connections atomic.Int64
-			app := httptest.NewUnstartedServer(test.app)
-			app.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-				if state == http.StateNew {
-					connections.Add(1)
+		for _, secure := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, by HTTPS: %v", name, secure), func(t *testing.T) {
+				var connections atomic.Int64
+				app := httptest.NewUnstartedServer(test.app)
+				app.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+					if state == http.StateNew {
+						connections.Add(1)
+					}
 				}
-			}
-			app.Start()
-			defer app.Close()
-			client := New(1)
-			for range 3 {
-				deliver(client, call(app.URL, 5*time.Second))
-			}
-			if connections.Load() != test.want {
-				t.Errorf("%d connections for three calls, want %d", connections.Load(), test.want)
-			}
-		})
+				identity := start(t, app, secure)
+				client := New(1)
+				for range 3 {
+					c := call(app.URL, 5*time.Second)
+					c.Identity = identity
+					deliver(client, c)
+				}
+				if connections.Load() != test.want {
+					t.Errorf("%d connections for three calls, want %d", connections.Load(), test.want)
+				}
+			})
+		}
 	}
 }
 

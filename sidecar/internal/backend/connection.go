@@ -21,6 +21,7 @@ type connection struct {
 	raw    syscall.RawConn // nil where TLS is spoken over it
 	step   func(fd uintptr) bool
 	target target
+	made   time.Time
 	used   bool // before
 	kept   time.Time
 
@@ -54,7 +55,7 @@ func (p *piece) bytes() []byte { return p.text[:p.length] }
 
 // newConnection is one that was just made.
 func newConnection(conn net.Conn, t target) (*connection, error) {
-	c := &connection{Conn: conn, target: t}
+	c := &connection{Conn: conn, target: t, made: time.Now()}
 	if over, ok := conn.(syscall.Conn); ok {
 		var err error
 		if c.raw, err = over.SyscallConn(); err != nil {

@@ -32,6 +32,7 @@ type pending struct {
 	reused  bool // its connection was used before
 	replied bool // the app has begun to answer
 
+	anew    bool            // the next attempt needs a connection of its own: one over a kept connection has failed
 	pause   time.Duration   // before the next attempt
 	failure outcome.Failure // why the app was not reached by the last one
 	over    bool
@@ -171,6 +172,9 @@ func (p *pending) failed(err error) (answer Answer, over bool) {
 	if failure.Cause != outcome.Ended {
 		p.failure = failure
 	}
+	if isDead(err) { // and so are the other connections to it
+		p.client.pool.forget(p.target())
+	}
 	p.mu.Lock()
 	ending := p.ending
 	p.mu.Unlock()
@@ -179,7 +183,9 @@ func (p *pending) failed(err error) (answer Answer, over bool) {
 		return Answer{Outcome: outcome.BadReply, Failure: failure}, true
 	case ending || time.Until(p.call.Deadline) < p.pause:
 		return Answer{Outcome: outcome.Unavailable, Failure: p.failure}, true
-	case !p.reused: // else with a fresh connection, or another of those that are left
+	case p.reused:
+		p.anew = true
+	default:
 		time.Sleep(p.pause)
 		p.pause = min(2*p.pause, lastPause)
 	}
@@ -199,13 +205,14 @@ func (p *pending) attempt(ctx context.Context) (Answer, error) {
 	if p.conn != nil { // it began while somebody waited
 		return p.exchange(until, false)
 	}
-	answer, err := p.overKept(until, false)
-	if !errors.Is(err, errLater) {
-		return answer, err
+	if !p.anew {
+		if answer, err := p.overKept(until, false); !errors.Is(err, errLater) {
+			return answer, err
+		}
 	}
 	p.reused, p.replied = false, false
 	p.delivery.written.Store(false)
-	conn, err := dial(ctx, target{p.call.Origin, p.call.Identity})
+	conn, err := p.client.dialer.dial(ctx, p.target())
 	if err != nil {
 		return Answer{}, err
 	}
@@ -216,7 +223,7 @@ func (p *pending) attempt(ctx context.Context) (Answer, error) {
 // overKept makes the call over a kept connection. It returns errLater where there is none, and as exchange does.
 func (p *pending) overKept(until time.Time, inPerson bool) (Answer, error) {
 	for {
-		conn := p.client.pool.take(target{p.call.Origin, p.call.Identity})
+		conn := p.client.pool.take(p.target())
 		if conn == nil {
 			return Answer{}, errLater
 		}
@@ -226,6 +233,8 @@ func (p *pending) overKept(until time.Time, inPerson bool) (Answer, error) {
 		}
 	}
 }
+
+func (p *pending) target() target { return target{p.call.Origin, p.call.Identity} }
 
 // use begins an attempt over a connection.
 func (p *pending) use(conn *connection) {

@@ -4,20 +4,18 @@
 package backend
 
 import (
-	"context"
-	"crypto/tls"
-	"net"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 )
 
 // Bounds of connections to apps.
 const (
-	dialTimeout = 2 * time.Second
-	tlsTimeout  = 2 * time.Second
 	idleTimeout = 30 * time.Second
-	maxIdle     = 128 // connections that are kept open and not used
+	// maxAge is how old a connection may be that is kept. The next one may lead to another address: pods come and go, and those that came last
+	// are to have their part.
+	maxAge  = time.Minute
+	maxIdle = 128 // connections that are kept open and not used
 )
 
 // target is whom a connection leads to. One that was made to an app known by one authority is no connection to an app known by
@@ -47,10 +45,15 @@ func (p *pool) take(t target) *connection {
 	return nil
 }
 
-// put keeps a connection of which everything was read.
+// put keeps a connection of which everything was read, unless it is too old.
 func (p *pool) put(c *connection) {
+	now := time.Now()
+	if now.Sub(c.made) > maxAge {
+		c.close()
+		return
+	}
 	c.letGo()
-	c.used, c.kept = true, time.Now()
+	c.used, c.kept = true, now
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.expire(c.kept)
@@ -68,6 +71,18 @@ func (p *pool) expire(now time.Time) {
 	p.drop(n)
 }
 
+// forget closes all connections to a target.
+func (p *pool) forget(t target) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = slices.DeleteFunc(p.idle, func(c *connection) bool {
+		if c.target == t {
+			c.close()
+		}
+		return c.target == t
+	})
+}
+
 // drop closes the n that were used the longest ago.
 func (p *pool) drop(n int) {
 	if n == 0 {
@@ -77,44 +92,4 @@ func (p *pool) drop(n int) {
 		old.close()
 	}
 	p.idle = append(p.idle[:0], p.idle[n:]...)
-}
-
-// dial connects to the target, by no proxy of the environment.
-func dial(ctx context.Context, t target) (*connection, error) {
-	scheme, address, _ := strings.Cut(t.origin, "://")
-	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
-	conn, err := dialer.DialContext(ctx, "tcp", withPort(address, scheme))
-	if err != nil {
-		return nil, err
-	}
-	if scheme == "https" {
-		over, err := secured(ctx, conn, t)
-		if err != nil {
-			_ = conn.Close()
-			return nil, err
-		}
-		conn = over
-	}
-	return newConnection(conn, t)
-}
-
-func secured(ctx context.Context, raw net.Conn, t target) (net.Conn, error) {
-	config, err := t.identity.config(t.origin)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, tlsTimeout)
-	defer cancel()
-	conn := tls.Client(raw, config)
-	return conn, conn.HandshakeContext(ctx)
-}
-
-func withPort(address, scheme string) string {
-	if _, _, err := net.SplitHostPort(address); err == nil {
-		return address
-	}
-	if scheme == "https" {
-		return net.JoinHostPort(strings.Trim(address, "[]"), "443")
-	}
-	return net.JoinHostPort(strings.Trim(address, "[]"), "80")
 }

@@ -67,6 +67,9 @@ type Room interface {
 
 // Client calls apps. It keeps connections open and is safe for concurrent use.
 type Client struct {
+	// StandardHTTP lets net/http read every answer, the usual ones too. It is set before the first call.
+	StandardHTTP bool
+
 	pool    pool
 	dialer  dialer
 	places  *places

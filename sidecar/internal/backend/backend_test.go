@@ -86,7 +86,7 @@ func TestOutcomes(t *testing.T) {
 			_, _ = io.WriteString(w, "<xml>")
 		}, outcome.BadReply, "reply broke off"},
 	} {
-		for over, before := range map[string]int64{"a new connection": 0, "a kept one": 1} {
+		for over, before := range map[string]int64{"a new connection": 0, "a kept one": 1, "a kept one, all read by net/http": 1} {
 			t.Run(name+", over "+over, func(t *testing.T) {
 				var calls atomic.Int64
 				app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -96,6 +96,7 @@ func TestOutcomes(t *testing.T) {
 				}))
 				defer app.Close()
 				client := New(1)
+				client.StandardHTTP = strings.HasSuffix(over, "net/http")
 				for range before {
 					deliver(client, call(app.URL, 5*time.Second))
 				}

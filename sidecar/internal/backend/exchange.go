@@ -54,7 +54,7 @@ func (p *pending) converse(until time.Time, inPerson bool) (answer Answer, reusa
 	}
 	for {
 		came := p.conn.came()
-		answer, state := readUsual(came)
+		answer, state := p.client.read(came)
 		switch {
 		case state == syntax.Whole:
 			return p.takeUsual(answer, came)
@@ -85,6 +85,14 @@ func (p *pending) converse(until time.Time, inPerson bool) (answer Answer, reusa
 			return p.readAny(until)
 		}
 	}
+}
+
+// read reads an answer, or leaves it to net/http.
+func (c *Client) read(came []byte) (usual, syntax.State) {
+	if c.StandardHTTP && len(came) > 0 {
+		return usual{}, syntax.Foreign
+	}
+	return readUsual(came)
 }
 
 // wait lets the connection wait until then. It returns errLater where nobody waits in person any more, and an error where the call is to end.

@@ -84,6 +84,20 @@ func TestUsualAnswers(t *testing.T) {
 	}
 }
 
+// TestNetHTTPMayReadAll leaves nothing to the strict reader but to wait for the first byte.
+func TestNetHTTPMayReadAll(t *testing.T) {
+	client := Client{StandardHTTP: true}
+	for name, test := range answers {
+		want := syntax.Foreign
+		if test.text == "" {
+			want = syntax.Partial
+		}
+		if _, got := client.read([]byte(test.text)); got != want {
+			t.Errorf("an answer %s is %d, want %d", name, got, want)
+		}
+	}
+}
+
 // agree holds that what is read here as usual, net/http reads as the same, and that what is not there yet may still come.
 func agree(t *testing.T, text []byte) {
 	t.Helper()

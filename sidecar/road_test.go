@@ -49,7 +49,9 @@ func BenchmarkRoad(b *testing.B) {
 				Backend: config.Backend{URL: "http://" + startRoadApp(b)},
 			}, Credentials: config.Credentials{GatewayKey: bytes.Repeat([]byte("k"), 32), Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: key}}}})
 			account := s.table.Load().only
+			nonces := 0
 			row.sender.URL, row.sender.Token = "http://wx.example.com/weixin", token
+			row.sender.Nonce = func() string { nonces++; return fmt.Sprint(1<<40 + nonces) } // of random ones two may be the same, and are refused
 			queries, bodies := make([]string, b.N), make([][]byte, b.N)
 			for n := range b.N {
 				request, err := row.sender.NewPost(fmt.Appendf(nil, roadMessage, strings.Repeat("words ", 40), 1<<40+n))

@@ -61,13 +61,13 @@ func (d *dialer) dial(ctx context.Context, t target) (*connection, error) {
 
 // connect connects to the first address of a name that takes the connection.
 func (d *dialer) connect(ctx context.Context, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	within, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	addresses, err := d.lookup(ctx, host)
+	addresses, err := d.lookup(within, host)
 	if err != nil {
 		return nil, err
 	}
@@ -80,12 +80,15 @@ func (d *dialer) connect(ctx context.Context, address string) (net.Conn, error) 
 		if i < len(addresses)-1 {
 			one.Timeout = addressTimeout
 		}
-		conn, err := one.DialContext(ctx, "tcp", address)
+		conn, err := one.DialContext(within, "tcp", address)
 		if err == nil {
 			return conn, nil
 		}
-		d.noteDead(address, time.Now())
 		failed = append(failed, err)
+		if within.Err() != nil { // that is not the address's fault
+			break
+		}
+		d.noteDead(address, time.Now())
 	}
 	return nil, errors.Join(failed...)
 }

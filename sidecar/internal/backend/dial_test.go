@@ -142,21 +142,29 @@ func TestDeadAddressesAreTriedLast(t *testing.T) {
 	}
 }
 
-// TestADeadAddressIsNotAskedForEachConnection: the second connection does not try it.
-func TestADeadAddressIsNotAskedForEachConnection(t *testing.T) {
+// TestADeadAddressIsRemembered once a connection has tried it.
+func TestADeadAddressIsRemembered(t *testing.T) {
 	port := newNamedApp(t, "127.0.0.1")
-	d := dialer{lookup: (&names{answers: [][]string{{"127.0.0.2", "127.0.0.1"}}}).lookup}
-	for range 2 {
-		conn, err := d.connect(t.Context(), "app.team-a:"+port)
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn.Close()
-		d.lookup = (&names{answers: [][]string{{"127.0.0.2", "127.0.0.1", "127.0.0.9"}}}).lookup
+	d := dialer{lookup: (&names{answers: [][]string{{"127.0.0.2", "127.0.0.1", "127.0.0.9"}}}).lookup}
+	conn, err := d.connect(t.Context(), "app.team-a:"+port)
+	if err != nil {
+		t.Fatal(err)
 	}
+	conn.Close()
 	want := []string{"127.0.0.1:" + port, "127.0.0.9:" + port, "127.0.0.2:" + port}
 	if diff := cmp.Diff(want, d.order([]string{"127.0.0.2:" + port, "127.0.0.1:" + port, "127.0.0.9:" + port}, time.Now())); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestACallThatEndsMakesNoAddressDead: nobody knows whether it would have answered.
+func TestACallThatEndsMakesNoAddressDead(t *testing.T) {
+	port := newNamedApp(t, "127.0.0.1")
+	d := dialer{lookup: (&names{answers: [][]string{{"127.0.0.1", "127.0.0.2"}}}).lookup}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := d.connect(ctx, "app.team-a:"+port); err == nil || len(d.dead) > 0 {
+		t.Errorf("%v, and then %v are dead", err, d.dead)
 	}
 }
 

@@ -35,7 +35,7 @@ func aboutMoney(event string) bool {
 	return strings.HasPrefix(event, "xpay_") || strings.HasPrefix(event, "funds_order_") || strings.HasSuffix(event, "_deliver_notify")
 }
 
-// ReadFields reads the fields of a verified message.
+// ReadFields reads the fields of a verified message. They share its memory: it must not change any more.
 func ReadFields(message []byte) Fields {
 	var f fieldReader
 	switch FormOf(message) {

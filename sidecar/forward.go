@@ -65,65 +65,73 @@ func (c *callback) decide(message gate.Message) policy.Decision {
 	return policy.Decide(c.account.config, message.Fields)
 }
 
-// callApp calls the app while WeChat waits.
+// callApp calls the app while WeChat waits, or joins the call that goes on for a repeat. A delivery keeps the parcel until the app has
+// answered, also when WeChat was answered before; a repeat needs none.
 func (e *errand) callApp(ctx context.Context) Answer {
-	delivery, err := e.deliver(ctx)
+	defer e.parcel.free()
+	fields := newFields()
+	defer fields.free()
+	call := e.makeCall(fields)
+	delivery, repeated, err := e.claim(ctx)
 	if err != nil {
 		return e.refuse(err)
 	}
 	e.message.Forget()
-	answer, took := e.await(ctx, delivery)
+	answer, took := e.await(func(patience backend.Patience) backend.Answer {
+		if repeated {
+			e.parcel.free()
+			return delivery.Wait(ctx, patience)
+		}
+		traced := e.trace.Call(e.decision.Backend.URL)
+		call.Fields = traced.Inject(call.Fields)
+		return e.backend.Deliver(ctx, delivery, call, patience, e.begin(e.key, delivery, traced, e.parcel.hand()))
+	})
 	e.conclude(e.message, outcome.Report{Outcome: answer.Outcome, Failure: answer.Failure, Took: took})
 	return e.reply(answer)
 }
 
-// deliver begins the delivery of a message, or joins the one that goes on for a repeat. A delivery keeps the parcel until the app has
-// answered, also when WeChat was answered before; a repeat needs none. A message that nobody verified is never taken for a repeat, nor remembered for later ones.
-func (e *errand) deliver(ctx context.Context) (*backend.Delivery, error) {
-	defer e.parcel.free()
+// claim returns the delivery of a message, and whether it goes on for a repeat. A message that nobody verified is never taken for a repeat, nor
+// remembered for later ones.
+func (e *errand) claim(ctx context.Context) (delivery *backend.Delivery, repeated bool, err error) {
 	if e.decision.Unverified {
-		return e.start(), nil
+		return new(backend.Delivery), false, nil
 	}
-	delivery, repeated, err := e.memory.Claim(ctx, e.key, e.now, e.message.StaleAt, e.start)
+	delivery, repeated, err = e.memory.Claim(ctx, e.key, e.now, e.message.StaleAt, newDelivery)
 	if repeated {
 		e.metrics.Repeats.Inc()
 		e.trace.Repeat()
 	}
 	if err != nil && policy.WithoutClaim(e.account.config) == policy.GoOn {
 		e.complain(err)
-		return e.start(), nil
+		return new(backend.Delivery), false, nil
 	}
-	return delivery, err
+	return delivery, repeated, err
 }
 
-// start begins a delivery.
-func (e *errand) start() *backend.Delivery {
-	call, traced := e.makeCall(), e.trace.Call(e.decision.Backend.URL)
-	traced.Inject(call.Header)
-	return e.begin(e.key, call, traced, e.parcel.hand())
-}
+func newDelivery() *backend.Delivery { return new(backend.Delivery) }
 
-// begin begins the delivery of a message with that key. It is not an errand's: it outlives the callback, and holds nothing else of it.
-func (e *Endpoint) begin(key memory.Key, call backend.Call, traced *tracing.Call, parcel *parcel) *backend.Delivery {
+// begin begins the delivery of a message with that key, and returns what is to be done at its end. It is not an errand's: it outlives the
+// callback, and holds nothing else of it.
+func (e *Endpoint) begin(key memory.Key, delivery *backend.Delivery, traced *tracing.Call, parcel parcel) func(a backend.Answer, acknowledged bool) {
 	e.calls.Add(1)
-	return e.backend.Start(call, func(a backend.Answer, acknowledged bool) {
+	return func(a backend.Answer, acknowledged bool) {
 		defer e.calls.Done()
 		defer parcel.free()
 		traced.End(resultOf(a))
-		e.settle(key, a)
+		e.settle(key, delivery, a)
 		e.noteReached(a)
 		e.metrics.Retries.Add(float64(a.Retries))
 		if acknowledged && a.Outcome != outcome.Answered {
 			e.lament(a)
 		}
-	})
+	}
 }
 
 // settle remembers what became of a message: its repeats get the same answer, or begin anew. Of one that was not claimed nothing is
 // remembered.
-func (e *Endpoint) settle(key memory.Key, a backend.Answer) {
+func (e *Endpoint) settle(key memory.Key, delivery *backend.Delivery, a backend.Answer) {
 	if a.Outcome == outcome.Answered {
-		e.memory.Keep(key, backend.Settled(a), cap(a.Reply), e.clock(time.Now()))
+		e.memory.Keep(key, delivery, cap(a.Reply), e.clock(time.Now()))
 	} else {
 		e.memory.Forget(key)
 	}
@@ -149,14 +157,14 @@ func (e *Endpoint) lament(a backend.Answer) {
 
 // await returns the app's answer, or what is known of it at the deadline. Whoever plays WeChat waits for longer, to see how late
 // the app is, and gets the same.
-func (e *errand) await(ctx context.Context, delivery *backend.Delivery) (answer backend.Answer, took time.Duration) {
+func (e *errand) await(answerOf func(backend.Patience) backend.Answer) (answer backend.Answer, took time.Duration) {
 	acknowledge := e.decision.Backend.OnDeadline == config.OnDeadlineAcknowledge
 	patience := e.deadline
 	if e.message.Trial() {
 		patience = e.request.Arrived.Add(awaitRetryPatience)
 	}
 	started := time.Now()
-	answer = delivery.Wait(ctx, patience, acknowledge)
+	answer = answerOf(backend.Patience{Until: patience, Acknowledge: acknowledge})
 	ended := time.Now()
 	if answer.Outcome == outcome.Answered && ended.After(e.deadline) && patience != e.deadline {
 		answer = backend.Answer{Outcome: outcome.TimedOut}

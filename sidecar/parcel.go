@@ -104,8 +104,8 @@ func (p *parcel) move(to *memory.Portion, app string, times int64) bool {
 }
 
 // hand passes what the parcel holds on to another owner. Nothing is left that its own could free.
-func (p *parcel) hand() *parcel {
-	next := &parcel{budget: p.budget, app: p.app, held: p.held}
+func (p *parcel) hand() parcel {
+	next := parcel{budget: p.budget, app: p.app, held: p.held}
 	p.held, p.body = 0, nil
 	return next
 }

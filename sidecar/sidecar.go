@@ -48,7 +48,7 @@ type Options struct {
 	Memory int64
 	// Tracing says to whom messages are told of, as config.Tracing's Validate accepts it.
 	Tracing config.Tracing
-	// StandardHTTP lets net/http read every callback, also those that the lane would take.
+	// StandardHTTP lets net/http read every callback and every answer of an app, also those that a strict reader would take.
 	StandardHTTP bool
 	// Log takes what a person should read. It never gets a token or a byte of a message.
 	Log *slog.Logger
@@ -95,6 +95,7 @@ func New(o Options) *Sidecar {
 		random:    rand.Reader,
 		clock:     func(arrived time.Time) time.Time { return arrived },
 	}}
+	s.backend.StandardHTTP = o.StandardHTTP
 	s.entries = entries{served: map[string]*account{}, offered: map[string]offer{}}
 	s.table.Store(newTable(nil))
 	s.metrics = metrics.NewProcess(func() float64 { return float64(s.backend.Pending()) }, s.brokenDocuments)

@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string) error {
 	memory := flags.Int64("memory", 0, "bytes that the process may use; 0 is the limit of its container, and 64 MiB where there is none")
 	collector := flags.String("tracing-endpoint", "", "http://host:port of an OTLP/HTTP receiver that is told how messages went; default: nobody is")
 	sampling := flags.Int("tracing-sampling-rate-per-million", config.EveryMessage, "how many of a million messages it is told of")
-	lane := flags.String("lane", laneStrict, "who reads usual callbacks: "+laneStrict+", a strict reader that costs half, or "+laneStandard+", net/http, which reads all others anyway")
+	lane := flags.String("lane", laneStrict, "who reads usual callbacks, and usual answers of apps: "+laneStrict+", strict readers that cost half, or "+laneStandard+", net/http, which reads all others anyway")
 	tell := flags.Bool("version", false, "print the version and end")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -9,15 +9,16 @@ import (
 	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // The layout of what is encrypted: random, the length of the message as a big-endian uint32, the message, the receiver's
@@ -79,7 +80,9 @@ func (k *Key) Open(encrypted []byte) (Opened, error) {
 	if sealed = sealed[:size]; err != nil || size == 0 || size%padBlock != 0 {
 		return Opened{}, ErrUndecryptable
 	}
-	cipher.NewCBCDecrypter(k.block, k.iv[:]).CryptBlocks(sealed, sealed)
+	o := k.opener()
+	o.decrypt(sealed)
+	openers.Put(o)
 	padded, ok := unpad(sealed)
 	if !ok || len(padded) < RandomSize+lengthSize {
 		return Opened{}, ErrUndecryptable
@@ -90,7 +93,7 @@ func (k *Key) Open(encrypted []byte) (Opened, error) {
 	if length > uint64(len(content)) || uint64(len(content))-length > maxReceiverID {
 		return Opened{}, ErrUndecryptable
 	}
-	return Opened{[RandomSize]byte(padded), content[:length:length], string(content[length:])}, nil
+	return Opened{[RandomSize]byte(padded), content[:length:length], view(content[length:])}, nil
 }
 
 // unpad removes 1 to 32 bytes that all hold their own number. Without the comparison of every one of them, a wrong key
@@ -101,7 +104,11 @@ func unpad(padded []byte) ([]byte, bool) {
 		return nil, false
 	}
 	padding := padded[len(padded)-size:]
-	ok := subtle.ConstantTimeCompare(padding, bytes.Repeat([]byte{byte(size)}, size)) == 1
+	var other byte
+	for _, c := range padding {
+		other |= c ^ byte(size)
+	}
+	ok := other == 0
 	return padded[:len(padded)-size], ok
 }
 
@@ -114,7 +121,40 @@ func unpad(padded []byte) ([]byte, bool) {
 // Nobody can take it out of a reply: with the fixed IV it stands in the first block of the cipher, which msg_signature covers.
 // And none of WeChat's messages bears it but by a chance of 1 in 2^64. Whoever could compute it would gain a refusal.
 func (k *Key) MarkedRandom(random [RandomSize / 2]byte) [RandomSize]byte {
-	return [RandomSize]byte(append(random[:], digest(k.markKey, random[:])[:RandomSize/2]...))
+	o := k.opener()
+	defer openers.Put(o)
+	marked := append(o.marked[:0], random[:]...)
+	o.mac.Reset()
+	o.mac.Write(marked)
+	return [RandomSize]byte(append(marked, o.mac.Sum(o.sum[:0])[:RandomSize/2]...))
+}
+
+// opener is what a key needs to open a text. It is kept for the next text, which is mostly for the same key.
+type opener struct {
+	key    *Key
+	cbc    cipher.BlockMode
+	mac    hash.Hash // with the markKey
+	marked [RandomSize]byte
+	sum    [sha256.Size]byte
+}
+
+var openers sync.Pool
+
+func (k *Key) opener() *opener {
+	if o, _ := openers.Get().(*opener); o != nil && o.key == k {
+		return o
+	}
+	return &opener{key: k, mac: hmac.New(sha256.New, k.markKey)}
+}
+
+// decrypt decrypts a text in its place.
+func (o *opener) decrypt(text []byte) {
+	if used, ok := o.cbc.(interface{ SetIV(iv []byte) }); ok {
+		used.SetIV(o.key.iv[:])
+	} else {
+		o.cbc = cipher.NewCBCDecrypter(o.key.block, o.key.iv[:])
+	}
+	o.cbc.CryptBlocks(text, text)
 }
 
 // Marked reports whether random bytes are those of a reply that was sealed here.

@@ -294,3 +294,22 @@ func TestTheMarkOfAReply(t *testing.T) {
 		t.Errorf("opened with the random bytes %x, error %v", opened.Random, err)
 	}
 }
+
+// TestTextsAreOpenedOneAfterTheOther, also of several keys: nothing of one is left for the next. With the random bytes, the mark of a reply would be lost.
+func TestTextsAreOpenedOneAfterTheOther(t *testing.T) {
+	for range 3 {
+		for _, encoded := range []string{sampleKey, sampleKey, strings.Repeat("A", 43)} {
+			key := mustKey(t, encoded)
+			for range 2 {
+				marked := key.MarkedRandom([RandomSize / 2]byte{1, 2, 3})
+				sealed, err := key.Seal(marked, []byte("<xml/>"), "wx1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if opened, err := key.Open([]byte(sealed)); err != nil || opened.Random != marked || !key.Marked(opened.Random) {
+					t.Errorf("opened with the random bytes %x, error %v, want %x", opened.Random, err, marked)
+				}
+			}
+		}
+	}
+}

@@ -103,7 +103,7 @@ func findInXML(body []byte, cleartext bool) (Envelope, error) {
 		s.takeElement(e, rest[:len(rest)-len(after)])
 		rest = after
 	}
-	rest = bytes.TrimLeft(rest, whiteSpace)
+	rest = trimLeft(rest)
 	if len(rest) > 0 && !cleartext {
 		return Envelope{}, errDocument
 	}
@@ -121,15 +121,15 @@ func findInXML(body []byte, cleartext bool) (Envelope, error) {
 
 // isAmong reports whether a name is among those that WeChat writes, or looks like Encrypt.
 func isAmong(names []string, name []byte) bool {
-	return slices.Contains(names, string(name)) || strings.EqualFold(string(name), encryptName)
+	return slices.Contains(names, string(name)) || isEncryptInAnyCase(name)
 }
 
 // takeElement takes note of an element. Whole is all of it.
 func (s *search) takeElement(e element, whole []byte) {
 	if s.isEncrypt(e.name, encryptName) {
 		s.found.Encrypt = e.text
-		s.found.start = s.offset(bytes.TrimLeft(whole, whiteSpace))
-		s.found.end = s.offset(whole) + len(bytes.TrimRight(whole, whiteSpace))
+		s.found.start = s.offset(trimLeft(whole))
+		s.found.end = s.offset(whole) + len(trimRight(whole))
 	}
 }
 
@@ -171,7 +171,7 @@ func findInJSON(body []byte, cleartext bool) (Envelope, error) {
 
 // isEncrypt reports whether a name is one of the spellings of Encrypt, and counts it if a reader who ignores case would say so.
 func (s *search) isEncrypt(name []byte, spellings ...string) bool {
-	if !strings.EqualFold(string(name), encryptName) {
+	if !isEncryptInAnyCase(name) {
 		s.found.Cleartext = s.found.Cleartext || !isAddress(name)
 		return false
 	}
@@ -192,9 +192,18 @@ func (s *search) result() (Envelope, error) {
 	return s.found, nil
 }
 
+func isEncryptInAnyCase(name []byte) bool {
+	return len(name) <= maxFolded && strings.EqualFold(string(name), encryptName)
+}
+
 // isAddress reports whether a name is part of the address on the envelope, and not of a message.
 func isAddress(name []byte) bool {
-	return slices.Contains([]string{"tousername", "appid", "agentid"}, strings.ToLower(string(name)))
+	var array [maxFolded]byte
+	switch string(folded(array[:0], name)) {
+	case "tousername", "appid", "agentid":
+		return true
+	}
+	return false
 }
 
 // ErrNoCleartext says that a body has nothing but Encrypt and an address.

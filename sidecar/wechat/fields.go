@@ -35,7 +35,7 @@ func aboutMoney(event string) bool {
 	return strings.HasPrefix(event, "xpay_") || strings.HasPrefix(event, "funds_order_") || strings.HasSuffix(event, "_deliver_notify")
 }
 
-// ReadFields reads the fields of a verified message.
+// ReadFields reads the fields of a verified message. They share its memory: it must not change any more.
 func ReadFields(message []byte) Fields {
 	var f fieldReader
 	switch FormOf(message) {
@@ -122,11 +122,11 @@ func (f *fieldReader) readXML(message []byte) {
 			break
 		}
 		if kind := kindOf(e.name); kind != noField {
-			f.set(kind, string(e.text))
+			f.set(kind, view(e.text))
 		}
 		rest = after
 	}
-	f.Unreadable = f.undecided() && string(bytes.Trim(rest, whiteSpace)) != "</xml>"
+	f.Unreadable = f.undecided() && string(trim(rest)) != "</xml>"
 	if f.AgentID == "" {
 		f.AgentID = lastAgentID(message)
 	}
@@ -146,7 +146,7 @@ func lastAgentID(message []byte) string {
 		}
 		var e element
 		if e, rest, ok = cutLastElement(rest); ok && string(e.name) == "AgentID" {
-			return string(e.text)
+			return view(e.text)
 		}
 		ok = ok && slices.Contains(behindText, string(e.name))
 	}
@@ -186,9 +186,30 @@ func (f *fieldReader) readEventType(object []byte) error {
 	})
 }
 
+// maxFolded is longer than any name that is compared without case. Bytes.
+const maxFolded = 16
+
+// folded appends a name in lower case, or nothing where it is too long to be compared with.
+func folded(lower, name []byte) []byte {
+	if len(name) > maxFolded {
+		return nil
+	}
+	for _, c := range name {
+		switch {
+		case c >= 0x80:
+			return append(lower[:0], bytes.ToLower(name)...)
+		case c >= 'A' && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		lower = append(lower, c)
+	}
+	return lower
+}
+
 // kindOf compares without case: WeCom's bots write msgtype, and a parser of the app's may not care.
 func kindOf(name []byte) fieldKind {
-	switch strings.ToLower(string(name)) {
+	var array [maxFolded]byte
+	switch string(folded(array[:0], name)) {
 	case "tousername":
 		return toUserName
 	case "fromusername":

@@ -28,11 +28,11 @@ type member struct{ name, value []byte }
 // eachMember calls visit with the members of the one object that the document consists of, in their order. It ends at the
 // first error of visit and returns it. The walk is linear, and copies nothing.
 func eachMember(document []byte, visit func(member) error) error {
-	rest, ok := bytes.CutPrefix(bytes.TrimLeft(withoutBOM(document), whiteSpace), []byte("{"))
+	rest, ok := bytes.CutPrefix(trimLeft(withoutBOM(document)), []byte("{"))
 	if !ok {
 		return errDocument
 	}
-	rest = bytes.TrimLeft(rest, whiteSpace)
+	rest = trimLeft(rest)
 	if after, empty := bytes.CutPrefix(rest, []byte("}")); empty {
 		return atEnd(after)
 	}
@@ -45,7 +45,7 @@ func eachMember(document []byte, visit func(member) error) error {
 			return err
 		}
 		if after, more := bytes.CutPrefix(rest, []byte(",")); more {
-			rest = bytes.TrimLeft(after, whiteSpace)
+			rest = trimLeft(after)
 			continue
 		}
 		if after, last := bytes.CutPrefix(rest, []byte("}")); last {
@@ -57,7 +57,7 @@ func eachMember(document []byte, visit func(member) error) error {
 }
 
 func atEnd(rest []byte) error {
-	if len(bytes.TrimLeft(rest, whiteSpace)) > 0 {
+	if len(trimLeft(rest)) > 0 {
 		return errDocument
 	}
 	return nil
@@ -71,15 +71,15 @@ func cutMember(text []byte) (m member, rest []byte, ok bool) {
 		return member{}, nil, false
 	}
 	m.name = text[1 : end-1]
-	if rest, ok = bytes.CutPrefix(bytes.TrimLeft(text[end:], whiteSpace), []byte(":")); !ok {
+	if rest, ok = bytes.CutPrefix(trimLeft(text[end:]), []byte(":")); !ok {
 		return member{}, nil, false
 	}
-	rest = bytes.TrimLeft(rest, whiteSpace)
+	rest = trimLeft(rest)
 	if end = valueEnd(rest); end < 0 {
 		return member{}, nil, false
 	}
 	m.value = rest[:end]
-	return m, bytes.TrimLeft(rest[end:], whiteSpace), true
+	return m, trimLeft(rest[end:]), true
 }
 
 // stringEnd returns the offset behind the quoted text that text begins with, or -1.
@@ -167,7 +167,7 @@ func (m member) base64() ([]byte, error) {
 			return nil, errDocument
 		}
 	}
-	return bytes.Trim(text, whiteSpace), nil
+	return trim(text), nil
 }
 
 // unescaped undoes the escapes of a text of ASCII.

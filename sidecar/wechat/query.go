@@ -56,7 +56,7 @@ func ParseQuery(raw string) (Query, error) {
 // add reads one name=value.
 func (q *Query) add(pair string) error {
 	rawName, rawValue, _ := strings.Cut(pair, "=")
-	name, err := url.QueryUnescape(rawName)
+	name, err := unescape(rawName)
 	if err != nil {
 		return nil // it is the name of no parameter
 	}
@@ -64,7 +64,7 @@ func (q *Query) add(pair string) error {
 	if field == nil {
 		return nil
 	}
-	value, err := url.QueryUnescape(rawValue)
+	value, err := unescape(rawValue)
 	switch {
 	case err != nil:
 		return Refuse(ReasonMalformed, "parameter "+name+" holds a broken escape")
@@ -79,6 +79,14 @@ func (q *Query) add(pair string) error {
 	}
 	*field = value
 	return nil
+}
+
+// unescape is url.QueryUnescape, which looks at most texts in vain.
+func unescape(raw string) (string, error) {
+	if strings.IndexByte(raw, '%') < 0 && strings.IndexByte(raw, '+') < 0 {
+		return raw, nil
+	}
+	return url.QueryUnescape(raw)
 }
 
 // field returns where the parameter of that exact name is kept and how long it may be, or nil for one that is not signed: so
@@ -103,12 +111,14 @@ func (q *Query) field(name string) (*string, int) {
 // is left out.
 func Parameters(raw, name string) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for pair := range strings.SplitSeq(raw, "&") {
+		for more := true; more; {
+			var pair string
+			pair, raw, more = strings.Cut(raw, "&")
 			rawName, rawValue, _ := strings.Cut(pair, "=")
-			if found, err := url.QueryUnescape(rawName); err != nil || found != name {
+			if found, err := unescape(rawName); err != nil || found != name {
 				continue
 			}
-			if value, err := url.QueryUnescape(rawValue); err == nil && !yield(value) {
+			if value, err := unescape(rawValue); err == nil && !yield(value) {
 				return
 			}
 		}

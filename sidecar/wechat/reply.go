@@ -84,7 +84,7 @@ func (f ReplyFault) Error() string {
 // CheckReply returns the ReplyFault of an app's reply, or nil: it is empty, or success, or one document in the form of the message:
 // XML whose root is xml, or a JSON object. To a message without a form it may be either.
 func CheckReply(body []byte, message Form) error {
-	trimmed := bytes.Trim(body, whiteSpace)
+	trimmed := trim(body)
 	reply := FormOf(trimmed)
 	switch {
 	case Acknowledges(body):
@@ -148,7 +148,7 @@ func checkReplyXML(document []byte) error {
 		case xml.EndElement:
 			depth--
 		case xml.CharData:
-			if depth == 0 && len(bytes.Trim(t, whiteSpace)) > 0 {
+			if depth == 0 && len(trim(t)) > 0 {
 				return ReplyTextOutside
 			}
 		case xml.Directive:

@@ -8,8 +8,10 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"io"
 	"slices"
+	"sync"
 )
 
 // SignatureSize is the length of a signature: 40 lower-case hexadecimal digits.
@@ -35,18 +37,29 @@ func Verify(signature string, parts ...string) bool {
 // VerifyEncrypt reports whether signature signs token, timestamp, nonce and the text of Encrypt, in constant time. The text is
 // hashed where it stands: it may be long, and nobody has signed it yet.
 func VerifyEncrypt(signature, token, timestamp, nonce string, encrypt []byte) bool {
-	want := signAround(string(encrypt[:min(len(encrypt), telling)]), token, timestamp, nonce, func(hash io.Writer) { _, _ = hash.Write(encrypt) })
+	h := newHasher()
+	defer hashers.Put(h)
+	before := h.around(view(encrypt[:min(len(encrypt), telling)]), token, timestamp, nonce)
+	h.write(h.others[:before])
+	h.hash.Write(encrypt)
+	h.write(h.others[before:])
+	want := h.digest()
 	return subtle.ConstantTimeCompare([]byte(signature), want[:]) == 1
 }
 
 // signStream signs token, timestamp, nonce and a text that write writes, each time it is called.
 func signStream(token, timestamp, nonce string, write func(io.Writer) error) (string, error) {
 	var first prefix
-	err := write(&first)
-	if err != nil && !errors.Is(err, errEnough) {
+	if err := write(&first); err != nil && !errors.Is(err, errEnough) {
 		return "", err
 	}
-	digest := signAround(string(first), token, timestamp, nonce, func(hash io.Writer) { err = write(hash) })
+	h := newHasher()
+	defer hashers.Put(h)
+	before := h.around(string(first), token, timestamp, nonce)
+	h.write(h.others[:before])
+	err := write(h.hash)
+	h.write(h.others[before:])
+	digest := h.digest()
 	return string(digest[:]), err
 }
 
@@ -66,24 +79,44 @@ func (p *prefix) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// signAround sorts a long text, of which it is given the beginning, among the others, and hashes all of them.
-func signAround(beginning, token, timestamp, nonce string, write func(hash io.Writer)) (digest [SignatureSize]byte) {
-	hash := sha1.New()
-	others := [3]string{token, timestamp, nonce}
-	slices.Sort(others[:])
-	before := 0
-	for before < len(others) && others[before] < beginning {
+// hasher makes the digest of a long text among others. It is kept for the next one.
+type hasher struct {
+	hash   hash.Hash
+	others [3]string
+	text   []byte
+	sum    [sha1.Size]byte
+}
+
+var hashers = sync.Pool{New: func() any { return &hasher{hash: sha1.New()} }}
+
+func newHasher() *hasher {
+	h := hashers.Get().(*hasher)
+	h.hash.Reset()
+	return h
+}
+
+// around sorts the others, and returns how many of them stand before a text with that beginning.
+func (h *hasher) around(beginning, token, timestamp, nonce string) (before int) {
+	h.others = [3]string{token, timestamp, nonce}
+	slices.Sort(h.others[:])
+	for before < len(h.others) && h.others[before] < beginning {
 		before++
 	}
-	for _, part := range others[:before] {
-		_, _ = io.WriteString(hash, part)
+	return before
+}
+
+func (h *hasher) write(parts []string) {
+	for _, part := range parts {
+		h.text = append(h.text[:0], part...)
+		h.hash.Write(h.text)
 	}
-	write(hash)
-	for _, part := range others[before:] {
-		_, _ = io.WriteString(hash, part)
-	}
-	var sum [sha1.Size]byte
-	hex.Encode(digest[:], hash.Sum(sum[:0]))
+}
+
+// digest is what was written, in hexadecimal digits. The hasher forgets the token.
+func (h *hasher) digest() (digest [SignatureSize]byte) {
+	hex.Encode(digest[:], h.hash.Sum(h.sum[:0]))
+	h.others = [3]string{}
+	clear(h.text[:cap(h.text)])
 	return digest
 }
 

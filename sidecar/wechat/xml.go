@@ -34,7 +34,7 @@ var (
 
 // cutElement cuts the first element off, and reports whether there was one.
 func cutElement(document []byte) (e element, rest []byte, ok bool) {
-	document = bytes.TrimLeft(document, whiteSpace)
+	document = trimLeft(document)
 	if len(document) == 0 || document[0] != '<' {
 		return element{}, nil, false
 	}
@@ -46,17 +46,17 @@ func cutElement(document []byte) (e element, rest []byte, ok bool) {
 	if rest, ok = bytes.CutPrefix(rest, []byte(">")); !ok || len(e.name) == 0 {
 		return element{}, nil, false
 	}
-	rest, section := bytes.CutPrefix(bytes.TrimLeft(rest, whiteSpace), openSection)
+	rest, section := bytes.CutPrefix(trimLeft(rest), openSection)
 	length := 0
 	for limit := e.limit(len(rest)); length < limit && isElementText[rest[length]]; {
 		length++
 	}
-	e.text, rest = bytes.Trim(rest[:length], whiteSpace), rest[length:]
+	e.text, rest = trim(rest[:length]), rest[length:]
 	if section {
 		if rest, ok = bytes.CutPrefix(rest, closeSection); !ok {
 			return element{}, nil, false
 		}
-		rest = bytes.TrimLeft(rest, whiteSpace)
+		rest = trimLeft(rest)
 	}
 	for _, expected := range [][]byte{[]byte("</"), e.name, []byte(">")} {
 		if rest, ok = bytes.CutPrefix(rest, expected); !ok {
@@ -68,7 +68,7 @@ func cutElement(document []byte) (e element, rest []byte, ok bool) {
 
 // cutLastElement cuts the last element off, as cutElement does with the first.
 func cutLastElement(document []byte) (e element, rest []byte, ok bool) {
-	rest, ok = bytes.CutSuffix(bytes.TrimRight(document, whiteSpace), []byte(">"))
+	rest, ok = bytes.CutSuffix(trimRight(document), []byte(">"))
 	if !ok {
 		return element{}, nil, false
 	}
@@ -82,7 +82,7 @@ func cutLastElement(document []byte) (e element, rest []byte, ok bool) {
 	}
 	rest, section := bytes.CutSuffix(rest, closeSection)
 	if !section {
-		trimmed := bytes.TrimRight(rest, whiteSpace)
+		trimmed := trimRight(rest)
 		if rest, section = bytes.CutSuffix(trimmed, closeSection); !section {
 			rest = trimmed
 		}
@@ -91,12 +91,12 @@ func cutLastElement(document []byte) (e element, rest []byte, ok bool) {
 	for limit := len(rest) - e.limit(len(rest)); start > limit && isElementText[rest[start-1]]; {
 		start--
 	}
-	e.text, rest = bytes.Trim(rest[start:], whiteSpace), rest[:start]
+	e.text, rest = trim(rest[start:]), rest[:start]
 	if section {
 		if rest, ok = bytes.CutSuffix(rest, openSection); !ok {
 			return element{}, nil, false
 		}
-		rest = bytes.TrimRight(rest, whiteSpace)
+		rest = trimRight(rest)
 	}
 	for _, expected := range [][]byte{[]byte(">"), e.name, []byte("<")} {
 		if rest, ok = bytes.CutSuffix(rest, expected); !ok {
@@ -146,16 +146,18 @@ const maxDeclaration = 128
 // afterRoot returns what follows <xml>, and reports whether the document begins with it.
 func afterRoot(document []byte) ([]byte, bool) {
 	document = withoutBOM(document)
-	if found := declaration.FindIndex(document[:min(len(document), maxDeclaration)]); found != nil {
-		document = document[found[1]:]
+	if bytes.HasPrefix(document, []byte("<?")) {
+		if found := declaration.FindIndex(document[:min(len(document), maxDeclaration)]); found != nil {
+			document = document[found[1]:]
+		}
 	}
-	return bytes.CutPrefix(bytes.TrimLeft(document, whiteSpace), []byte("<xml>"))
+	return bytes.CutPrefix(trimLeft(document), []byte("<xml>"))
 }
 
 // insideRoot returns what stands between <xml> and </xml>, and reports whether that is what the document consists of.
 func insideRoot(document []byte) ([]byte, bool) {
 	rest, opened := afterRoot(document)
-	rest, closed := bytes.CutSuffix(bytes.TrimRight(rest, whiteSpace), []byte("</xml>"))
+	rest, closed := bytes.CutSuffix(trimRight(rest), []byte("</xml>"))
 	return rest, opened && closed
 }
 
@@ -164,7 +166,7 @@ func insideRoot(document []byte) ([]byte, bool) {
 func HasDoctype(document []byte) bool {
 	rest := withoutBOM(document)
 	for {
-		rest = bytes.TrimLeft(rest, whiteSpace)
+		rest = trimLeft(rest)
 		end := ""
 		switch {
 		case bytes.HasPrefix(rest, []byte("<?")):

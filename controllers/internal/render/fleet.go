@@ -118,17 +118,17 @@ type Installed struct {
 	// NetworkPolicy says who may reach the pods, and OperatorNamespace where the operator runs.
 	NetworkPolicy     NetworkPolicy
 	OperatorNamespace string
-	// Lane says what reads callbacks in the pods; empty is LaneStrict.
+	// Lane says what reads callbacks and the apps' answers in the pods; empty is LaneStrict.
 	Lane Lane `json:",omitempty"`
 	// Tracing says to whom the pods tell how messages went.
 	Tracing config.Tracing `json:",omitzero"`
 }
 
-// Lane is what reads callbacks in a sidecar.
+// Lane is what reads callbacks and the apps' answers in a sidecar.
 type Lane string
 
 const (
-	// LaneStrict is a strict reader for usual callbacks, and net/http for all others.
+	// LaneStrict is a strict reader for what is usual, and net/http for all else.
 	LaneStrict Lane = "Strict"
 	// LaneStandard is net/http for all.
 	LaneStandard Lane = "Standard"

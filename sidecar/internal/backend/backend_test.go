@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ import (
 func call(origin string, patience time.Duration) Call {
 	return Call{
 		Room:   roomy{},
-		Origin: origin, Target: "/weixin?a=b", Header: http.Header{"X-Test": {"1"}}, Body: []byte("<xml/>"),
+		Origin: origin, Target: "/weixin?a=b", Fields: []byte("X-Test: 1\r\n"), Body: []byte("<xml/>"),
 		Deadline: time.Now().Add(patience), MaxReply: wechat.MaxReplySize, Check: checkXML,
 	}
 }
@@ -45,7 +46,7 @@ func explain(a Answer) string {
 func deliver(c *Client, call Call) Answer {
 	call.Places = c.NewPortion()
 	defer call.Places.Close()
-	return c.Start(call, func(Answer, bool) {}).Wait(context.Background(), call.Deadline, true)
+	return c.Deliver(context.Background(), new(Delivery), call, Patience{call.Deadline, true}, func(Answer, bool) {})
 }
 
 func TestOutcomes(t *testing.T) {
@@ -85,17 +86,34 @@ func TestOutcomes(t *testing.T) {
 			_, _ = io.WriteString(w, "<xml>")
 		}, outcome.BadReply, "reply broke off"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			app := httptest.NewServer(test.app)
-			defer app.Close()
-			answer := deliver(New(1), call(app.URL, 5*time.Second))
-			if answer.Outcome != test.outcome || answer.Retries != 0 {
-				t.Errorf("got %+v, want %s at the first try", answer, test.outcome)
-			}
-			if text := explain(answer); (text == "") != (test.problem == "") || !strings.Contains(text, test.problem) {
-				t.Errorf("explained by %q, want %q", text, test.problem)
-			}
-		})
+		for over, before := range map[string]int64{"a new connection": 0, "a kept one": 1, "a kept one, all read by net/http": 1} {
+			t.Run(name+", over "+over, func(t *testing.T) {
+				var calls atomic.Int64
+				app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if calls.Add(1) > before {
+						test.app(w, r)
+					}
+				}))
+				defer app.Close()
+				client := New(1)
+				client.StandardHTTP = strings.HasSuffix(over, "net/http")
+				for range before {
+					deliver(client, call(app.URL, 5*time.Second))
+				}
+				answer := deliver(client, call(app.URL, 5*time.Second))
+				// A kept connection that ends before the first byte of an answer may have been closed before, and is not the last try.
+				retries := 0
+				if before > 0 && test.problem == "broke off" {
+					retries = 1
+				}
+				if answer.Outcome != test.outcome || answer.Retries != retries {
+					t.Errorf("got %+v, want %s after %d more tries", answer, test.outcome, retries)
+				}
+				if text := explain(answer); (text == "") != (test.problem == "") || !strings.Contains(text, test.problem) {
+					t.Errorf("explained by %q, want %q", text, test.problem)
+				}
+			})
+		}
 	}
 }
 
@@ -120,19 +138,57 @@ func TestAnAppThatRefusesIsTriedAgainUntilTheDeadline(t *testing.T) {
 
 // TestAnIdleConnectionThatTheAppClosed is the usual race of kept connections: the message goes into one that is closed.
 func TestAnIdleConnectionThatTheAppClosed(t *testing.T) {
-	var calls atomic.Int64
-	app := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
-	app.Start()
-	defer app.Close()
-	client := New(1)
-	for i := range int64(5) {
-		if answer := deliver(client, call(app.URL, 5*time.Second)); answer.Outcome != outcome.Answered {
-			t.Fatalf("call %d: %+v", i, answer)
-		}
-		app.CloseClientConnections()
+	for _, secure := range []bool{false, true} {
+		t.Run(fmt.Sprintf("by HTTPS: %v", secure), func(t *testing.T) {
+			var calls atomic.Int64
+			app := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
+			identity := start(t, app, secure)
+			client := New(1)
+			for i := range int64(5) {
+				c := call(app.URL, 5*time.Second)
+				c.Identity = identity
+				if answer := deliver(client, c); answer.Outcome != outcome.Answered {
+					t.Fatalf("call %d: %+v", i, answer)
+				}
+				app.CloseClientConnections()
+			}
+			if calls.Load() != 5 {
+				t.Errorf("the app was called %d times, want 5", calls.Load())
+			}
+		})
 	}
-	if calls.Load() != 5 {
-		t.Errorf("the app was called %d times, want 5", calls.Load())
+}
+
+// TestAMessageIsSentTwiceAtMost: an app that takes it and ends the connection gets it again over one new connection, and not over each that
+// is kept.
+func TestAMessageIsSentTwiceAtMost(t *testing.T) {
+	const kept = 4
+	var calls atomic.Int64
+	all := make(chan struct{})
+	app := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		switch n := calls.Add(1); {
+		case n < kept:
+			<-all
+		case n == kept:
+			close(all)
+		default:
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	defer app.Close()
+	client := New(2 * kept)
+	var group sync.WaitGroup
+	for range kept {
+		group.Go(func() { deliver(client, call(app.URL, 5*time.Second)) })
+	}
+	group.Wait()
+	if len(client.pool.idle) != kept {
+		t.Fatalf("%d connections are kept, want %d", len(client.pool.idle), kept)
+	}
+	answer := deliver(client, call(app.URL, 5*time.Second))
+	if got := calls.Load() - kept; got != 2 || answer.Outcome != outcome.BadReply || answer.Retries != 1 {
+		t.Errorf("the app got the message %d times, and the answer is %+v", got, answer)
 	}
 }
 
@@ -184,12 +240,12 @@ func TestADeadlineIsAcknowledgedOnlyOnceTheAppHasTheMessage(t *testing.T) {
 		client := New(1)
 		slow := call(app.URL, 100*time.Millisecond)
 		slow.Places = client.NewPortion()
-		delivery := client.Start(slow, func(a Answer, acknowledged bool) {
+		answer := client.Deliver(t.Context(), new(Delivery), slow, Patience{slow.Deadline, true}, func(a Answer, acknowledged bool) {
 			if acknowledged {
 				late <- a
 			}
 		})
-		if answer := delivery.Wait(t.Context(), slow.Deadline, true); answer.Outcome != outcome.Acknowledged || client.Pending() != 1 {
+		if answer.Outcome != outcome.Acknowledged || client.Pending() != 1 {
 			t.Errorf("got %+v with %d pending", answer, client.Pending())
 		}
 		close(release)
@@ -213,10 +269,10 @@ func TestADeadlineIsAcknowledgedOnlyOnceTheAppHasTheMessage(t *testing.T) {
 
 // TestNobodyIsToldOfWhatTheAppDoesNotHave, whichever of the two clocks at the deadline is first.
 func TestNobodyIsToldOfWhatTheAppDoesNotHave(t *testing.T) {
-	ended := false
-	delivery := &Delivery{done: make(chan struct{}), cancel: func() { ended = true }}
-	if answer := delivery.Wait(t.Context(), time.Now(), true); answer.Outcome != outcome.Unavailable || !ended {
-		t.Errorf("got %+v, and the delivery ended: %v", answer, ended)
+	delivery, going := new(Delivery), new(pending)
+	delivery.begin(going)
+	if answer := delivery.Wait(t.Context(), Patience{time.Now(), true}); answer.Outcome != outcome.Unavailable || !going.ending {
+		t.Errorf("got %+v, and the delivery is to end: %v", answer, going.ending)
 	}
 }
 
@@ -287,24 +343,27 @@ func TestConnectionsAreKept(t *testing.T) {
 		"status 500":           {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, 3},
 		"a reply that goes on": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sized(wechat.MaxReplySize+9)) }, 3},
 	} {
-		t.Run(name, func(t *testing.T) {
-			var connections atomic.Int64
-			app := httptest.NewUnstartedServer(test.app)
-			app.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-				if state == http.StateNew {
-					connections.Add(1)
+		for _, secure := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, by HTTPS: %v", name, secure), func(t *testing.T) {
+				var connections atomic.Int64
+				app := httptest.NewUnstartedServer(test.app)
+				app.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+					if state == http.StateNew {
+						connections.Add(1)
+					}
 				}
-			}
-			app.Start()
-			defer app.Close()
-			client := New(1)
-			for range 3 {
-				deliver(client, call(app.URL, 5*time.Second))
-			}
-			if connections.Load() != test.want {
-				t.Errorf("%d connections for three calls, want %d", connections.Load(), test.want)
-			}
-		})
+				identity := start(t, app, secure)
+				client := New(1)
+				for range 3 {
+					c := call(app.URL, 5*time.Second)
+					c.Identity = identity
+					deliver(client, c)
+				}
+				if connections.Load() != test.want {
+					t.Errorf("%d connections for three calls, want %d", connections.Load(), test.want)
+				}
+			})
+		}
 	}
 }
 
@@ -390,6 +449,19 @@ func TestRepliesTakeRoomAsTheyCome(t *testing.T) {
 				t.Errorf("got %s (%v), and %d of %d bytes are free", answer.Outcome, answer.Failure, room.free.Load(), test.room)
 			}
 		})
+	}
+}
+
+// TestAUsualReplyHasItsBound, where the bound is lower than what an answer in one piece may have.
+func TestAUsualReplyHasItsBound(t *testing.T) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, sized(100)) }))
+	defer app.Close()
+	for bound, want := range map[int64]outcome.Outcome{99: outcome.BadReply, 100: outcome.Answered} {
+		bounded := call(app.URL, 5*time.Second)
+		bounded.MaxReply = bound
+		if answer := deliver(New(1), bounded); answer.Outcome != want {
+			t.Errorf("within %d bytes, 100 are %+v", bound, answer)
+		}
 	}
 }
 

@@ -6,15 +6,17 @@ package backend
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/syntax"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
@@ -26,41 +28,200 @@ const (
 	maxInterim   = 8 // answers of 1xx before the answer
 )
 
-// exchange sends one request over one connection and reads the answer, and reports whether the connection may be used again. An
-// error means that no answer came.
-func (c *Client) exchange(ctx context.Context, conn *connection, call Call, w *wire) (answer Answer, reusable bool, err error) {
-	// A context that ends wakes every read and write.
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	request := net.Buffers{makeHead(call), call.Body}
-	_, writeErr := request.WriteTo(conn.Conn)
-	if writeErr == nil {
-		w.written.Store(true)
-	} else if ctx.Err() == nil {
-		_ = conn.SetReadDeadline(time.Now().Add(earlyAnswer))
+// errLater says that the exchange goes on, and that exchange is to be called again: nobody waits for it in person any more, the answer has not
+// come until then, or it must be read as any answer may be.
+var errLater = errors.New("the exchange goes on")
+
+// exchange sends the message over the connection, unless that was done, and reads the answer. An error but errLater means that no answer came.
+// In person it waits until then at most, and reads usual answers only.
+func (p *pending) exchange(until time.Time, inPerson bool) (Answer, error) {
+	answer, reusable, err := p.converse(until, inPerson)
+	switch {
+	case errors.Is(err, errLater):
+	case reusable:
+		p.client.pool.put(p.release())
+	default:
+		p.release().close()
 	}
-	if err := conn.awaitAnswer(); err != nil {
-		return Answer{}, false, errors.Join(writeErr, err)
+	return answer, err
+}
+
+func (p *pending) converse(until time.Time, inPerson bool) (answer Answer, reusable bool, err error) {
+	if conn := p.conn; !p.delivery.written.Load() && conn.message == nil {
+		if err := p.send(); err != nil {
+			return p.readEarly(err)
+		}
 	}
-	response, err := readResponse(conn.reader, func() { w.replied.Store(true) }) //nolint:bodyclose // it is read to its end, or the connection is closed
-	if err != nil {
-		return Answer{}, false, errors.Join(writeErr, err)
+	for {
+		came := p.conn.came()
+		answer, state := p.client.read(came)
+		switch {
+		case state == syntax.Whole:
+			return p.takeUsual(answer, came)
+		case state == syntax.Partial && len(came) < pieceSize:
+		case inPerson:
+			return Answer{}, false, errLater
+		default:
+			return p.readAny(until)
+		}
+		if err := p.wait(until, inPerson); err != nil {
+			return Answer{}, false, err
+		}
+		err := p.conn.advance()
+		p.replied = p.conn.answer != nil
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded): // perhaps an earlier call's: wait knows whether that is the end
+			p.disarm()
+		case errors.Is(err, errNotIdle):
+			return Answer{}, false, err
+		case p.conn.message != nil:
+			return p.readEarly(err)
+		case !p.replied:
+			return Answer{}, false, err
+		case inPerson:
+			return Answer{}, false, errLater
+		default:
+			return p.readAny(until)
+		}
 	}
-	answer, whole := c.judge(response, call)
-	answer.Status = response.StatusCode
-	return answer, whole && writeErr == nil && !response.Close && conn.reader.Buffered() == 0, nil
+}
+
+// read reads an answer, or leaves it to net/http.
+func (c *Client) read(came []byte) (usual, syntax.State) {
+	if c.StandardHTTP && len(came) > 0 {
+		return usual{}, syntax.Foreign
+	}
+	return readUsual(came)
+}
+
+// wait lets the connection wait until then. It returns errLater where nobody waits in person any more, and an error where the call is to end.
+func (p *pending) wait(until time.Time, inPerson bool) error {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch late := !now.Before(until); {
+	case inPerson && (late || p.left):
+		return errLater
+	case late || p.ending:
+		return os.ErrDeadlineExceeded
+	}
+	p.conn.arm(now, until)
+	return nil
+}
+
+// disarm says that the time is up until which the connection waits.
+func (p *pending) disarm() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conn.armed = time.Time{}
+}
+
+// send writes the message, or lets the connection write it before it waits: a usual one over a connection in clear.
+func (p *pending) send() error {
+	conn, text := p.conn, newPiece()
+	if text.write(&p.call); conn.raw != nil && text.length > 0 {
+		conn.message, conn.written = text, &p.delivery.written
+		return nil
+	}
+	defer pieces.Put(text)
+	if conn.used && !conn.stillIdle() {
+		return errNotIdle
+	}
+	if !p.mayWrite() {
+		return os.ErrDeadlineExceeded
+	}
+	message := net.Buffers{text.bytes()}
+	if text.length == 0 {
+		message = net.Buffers{appendHead(nil, &p.call), p.call.Body}
+	}
+	if _, err := message.WriteTo(conn.Conn); err != nil {
+		return err
+	}
+	p.delivery.written.Store(true)
+	return nil
+}
+
+// mayWrite gives what is written until the call's deadline. It reports false where the call is to end.
+func (p *pending) mayWrite() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.ending {
+		p.conn.armExactly(p.call.Deadline)
+	}
+	return !p.ending
 }
 
 // earlyAnswer is how long an app that stopped reading is listened to: it may have answered that the message is too long for it.
 const earlyAnswer = 100 * time.Millisecond
 
-// makeHead writes the head of a request. Its values are the sidecar's own, made of verified ones.
-func makeHead(call Call) []byte {
-	var head bytes.Buffer
+// readEarly reads the answer of an app that has not taken the message.
+func (p *pending) readEarly(writeErr error) (Answer, bool, error) {
+	if errors.Is(writeErr, errNotIdle) || errors.Is(writeErr, os.ErrDeadlineExceeded) {
+		return Answer{}, false, writeErr
+	}
+	answer, _, err := p.readAny(time.Now().Add(earlyAnswer))
+	if err != nil {
+		err = errors.Join(writeErr, err)
+	}
+	return answer, false, err
+}
+
+// write writes the head and the body of a call. It leaves the piece empty where they are too long.
+func (p *piece) write(call *Call) {
+	if head := appendHead(p.text[:0], call); len(head)+len(call.Body) <= pieceSize {
+		p.length = len(append(head, call.Body...))
+	}
+}
+
+// appendHead appends the head of a request. Its values are the sidecar's own, made of verified ones.
+func appendHead(head []byte, call *Call) []byte {
 	_, host, _ := strings.Cut(call.Origin, "://")
-	head.WriteString("POST " + call.Target + " HTTP/1.1\r\nHost: " + host + "\r\n")
-	_ = http.Header(call.Header).Write(&head) // into memory
-	head.WriteString("Content-Length: " + strconv.Itoa(len(call.Body)) + "\r\n\r\n")
-	return head.Bytes()
+	head = append(append(head, "POST "...), call.Target...)
+	head = append(append(head, " HTTP/1.1\r\nHost: "...), host...)
+	head = append(append(head, "\r\n"...), call.Fields...)
+	head = strconv.AppendInt(append(head, "Content-Length: "...), int64(len(call.Body)), 10)
+	return append(head, "\r\n\r\n"...)
+}
+
+// takeUsual takes a usual answer.
+func (p *pending) takeUsual(usual usual, came []byte) (answer Answer, reusable bool, err error) {
+	answer, reusable = p.call.judgeReply(came[usual.start:usual.end])
+	answer.Status, answer.Reply = http.StatusOK, keep(answer.Reply)
+	return answer, reusable && !usual.Close && usual.end == len(came), nil
+}
+
+// keep copies a reply. Most of them are one word.
+func keep(reply []byte) []byte {
+	if string(reply) == wechat.Success {
+		return success
+	}
+	return bytes.Clone(reply)
+}
+
+var success = []byte(wechat.Success)
+
+// readers are of the size that the head of an answer may have.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxHeadSize) }}
+
+// readAny reads any answer, of which some may have come.
+func (p *pending) readAny(until time.Time) (answer Answer, reusable bool, err error) {
+	p.mu.Lock()
+	if p.ending {
+		until = past
+	}
+	p.conn.armExactly(until)
+	p.mu.Unlock()
+	conn := p.conn
+	conn.reader = readers.Get().(*bufio.Reader)
+	conn.reader.Reset(io.MultiReader(bytes.NewReader(conn.came()), conn.Conn))
+	response, err := readResponse(conn.reader, func() { p.replied = true }) //nolint:bodyclose // it is read to its end, or the connection is closed
+	if err != nil {
+		return Answer{}, false, err
+	}
+	answer, reusable = p.call.judge(response)
+	answer.Status = response.StatusCode
+	return answer, reusable && !response.Close && conn.reader.Buffered() == 0, nil
 }
 
 var (
@@ -124,21 +285,32 @@ func headEnd(text []byte) int {
 	return len(text)
 }
 
-// judge reads the app's reply and says whether WeChat may have it. Whole says that nothing of it is left to be read.
-func (c *Client) judge(response *http.Response, call Call) (answer Answer, whole bool) {
+// judge reads the app's reply and says whether WeChat may have it. Reusable says that nothing of it is left to be read.
+func (call *Call) judge(response *http.Response) (answer Answer, reusable bool) {
 	if response.StatusCode > 299 {
 		return badReply(outcome.Failure{Cause: outcome.Status, Number: int64(response.StatusCode)}), false
 	}
-	reply, err := c.readReply(response, call)
+	reply, err := call.readReply(response)
 	var failure outcome.Failure
 	errors.As(err, &failure)
 	switch {
-	case call.Check == nil && (err == nil || failure.Cause == outcome.TooLong):
-		return Answer{Outcome: outcome.Answered}, err == nil
+	case call.Check == nil && failure.Cause == outcome.TooLong:
+		return Answer{Outcome: outcome.Answered}, false
 	case err != nil:
 		return badReply(failure), false
-	case response.Header.Get("Content-Encoding") != "":
+	case call.Check != nil && response.Header.Get("Content-Encoding") != "":
 		return badReply(outcome.Failure{Cause: outcome.Compressed}), true
+	}
+	return call.judgeReply(reply)
+}
+
+// judgeReply says whether WeChat may have a reply that was read to its end.
+func (call *Call) judgeReply(reply []byte) (answer Answer, reusable bool) {
+	switch {
+	case call.Check == nil:
+		return Answer{Outcome: outcome.Answered}, true
+	case int64(len(reply)) > call.MaxReply: // a usual one
+		return badReply(outcome.Failure{Cause: outcome.TooLong, Number: call.MaxReply}), true
 	}
 	var fault wechat.ReplyFault
 	if errors.As(call.Check(reply), &fault) {
@@ -156,7 +328,7 @@ const freeReply = 4 << 10
 
 // readReply reads a reply within its bound, and takes room for what has come of it. The room is given back once the reply was
 // read: whoever keeps it counts it.
-func (c *Client) readReply(response *http.Response, call Call) ([]byte, error) {
+func (call *Call) readReply(response *http.Response) ([]byte, error) {
 	var taken int64
 	defer func() { call.Room.Give(call.Origin, taken) }()
 	most := call.MaxReply + 1

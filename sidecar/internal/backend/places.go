@@ -41,8 +41,8 @@ func (a app) hold(more int64) { a.of.taken.Hold(a.origin, more) }
 // place is held by one call.
 type place struct {
 	app
-	expires time.Time          // when nobody waits for the answer any more
-	end     context.CancelFunc // ends the call; nil once it was told to
+	expires time.Time // when nobody waits for the answer any more
+	end     func()    // ends the call; nil once it was told to
 	element *list.Element
 }
 
@@ -90,15 +90,26 @@ func (p *places) hold(wanted *place) {
 // makeRoomEvery is how often somebody who waits looks for a call that nobody needs any more.
 const makeRoomEvery = 250 * time.Millisecond
 
-// take waits for a place until the deadline or until ctx is done, and returns nil if there is none, or if too many wait already. End ends the call that it is for, should others need its place more than ShortLinger after its deadline.
-func (p *places) take(ctx context.Context, called app, deadline time.Time, end context.CancelFunc) *place {
-	wanted := &place{app: called, expires: deadline, end: end}
+// takeFree takes a place if one is free, and reports whether it was.
+func (p *places) takeFree(wanted *place) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !wanted.may() {
+		return false
+	}
+	p.hold(wanted)
+	return true
+}
+
+// take waits for a place until nobody waits for the answer any more, or until ctx is done. It reports false if there is none, or if too many
+// wait already. Should others need the place more than ShortLinger after that, the call is ended.
+func (p *places) take(ctx context.Context, wanted *place) bool {
 	waiting, ok := p.enter(wanted)
 	switch {
 	case !ok:
-		return nil
-	case waiting == nil || p.wait(ctx, waiting, deadline):
-		return wanted
+		return false
+	case waiting == nil || p.wait(ctx, waiting):
+		return true
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -107,7 +118,7 @@ func (p *places) take(ctx context.Context, called app, deadline time.Time, end c
 	} else {
 		p.leave(waiting)
 	}
-	return nil
+	return false
 }
 
 // enter takes a place that is free, or else waits for one. It reports false if too many wait already.
@@ -134,8 +145,8 @@ func (p *places) leave(w *waiter) {
 	w.wanted.of.waiting.Hold(w.wanted.origin, -1)
 }
 
-func (p *places) wait(ctx context.Context, waiting *waiter, deadline time.Time) bool {
-	timer := time.NewTimer(time.Until(deadline))
+func (p *places) wait(ctx context.Context, waiting *waiter) bool {
+	timer := time.NewTimer(time.Until(waiting.wanted.expires))
 	defer timer.Stop()
 	ticker := time.NewTicker(makeRoomEvery)
 	defer ticker.Stop()

@@ -34,6 +34,14 @@ func newEndpoints(all, sharers, apps int) *endpoints {
 // app is one of an endpoint: a is a's only one, and a2 another.
 func (e *endpoints) app(name string) app { return app{e.portions[name[:1]], name} }
 
+// take returns the place of a call, or nil.
+func (e *endpoints) take(ctx context.Context, called app, deadline time.Time, end func()) *place {
+	if wanted := (&place{app: called, expires: deadline, end: end}); e.places.take(ctx, wanted) {
+		return wanted
+	}
+	return nil
+}
+
 // takeNow takes a place that is free now, or nil.
 func (e *endpoints) takeNow(t *testing.T, name string) *place {
 	t.Helper()

@@ -25,10 +25,20 @@ import (
 func newSecureApp(t *testing.T) (app *httptest.Server, ca string) {
 	t.Helper()
 	app = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<xml/>") }))
+	return app, start(t, app, true).CA
+}
+
+// start starts an app that is called by HTTPS or in clear, and returns how it is known.
+func start(t *testing.T, app *httptest.Server, secure bool) Identity {
+	t.Helper()
+	t.Cleanup(app.Close)
+	if !secure {
+		app.Start()
+		return Identity{}
+	}
 	app.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that the tests break
 	app.StartTLS()
-	t.Cleanup(app.Close)
-	return app, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: app.Certificate().Raw}))
+	return Identity{CA: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: app.Certificate().Raw}))}
 }
 
 // anotherCA is an authority that has issued nothing.

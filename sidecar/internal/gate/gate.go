@@ -214,7 +214,7 @@ func (g *Gate) Check(r Request, now time.Time) (Message, error) {
 	if check == nil {
 		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "WeChat calls this kind of URL with POST, and most kinds with GET for the URL check, and never otherwise")
 	}
-	message, err := check(r, pathID, now)
+	message, err := check(g, r, pathID, now)
 	if err != nil {
 		return Message{}, err
 	}
@@ -223,21 +223,21 @@ func (g *Gate) Check(r Request, now time.Time) (Message, error) {
 }
 
 // check returns what verifies a request with that method, or nil if WeChat sends none.
-func (g *Gate) check(method string) func(Request, string, time.Time) (Message, error) {
+func (g *Gate) check(method string) func(*Gate, Request, string, time.Time) (Message, error) {
 	platform := g.config.Platform
 	switch {
 	case method == "GET" && platform == config.PlatformWeCom:
-		return g.checkEncryptedEcho
+		return (*Gate).checkEncryptedEcho
 	case method == "GET" && platform != config.PlatformOpenPlatform && platform != config.PlatformPay:
-		return g.checkEcho
+		return (*Gate).checkEcho
 	case method != "POST":
 		return nil
 	case platform == config.PlatformPay:
-		return g.checkNotification
+		return (*Gate).checkNotification
 	case g.config.Encrypted():
-		return g.checkEncrypted
+		return (*Gate).checkEncrypted
 	}
-	return g.checkPlaintext
+	return (*Gate).checkPlaintext
 }
 
 // serves compares host, path and the URL's own query with the configured ones, and returns what stands in place of the placeholder.
@@ -334,7 +334,7 @@ func (g *Gate) freshUntil(timestamp string, window time.Duration, now time.Time)
 	}
 	sent, window := time.Unix(seconds, 0), cmp.Or(time.Duration(g.config.Freshness), window)
 	if age := now.Sub(sent); age > window || age < -min(window, maxClockSkew) {
-		return time.Time{}, wechat.Refuse(wechat.ReasonStale, "the timestamp is outside of verification.freshness; if WeChat's own are refused, check the node's clock")
+		return time.Time{}, errStale
 	}
 	return sent.Add(window), nil
 }
@@ -354,5 +354,7 @@ func (g *Gate) signedBy(now time.Time, signature string, parts ...string) (found
 	}
 	return found, only
 }
+
+var errStale = wechat.Refuse(wechat.ReasonStale, "the timestamp is outside of verification.freshness; if WeChat's own are refused, check the node's clock")
 
 var errSignature = wechat.Refuse(wechat.ReasonBadSignature, "signed with a token that is not the Secret's; compare it with Token in the console")

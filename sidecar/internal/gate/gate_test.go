@@ -183,15 +183,59 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-func BenchmarkCheck(b *testing.B) {
-	gate := newGate()
-	r := request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "1811081856", body: "<xml/>"}.gate()
-	body := []byte("<xml/>")
-	r.Body = func() ([]byte, error) { return body, nil }
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := gate.Check(r, now); err != nil {
-			b.Fatal(err)
+// usualText is a message as long as most of WeChat's.
+const usualText = "<xml><ToUserName><![CDATA[gh_7f083739789a]]></ToUserName><FromUserName><![CDATA[oABCDEFGHIJKLMNOPQRSTUVWXYZa]]></FromUserName>" +
+	"<CreateTime>1785628800</CreateTime><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[a word and another word]]></Content><MsgId>24000000000000001</MsgId></xml>"
+
+// checks are what WeChat and strangers send, as a benchmark has it: with nothing to be made for the request itself.
+func checks(tb testing.TB) map[string]func() error {
+	tb.Helper()
+	plaintext, encrypted := newGate(), newEncryptedGate()
+	try := func(g *Gate, r Request, body string) func() error {
+		bytes := []byte(body)
+		r.Body = func() ([]byte, error) { return bytes, nil }
+		return func() error {
+			_, err := g.Check(r, now)
+			return err
 		}
+	}
+	genuine := request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "1811081856", more: "&openid=oABCDEFGHIJKLMNOPQRSTUVWXYZa"}
+	echo, forged, stale := genuine, genuine, genuine
+	echo.method, echo.more = "GET", "&echostr=5838479218127813673"
+	forged.token, stale.age = "forged", time.Hour
+	query, body := sealedText(tb, usualText)
+	return map[string]func() error{
+		"a message in plaintext": try(plaintext, genuine.gate(), usualText),
+		"a URL check":            try(plaintext, echo.gate(), ""),
+		"a forgery":              try(plaintext, forged.gate(), usualText),
+		"a stale message":        try(plaintext, stale.gate(), usualText),
+		"an encrypted message":   try(encrypted, Request{Method: "POST", Path: "/weixin", RawQuery: query}, body),
+		"a forgery, encrypted":   try(encrypted, Request{Method: "POST", Path: "/weixin", RawQuery: strings.Replace(query, "nonce=7", "nonce=8", 1)}, body),
+	}
+}
+
+// TestTheCheckAllocatesNothing but the decrypted message, and the echo. What strangers send makes no garbage.
+func TestTheCheckAllocatesNothing(t *testing.T) {
+	made := map[string]float64{"an encrypted message": 1, "a URL check": 1}
+	for name, check := range checks(t) {
+		want := made[name]
+		least := 1000.
+		for range 100 { // what is kept for the next one is not always there, with the race detector above all
+			least = min(least, testing.AllocsPerRun(1, func() { _ = check() }))
+		}
+		if least > want {
+			t.Errorf("%s: %v allocations, at most %v", name, least, want)
+		}
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	for name, check := range checks(b) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = check()
+			}
+		})
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/syntax"
 )
 
 // Request is one that a Handler answers.
@@ -152,10 +154,10 @@ func (c *conn) readHead() bool {
 	for {
 		state := c.head.read(c.pending(), c.server.Names, c.server.Bounds)
 		switch {
-		case state == whole:
+		case state == syntax.Whole:
 			c.take(arrived)
 			return true
-		case (state == partial || c.short()) && c.readLine() == nil:
+		case (state == syntax.Partial || c.short()) && c.readLine() == nil:
 			arrived = time.Now()
 		default:
 			if !c.short() {
@@ -193,7 +195,7 @@ func (c *conn) take(arrived time.Time) {
 	target := string(h.target)
 	c.request = Request{
 		Method: h.method, Host: c.host, Path: target[:h.path], RawQuery: strings.TrimPrefix(target[h.path:], "?"),
-		Length: int64(h.length), Body: (*body)(c), Arrived: arrived,
+		Length: int64(h.Length), Body: (*body)(c), Arrived: arrived,
 	}
 	for _, f := range h.fields {
 		if c.request.Header == nil {
@@ -202,7 +204,7 @@ func (c *conn) take(arrived time.Time) {
 		c.request.Header[f.name] = []string{string(f.value)}
 	}
 	c.start += h.size
-	if c.left = h.length; c.left > c.end-c.start {
+	if c.left = h.Length; c.left > c.end-c.start {
 		c.tellBegun()
 	} else {
 		c.Arrive()

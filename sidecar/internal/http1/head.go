@@ -5,30 +5,20 @@ package http1
 
 import (
 	"bytes"
-	"strings"
-)
 
-// state is how far a head was read.
-type state int
-
-const (
-	partial state = iota // its end has not come yet
-	whole
-	foreign // it is not the usual case, and may be no HTTP at all
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/syntax"
 )
 
 // head is what was read of a request's head. Its byte slices are parts of the text that was read.
 type head struct {
+	syntax.Framing // it asks for the end of the connection where that is closed
+
 	method string
 	target []byte
 	path   int // length of the target's path
 	host   []byte
-	length int  // of the body
-	close  bool // the client wants the connection closed
 	fields []field
 	size   int // with the empty line
-
-	lengthGiven, connectionGiven bool
 }
 
 // field is one that the handler may ask for.
@@ -38,34 +28,32 @@ type field struct {
 }
 
 // read reads a head from the beginning of a text.
-func (h *head) read(text []byte, names []string, bounds Bounds) state {
+func (h *head) read(text []byte, names []string, bounds Bounds) syntax.State {
 	*h = head{fields: h.fields[:0]}
+	rest := text
 	for n := range bounds.HeadLines {
-		end := bytes.IndexByte(text[h.size:], '\n')
-		if end < 0 {
-			return partial
+		line, behind, state := syntax.CutLine(rest)
+		if state != syntax.Whole {
+			return state
 		}
-		line, ended := bytes.CutSuffix(text[h.size:h.size+end], []byte("\r"))
-		if !ended {
-			return foreign
-		}
-		h.size += end + 1
+		rest = behind
 		switch {
 		case n == 0:
 			if !h.readRequestLine(line) {
-				return foreign
+				return syntax.Foreign
 			}
 		case len(line) > 0:
 			if !h.readField(line, names) {
-				return foreign
+				return syntax.Foreign
 			}
-		case h.host == nil || h.length > bounds.BodySize:
-			return foreign
+		case h.host == nil || h.Length > bounds.BodySize:
+			return syntax.Foreign
 		default:
-			return whole
+			h.size = len(text) - len(rest)
+			return syntax.Whole
 		}
 	}
-	return foreign
+	return syntax.Foreign
 }
 
 // readRequestLine reads the method and the target. The path has no byte that would have to be escaped, nor an escape: there are
@@ -84,59 +72,29 @@ func (h *head) readRequestLine(line []byte) bool {
 	if h.path = bytes.IndexByte(h.target, '?'); h.path < 0 {
 		h.path = len(h.target)
 	}
-	return h.path > 0 && h.target[0] == '/' && all(h.target[:h.path], inPath) && all(h.target[h.path:], visible)
+	return h.path > 0 && h.target[0] == '/' && syntax.All(h.target[:h.path], syntax.Path) && syntax.All(h.target[h.path:], syntax.Visible)
 }
 
-// readField reads a line that is not the first. Fields that change how a message is read are refused but for those that are known, once.
+// readField reads a line that is not the first.
 func (h *head) readField(line []byte, names []string) bool {
-	colon := bytes.IndexByte(line, ':')
-	if colon < 1 || !all(line[:colon], inToken) || !all(line[colon+1:], inValue) {
-		return false
-	}
-	name, value := line[:colon], bytes.Trim(line[colon+1:], " \t")
+	name, value, ok := h.ReadField(line)
 	switch {
-	case is(name, "Host"):
-		if h.host != nil || len(value) == 0 || !all(value, inHost) {
+	case !ok, syntax.Is(name, "Expect"):
+		return false
+	case syntax.Is(name, "Host"):
+		if h.host != nil || len(value) == 0 || !syntax.All(value, syntax.Host) {
 			return false
 		}
 		h.host = value
-	case is(name, "Content-Length"):
-		return h.readLength(value)
-	case is(name, "Connection"):
-		if h.connectionGiven {
-			return false
-		}
-		h.connectionGiven, h.close = true, is(value, "close")
-		return h.close || is(value, "keep-alive")
-	case is(name, "Transfer-Encoding"), is(name, "Expect"), is(name, "Upgrade"), is(name, "Trailer"):
-		return false
-	default:
-		return h.keep(name, value, names)
+		return true
 	}
-	return true
-}
-
-// lengthDigits is how many digits a length has at most.
-const lengthDigits = 8
-
-func (h *head) readLength(digits []byte) bool {
-	if h.lengthGiven || len(digits) == 0 || len(digits) > lengthDigits {
-		return false
-	}
-	h.lengthGiven = true
-	for _, digit := range digits {
-		if digit < '0' || digit > '9' {
-			return false
-		}
-		h.length = 10*h.length + int(digit-'0')
-	}
-	return true
+	return h.keep(name, value, names)
 }
 
 // keep keeps a field that the handler may ask for, unless it is there already.
 func (h *head) keep(name, value []byte, names []string) bool {
 	for _, kept := range names {
-		if !is(name, kept) {
+		if !syntax.Is(name, kept) {
 			continue
 		}
 		for _, other := range h.fields {
@@ -145,48 +103,6 @@ func (h *head) keep(name, value []byte, names []string) bool {
 			}
 		}
 		h.fields = append(h.fields, field{kept, value})
-	}
-	return true
-}
-
-// is reports whether a word of ASCII is another one, in capitals or not.
-func is(word []byte, other string) bool {
-	return len(word) == len(other) && strings.EqualFold(string(word), other)
-}
-
-// class is a set of bytes.
-type class uint8
-
-const (
-	inPath  class = 1 << iota // of RFC 3986: pchar and the slash, without escapes
-	inHost                    // names, addresses and ports
-	inToken                   // of RFC 9110
-	visible                   // the visible ones of ASCII
-	inValue                   // these, the space and the tab
-)
-
-var classes = func() (of [256]class) {
-	add := func(bytes string, to class) {
-		for _, c := range []byte(bytes) {
-			of[c] |= to
-		}
-	}
-	for c := '!'; c <= '~'; c++ {
-		of[c] |= visible | inValue
-	}
-	add(" \t", inValue)
-	add("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", inPath|inHost|inToken)
-	add("-._~!$&'()*+,;=:@/", inPath)
-	add("-._:[]", inHost)
-	add("!#$%&'*+-.^_`|~", inToken)
-	return of
-}()
-
-func all(text []byte, of class) bool {
-	for _, c := range text {
-		if classes[c]&of == 0 {
-			return false
-		}
 	}
 	return true
 }

@@ -40,7 +40,7 @@ func (w *Response) Close() { w.close = true }
 // the Date and Connection besides.
 func (w *Response) Head(status, length int, fields ...Field) {
 	c := w.conn
-	if !c.drain() || c.head.close || c.server.closing.Load() {
+	if !c.drain() || c.head.Close || c.server.closing.Load() {
 		w.close = true
 	}
 	w.now = time.Now()

@@ -191,11 +191,14 @@ func portOf(app *url.URL) int {
 	return 80
 }
 
-// Inject tells the app, in a header of its request, in which trace and below which span its own part belongs.
-func (c *Call) Inject(header map[string][]string) {
-	if c != nil {
-		propagation.TraceContext{}.Inject(trace.ContextWithSpan(context.Background(), c.span), propagation.HeaderCarrier(header))
+// Inject tells the app, in a field that it appends to the head of the request, in which trace and below which span its own part belongs.
+func (c *Call) Inject(head []byte) []byte {
+	if c == nil {
+		return head
 	}
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(trace.ContextWithSpan(context.Background(), c.span), carrier)
+	return append(append(append(head, "Traceparent: "...), carrier.Get("traceparent")...), "\r\n"...)
 }
 
 // Result is how a call of an app ended.

@@ -5,6 +5,7 @@ package sidecar
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"io"
 	"log"
@@ -18,6 +19,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/http1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/peers"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -134,11 +136,39 @@ func (s *Sidecar) opsHandler() http.Handler {
 		}
 		writeJSON(w, http.StatusOK, s.statusOfAll())
 	})
+	mux.HandleFunc("POST "+peers.Path, s.answerPeer)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Gatherer(), promhttp.HandlerOpts{MaxRequestsInFlight: 4, DisableCompression: true}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		door.Received(r.Context())
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// answerPeer answers a callback that another pod hands over.
+func (s *Sidecar) answerPeer(w http.ResponseWriter, r *http.Request) {
+	defer s.recovered()
+	handed, err := peers.Parse(r.Header, wechat.PayHeaders)
+	if err != nil {
+		w.WriteHeader(peers.StatusForged)
+		return
+	}
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Now().Add(peers.OwnTakePatience)) // a body that comes later is not taken
+	answer, key, declined := s.takeHandover(r.Context(), handed, r.Body, r.ContentLength, func(taken string) {
+		_ = connection.SetReadDeadline(time.Time{})
+		w.Header().Set(peers.TakenHeader, taken)
+		w.WriteHeader(http.StatusProcessing)
+		w.Header().Del(peers.TakenHeader)
+	})
+	defer answer.Free()
+	if declined != 0 {
+		w.WriteHeader(declined)
+		return
+	}
+	digest := sha256.New()
+	_ = answer.Write(digest) // a digest takes everything
+	w.Header().Set(peers.AnswerHeader, handed.SignAnswer(key, answer.Status, answer.ContentType, answer.Outcome, [sha256.Size]byte(digest.Sum(nil))))
+	write(w, answer)
 }
 
 func writeJSON(w http.ResponseWriter, code int, value any) {

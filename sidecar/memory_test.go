@@ -35,6 +35,8 @@ func (away) Claim(context.Context, memory.Key, time.Time, time.Time, func() *bac
 	return nil, false, errAway
 }
 
+func (away) Claimed(memory.Key, time.Time) bool                 { return false }
+func (away) Used(string, time.Time) bool                        { return false }
 func (away) Keep(memory.Key, *backend.Delivery, int, time.Time) {}
 func (away) Forget(memory.Key)                                  {}
 

@@ -100,6 +100,19 @@ func NewProcess(inFlight, broken func() float64) *Process {
 	return p
 }
 
+// Handovers begins to count callbacks that are handed over to other pods, by what came of it, and returns what counts one. Others is how
+// many pods beside this one may own messages.
+func Handovers[R ~string](p *Process, results []R, others func() int) func(R) {
+	handovers := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "wechat_sidecar_handovers_total", Help: "Callbacks that were handed over to the pod that remembers their message for all pods, by what came of it.",
+	}, []string{"result"})
+	for _, result := range results {
+		handovers.WithLabelValues(string(result))
+	}
+	p.registry.MustRegister(handovers, gauge("wechat_sidecar_peers", "Other pods that this one knows to be ready.", func() float64 { return float64(others()) }))
+	return func(result R) { handovers.WithLabelValues(string(result)).Inc() }
+}
+
 // CountUnknown counts a callback for a URL that is no endpoint's, and that may say of itself that it is played.
 func (p *Process) CountUnknown(played bool) { p.countRefusal("", wechat.ReasonUnknownURL, played) }
 

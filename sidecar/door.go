@@ -148,12 +148,12 @@ func (s *Sidecar) opsHandler() http.Handler {
 func (s *Sidecar) answerPeer(w http.ResponseWriter, r *http.Request) {
 	defer s.recovered()
 	handed, err := peers.Parse(r.Header, wechat.PayHeaders)
-	if err != nil {
+	if err != nil || s.peers == nil {
 		w.WriteHeader(peers.StatusForged)
 		return
 	}
 	connection := http.NewResponseController(w)
-	_ = connection.SetReadDeadline(time.Now().Add(peers.OwnTakePatience)) // a body that comes later is not taken
+	_ = connection.SetReadDeadline(time.Now().Add(s.peers.Patience())) // a body that comes later is not taken
 	answer, key, declined := s.takeHandover(r.Context(), handed, r.Body, r.ContentLength, func(taken string) {
 		_ = connection.SetReadDeadline(time.Time{})
 		w.Header().Set(peers.TakenHeader, taken)

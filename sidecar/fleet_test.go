@@ -33,6 +33,8 @@ type fleet struct {
 	port     uint16
 	kind     account
 	pods     []*member
+	// patience is how long pods wait for each other. It is long, because the computer may be busy.
+	patience time.Duration
 }
 
 // member is a pod of a fleet.
@@ -51,7 +53,7 @@ var fleets atomic.Int32
 // newFleet starts so many sidecars for an account, which know each other.
 func newFleet(t *testing.T, a account, pods int, edit func(*config.Config)) *fleet {
 	t.Helper()
-	f := &fleet{app: &app{}, kind: a}
+	f := &fleet{app: &app{}, kind: a, patience: patience}
 	f.app.answers(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, a.reply+a.answered) })
 	server := httptest.NewServer(f.app)
 	t.Cleanup(server.Close)
@@ -111,7 +113,7 @@ func (f *fleet) start(t *testing.T, pod *member, edit func(*config.Document)) {
 	pod.stop = stop
 	gateway := sidecar.New(sidecar.Options{
 		ConfigDir: pod.dir, DrainDelay: 500 * time.Millisecond, Grace: 10 * time.Second,
-		Peers: sidecar.Peers{Host: "peers.test", Port: f.port, Lookup: pod.lookup},
+		Peers: sidecar.Peers{Host: "peers.test", Port: f.port, Lookup: pod.lookup, Patience: f.patience},
 		Log:   slog.New(slog.NewJSONHandler(pod.log, nil)),
 	})
 	public, second, ended := pod.public, pod.second, pod.ended

@@ -31,6 +31,8 @@ type Peers struct {
 	Port uint16
 	// Lookup returns the addresses of a host; nil asks DNS.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Patience is how long another pod is waited for until it takes a message; zero is 100 ms.
+	Patience time.Duration
 }
 
 // ParsePeers reads HOST:PORT. Nothing is the zero value.
@@ -51,7 +53,7 @@ func ParsePeers(text string) (Peers, error) {
 
 func (s *Sidecar) joinFleet() {
 	if p := s.options.Peers; p.Host != "" {
-		s.peers = peers.New(peers.Options{Host: p.Host, Port: p.Port, Lookup: p.Lookup, InFlight: s.bounds.handovers})
+		s.peers = peers.New(peers.Options{Host: p.Host, Port: p.Port, Lookup: p.Lookup, Patience: p.Patience, InFlight: s.bounds.handovers})
 		s.handovers = metrics.Handovers(s.metrics, peers.Results, s.peers.Others)
 	}
 }
@@ -59,7 +61,7 @@ func (s *Sidecar) joinFleet() {
 // handover is a callback that another pod has handed over.
 type handover struct {
 	peers.Request
-	came     time.Time
+	until    time.Time // when the other pod does not wait any more
 	tell     func() // says that this pod has the message
 	declined int    // why this pod does not answer; 0 if it does
 }
@@ -160,7 +162,7 @@ func (s *Sidecar) takeHandover(ctx context.Context, r peers.Request, stream io.R
 		Stream: stream, Length: length, Arrived: came.Add(-r.Age),
 	}
 	a := s.table.Load().find(&request)
-	if s.peers == nil || a == nil {
+	if a == nil {
 		return Answer{}, nil, peers.StatusElsewhere
 	}
 	key = peers.NewKey(a.gatewayKey)
@@ -172,7 +174,7 @@ func (s *Sidecar) takeHandover(ctx context.Context, r peers.Request, stream io.R
 	}
 	defer a.endpoint.handing.Give("", 1)
 	r.IfHeld = r.IfHeld || s.draining.Load()
-	h := &handover{Request: r, came: came, tell: func() { tell(r.SignTaken(key)) }}
+	h := &handover{Request: r, until: came.Add(s.peers.Patience()), tell: func() { tell(r.SignTaken(key)) }}
 	c := a.newCallback(request)
 	c.handover = h
 	return c.answer(ctx), key, h.declined
@@ -195,7 +197,7 @@ func (h *handover) takes(ctx context.Context) bool {
 	switch {
 	case h == nil:
 		return true
-	case ctx.Err() != nil || time.Since(h.came) > peers.OwnTakePatience:
+	case ctx.Err() != nil || time.Now().After(h.until):
 		h.declined = peers.StatusFull
 		return false
 	}
@@ -223,7 +225,7 @@ func (h *handover) read(body []byte, err error) ([]byte, error) {
 // patience is how long room for a body is waited for.
 func (c *callback) patience() time.Time {
 	if c.handover != nil {
-		return c.handover.came.Add(peers.OwnTakePatience)
+		return c.handover.until
 	}
 	return c.request.Arrived.Add(bodyPatience)
 }

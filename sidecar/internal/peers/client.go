@@ -22,7 +22,10 @@ import (
 )
 
 // client calls other pods.
-type client struct{ transport *http.Transport }
+type client struct {
+	transport *http.Transport
+	patience  time.Duration
+}
 
 // Bounds of a pod's answers, and of connections. The other pod closes one after 15 s without a request.
 const (
@@ -31,11 +34,11 @@ const (
 )
 
 // newClient returns a client without a proxy, redirects, cookies and HTTP/2: a hand-over is for the pod that it is signed for.
-func newClient(inFlight int) client {
+func newClient(inFlight int, patience time.Duration) client {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	return client{&http.Transport{
-		DialContext:     (&net.Dialer{Timeout: TakePatience}).DialContext,
+	return client{patience: patience, transport: &http.Transport{
+		DialContext:     (&net.Dialer{Timeout: patience}).DialContext,
 		MaxConnsPerHost: inFlight, MaxIdleConnsPerHost: inFlight, IdleConnTimeout: idleTimeout,
 		MaxResponseHeaderBytes: maxAnswerHead, DisableCompression: true, Protocols: protocols,
 	}}
@@ -43,13 +46,13 @@ func newClient(inFlight int) client {
 
 func (c client) close() { c.transport.CloseIdleConnections() }
 
-// ask sends a request, and waits for TakePatience until the pod takes it, and then until the given time for its answer.
+// ask sends a request, and waits for its patience until the pod takes it, and then until the given time for its answer.
 func (c client) ask(ctx context.Context, key []byte, r Request, body []byte, until time.Time, room func(int64) bool) (Answer, Result) {
 	waits, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	r.signature = r.sign(key)
 	var taken atomic.Bool
-	early := time.AfterFunc(TakePatience, cancel)
+	early := time.AfterFunc(c.patience, cancel)
 	defer early.Stop()
 	traced := httptrace.WithClientTrace(waits, &httptrace.ClientTrace{Got1xxResponse: func(_ int, header textproto.MIMEHeader) error {
 		if hmac.Equal([]byte(header.Get(TakenHeader)), []byte(r.SignTaken(key))) && early.Stop() {

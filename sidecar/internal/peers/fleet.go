@@ -4,6 +4,7 @@
 package peers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -22,6 +23,8 @@ type Options struct {
 	Port uint16
 	// Lookup returns the addresses of a host; nil asks DNS.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Patience is how long a pod is waited for until it takes a message; zero is DefaultPatience.
+	Patience time.Duration
 	// InFlight is how many callbacks may be handed over at once.
 	InFlight int
 }
@@ -50,7 +53,8 @@ func New(o Options) *Fleet {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		}
 	}
-	f := &Fleet{options: o, client: newClient(o.InFlight), again: make(chan struct{}, 1), pods: map[netip.Addr]*pod{}}
+	o.Patience = cmp.Or(o.Patience, DefaultPatience)
+	f := &Fleet{options: o, client: newClient(o.InFlight, o.Patience), again: make(chan struct{}, 1), pods: map[netip.Addr]*pod{}}
 	f.view.Store(&View{})
 	return f
 }
@@ -132,6 +136,10 @@ func (f *Fleet) change(to func(View) View) {
 		}
 	}
 }
+
+// Patience is how long this pod may need to take a message that another one hands over. It is shorter than the other waits: a pod that
+// nobody waits for any more must not take one.
+func (f *Fleet) Patience() time.Duration { return f.options.Patience * 3 / 4 }
 
 // Leave says that this pod drains: it owns no new message.
 func (f *Fleet) Leave() { f.change(func(v View) View { return v.Leaving(time.Now()) }) }

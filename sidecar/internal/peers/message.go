@@ -47,15 +47,11 @@ const (
 	StatusFull      = 503 // it has no room, or was too late
 )
 
-// Patience of a hand-over.
-const (
-	// TakePatience is how long a pod is waited for until it takes a message. Its own patience is shorter: a pod that was not waited for must
-	// not take one.
-	TakePatience    = 100 * time.Millisecond
-	OwnTakePatience = 75 * time.Millisecond
-	// maxAge bounds what is believed of a callback's age.
-	maxAge = 30 * time.Second
-)
+// DefaultPatience is how long a pod is waited for until it takes a message.
+const DefaultPatience = 100 * time.Millisecond
+
+// maxAge bounds what is believed of a callback's age.
+const maxAge = 30 * time.Second
 
 // Request is a callback that one pod hands to another: as it came, its age, and for whom it is.
 type Request struct {

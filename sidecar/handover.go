@@ -53,8 +53,15 @@ func ParsePeers(text string) (Peers, error) {
 
 func (s *Sidecar) joinFleet() {
 	if p := s.options.Peers; p.Host != "" {
-		s.peers = peers.New(peers.Options{Host: p.Host, Port: p.Port, Lookup: p.Lookup, Patience: p.Patience, InFlight: s.bounds.handovers})
+		s.peers = peers.New(peers.Options{Host: p.Host, Port: p.Port, Lookup: p.Lookup, Patience: p.Patience, InFlight: s.bounds.handovers, Failed: s.tellFailed})
 		s.handovers = metrics.Handovers(s.metrics, peers.Results, s.peers.Others)
+	}
+}
+
+// tellFailed logs, within bounds, that another pod does not take what it should.
+func (s *Sidecar) tellFailed(pod netip.Addr, because peers.Result) {
+	if s.failed.Allow() {
+		s.options.Log.Warn("another pod of the fleet does not take messages and is left out for some seconds", "pod", pod, "result", because)
 	}
 }
 

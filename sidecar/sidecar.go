@@ -67,6 +67,7 @@ type Sidecar struct {
 	public   atomic.Pointer[door.Listener] // once it serves
 	metrics  *metrics.Process
 	unknown  *rate.Limiter // in the log, of callbacks for nobody's URL
+	failed   *rate.Limiter // likewise, of other pods that fail
 	draining atomic.Bool
 }
 
@@ -91,7 +92,7 @@ type shared struct {
 // and looks again.
 func New(o Options) *Sidecar {
 	b := boundsFor(o.Memory)
-	s := &Sidecar{options: o, unknown: rate.NewLimiter(linesInLog, linesInLog), shared: shared{
+	s := &Sidecar{options: o, unknown: rate.NewLimiter(linesInLog, linesInLog), failed: rate.NewLimiter(linesInLog, linesInLog), shared: shared{
 		bounds:    b,
 		backend:   backend.New(b.calls),
 		strangers: memory.NewBudget(b.strangers),

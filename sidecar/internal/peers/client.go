@@ -9,12 +9,15 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -62,7 +65,7 @@ func (c client) ask(ctx context.Context, key []byte, r Request, body []byte, unt
 	}})
 	request, err := r.write(traced, body)
 	if err != nil {
-		return Answer{}, Unreachable
+		return Answer{}, Refused
 	}
 	response, err := c.transport.RoundTrip(request)
 	if err != nil {
@@ -149,5 +152,17 @@ func (r Request) write(ctx context.Context, body []byte) (*http.Request, error) 
 	if r.IfHeld {
 		request.Header[headerIfHeld] = []string{"true"}
 	}
+	for _, values := range request.Header {
+		if slices.ContainsFunc(values, changes) {
+			return nil, errUnwritable
+		}
+	}
 	return request, nil
+}
+
+var errUnwritable = errors.New("no header can hold it")
+
+// changes reports whether a value would not be read as it was written.
+func changes(value string) bool {
+	return strings.TrimSpace(value) != value || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == '\x7f' })
 }

@@ -27,6 +27,8 @@ type Options struct {
 	Patience time.Duration
 	// InFlight is how many callbacks may be handed over at once.
 	InFlight int
+	// Failed is told of each pod that is left out for a while, and why.
+	Failed func(pod netip.Addr, because Result)
 }
 
 // Fleet is the pods of a fleet, as one of them sees it. It is safe for concurrent use.
@@ -231,6 +233,7 @@ func (f *Fleet) end(address netip.Addr, result Result) {
 		return
 	}
 	f.change(func(v View) View { return v.Failed(address, time.Now()) })
+	f.options.Failed(address, result)
 	select {
 	case f.again <- struct{}{}:
 	default:

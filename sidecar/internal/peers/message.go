@@ -50,8 +50,8 @@ const (
 // DefaultPatience is how long a pod is waited for until it takes a message.
 const DefaultPatience = 100 * time.Millisecond
 
-// maxAge bounds what is believed of a callback's age.
-const maxAge = 30 * time.Second
+// maxAge bounds what is believed of a callback's age: a pod waits 8 s for a body, and asks others for less than a second.
+const maxAge = 10 * time.Second
 
 // Request is a callback that one pod hands to another: as it came, its age, and for whom it is.
 type Request struct {

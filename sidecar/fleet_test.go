@@ -18,11 +18,14 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/peers"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
@@ -33,6 +36,7 @@ type fleet struct {
 	port     uint16
 	kind     account
 	pods     []*member
+	unique   int
 	// patience is how long pods wait for each other. It is long, because the computer may be busy.
 	patience time.Duration
 }
@@ -46,12 +50,13 @@ type member struct {
 
 	mu     sync.Mutex
 	listed []netip.Addr // what DNS tells it
+	looks  int          // how often it has asked since that changed
 }
 
 var fleets atomic.Int32
 
 // newFleet starts so many sidecars for an account, which know each other.
-func newFleet(t *testing.T, a account, pods int, edit func(*config.Config)) *fleet {
+func newFleet(t *testing.T, a account, pods int, edit func(*fleet)) *fleet {
 	t.Helper()
 	f := &fleet{app: &app{}, kind: a, patience: patience}
 	f.app.answers(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, a.reply+a.answered) })
@@ -64,9 +69,12 @@ func newFleet(t *testing.T, a account, pods int, edit func(*config.Config)) *fle
 		},
 		Credentials: config.Credentials{GatewayKey: []byte(strings.Repeat("k", 32)), Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: a.sender.EncodingAESKey}}},
 	}
+	if pay := a.sender.Pay; pay != nil {
+		f.document.Credentials.Pairs = []config.Pair{{Generation: 1, APIv3Key: pay.APIv3Key, PlatformKeys: map[string]string{pay.Serial: payer{pay.PrivateKey}.public(t)}}}
+	}
 	a.edit(&f.document.Config)
 	if edit != nil {
-		edit(&f.document.Config)
+		edit(f)
 	}
 	network := fleets.Add(1)
 	for n := range pods {
@@ -133,6 +141,7 @@ func (f *fleet) start(t *testing.T, pod *member, edit func(*config.Document)) {
 func (m *member) lookup(context.Context, string) ([]netip.Addr, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.looks++
 	if len(m.listed) == 0 {
 		return nil, &net.DNSError{IsNotFound: true}
 	}
@@ -143,7 +152,18 @@ func (m *member) lookup(context.Context, string) ([]netip.Addr, error) {
 func (m *member) list(addresses ...netip.Addr) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.listed = addresses
+	m.listed, m.looks = addresses, 0
+}
+
+// awaitLook waits until the pod acts on what DNS tells it.
+func (m *member) awaitLook(t *testing.T) {
+	t.Helper()
+	eventually(t, m.address.String()+" looks", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.looks > 0
+	})
+	time.Sleep(100 * time.Millisecond)
 }
 
 func (m *member) awaitPeers(t *testing.T, others int) {
@@ -164,10 +184,63 @@ func (f *fleet) sender(pod *member) *caller.Sender {
 	return &sender
 }
 
-// elsewhere sends a request that was made for one pod to another.
-func (f *fleet) elsewhere(t *testing.T, pod *member, request *caller.Request) (caller.Answer, error) {
+// send sends a request to a pod, and returns the answer.
+func (f *fleet) send(t *testing.T, pod *member, request *caller.Request) caller.Answer {
 	t.Helper()
-	return f.sender(pod).Send(t.Context(), request)
+	answer, err := f.sender(pod).Send(t.Context(), request)
+	return must(t, answer, err)
+}
+
+// newMessage is one that the app has not seen.
+func (f *fleet) newMessage(t *testing.T, mutations ...caller.Mutation) *caller.Request {
+	t.Helper()
+	f.unique++
+	message := []byte(strings.Replace(f.kind.message, "hi", fmt.Sprint("private words, ", f.unique), 1))
+	sender := f.sender(f.pods[0])
+	make := sender.NewPost
+	if sender.Pay != nil {
+		make = func(resource []byte, mutations ...caller.Mutation) (*caller.Request, error) {
+			return sender.NewNotification("TRANSACTION.SUCCESS", resource, mutations...)
+		}
+	}
+	request, err := make(message, mutations...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return request
+}
+
+// messageOf is a new message that a pod owns among others.
+func (f *fleet) messageOf(t *testing.T, owner *member, among ...*member) *caller.Request {
+	t.Helper()
+	for {
+		request := f.newMessage(t)
+		if f.owner(t, request, among...) == owner.address {
+			return request
+		}
+	}
+}
+
+// owner is the address of the pod that owns a message among others.
+func (f *fleet) owner(t *testing.T, request *caller.Request, among ...*member) netip.Addr {
+	t.Helper()
+	message, err := gate.New(f.document.Config, f.document.Credentials).Check(gate.Request{
+		Method: request.Method, Host: request.Host, Path: request.Path, RawQuery: request.Query, Header: request.Header,
+		Body: func() ([]byte, error) { return request.Body, nil },
+	}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := peers.NewView(nil).Looked(f.addresses(among...), time.Now())
+	return view.Order(message.OwnerKey(f.document.Endpoint), time.Now())[0].Pod
+}
+
+// expectOnce compares how often the app has seen one message with one.
+func (f *fleet) expectOnce(t *testing.T) {
+	t.Helper()
+	if got := f.app.count(); got != 1 {
+		t.Errorf("the app saw the message %d times, want once", got)
+	}
 }
 
 // mortal is a listener that can die or freeze with all its connections.
@@ -237,6 +310,11 @@ func (m *mortal) wait() {
 type mortalConn struct {
 	net.Conn
 	of *mortal
+}
+
+// SyscallConn is that of the connection itself.
+func (c mortalConn) SyscallConn() (syscall.RawConn, error) {
+	return c.Conn.(syscall.Conn).SyscallConn()
 }
 
 func (c mortalConn) Read(p []byte) (int, error) {

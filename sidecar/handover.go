@@ -69,8 +69,8 @@ func (s *Sidecar) tellFailed(pod netip.Addr, because peers.Result) {
 type handover struct {
 	peers.Request
 	until    time.Time // when the other pod does not wait any more
-	tell     func() // says that this pod has the message
-	declined int    // why this pod does not answer; 0 if it does
+	tell     func()    // says that this pod has the message
+	declined int       // why this pod does not answer; 0 if it does
 }
 
 // seekOwner finds the pod that remembers a callback for all of them, and reports whether that is another one than this. A callback
@@ -122,15 +122,18 @@ func (c *callback) handOver(ctx context.Context, message gate.Message, asks []pe
 	if message.Trial() {
 		deadline = c.request.Arrived.Add(awaitRetryPatience)
 	}
-	key := peers.NewKey(c.account.gatewayKey)
-	request := peers.Request{
-		Method: c.request.Method, Host: c.request.Host, Path: c.request.Path, RawQuery: c.request.RawQuery,
-		Header: c.payHeader(), Digest: sha256.Sum256(body),
+	call := peers.Call{
+		Request: peers.Request{
+			Method: c.request.Method, Host: c.request.Host, Path: c.request.Path, RawQuery: c.request.RawQuery,
+			Header: c.payHeader(), Digest: sha256.Sum256(body),
+		},
+		Body: body, Key: peers.NewKey(c.account.gatewayKey), Until: deadline.Add(handoverSlack), MaxAnswer: maxSealed(c.maxReply(message.Form)),
 	}
 	for _, ask := range asks {
 		room := &parcel{budget: c.bodies, app: decision.Backend.URL, deadline: deadline}
-		request.Age = time.Since(c.request.Arrived)
-		got, result := c.peers.Ask(ctx, ask, key, request, body, deadline.Add(handoverSlack), func(size int64) bool { return room.hold(size - freeBody) })
+		call.Room = func(size int64) bool { return room.hold(size - freeBody) }
+		call.Request.Age = time.Since(c.request.Arrived)
+		got, result := c.peers.Ask(ctx, ask, call)
 		c.handovers(result)
 		switch {
 		case result == peers.Answered:
@@ -148,6 +151,9 @@ func (c *callback) handOver(ctx context.Context, message gate.Message, asks []pe
 	}
 	return Answer{}, false
 }
+
+// maxSealed is how long a reply of so many bytes may be that another pod has sealed: base64, an envelope, and what is encrypted with it.
+func maxSealed(reply int64) int64 { return reply/3*4 + 4<<10 }
 
 // payHeader is what a callback of Pay has in its head.
 func (c *callback) payHeader() map[string][]string {
@@ -204,7 +210,7 @@ func (h *handover) takes(ctx context.Context) bool {
 	switch {
 	case h == nil:
 		return true
-	case ctx.Err() != nil || time.Now().After(h.until):
+	case door.Gone(ctx) || time.Now().After(h.until):
 		h.declined = peers.StatusFull
 		return false
 	}

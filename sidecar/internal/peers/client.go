@@ -49,9 +49,10 @@ func newClient(inFlight int, patience time.Duration) client {
 
 func (c client) close() { c.transport.CloseIdleConnections() }
 
-// ask sends a request, and waits for its patience until the pod takes it, and then until the given time for its answer.
-func (c client) ask(ctx context.Context, key []byte, r Request, body []byte, until time.Time, room func(int64) bool) (Answer, Result) {
-	waits, cancel := context.WithDeadline(ctx, until)
+// ask sends a request, and waits for its patience until the pod takes it, and then as long as the call says for its answer.
+func (c client) ask(ctx context.Context, r Request, call Call) (Answer, Result) {
+	key := call.Key
+	waits, cancel := context.WithDeadline(ctx, call.Until)
 	defer cancel()
 	r.signature = r.sign(key)
 	var taken atomic.Bool
@@ -63,7 +64,7 @@ func (c client) ask(ctx context.Context, key []byte, r Request, body []byte, unt
 		}
 		return nil
 	}})
-	request, err := r.write(traced, body)
+	request, err := r.write(traced, call.Body)
 	if err != nil {
 		return Answer{}, Refused
 	}
@@ -76,7 +77,7 @@ func (c client) ask(ctx context.Context, key []byte, r Request, body []byte, unt
 		_, _ = io.CopyN(io.Discard, response.Body, maxAnswerHead) // the connection can be kept
 		return Answer{}, declined(response.StatusCode, taken.Load())
 	}
-	answer, result := readAnswer(response, room)
+	answer, result := readAnswer(response, call)
 	if result == Answered && !r.verifyAnswer(key, response.Header.Get(AnswerHeader), answer) {
 		result = Lost
 	}
@@ -118,12 +119,12 @@ func declined(status int, taken bool) Result {
 }
 
 // readAnswer reads what is announced of an answer, once there is room for it.
-func readAnswer(response *http.Response, room func(int64) bool) (Answer, Result) {
+func readAnswer(response *http.Response, call Call) (Answer, Result) {
 	answer := Answer{Status: response.StatusCode, ContentType: response.Header.Get("Content-Type"), Outcome: response.Header.Get(outcome.Header)}
 	switch {
-	case response.ContentLength < 0:
+	case response.ContentLength < 0, response.ContentLength > call.MaxAnswer:
 		return Answer{}, Lost
-	case !room(response.ContentLength):
+	case !call.Room(response.ContentLength):
 		return Answer{}, NoRoom
 	}
 	answer.Body = make([]byte, response.ContentLength)

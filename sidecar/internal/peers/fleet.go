@@ -180,13 +180,28 @@ var Results = []Result{Answered, NotHeld, Refused, Unsupported, Unreachable, Lat
 // Takes reports whether the pod has answered, or nobody waits for an answer any more. Otherwise another may take the message.
 func (r Result) Takes() bool { return r == Answered || r == NoRoom || r == Left }
 
-// Ask hands a callback to a pod, and waits for its answer until the given time. Room is asked before so many bytes of an answer are read.
-func (f *Fleet) Ask(ctx context.Context, a Ask, key []byte, r Request, body []byte, until time.Time, room func(bytes int64) bool) (Answer, Result) {
+// Call is a callback that is handed over.
+type Call struct {
+	// Request says nothing yet of the pod.
+	Request Request
+	Body    []byte
+	// Key signs it.
+	Key []byte
+	// Until is when WeChat does not wait for an answer any more.
+	Until time.Time
+	// MaxAnswer bounds the body of an answer, in bytes, and Room is asked for so many before they are read.
+	MaxAnswer int64
+	Room      func(bytes int64) bool
+}
+
+// Ask hands a callback to a pod, and waits for its answer.
+func (f *Fleet) Ask(ctx context.Context, a Ask, call Call) (Answer, Result) {
 	if !f.begin(a.Pod) {
 		return Answer{}, Busy
 	}
+	r := call.Request
 	r.IfHeld, r.To = a.IfHeld, netip.AddrPortFrom(a.Pod, f.options.Port)
-	answer, result := f.client.ask(ctx, key, r, body, until, room)
+	answer, result := f.client.ask(ctx, r, call)
 	f.end(a.Pod, result)
 	return answer, result
 }

@@ -39,6 +39,7 @@ type fleet struct {
 	unique   int
 	// patience is how long pods wait for each other. It is long, because the computer may be busy.
 	patience time.Duration
+	memory   int64 // of each; 0 is the usual
 }
 
 // member is a pod of a fleet.
@@ -120,7 +121,7 @@ func (f *fleet) start(t *testing.T, pod *member, edit func(*config.Document)) {
 	ctx, stop := context.WithCancel(context.Background())
 	pod.stop = stop
 	gateway := sidecar.New(sidecar.Options{
-		ConfigDir: pod.dir, DrainDelay: 500 * time.Millisecond, Grace: 10 * time.Second,
+		ConfigDir: pod.dir, DrainDelay: 500 * time.Millisecond, Grace: 10 * time.Second, Memory: f.memory,
 		Peers: sidecar.Peers{Host: "peers.test", Port: f.port, Lookup: pod.lookup, Patience: f.patience},
 		Log:   slog.New(slog.NewJSONHandler(pod.log, nil)),
 	})

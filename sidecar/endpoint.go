@@ -23,7 +23,6 @@ type Endpoint struct {
 	*shared
 	name       string // namespace/name
 	memory     Memory
-	forget     func()
 	uses       uses
 	strangers  *memory.Portion  // of bodies that nobody has verified yet
 	bodies     *memory.Portion  // of all others, and of replies
@@ -75,20 +74,18 @@ type Memory interface {
 	// Keep says that the delivery of a claimed message has ended well, and Forget that it has failed. What cannot be kept is forgotten.
 	Keep(key memory.Key, delivery *backend.Delivery, size int, now time.Time)
 	Forget(key memory.Key)
+	// Close forgets everything, and what comes from now on.
+	Close()
 }
 
 func newEndpoint(shared *shared, process *metrics.Process, log *slog.Logger, name string) *Endpoint {
-	local := memory.NewLocal[*backend.Delivery](shared.uses, shared.repeats)
+	local := new(memory.NewLocal[*backend.Delivery](shared.uses, shared.repeats))
 	e := &Endpoint{
-		shared: shared, name: name, memory: local, forget: local.Close,
+		shared: shared, name: name, memory: local,
 		strangers: shared.strangers.NewPortion(), bodies: shared.bodies.NewPortion(), places: shared.backend.NewPortion(),
 		refusals: rate.NewLimiter(linesInLog, linesInLog), complaints: rate.NewLimiter(linesInLog, linesInLog),
-		log: log.With("endpoint", name),
-		metrics: process.NewEndpoint(name, metrics.Gauges{
-			Bindings:        func() float64 { return float64(local.Len()) },
-			EvictedBindings: func() float64 { return float64(local.Uses.Evicted()) },
-			EvictedReplies:  func() float64 { return float64(local.Repeats.Evicted()) },
-		}),
+		log:     log.With("endpoint", name),
+		metrics: process.NewEndpoint(name, local),
 	}
 	if shared.peers != nil {
 		e.handing = shared.handing.NewPortion()
@@ -105,7 +102,7 @@ func (e *Endpoint) follow(c config.Config, pairs []config.Pair) {
 
 // close gives back what the endpoint has of the process. Callbacks under way end as they would have.
 func (e *Endpoint) close() {
-	e.forget()
+	e.memory.Close()
 	e.strangers.Close()
 	e.bodies.Close()
 	e.places.Close()

@@ -54,8 +54,13 @@ func ParsePeers(text string) (Peers, error) {
 func (s *Sidecar) joinFleet() {
 	if p := s.options.Peers; p.Host != "" {
 		s.peers = peers.New(peers.Options{Host: p.Host, Port: p.Port, Lookup: p.Lookup, Patience: p.Patience, InFlight: s.bounds.handovers, Failed: s.tellFailed})
-		s.handovers = metrics.Handovers(s.metrics, peers.Results, s.peers.Others)
 	}
+	s.handovers = metrics.Handovers(s.metrics, peers.Results, func() int {
+		if s.peers == nil {
+			return 0
+		}
+		return s.peers.Others()
+	})
 }
 
 // tellFailed logs, within bounds, that another pod does not take what it should.

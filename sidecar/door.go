@@ -154,21 +154,29 @@ func (s *Sidecar) answerPeer(w http.ResponseWriter, r *http.Request) {
 	}
 	connection := http.NewResponseController(w)
 	_ = connection.SetReadDeadline(time.Now().Add(s.peers.Patience())) // a body that comes later is not taken
-	answer, key, declined := s.takeHandover(r.Context(), handed, r.Body, r.ContentLength, func(taken string) {
+	taken := false
+	take := func(key []byte) {
+		if taken {
+			return
+		}
+		taken = true
 		_ = connection.SetReadDeadline(time.Time{})
-		w.Header().Set(peers.TakenHeader, taken)
-		w.WriteHeader(http.StatusProcessing)
-		w.Header().Del(peers.TakenHeader)
-	})
+		w.Header().Set(handed.Taken(key))
+		w.WriteHeader(http.StatusOK)
+		_ = connection.Flush() // of a connection that broke: the rest of the answer is lost too
+	}
+	answer, key, declined := s.takeHandover(r.Context(), handed, r.Body, r.ContentLength, take)
 	defer answer.Free()
 	if declined != 0 {
 		w.WriteHeader(declined)
 		return
 	}
+	take(key)
 	digest := sha256.New()
 	_ = answer.Write(digest) // a digest takes everything
-	w.Header().Set(peers.AnswerHeader, handed.SignAnswer(key, answer.Status, answer.ContentType, answer.Outcome, [sha256.Size]byte(digest.Sum(nil))))
-	write(w, answer)
+	told := peers.Answer{Status: answer.Status, ContentType: answer.ContentType, Outcome: answer.Outcome}
+	_ = handed.WriteHead(w, key, told, answer.Len(), [sha256.Size]byte(digest.Sum(nil)))
+	_ = answer.Write(w) // a pod that hung up needs no answer
 }
 
 func writeJSON(w http.ResponseWriter, code int, value any) {

@@ -74,7 +74,7 @@ func (s *Sidecar) tellFailed(pod netip.Addr, because peers.Result) {
 type handover struct {
 	peers.Request
 	until    time.Time // when the other pod does not wait any more
-	tell     func()    // says that this pod has the message
+	take     func()    // says that this pod has the message
 	declined int       // why this pod does not answer; 0 if it does
 }
 
@@ -173,7 +173,7 @@ func (c *callback) payHeader() map[string][]string {
 
 // takeHandover answers a callback that another pod hands over, as if it had come by this pod's own door. It returns the key that signs
 // the answer; or, in place of both, the status of a pod that does not answer.
-func (s *Sidecar) takeHandover(ctx context.Context, r peers.Request, stream io.Reader, length int64, tell func(taken string)) (answer Answer, key []byte, declined int) {
+func (s *Sidecar) takeHandover(ctx context.Context, r peers.Request, stream io.Reader, length int64, take func(key []byte)) (answer Answer, key []byte, declined int) {
 	came := time.Now()
 	request := gate.Request{
 		Method: r.Method, Host: r.Host, Path: r.Path, RawQuery: r.RawQuery, Header: r.Header,
@@ -192,7 +192,7 @@ func (s *Sidecar) takeHandover(ctx context.Context, r peers.Request, stream io.R
 	}
 	defer a.endpoint.handing.Give("", 1)
 	r.IfHeld = r.IfHeld || s.draining.Load()
-	h := &handover{Request: r, until: came.Add(s.peers.Patience()), tell: func() { tell(r.SignTaken(key)) }}
+	h := &handover{Request: r, until: came.Add(s.peers.Patience()), take: func() { take(key) }}
 	c := a.newCallback(request)
 	c.handover = h
 	return c.answer(ctx), key, h.declined
@@ -219,7 +219,7 @@ func (h *handover) takes(ctx context.Context) bool {
 		h.declined = peers.StatusFull
 		return false
 	}
-	h.tell()
+	h.take()
 	return true
 }
 

@@ -67,7 +67,7 @@ func (c captured) replay(t *testing.T, pod *member, chunks bool) (status int, si
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	return response.StatusCode, response.Header.Get(peers.AnswerHeader) != ""
+	return response.StatusCode, response.Header.Get("Handover-Taken") != ""
 }
 
 // TestAHandoverOfAnybodyElse reaches no app, and is not answered in WeChat's place: whoever sees one pass has no key.

@@ -368,12 +368,12 @@ func TestAnImpostor(t *testing.T) {
 	for name, says := range map[string]http.HandlerFunc{
 		"success": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "success") },
 		"success, with a signature": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Handover-Answer", r.Header.Get("Handover-Signature"))
-			_, _ = io.WriteString(w, "success")
+			w.Header().Set("Handover-Taken", r.Header.Get("Handover-Signature"))
+			_, _ = io.WriteString(w, `{"status":200,"length":0,"signature":"`+r.Header.Get("Handover-Signature")+`"}`+"\n")
 		},
 		"that it has taken it": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Handover-Taken", r.Header.Get("Handover-Signature"))
-			w.WriteHeader(http.StatusProcessing)
+			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
 		},
 		"to go elsewhere": func(w http.ResponseWriter, _ *http.Request) {
@@ -382,12 +382,10 @@ func TestAnImpostor(t *testing.T) {
 		},
 		"a head without end": func(w http.ResponseWriter, _ *http.Request) {
 			for range 10000 {
-				w.Header().Add("Handover-Answer", "0")
+				w.Header().Add("Handover-Taken", "0")
 			}
 		},
 		"a body without end": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Handover-Answer", "0")
-			w.Header().Set("Content-Length", "9000000000000")
 			for r.Context().Err() == nil {
 				if _, err := w.Write(make([]byte, 1<<10)); err != nil {
 					return

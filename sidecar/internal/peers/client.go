@@ -4,24 +4,21 @@
 package peers
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
-
-	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 )
 
 // client calls other pods.
@@ -30,7 +27,7 @@ type client struct {
 	patience  time.Duration
 }
 
-// Bounds of a pod's answers, and of connections. The other pod closes one after 15 s without a request.
+// Bounds of the heads of a pod's answers, in bytes, and of connections. The other pod closes one after 15 s without a request.
 const (
 	maxAnswerHead = 4 << 10
 	idleTimeout   = 10 * time.Second
@@ -49,47 +46,36 @@ func newClient(inFlight int, patience time.Duration) client {
 
 func (c client) close() { c.transport.CloseIdleConnections() }
 
-// ask sends a request, and waits for its patience until the pod takes it, and then as long as the call says for its answer.
+// ask sends a request, and waits for its patience until the pod has the message, and then as long as the call says for its answer. The head
+// of the HTTP answer says the first, and its body is the second.
 func (c client) ask(ctx context.Context, r Request, call Call) (Answer, Result) {
-	key := call.Key
 	waits, cancel := context.WithDeadline(ctx, call.Until)
 	defer cancel()
-	r.signature = r.sign(key)
-	var taken atomic.Bool
 	early := time.AfterFunc(c.patience, cancel)
 	defer early.Stop()
-	traced := httptrace.WithClientTrace(waits, &httptrace.ClientTrace{Got1xxResponse: func(_ int, header textproto.MIMEHeader) error {
-		if hmac.Equal([]byte(header.Get(TakenHeader)), []byte(r.SignTaken(key))) && early.Stop() {
-			taken.Store(true)
-		}
-		return nil
-	}})
-	request, err := r.write(traced, call.Body)
+	r.signature = r.sign(call.Key)
+	request, err := r.write(waits, call.Body)
 	if err != nil {
 		return Answer{}, Refused
 	}
 	response, err := c.transport.RoundTrip(request)
 	if err != nil {
-		return Answer{}, noAnswer(ctx, waits, taken.Load())
+		return Answer{}, noAnswer(ctx, waits, false)
 	}
 	defer response.Body.Close()
-	if response.Header.Get(AnswerHeader) == "" {
-		_, _ = io.CopyN(io.Discard, response.Body, maxAnswerHead) // the connection can be kept
-		return Answer{}, declined(response.StatusCode, taken.Load())
+	if response.StatusCode != http.StatusOK {
+		_, _ = io.CopyN(io.Discard, response.Body, maxAnswerHead) // so that the connection can be kept
+		return Answer{}, declined(response.StatusCode)
 	}
-	answer, result := readAnswer(response, call)
-	if result == Answered && !r.verifyAnswer(key, response.Header.Get(AnswerHeader), answer) {
-		result = Lost
+	name, taken := r.Taken(call.Key)
+	if !hmac.Equal([]byte(response.Header.Get(name)), []byte(taken)) || !early.Stop() {
+		return Answer{}, noAnswer(ctx, waits, false)
 	}
+	answer, result := r.readAnswer(response.Body, call)
 	if result == Lost {
-		return Answer{}, noAnswer(ctx, waits, taken.Load())
+		return Answer{}, noAnswer(ctx, waits, true)
 	}
 	return answer, result
-}
-
-// verifyAnswer reports whether the endpoint's key has signed the answer, in constant time.
-func (r Request) verifyAnswer(key []byte, signature string, a Answer) bool {
-	return hmac.Equal([]byte(signature), []byte(r.SignAnswer(key, a.Status, a.ContentType, a.Outcome, sha256.Sum256(a.Body))))
 }
 
 // noAnswer is what came of a request without an answer.
@@ -106,31 +92,32 @@ func noAnswer(ctx, waits context.Context, taken bool) Result {
 }
 
 // declined is what a pod says that does not answer in WeChat's place.
-func declined(status int, taken bool) Result {
-	switch {
-	case taken:
-		return Lost
-	case status == http.StatusNotFound:
+func declined(status int) Result {
+	switch status {
+	case http.StatusNotFound:
 		return Unsupported
-	case status == StatusNotHeld:
+	case StatusNotHeld:
 		return NotHeld
 	}
 	return Refused
 }
 
-// readAnswer reads what is announced of an answer, once there is room for it.
-func readAnswer(response *http.Response, call Call) (Answer, Result) {
-	answer := Answer{Status: response.StatusCode, ContentType: response.Header.Get("Content-Type"), Outcome: response.Header.Get(outcome.Header)}
-	switch {
-	case response.ContentLength < 0, response.ContentLength > call.MaxAnswer:
+// readAnswer reads an answer, once there is room for it, and verifies it in constant time.
+func (r Request) readAnswer(from io.Reader, call Call) (Answer, Result) {
+	reader := bufio.NewReaderSize(from, maxAnswerHead)
+	line, err := reader.ReadSlice('\n')
+	var head answerHead
+	if err != nil || json.Unmarshal(line, &head) != nil || head.Length < 0 || head.Length > call.MaxAnswer {
 		return Answer{}, Lost
-	case !call.Room(response.ContentLength):
+	}
+	if !call.Room(head.Length) {
 		return Answer{}, NoRoom
 	}
-	answer.Body = make([]byte, response.ContentLength)
-	if _, err := io.ReadFull(response.Body, answer.Body); err != nil {
+	answer := Answer{Status: head.Status, ContentType: head.ContentType, Outcome: head.Outcome, Body: make([]byte, head.Length)}
+	if _, err := io.ReadFull(reader, answer.Body); err != nil || !hmac.Equal([]byte(head.Signature), []byte(r.signAnswer(call.Key, answer, sha256.Sum256(answer.Body)))) {
 		return Answer{}, Lost
 	}
+	_, _ = reader.ReadByte() // the end, so that the connection can be kept
 	return answer, Answered
 }
 

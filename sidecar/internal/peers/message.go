@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"hash"
 	"io"
@@ -32,10 +33,8 @@ const (
 	headerTo        = "Handover-To"
 	headerBody      = "Handover-Body" // SHA-256
 	headerSignature = "Handover-Signature"
-	// TakenHeader stands in an interim answer, and is signed: the pod has the message.
-	TakenHeader = "Handover-Taken"
-	// AnswerHeader stands in an answer, and signs it.
-	AnswerHeader = "Handover-Answer"
+	// headerTaken stands in the head of an answer, which goes out as soon as the pod has the message, and is signed.
+	headerTaken = "Handover-Taken"
 )
 
 // What a pod answers that does not take a message. None of them is signed: whoever forges one has the message served where it came.
@@ -130,11 +129,11 @@ func (r Request) sign(key []byte) []byte {
 	return s.sum()
 }
 
-// SignTaken is what an interim answer says whose pod has the message.
-func (r Request) SignTaken(key []byte) string {
+// Taken returns the header that says that the pod has the message.
+func (r Request) Taken(key []byte) (name, value string) {
 	s := newSigner(key, "taken")
 	s.add(string(r.signature))
-	return hex.EncodeToString(s.sum())
+	return headerTaken, hex.EncodeToString(s.sum())
 }
 
 // Answer is what a pod answered a callback that it was handed. It goes to WeChat byte for byte.
@@ -144,10 +143,25 @@ type Answer struct {
 	Body                 []byte
 }
 
-// SignAnswer signs an answer to the request. The body counts by its digest.
-func (r Request) SignAnswer(key []byte, status int, contentType, outcome string, body [sha256.Size]byte) string {
+// answerHead is a line before the body of an answer.
+type answerHead struct {
+	Status      int    `json:"status"`
+	ContentType string `json:"contentType,omitempty"`
+	Outcome     string `json:"outcome,omitempty"`
+	// Length is that of the body. Bytes.
+	Length int64 `json:"length"`
+	// Signature is in hexadecimal digits.
+	Signature string `json:"signature"`
+}
+
+// WriteHead writes what stands before the body of an answer, which has that length and SHA-256.
+func (r Request) WriteHead(to io.Writer, key []byte, a Answer, length int, body [sha256.Size]byte) error {
+	return json.NewEncoder(to).Encode(answerHead{a.Status, a.ContentType, a.Outcome, int64(length), r.signAnswer(key, a, body)})
+}
+
+func (r Request) signAnswer(key []byte, a Answer, body [sha256.Size]byte) string {
 	s := newSigner(key, "answer")
-	s.add(string(r.signature), strconv.Itoa(status), contentType, outcome, string(body[:]))
+	s.add(string(r.signature), strconv.Itoa(a.Status), a.ContentType, a.Outcome, string(body[:]))
 	return hex.EncodeToString(s.sum())
 }
 

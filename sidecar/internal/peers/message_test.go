@@ -108,33 +108,65 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestAnAnswerIsSignedForItsRequest and says what was signed.
-func TestAnAnswerIsSignedForItsRequest(t *testing.T) {
-	request := request
-	request.signature = request.sign(key)
-	answer := Answer{Status: 200, ContentType: "text/xml", Outcome: "answered", Body: []byte("<xml/>")}
-	signature := request.SignAnswer(key, 200, "text/xml", "answered", sha256.Sum256(answer.Body))
-	if !request.verifyAnswer(key, signature, answer) {
-		t.Fatal("it is not verified")
-	}
-	repeat := request
+// TestAnAnswer is read as it was written, if it was signed for the request with the endpoint's key.
+func TestAnAnswer(t *testing.T) {
+	signed, repeat := request, request
+	signed.signature = signed.sign(key)
 	repeat.Age += time.Millisecond
 	repeat.signature = repeat.sign(key)
-	for name, verified := range map[string]bool{
-		"another status":               request.verifyAnswer(key, signature, Answer{Status: 204, ContentType: "text/xml", Outcome: "answered", Body: answer.Body}),
-		"another type":                 request.verifyAnswer(key, signature, Answer{Status: 200, ContentType: "text/html", Outcome: "answered", Body: answer.Body}),
-		"another outcome":              request.verifyAnswer(key, signature, Answer{Status: 200, ContentType: "text/xml", Outcome: "discarded", Body: answer.Body}),
-		"another body":                 request.verifyAnswer(key, signature, Answer{Status: 200, ContentType: "text/xml", Outcome: "answered", Body: []byte("<forged/>")}),
-		"another request":              repeat.verifyAnswer(key, signature, answer),
-		"what says that it was taken":  request.verifyAnswer(key, request.SignTaken(key), answer),
-		"another key":                  request.verifyAnswer(NewKey([]byte("other")), signature, answer),
-		"none":                         request.verifyAnswer(key, "", answer),
-		"that of the request itself":   request.verifyAnswer(key, hex.EncodeToString(request.signature), answer),
-		"an answer, as what was taken": request.SignTaken(key) == signature,
+	answer := Answer{Status: 200, ContentType: "text/xml", Outcome: "answered", Body: []byte("<xml/>")}
+	var head strings.Builder
+	if err := signed.WriteHead(&head, key, answer, len(answer.Body), sha256.Sum256(answer.Body)); err != nil {
+		t.Fatal(err)
+	}
+	text := head.String() + "<xml/>"
+	_, taken := signed.Taken(key)
+	signature := signed.signAnswer(key, answer, sha256.Sum256(answer.Body))
+	replaced := func(old, by string) string { return strings.Replace(text, old, by, 1) }
+	for name, test := range map[string]struct {
+		text string
+		to   Request
+		key  []byte
+		most int64
+		want Result
+	}{
+		"as it was written":           {text, signed, key, 6, Answered},
+		"with more behind it":         {text + "more", signed, key, 6, Answered},
+		"longer than may be":          {text, signed, key, 5, Lost},
+		"for another request":         {text, repeat, key, 6, Lost},
+		"another endpoint's":          {text, signed, NewKey([]byte("other")), 6, Lost},
+		"of another status":           {replaced("200", "204"), signed, key, 6, Lost},
+		"of another type":             {replaced("text/xml", "text/html"), signed, key, 6, Lost},
+		"of another outcome":          {replaced(`"answered"`, `"discarded"`), signed, key, 6, Lost},
+		"with another body":           {replaced("<xml/>", "<XML/>"), signed, key, 6, Lost},
+		"with less of it":             {replaced("<xml/>", "<xml"), signed, key, 6, Lost},
+		"with a shorter length":       {replaced(`"length":6`, `"length":5`), signed, key, 6, Lost},
+		"with a negative length":      {replaced(`"length":6`, `"length":-6`), signed, key, 6, Lost},
+		"signed as a request":         {replaced(signature, hex.EncodeToString(signed.signature)), signed, key, 6, Lost},
+		"signed as what was taken":    {replaced(signature, taken), signed, key, 6, Lost},
+		"not signed":                  {replaced(signature, ""), signed, key, 6, Lost},
+		"without a head":              {"<xml/>", signed, key, 6, Lost},
+		"with a head that never ends": {strings.Repeat(" ", 1<<20), signed, key, 6, Lost},
+		"nothing":                     {"", signed, key, 6, Lost},
 	} {
-		if verified {
-			t.Errorf("%s is verified", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			got, result := test.to.readAnswer(strings.NewReader(test.text), Call{Key: test.key, MaxAnswer: test.most, Room: func(int64) bool { return true }})
+			if result != test.want || result == Answered && !cmp.Equal(got, answer) {
+				t.Errorf("%s, %+v", result, got)
+			}
+		})
+	}
+}
+
+// TestAnAnswerTakesRoom before it is read.
+func TestAnAnswerTakesRoom(t *testing.T) {
+	var asked int64
+	_, result := request.readAnswer(strings.NewReader(`{"status":200,"length":1000}`+"\n"), Call{Key: key, MaxAnswer: 1000, Room: func(size int64) bool {
+		asked = size
+		return false
+	}})
+	if result != NoRoom || asked != 1000 {
+		t.Errorf("%s, room was asked for %d bytes", result, asked)
 	}
 }
 

@@ -598,7 +598,7 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 		}
 	}
 	arguments := func(more ...any) func(*unstructured.Unstructured) {
-		return container("args", append([]any{"--config-dir=/etc/wechat-sidecar"}, more...))
+		return container("args", append([]any{"--config-dir=/etc/wechat-sidecar", "--peers=nobody-sidecar-peers:8081"}, more...))
 	}
 	const lane = "--lane=standard"
 	const collector, sample = "--tracing-endpoint=http://otel-collector.observability.svc:4318", "--tracing-sampling-rate-per-million=2500"
@@ -655,6 +655,8 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 		"the collector of traces":              {made(minimal, "Deployment"), arguments(lane, collector, sample), ""},
 		"another collector":                    {made(minimal, "Deployment"), arguments(lane, "--tracing-endpoint=http://collector.thief.svc:4318", sample), "containers.0.args"},
 		"another sample":                       {made(minimal, "Deployment"), arguments(lane, collector, "--tracing-sampling-rate-per-million=1000000"), "containers.0.args"},
+		"the pods of another endpoint":         {made(minimal, "Deployment"), container("args", []any{"--config-dir=/etc/wechat-sidecar", "--peers=shop-sidecar-peers:8081", lane, collector, sample}), "containers.0.args"},
+		"no other pods":                        {made(minimal, "Deployment"), container("args", []any{"--config-dir=/etc/wechat-sidecar", lane, collector, sample}), "containers.0.args"},
 		"no collector":                         {made(minimal, "Deployment"), arguments(lane), "containers.0.args"},
 		"one argument more":                    {made(minimal, "Deployment"), arguments(lane, collector, sample, "--ops-listen=:8080"), "containers.0.args"},
 		"another lane":                         {made(minimal, "Deployment"), arguments(collector, sample), "containers.0.args"},

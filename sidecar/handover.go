@@ -140,19 +140,22 @@ func (c *callback) handOver(ctx context.Context, message gate.Message, asks []pe
 		call.Request.Age = time.Since(c.request.Arrived)
 		got, result := c.peers.Ask(ctx, ask, call)
 		c.handovers(result)
-		switch {
-		case result == peers.Answered:
+		if result == peers.Answered {
 			return Answer{
 				Status: got.Status, ContentType: got.ContentType, Body: got.Body, Outcome: got.Outcome,
 				Refused: got.Status == statusRefused, room: room,
 			}, true
+		}
+		room.free()
+		switch {
 		case result == peers.NoRoom:
 			return c.refuse(errOverloaded), true
-		case result == peers.Left, time.Now().After(deadline):
+		case result == peers.Left: // the other pod counts it
+			return c.fail(statusAgain), true
+		case time.Now().After(deadline):
 			c.conclude(message, outcome.Report{Outcome: outcome.TimedOut, Took: time.Since(c.request.Arrived)})
 			return c.fail(statusAgain), true
 		}
-		room.free()
 	}
 	return Answer{}, false
 }

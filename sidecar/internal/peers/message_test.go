@@ -69,6 +69,10 @@ func TestNothingOfARequestCanBeChanged(t *testing.T) {
 		"a header of Pay that is left out":    func(h http.Header) { delete(h, "Wechatpay-Nonce") },
 		"a header of Pay that is there twice": func(h http.Header) { h["Wechatpay-Nonce"] = []string{"n", "n"} },
 		"a value moved from one header of Pay to the other": func(h http.Header) { h["Wechatpay-Nonce"], h["Wechatpay-Serial"] = []string{"n", "s"}, []string{"s2"} },
+		"a header of Pay that stands in a value of the other": func(h http.Header) {
+			h["Wechatpay-Nonce"] = []string{"n", "Wechatpay-Serial", "s", "s2"}
+			delete(h, "Wechatpay-Serial")
+		},
 		"the signature":                   set(headerSignature, strings.Repeat("0", 64)),
 		"no signature":                    func(h http.Header) { delete(h, headerSignature) },
 		"an empty signature":              set(headerSignature, ""),
@@ -85,6 +89,17 @@ func TestNothingOfARequestCanBeChanged(t *testing.T) {
 				t.Error("it is verified")
 			}
 		})
+	}
+}
+
+// TestACallbackIsNotOlderThanItCanBe, whoever says so.
+func TestACallbackIsNotOlderThanItCanBe(t *testing.T) {
+	for age, want := range map[time.Duration]bool{0: true, maxAge: true, maxAge + time.Millisecond: false, time.Hour: false} {
+		r := request
+		r.Age = age
+		if _, err := Parse(written(t, r), own); (err == nil) != want {
+			t.Errorf("%s is taken: %t, want %t", age, err == nil, want)
+		}
 	}
 }
 

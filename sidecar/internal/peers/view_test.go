@@ -126,7 +126,7 @@ func TestAViewIsAValue(t *testing.T) {
 	first := NewView(podsOf("A")).Looked(podsOf("ABC"), start).Looked(podsOf("ABCD"), start).Failed(podOf('B'), start)
 	before := lettersOf(first.Order(owned(t, "DCBA"), start))
 	first.Looked(podsOf("AB"), start.Add(time.Second))
-	first.Failed(podOf('D'), start.Add(time.Second))
+	first.Failed(podOf('C'), start.Add(time.Second))
 	first.Leaving(start.Add(time.Second))
 	if after := lettersOf(first.Order(owned(t, "DCBA"), start)); after != before {
 		t.Errorf("asked were %q, and are %q", before, after)

@@ -52,6 +52,7 @@ type member struct {
 	mu     sync.Mutex
 	listed []netip.Addr // what DNS tells it
 	looks  int          // how often it has asked since that changed
+	away   error        // DNS
 }
 
 var fleets atomic.Int32
@@ -143,6 +144,9 @@ func (m *member) lookup(context.Context, string) ([]netip.Addr, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.looks++
+	if m.away != nil {
+		return nil, m.away
+	}
 	if len(m.listed) == 0 {
 		return nil, &net.DNSError{IsNotFound: true}
 	}
@@ -154,6 +158,13 @@ func (m *member) list(addresses ...netip.Addr) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.listed, m.looks = addresses, 0
+}
+
+// loseDNS lets the pod look up nothing any more.
+func (m *member) loseDNS(cause error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.away, m.looks = cause, 0
 }
 
 // awaitLook waits until the pod acts on what DNS tells it.

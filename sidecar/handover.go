@@ -53,7 +53,7 @@ func ParsePeers(text string) (Peers, error) {
 
 func (s *Sidecar) joinFleet() {
 	if p := s.options.Peers; p.Host != "" {
-		s.peers = peers.New(peers.Options{Host: p.Host, Port: p.Port, Lookup: p.Lookup, Patience: p.Patience, InFlight: s.bounds.handovers, Failed: s.tellFailed})
+		s.peers = peers.New(peers.Options{Host: p.Host, Port: p.Port, Lookup: p.Lookup, Patience: p.Patience, InFlight: s.bounds.handovers, Failed: s.tellFailed, Unlisted: s.tellUnlisted})
 	}
 	s.handovers = metrics.Handovers(s.metrics, peers.Results, func() int {
 		if s.peers == nil {
@@ -67,6 +67,13 @@ func (s *Sidecar) joinFleet() {
 func (s *Sidecar) tellFailed(pod netip.Addr, because peers.Result) {
 	if s.failed.Allow() {
 		s.options.Log.Warn("another pod of the fleet does not take messages and is left out for some seconds", "pod", pod, "result", because)
+	}
+}
+
+// tellUnlisted logs, within bounds, that the other pods cannot be found.
+func (s *Sidecar) tellUnlisted(err error) {
+	if s.failed.Allow() {
+		s.options.Log.Warn("the other pods of the fleet cannot be looked up; those that were known stay", "error", err)
 	}
 }
 

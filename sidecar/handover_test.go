@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -342,6 +343,21 @@ func TestViewsThatDiffer(t *testing.T) {
 	f.expectOnce(t)
 	if got := f.pods[0].handovers(t, "answered") + f.pods[1].handovers(t, "answered"); got != 1 {
 		t.Errorf("%v were handed over, want 1", got)
+	}
+}
+
+// TestWithoutDNS the pods that were known stay, and somebody is told.
+func TestWithoutDNS(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, encryptedAccount(), 2, nil)
+	f.pods[0].loseDNS(&net.DNSError{Err: "i/o timeout", IsTimeout: true})
+	f.pods[0].awaitLook(t)
+	f.expectAnswer(t, f.pods[0], f.send(t, f.pods[0], f.messageOf(t, f.pods[1], f.pods...)))
+	if got := f.pods[0].handovers(t, "answered"); got != 1 {
+		t.Errorf("%v were answered, want 1", got)
+	}
+	if log := f.pods[0].log.String(); !strings.Contains(log, "cannot be looked up") || !strings.Contains(log, "i/o timeout") {
+		t.Errorf("the log does not tell of it:\n%s", log)
 	}
 }
 

@@ -29,6 +29,8 @@ type Options struct {
 	InFlight int
 	// Failed is told of each pod that is left out for a while, and why.
 	Failed func(pod netip.Addr, because Result)
+	// Unlisted is told why the pods could not be looked up.
+	Unlisted func(err error)
 }
 
 // Fleet is the pods of a fleet, as one of them sees it. It is safe for concurrent use.
@@ -110,11 +112,14 @@ func wait(ctx context.Context, pause time.Duration, again <-chan struct{}) {
 
 // look asks DNS. As long as it does not answer, the pods of before stay.
 func (f *Fleet) look(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	patient, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	found, err := f.options.Lookup(ctx, f.options.Host)
+	found, err := f.options.Lookup(patient, f.options.Host)
 	var unknown *net.DNSError
 	none := errors.As(err, &unknown) && unknown.IsNotFound
+	if err != nil && !none && ctx.Err() == nil {
+		f.options.Unlisted(err)
+	}
 	f.change(func(v View) View {
 		listed := v.listed
 		if err == nil || none {

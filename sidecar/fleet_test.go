@@ -101,7 +101,7 @@ func (f *fleet) addresses(pods ...*member) (addresses []netip.Addr) {
 	return addresses
 }
 
-// start starts a pod. Edit changes its document before.
+// start starts a pod. Edit changes its document before. Every second pod reads by net/http alone.
 func (f *fleet) start(t *testing.T, pod *member, edit func(*config.Document)) {
 	t.Helper()
 	pod.stage = &stage{dir: t.TempDir(), app: f.app, log: &syncBuffer{}, ended: make(chan error, 1)}
@@ -123,8 +123,9 @@ func (f *fleet) start(t *testing.T, pod *member, edit func(*config.Document)) {
 	pod.stop = stop
 	gateway := sidecar.New(sidecar.Options{
 		ConfigDir: pod.dir, DrainDelay: 500 * time.Millisecond, Grace: 10 * time.Second, Memory: f.memory,
-		Peers: sidecar.Peers{Host: "peers.test", Port: f.port, Lookup: pod.lookup, Patience: f.patience},
-		Log:   slog.New(slog.NewJSONHandler(pod.log, nil)),
+		Peers:        sidecar.Peers{Host: "peers.test", Port: f.port, Lookup: pod.lookup, Patience: f.patience},
+		StandardHTTP: pod.address.As4()[3]%2 == 0,
+		Log:          slog.New(slog.NewJSONHandler(pod.log, nil)),
 	})
 	public, second, ended := pod.public, pod.second, pod.ended
 	go func() { ended <- gateway.Serve(ctx, public, second) }()
@@ -288,7 +289,7 @@ func (m *mortal) kill() {
 	m.thaw()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_ = m.Listener.Close()
+	_ = m.Close()
 	for _, c := range m.conns {
 		_ = c.Close()
 	}

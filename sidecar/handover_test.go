@@ -292,6 +292,41 @@ func TestAPodThatDrains(t *testing.T) {
 	}
 }
 
+// TestAPodThatDrainsAnswersForItsCalls as long as they go on, also those that WeChat does not wait for any more.
+func TestAPodThatDrainsAnswersForItsCalls(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, encryptedAccount(), 2, func(f *fleet) {
+		f.document.Backend.Deadline, f.document.Backend.OnDeadline = config.Duration(500*time.Millisecond), config.OnDeadlineAcknowledge
+	})
+	request := f.messageOf(t, f.pods[1], f.pods...)
+	release := make(chan struct{})
+	f.app.answers(func(http.ResponseWriter, *http.Request) { <-release })
+	acknowledged := func(pod *member) {
+		t.Helper()
+		if answer := f.send(t, pod, request); answer.Status != http.StatusOK {
+			t.Errorf("answered %d, want 200", answer.Status)
+		}
+	}
+	acknowledged(f.pods[1])
+	f.pods[1].stop()
+	eventually(t, "it takes no callbacks any more", func() bool {
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", f.pods[1].public.Addr().String())
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	acknowledged(f.pods[0])
+	f.expectOnce(t)
+	if got := f.pods[0].handovers(t, "answered"); got != 1 {
+		t.Errorf("%v were answered, want 1", got)
+	}
+	close(release)
+	if err := <-f.pods[1].ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestAPodThatDrainsHandsOver what it would own, and what comes to it still.
 func TestAPodThatDrainsHandsOver(t *testing.T) {
 	t.Parallel()
@@ -526,7 +561,7 @@ func TestWhatIsNotHandedOver(t *testing.T) {
 	}
 }
 
-// TestWhoPlaysWeChatIsToldByWhicheverPod.
+// TestWhoPlaysWeChatIsToldByWhicheverPod what became of the message, whichever pod owns it.
 func TestWhoPlaysWeChatIsToldByWhicheverPod(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, encryptedAccount(), 2, nil)

@@ -162,6 +162,9 @@ func (s *Sidecar) door() *door.Listener {
 // crowded reports whether connections are scarce.
 func (s *Sidecar) crowded() bool { return s.door().Crowded() }
 
+// drainInterval is how often a pod that drains looks whether calls to the app go on.
+const drainInterval = 20 * time.Millisecond
+
 // drain ends the servers without losing a callback, be it one that another pod has handed over.
 func (s *Sidecar) drain(shutdown, shutdownOps func(context.Context) error) error {
 	s.options.Log.Info("draining", "delay", s.options.DrainDelay)
@@ -179,7 +182,9 @@ func (s *Sidecar) drain(shutdown, shutdownOps func(context.Context) error) error
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		s.calls.Wait()
+		for s.backend.Pending() > 0 && ctx.Err() == nil {
+			time.Sleep(drainInterval) // meanwhile other pods may ask for what this one holds
+		}
 		_ = shutdownOps(ctx) // what it waits in vain for, the calls below tell
 		s.calls.Wait()
 	}()

@@ -403,8 +403,8 @@ func Taken(owner render.Fleet, kind, name string) *verdict.Problem {
 		"%s %s exists and does not belong to this %s, so it is left alone: delete or rename it, or choose another name for the %s", kind, name, owner.Noun(), owner.Noun())
 }
 
-// prune plans the deletion of the endpoint's objects that are not rendered, but for Secrets. A route that another replaces is left until that one has
-// settled.
+// prune plans the deletion of the endpoint's objects that are not rendered, but for Secrets. A route that another replaces is left until that
+// one has settled.
 func (b *Batch) prune(s *snapshot.Snapshot, rendered []*unstructured.Unstructured) {
 	kinds, names := map[string]bool{}, map[[2]string]bool{}
 	for _, wanted := range rendered {

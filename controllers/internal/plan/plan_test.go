@@ -667,8 +667,8 @@ func TestWhatIsMadeForAMoveRestoresNothing(t *testing.T) {
 	}
 }
 
-// TestWhatIsPruned: what is not rendered any more, by its name: a Service that leads to a gateway's pods stays where the pods of its own, and what they
-// find each other by, go. Secrets stay in any case.
+// TestWhatIsPruned: what is not rendered any more, by its name. Of an endpoint that has moved to a gateway, the Service by which its own pods
+// found each other goes, and the one that leads to the gateway's pods stays. Secrets stay in any case.
 func TestWhatIsPruned(t *testing.T) {
 	child := func(kind, name string, owned bool) snapshot.Child {
 		return snapshot.Child{Kind: kind, Name: name, Owned: owned}

@@ -32,8 +32,8 @@ const (
 	configDir    = "/etc/wechat-sidecar"
 )
 
-// Name is the name of every child of an endpoint, but for two Secrets and a Service. Children of one name are of different kinds. It is not NAME-wechat,
-// which users like to call their own Secret.
+// Name is the name of every child of an endpoint, but for two Secrets and a Service. Children of one name are of different kinds. It is not
+// NAME-wechat, which users like to call their own Secret.
 func Name(endpoint *v1alpha1.WeChatEndpoint) string { return endpoint.Name + "-sidecar" }
 
 // GatewayKeyName is the name of the Secret with the key that signs what goes to the app, which the app may mount.

@@ -70,8 +70,9 @@ func (p pods) peers() *networking.NetworkPolicyPeerApplyConfiguration {
 	return networking.NetworkPolicyPeer().WithPodSelector(meta.LabelSelector().WithMatchLabels(p.selector()))
 }
 
-// makeEgress lets the sidecar look names up and call the other pods of the fleet, its apps and the collector of traces. DNS is allowed anywhere: it may be a cache on the
-// node, which no selector names. Ports of apps are not compared: a policy sees the pod's port, and an endpoint names the Service's.
+// makeEgress lets the sidecar look names up and call the other pods of the fleet, its apps and the collector of traces. DNS is allowed
+// anywhere: it may be a cache on the node, which no selector names. Ports of apps are not compared: a policy sees the pod's port, and an
+// endpoint names the Service's.
 func (p pods) makeEgress() []*networking.NetworkPolicyEgressRuleApplyConfiguration {
 	names := networking.NetworkPolicyEgressRule()
 	for _, number := range portsDNS {

@@ -328,6 +328,10 @@ func (tr *trial) allOfTheName(t *testing.T) []client.Object {
 			all = append(all, secret)
 		}
 	}
+	service := &corev1.Service{}
+	if tr.client.Get(t.Context(), client.ObjectKey{Namespace: tr.namespace, Name: "shop-sidecar-peers"}, service) == nil {
+		all = append(all, service)
+	}
 	return all
 }
 

@@ -79,6 +79,7 @@ func TestManyAccountsOnOneGateway(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "many")
 	s.newGateway(t, "front")
+	s.awaitFleet(t, client.MatchingLabels{v1alpha1.LabelGateway: "front"}, 2)
 	s = s.onGateway("front")
 	s.create(t, s.secret())
 	all := kinds()

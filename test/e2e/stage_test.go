@@ -152,7 +152,7 @@ func (s *stage) secret() *corev1.Secret {
 	return secret
 }
 
-// endpoint is the endpoint, as it should be. It has one sidecar, because each remembers used signatures for itself.
+// endpoint is the endpoint, as it should be. It has one sidecar: most tests are about no more.
 func (s *stage) endpoint(mutations ...func(*v1alpha1.WeChatEndpointSpec)) *v1alpha1.WeChatEndpoint {
 	one := int32(1)
 	endpoint := &v1alpha1.WeChatEndpoint{

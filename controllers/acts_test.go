@@ -129,7 +129,7 @@ var acts = []act{
 		case *corev1.Secret:
 			o.Data = nil
 		case *corev1.Service:
-			o.Spec.Ports, o.Spec.Selector = nil, nil
+			o.Spec.Selector = nil // an API server takes none without ports
 		case *networkingv1.Ingress:
 			o.Spec.Rules = nil
 		case *gatewayv1.HTTPRoute:

@@ -275,15 +275,7 @@ func (s *stage) objects(t *testing.T) []string {
 // this machine can. The others lose nothing, and no pod is killed.
 func TestNoisyNeighbours(t *testing.T) {
 	s := newStage(t, "noisy")
-	s.deployNamed(t, "frozen-app")
-	eventually(t, patience, "the app that freezes", func(ctx context.Context) error {
-		pods, err := s.pods(ctx, client.MatchingLabels{"app": "frozen-app"})
-		if err == nil && (len(pods) == 0 || len(pods[0].Status.ContainerStatuses) == 0 || !pods[0].Status.ContainerStatuses[0].Ready) {
-			err = fmt.Errorf("it is not ready: %d pods", len(pods))
-		}
-		return err
-	})
-	s.behaveNamed(t, "frozen-app", map[string]string{"delay": "60s"})
+	s.deployFrozen(t)
 	s.newGateway(t, "front")
 	s = s.onGateway("front")
 	s.create(t, s.secret())
@@ -291,7 +283,7 @@ func TestNoisyNeighbours(t *testing.T) {
 	for _, name := range []string{"quiet-1", "quiet-2", "frozen", "forged"} {
 		own, endpoint := s.account(name)
 		if name == "frozen" {
-			endpoint.Spec.Backend.Service.Name = "frozen-app"
+			endpoint.Spec.Backend.Service.Name = frozenApp
 		}
 		s.create(t, endpoint)
 		stages = append(stages, own)
@@ -303,27 +295,9 @@ func TestNoisyNeighbours(t *testing.T) {
 	quiet, frozen, forged := stages[:2], stages[2], stages[3]
 	before := s.gatewayPods(t, "front")
 	alone := measure(t, quiet, 5*time.Second)
-	ctx, cancel := context.WithCancel(t.Context())
-	var flood sync.WaitGroup
-	var mu sync.Mutex
-	floods := map[string]int{}
-	for n := range 64 {
-		noisy, mutations := frozen, []caller.Mutation(nil)
-		if n%2 == 0 {
-			noisy, mutations = forged, []caller.Mutation{wechattest.WithToken("GuessedToken")}
-		}
-		flood.Go(func() {
-			for i := 0; ctx.Err() == nil; i++ {
-				_, _ = noisy.sender().Post(ctx, textMessage(fmt.Sprintf("noise %d of %d", i, n)), mutations...) // whatever becomes of it
-				mu.Lock()
-				floods[noisy.name]++
-				mu.Unlock()
-			}
-		})
-	}
+	stop := flood(t.Context(), frozen, forged)
 	beside := measure(t, quiet, 20*time.Second)
-	cancel()
-	flood.Wait()
+	floods := stop()
 	t.Logf("noisy: %d of the others sent, %d lost, p99 %v; beside %d to a frozen app and %d forged: %d sent, %d lost, p99 %v",
 		alone.sent, alone.lost, alone.p99, floods["frozen"], floods["forged"], beside.sent, beside.lost, beside.p99)
 	if alone.lost+beside.lost > 0 {
@@ -331,6 +305,50 @@ func TestNoisyNeighbours(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, s.gatewayPods(t, "front")); diff != "" {
 		t.Errorf("the pods are others (-before +after):\n%s", diff)
+	}
+}
+
+// frozenApp is an app that takes messages and answers none for a minute.
+const frozenApp = "frozen-app"
+
+func (s *stage) deployFrozen(t *testing.T) {
+	t.Helper()
+	s.deployNamed(t, frozenApp)
+	eventually(t, patience, "the app that freezes", func(ctx context.Context) error {
+		pods, err := s.pods(ctx, client.MatchingLabels{"app": frozenApp})
+		if err == nil && (len(pods) == 0 || len(pods[0].Status.ContainerStatuses) == 0 || !pods[0].Status.ContainerStatuses[0].Ready) {
+			err = fmt.Errorf("it is not ready: %d pods", len(pods))
+		}
+		return err
+	})
+	s.behaveNamed(t, frozenApp, map[string]string{"delay": "60s"})
+}
+
+// flood sends valid messages to the one and forged ones to the other, as fast as this machine can, until the function that it returns is called.
+// That function returns how many were sent, by the endpoints' names.
+func flood(ctx context.Context, valid, forged *stage) (stop func() map[string]int) {
+	ctx, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	sent := map[string]int{}
+	for n := range 64 {
+		noisy, mutations := valid, []caller.Mutation(nil)
+		if n%2 == 0 {
+			noisy, mutations = forged, []caller.Mutation{wechattest.WithToken("GuessedToken")}
+		}
+		group.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				_, _ = noisy.sender().Post(ctx, textMessage(fmt.Sprintf("noise %d of %d", i, n)), mutations...) // whatever becomes of it
+				mu.Lock()
+				sent[noisy.name]++
+				mu.Unlock()
+			}
+		})
+	}
+	return func() map[string]int {
+		cancel()
+		group.Wait()
+		return sent
 	}
 }
 

@@ -1,0 +1,271 @@
+//go:build e2e
+
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/test/chaos"
+)
+
+// faults are played in this order. A message may be lost only where WeChat was told success at the deadline and the app ended with the message,
+// or where no ingress controller was there; the sidecars must count as many as are lost in the first case.
+var faults = []fault{
+	{name: "kill-sidecars", strike: killSidecars, renews: true, short: true},
+	{name: "kill-apps", strike: killApps, short: true},
+	{name: "drain-sidecars", strike: drainSidecars, renews: true},
+	{name: "roll-out", strike: rollOut, renews: true, short: true},
+	{name: "freeze-app", strike: freezeApp},
+	{name: "freeze-and-kill-app", strike: freezeAndKillApp, expect: chaos.Expectation{Late: true}},
+	{name: "cut-app", strike: cutApp},
+	{name: "exhaust-descriptors", strike: exhaustDescriptors},
+	{name: "flood-neighbour", strike: floodNeighbour, shared: true},
+	{name: "restart-ingress", strike: restartIngress, expect: chaos.Expectation{Away: true}},
+}
+
+// faultTime is how long something stays frozen, cut off or exhausted: longer than any deadline, and shorter than a message's three tries in
+// silence take.
+const faultTime = 8 * time.Second
+
+// ofApp are the labels of the app's pods.
+var ofApp = client.MatchingLabels{"app": appName}
+
+// killSidecars kills the process of one pod of each account, and once it is back deletes the other pod without a grace period.
+func killSidecars(t *testing.T, c *disaster) {
+	for _, v := range c.accounts {
+		c.kill(t, c.awaitPods(t, v.labels(), 2)[0])
+	}
+	c.awaitWhole(t)
+	for _, v := range c.accounts {
+		c.remove(t, c.awaitPods(t, v.labels(), 2)[1])
+	}
+}
+
+// killApps kills the process of one pod of the app, and once it is back deletes both without a grace period.
+func killApps(t *testing.T, c *disaster) {
+	c.kill(t, c.awaitPods(t, ofApp, 2)[0])
+	pods := c.awaitPods(t, ofApp, 2)
+	c.remove(t, pods...)
+}
+
+// drainSidecars evicts each pod, as `kubectl drain` does.
+func drainSidecars(t *testing.T, c *disaster) {
+	for _, v := range c.accounts {
+		for _, pod := range c.awaitPods(t, v.labels(), 2) {
+			eventually(t, patience, "the eviction of "+pod.Name, func(ctx context.Context) error {
+				err := kube.SubResource("eviction").Create(ctx, &pod, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}})
+				return client.IgnoreNotFound(err)
+			})
+			c.awaitGone(t, &pod)
+		}
+	}
+}
+
+// rollOut gives the pods of each account another template.
+func rollOut(t *testing.T, c *disaster) {
+	for _, v := range c.accounts {
+		before := c.awaitPods(t, v.labels(), 2)
+		v.change(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.Sidecar.NodeSelector = map[string]string{corev1.LabelOSStable: "linux"} })
+		for i := range before {
+			c.awaitGone(t, &before[i])
+		}
+	}
+}
+
+// freezeApp stops the process of one of the app's pods for a time.
+func freezeApp(t *testing.T, c *disaster) {
+	process := c.signal(t, c.awaitPods(t, ofApp, 2)[0], syscall.SIGSTOP)
+	time.Sleep(faultTime)
+	if err := syscall.Kill(process, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// freezeAndKillApp stops it, and kills it when WeChat has been answered.
+func freezeAndKillApp(t *testing.T, c *disaster) {
+	pod := c.awaitPods(t, ofApp, 2)[0]
+	c.signal(t, pod, syscall.SIGSTOP)
+	time.Sleep(faultTime)
+	c.kill(t, pod)
+}
+
+// cutApp takes the network from one of the app's pods for a time.
+func cutApp(t *testing.T, c *disaster) {
+	link, err := linkTo(t.Context(), c.awaitPods(t, ofApp, 2)[0].Status.PodIP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(state string) {
+		if _, err := call(context.WithoutCancel(t.Context()), "ip", "link", "set", link, state); err != nil {
+			t.Error(err)
+		}
+	}
+	set("down")
+	time.Sleep(faultTime)
+	set("up")
+}
+
+// linkTo is the node's end of the pod's link.
+func linkTo(ctx context.Context, podIP string) (string, error) {
+	network, err := networkOf(podIP)
+	if err != nil {
+		return "", err
+	}
+	inside, err := call(ctx, "nsenter", "--net="+network, "ip", "-o", "link", "show", "eth0")
+	if err != nil {
+		return "", err
+	}
+	peer := regexp.MustCompile(`eth0@if(\d+):`).FindStringSubmatch(inside)
+	if peer == nil {
+		return "", fmt.Errorf("%s has no link to the node: %s", podIP, inside)
+	}
+	outside, err := call(ctx, "ip", "-o", "link", "show")
+	if err != nil {
+		return "", err
+	}
+	link := regexp.MustCompile(`(?m)^` + peer[1] + `: (\w+)@`).FindStringSubmatch(outside)
+	if link == nil {
+		return "", fmt.Errorf("the node has no link %s: %s", peer[1], outside)
+	}
+	return link[1], nil
+}
+
+// exhaustDescriptors lets one pod of each account open nothing more for a time: no connection from anybody, and none to an app.
+func exhaustDescriptors(t *testing.T, c *disaster) {
+	var restore []func()
+	for _, v := range c.accounts {
+		process, err := processOf(c.awaitPods(t, v.labels(), 2)[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", process))
+		usual := regexp.MustCompile(`(?m)^Max open files\s+(\d+)`).FindSubmatch(limits)
+		open, problem := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", process))
+		if err := errors.Join(err, problem); err != nil || usual == nil {
+			t.Fatalf("reading how many descriptors %d may have: %v", process, err)
+		}
+		limit := func(most string) {
+			if _, err := call(context.WithoutCancel(t.Context()), "prlimit", "--pid", strconv.Itoa(process), "--nofile="+most+":"); err != nil {
+				t.Error(err)
+			}
+		}
+		limit(strconv.Itoa(len(open)))
+		restore = append(restore, func() { limit(string(usual[1])) })
+	}
+	time.Sleep(faultTime)
+	for _, r := range restore {
+		r()
+	}
+}
+
+// floodNeighbour floods two neighbours of a gateway: one has an app that is frozen, the other one gets forged messages.
+func floodNeighbour(t *testing.T, c *disaster) {
+	c.deployFrozen(t)
+	on := c.onGateway("front")
+	frozen, toFrozen := on.account("frozen")
+	toFrozen.Spec.Backend.Service.Name = frozenApp
+	forged, toForged := on.account("forged")
+	c.create(t, toFrozen, toForged)
+	for _, own := range []*stage{frozen, forged} {
+		own.awaitReady(t)
+		own.awaitPublished(t)
+	}
+	stop := flood(t.Context(), frozen, forged)
+	time.Sleep(2 * faultTime)
+	t.Logf("chaos: the neighbours got %v messages", stop())
+}
+
+// restartIngress deletes the ingress controller's pod.
+func restartIngress(t *testing.T, _ *disaster) {
+	ingress := &stage{namespace: "traefik"}
+	labels := client.MatchingLabels{"app": "traefik"}
+	pod := ingress.awaitPods(t, labels, 1)[0]
+	if err := kube.Delete(t.Context(), &pod); err != nil {
+		t.Fatal(err)
+	}
+	ingress.awaitGone(t, &pod)
+	ingress.awaitPods(t, labels, 1)
+}
+
+// signal sends a signal to the pod's process.
+func (c *disaster) signal(t *testing.T, pod corev1.Pod, signal syscall.Signal) (process int) {
+	t.Helper()
+	process, err := processOf(pod)
+	if err == nil {
+		err = syscall.Kill(process, signal)
+	}
+	if err != nil {
+		t.Fatalf("sending a signal to %s: %v", pod.Name, err)
+	}
+	return process
+}
+
+// kill ends the pod's process without notice, and waits until the kubelet has started another one.
+func (c *disaster) kill(t *testing.T, pod corev1.Pod) {
+	t.Helper()
+	began := time.Now()
+	process := c.signal(t, pod, syscall.SIGKILL)
+	c.awaitEnd(t, process)
+	c.deaths = append(c.deaths, chaos.Death{From: began, To: time.Now()})
+	before := pod.Status.ContainerStatuses[0].ContainerID
+	eventually(t, patience, "another process of "+pod.Name, func(ctx context.Context) error {
+		if err := kube.Get(ctx, client.ObjectKeyFromObject(&pod), &pod); err != nil {
+			return err
+		}
+		if now := pod.Status.ContainerStatuses[0]; now.ContainerID == before || !now.Ready {
+			return fmt.Errorf("its container is %+v", now.State)
+		}
+		return nil
+	})
+}
+
+// remove deletes pods without a grace period.
+func (c *disaster) remove(t *testing.T, pods ...corev1.Pod) {
+	t.Helper()
+	began := time.Now()
+	var processes []int
+	for _, pod := range pods {
+		process, err := processOf(pod)
+		if err != nil {
+			t.Fatal(err)
+		}
+		processes = append(processes, process)
+		if err := kube.Delete(t.Context(), &pod, client.GracePeriodSeconds(0)); err != nil && !apierrors.IsNotFound(err) {
+			t.Fatal(err)
+		}
+	}
+	for _, process := range processes {
+		c.awaitEnd(t, process)
+	}
+	c.deaths = append(c.deaths, chaos.Death{From: began, To: time.Now()})
+}
+
+// awaitEnd waits until a process is gone.
+func (c *disaster) awaitEnd(t *testing.T, process int) {
+	t.Helper()
+	eventually(t, patience, fmt.Sprintf("process %d to end", process), func(context.Context) error {
+		if err := syscall.Kill(process, 0); err == nil {
+			return errors.New("it runs")
+		}
+		return nil
+	})
+}

@@ -39,7 +39,7 @@ type Told int
 const (
 	Nothing      Told = iota // no try was taken
 	Replied                  // the app's reply to this message
-	Acknowledged             // success, in place of the app
+	Acknowledged             // success or nothing, in place of the app
 	Misled                   // anything else with the status 200
 )
 
@@ -163,7 +163,7 @@ func reached(answer caller.Answer) bool {
 
 // told reads an answer with the status 200.
 func (r *running) told(n int, answer caller.Answer) Told {
-	if string(answer.Body) == wechat.Success {
+	if wechat.Acknowledges(answer.Body) { // the app's own reply says more
 		return Acknowledged
 	}
 	if opened, err := r.Sender.OpenReply(answer.Body); err == nil {

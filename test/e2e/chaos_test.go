@@ -220,7 +220,9 @@ func (c *disaster) play(t *testing.T, f fault) {
 var models = []chaos.Model{chaos.Prompt, chaos.Patient}
 
 // loadName tells a load from all others of the run.
-func loadName(f fault, model chaos.Model, v *victim) string { return f.name + "/" + model.Name + "/" + v.name }
+func loadName(f fault, model chaos.Model, v *victim) string {
+	return f.name + "/" + model.Name + "/" + v.name
+}
 
 // loads sends messages to the accounts in both models, until the function that it returns is called. That function waits for the last try.
 func (c *disaster) loads(t *testing.T, f fault, victims []*victim) (stop func() map[string]chaos.Sent) {

@@ -84,7 +84,9 @@ func drainSidecars(t *testing.T, c *disaster) {
 func rollOut(t *testing.T, c *disaster) {
 	for _, v := range c.accounts {
 		before := c.awaitPods(t, v.labels(), 2)
-		v.change(t, func(spec *v1alpha1.WeChatEndpointSpec) { spec.Sidecar.NodeSelector = map[string]string{corev1.LabelOSStable: "linux"} })
+		v.change(t, func(spec *v1alpha1.WeChatEndpointSpec) {
+			spec.Sidecar.NodeSelector = map[string]string{corev1.LabelOSStable: "linux"}
+		})
 		for i := range before {
 			c.awaitGone(t, &before[i])
 		}

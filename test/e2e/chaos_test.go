@@ -317,9 +317,12 @@ func processOf(pod corev1.Pod) (int, error) {
 		return 0, fmt.Errorf("%s has %d containers that run", pod.Name, len(pod.Status.ContainerStatuses))
 	}
 	_, container, _ := strings.Cut(pod.Status.ContainerStatuses[0].ContainerID, "://")
+	if container == "" {
+		return 0, fmt.Errorf("the container of %s does not run", pod.Name)
+	}
 	folders, err := os.ReadDir("/proc")
-	if err != nil || container == "" {
-		return 0, fmt.Errorf("the container of %s does not run (%v)", pod.Name, err)
+	if err != nil {
+		return 0, err
 	}
 	for _, folder := range folders {
 		number, err := strconv.Atoi(folder.Name())

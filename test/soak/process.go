@@ -66,7 +66,7 @@ func startSidecar(ctx context.Context, binary, folder string, documents map[stri
 	}
 	defer log.Close()
 	p := &process{public: public, ops: ops, log: log.Name(), ended: make(chan struct{})}
-	p.client = http.Client{Timeout: 5 * time.Second}
+	p.client = http.Client{Timeout: 30 * time.Second}                                                                      // a flood may take all of its core
 	p.command = exec.Command("taskset", "-c", core, binary, "-config-dir", entries, "-listen", public, "-ops-listen", ops, //nolint:noctx // it is stopped below
 		"-memory", strconv.Itoa(memoryLimit), "-drain-delay", "0s", "-grace", "10s")
 	p.command.Stdout, p.command.Stderr = log, log

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"syscall"
@@ -102,12 +101,14 @@ func freezeApp(t *testing.T, c *disaster) {
 	}
 }
 
-// freezeAndKillApp stops it, and kills it when WeChat has been answered.
+// freezeAndKillApp stops the processes of all of the app's pods, and kills them when WeChat has been answered.
 func freezeAndKillApp(t *testing.T, c *disaster) {
-	pod := c.awaitPods(t, ofApp, 2)[0]
-	c.signal(t, pod, syscall.SIGSTOP)
+	pods := c.awaitPods(t, ofApp, 2)
+	for _, pod := range pods {
+		c.signal(t, pod, syscall.SIGSTOP)
+	}
 	time.Sleep(faultTime)
-	c.kill(t, pod)
+	c.kill(t, pods...)
 }
 
 // cutApp takes the network from one of the app's pods for a time.
@@ -153,29 +154,49 @@ func linkTo(ctx context.Context, podIP string) (string, error) {
 
 // exhaustDescriptors lets one pod of each account open nothing more for a time: no connection from anybody, and none to an app.
 func exhaustDescriptors(t *testing.T, c *disaster) {
-	var restore []func()
 	for _, v := range c.accounts {
 		process, err := processOf(c.awaitPods(t, v.labels(), 2)[0])
 		if err != nil {
 			t.Fatal(err)
 		}
-		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", process))
-		usual := regexp.MustCompile(`(?m)^Max open files\s+(\d+)`).FindSubmatch(limits)
-		open, problem := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", process))
-		if err := errors.Join(err, problem); err != nil || usual == nil {
-			t.Fatalf("reading how many descriptors %d may have: %v", process, err)
+		usual, open, err := descriptorsOf(process)
+		if err != nil {
+			t.Fatal(err)
 		}
-		limit := func(most string) {
-			if _, err := call(context.WithoutCancel(t.Context()), "prlimit", "--pid", strconv.Itoa(process), "--nofile="+most+":"); err != nil {
-				t.Error(err)
-			}
-		}
-		limit(strconv.Itoa(len(open)))
-		restore = append(restore, func() { limit(string(usual[1])) })
+		limitDescriptors(t, process, open)
+		defer limitDescriptors(t, process, usual)
 	}
 	time.Sleep(faultTime)
-	for _, r := range restore {
-		r()
+}
+
+// descriptorsOf is how many descriptors a process may have, and how many it has.
+func descriptorsOf(process int) (most, open int, err error) {
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", process))
+	if err != nil {
+		return 0, 0, err
+	}
+	found := regexp.MustCompile(`(?m)^Max open files\s+(\d+)`).FindSubmatch(limits)
+	if found == nil {
+		return 0, 0, fmt.Errorf("the limits of %d are\n%s", process, limits)
+	}
+	if most, err = strconv.Atoi(string(found[1])); err != nil {
+		return 0, 0, err
+	}
+	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", process))
+	return most, len(all), err
+}
+
+// limitDescriptors sets how many descriptors a process may have, as the user of the process: root needs CAP_SYS_RESOURCE for that, which it may lack.
+func limitDescriptors(t *testing.T, process, most int) {
+	t.Helper()
+	folder, err := os.Stat(fmt.Sprintf("/proc/%d", process))
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := folder.Sys().(*syscall.Stat_t)
+	if _, err := call(context.WithoutCancel(t.Context()), "setpriv", "--clear-groups", fmt.Sprintf("--regid=%d", owner.Gid), fmt.Sprintf("--reuid=%d", owner.Uid),
+		"prlimit", "--pid", strconv.Itoa(process), fmt.Sprintf("--nofile=%d:", most)); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -221,23 +242,30 @@ func (c *disaster) signal(t *testing.T, pod corev1.Pod, signal syscall.Signal) (
 	return process
 }
 
-// kill ends the pod's process without notice, and waits until the kubelet has started another one.
-func (c *disaster) kill(t *testing.T, pod corev1.Pod) {
+// kill ends the process of each pod without notice, and waits until the kubelet has started others.
+func (c *disaster) kill(t *testing.T, pods ...corev1.Pod) {
 	t.Helper()
 	began := time.Now()
-	process := c.signal(t, pod, syscall.SIGKILL)
-	c.awaitEnd(t, process)
+	var processes []int
+	for _, pod := range pods {
+		processes = append(processes, c.signal(t, pod, syscall.SIGKILL))
+	}
+	for _, process := range processes {
+		c.awaitEnd(t, process)
+	}
 	c.deaths = append(c.deaths, chaos.Death{From: began, To: time.Now()})
-	before := pod.Status.ContainerStatuses[0].ContainerID
-	eventually(t, patience, "another process of "+pod.Name, func(ctx context.Context) error {
-		if err := kube.Get(ctx, client.ObjectKeyFromObject(&pod), &pod); err != nil {
-			return err
-		}
-		if now := pod.Status.ContainerStatuses[0]; now.ContainerID == before || !now.Ready {
-			return fmt.Errorf("its container is %+v", now.State)
-		}
-		return nil
-	})
+	for _, pod := range pods {
+		before := pod.Status.ContainerStatuses[0].ContainerID
+		eventually(t, patience, "another process of "+pod.Name, func(ctx context.Context) error {
+			if err := kube.Get(ctx, client.ObjectKeyFromObject(&pod), &pod); err != nil {
+				return err
+			}
+			if now := pod.Status.ContainerStatuses[0]; now.ContainerID == before || !now.Ready {
+				return fmt.Errorf("its container is %+v", now.State)
+			}
+			return nil
+		})
+	}
 }
 
 // remove deletes pods without a grace period.

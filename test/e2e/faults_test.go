@@ -111,20 +111,24 @@ func freezeAndKillApp(t *testing.T, c *disaster) {
 	c.kill(t, pods...)
 }
 
-// cutApp takes the network from one of the app's pods for a time.
+// cutApp takes the network from all of the app's pods for a time.
 func cutApp(t *testing.T, c *disaster) {
-	link, err := linkTo(t.Context(), c.awaitPods(t, ofApp, 2)[0].Status.PodIP)
-	if err != nil {
-		t.Fatal(err)
-	}
-	set := func(state string) {
-		if _, err := call(context.WithoutCancel(t.Context()), "ip", "link", "set", link, state); err != nil {
-			t.Error(err)
+	for _, pod := range c.awaitPods(t, ofApp, 2) {
+		link, err := linkTo(t.Context(), pod.Status.PodIP)
+		if err != nil {
+			t.Fatal(err)
 		}
+		setLink(t, link, "down")
+		defer setLink(t, link, "up")
 	}
-	set("down")
 	time.Sleep(faultTime)
-	set("up")
+}
+
+func setLink(t *testing.T, link, state string) {
+	t.Helper()
+	if _, err := call(context.WithoutCancel(t.Context()), "ip", "link", "set", link, state); err != nil {
+		t.Error(err)
+	}
 }
 
 // linkTo is the node's end of the pod's link.
@@ -152,7 +156,8 @@ func linkTo(ctx context.Context, podIP string) (string, error) {
 	return link[1], nil
 }
 
-// exhaustDescriptors lets one pod of each account open nothing more for a time: no connection from anybody, and none to an app.
+// exhaustDescriptors lets one pod of each account open nothing more for a time: no connection from anybody, and none to an app. Forged messages
+// come meanwhile, more at once than the pod has connections.
 func exhaustDescriptors(t *testing.T, c *disaster) {
 	for _, v := range c.accounts {
 		process, err := processOf(c.awaitPods(t, v.labels(), 2)[0])
@@ -165,6 +170,8 @@ func exhaustDescriptors(t *testing.T, c *disaster) {
 		}
 		limitDescriptors(t, process, open)
 		defer limitDescriptors(t, process, usual)
+		stop := v.forgedFlood(t.Context(), 32)
+		defer func() { t.Logf("chaos: %s got %d forged messages meanwhile", v.name, stop()) }()
 	}
 	time.Sleep(faultTime)
 }
@@ -212,9 +219,9 @@ func floodNeighbour(t *testing.T, c *disaster) {
 		own.awaitReady(t)
 		own.awaitPublished(t)
 	}
-	stop := flood(t.Context(), frozen, forged)
+	stopFrozen, stopForged := frozen.flood(t.Context(), 32), forged.forgedFlood(t.Context(), 32)
 	time.Sleep(2 * faultTime)
-	t.Logf("chaos: the neighbours got %v messages", stop())
+	t.Logf("chaos: a neighbour whose app is frozen got %d messages, and another one %d that were forged", stopFrozen(), stopForged())
 }
 
 // restartIngress deletes the ingress controller's pod.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -295,11 +296,11 @@ func TestNoisyNeighbours(t *testing.T) {
 	quiet, frozen, forged := stages[:2], stages[2], stages[3]
 	before := s.gatewayPods(t, "front")
 	alone := measure(t, quiet, 5*time.Second)
-	stop := flood(t.Context(), frozen, forged)
+	stopFrozen, stopForged := frozen.flood(t.Context(), 32), forged.forgedFlood(t.Context(), 32)
 	beside := measure(t, quiet, 20*time.Second)
-	floods := stop()
+	toFrozen, toForged := stopFrozen(), stopForged()
 	t.Logf("noisy: %d of the others sent, %d lost, p99 %v; beside %d to a frozen app and %d forged: %d sent, %d lost, p99 %v",
-		alone.sent, alone.lost, alone.p99, floods["frozen"], floods["forged"], beside.sent, beside.lost, beside.p99)
+		alone.sent, alone.lost, alone.p99, toFrozen, toForged, beside.sent, beside.lost, beside.p99)
 	if alone.lost+beside.lost > 0 {
 		t.Errorf("messages of the others were lost: %s", strings.Join(append(alone.failures, beside.failures...), "\n"))
 	}
@@ -324,32 +325,30 @@ func (s *stage) deployFrozen(t *testing.T) {
 	s.behaveNamed(t, frozenApp, map[string]string{"delay": "60s"})
 }
 
-// flood sends valid messages to the one and forged ones to the other, as fast as this machine can, until the function that it returns is called.
-// That function returns how many were sent, by the endpoints' names.
-func flood(ctx context.Context, valid, forged *stage) (stop func() map[string]int) {
+// flood lets so many clients send messages to an endpoint, as fast as this machine can, until the function that it returns is called. That function
+// returns how many were sent.
+func (s *stage) flood(ctx context.Context, clients int, mutations ...caller.Mutation) (stop func() int64) {
 	ctx, cancel := context.WithCancel(ctx)
 	var group sync.WaitGroup
-	var mu sync.Mutex
-	sent := map[string]int{}
-	for n := range 64 {
-		noisy, mutations := valid, []caller.Mutation(nil)
-		if n%2 == 0 {
-			noisy, mutations = forged, []caller.Mutation{wechattest.WithToken("GuessedToken")}
-		}
+	var sent atomic.Int64
+	for n := range clients {
 		group.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
-				_, _ = noisy.sender().Post(ctx, textMessage(fmt.Sprintf("noise %d of %d", i, n)), mutations...) // whatever becomes of it
-				mu.Lock()
-				sent[noisy.name]++
-				mu.Unlock()
+				_, _ = s.sender().Post(ctx, textMessage(fmt.Sprintf("noise %d of %d", i, n)), mutations...) // whatever becomes of it
+				sent.Add(1)
 			}
 		})
 	}
-	return func() map[string]int {
+	return func() int64 {
 		cancel()
 		group.Wait()
-		return sent
+		return sent.Load()
 	}
+}
+
+// forgedFlood is a flood of what somebody sends who guesses the token.
+func (s *stage) forgedFlood(ctx context.Context, clients int) (stop func() int64) {
+	return s.flood(ctx, clients, wechattest.WithToken("GuessedToken"))
 }
 
 // measured is what became of messages that were delivered as WeChat does, with its further tries.

@@ -9,6 +9,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"regexp"
 	"strconv"
@@ -159,11 +161,14 @@ func linkTo(ctx context.Context, podIP string) (string, error) {
 // exhaustDescriptors lets one pod of each account open nothing more for a time: no connection from anybody, and none to an app. Forged messages
 // come meanwhile, more at once than the pod has connections.
 func exhaustDescriptors(t *testing.T, c *disaster) {
+	var exhausted []string
 	for _, v := range c.accounts {
-		process, err := processOf(c.awaitPods(t, v.labels(), 2)[0])
+		pod := c.awaitPods(t, v.labels(), 2)[0]
+		process, err := processOf(pod)
 		if err != nil {
 			t.Fatal(err)
 		}
+		exhausted = append(exhausted, pod.Status.PodIP)
 		usual, open, err := descriptorsOf(process)
 		if err != nil {
 			t.Fatal(err)
@@ -173,7 +178,15 @@ func exhaustDescriptors(t *testing.T, c *disaster) {
 		stop := v.forgedFlood(t.Context(), 32)
 		defer func() { t.Logf("chaos: %s got %d forged messages meanwhile", v.name, stop()) }()
 	}
-	time.Sleep(faultTime)
+	time.Sleep(faultTime / 2)
+	asks := http.Client{Timeout: faultTime / 4, Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, address := range exhausted {
+		if answer, err := asks.Get("http://" + net.JoinHostPort(address, "8081") + "/healthz"); err == nil {
+			answer.Body.Close()
+			t.Errorf("%s answers %s over a new connection: it has descriptors left", address, answer.Status)
+		}
+	}
+	time.Sleep(faultTime / 2)
 }
 
 // descriptorsOf is how many descriptors a process may have, and how many it has.

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
@@ -89,7 +91,7 @@ func measureHostile(ctx context.Context, s settings) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.stop()) }()
+	defer func() { err = errors.Join(err, p.group.Stop()) }()
 	var results []measured
 	for i, r := range all {
 		m, err := p.measure(ctx, fmt.Sprintf("row-%d", i), r, s.row, k, ledger)
@@ -103,12 +105,12 @@ func measureHostile(ctx context.Context, s settings) (err error) {
 }
 
 // measure sends valid messages for a time, beside a row.
-func (p *process) measure(ctx context.Context, load string, r row, during time.Duration, k kind, ledger *chaos.Ledger) (m measured, err error) {
+func (p *sidecar) measure(ctx context.Context, load string, r row, during time.Duration, k kind, ledger *chaos.Ledger) (m measured, err error) {
 	m = measured{row: r.name, during: during}
 	if err := p.forgetPeak(); err != nil {
 		return m, err
 	}
-	before, err := p.cpu()
+	before, err := p.group.Usage()
 	if err != nil {
 		return m, err
 	}
@@ -128,14 +130,16 @@ func (p *process) measure(ctx context.Context, load string, r row, during time.D
 	if err := p.alive(); err != nil {
 		return m, err
 	}
-	after, err := p.cpu()
+	after, err := p.group.Usage()
 	if err != nil {
 		return m, err
 	}
-	m.cpu = after - before
-	if m.peak, err = p.peak(); err != nil {
+	m.cpu = after.Minus(before).CPU
+	_, most, err := p.group.Memory()
+	if err != nil {
 		return m, err
 	}
+	m.peak = mebi(most)
 	m.p50, m.p99 = percentile(sent.Took, 50), percentile(sent.Took, 99)
 	m.account = chaos.MakeAccount(load, load, sent, ledger.Seen(), nil)
 	return m, nil

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 

@@ -1,44 +1,46 @@
+//go:build linux
+
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/test/bench/dataplane/process"
 )
 
 // memoryLimit is that of a pod by default. Bytes.
 const memoryLimit = 64 << 20
 
 // core is the one that the sidecar has.
-const core = "0"
+const core = 0
 
-// process is a sidecar of its own.
-type process struct {
-	command     *exec.Cmd
+// sidecar is one that runs.
+type sidecar struct {
+	group       *process.Group
 	public, ops string // addresses
-	log         string
-	ended       chan struct{}
 	client      http.Client
 }
 
 // startSidecar starts the program on one core, with the memory of a pod, and waits until it is ready.
-func startSidecar(ctx context.Context, binary, folder string, documents map[string]config.Document) (*process, error) {
+func startSidecar(ctx context.Context, binary, folder string, documents map[string]config.Document) (*sidecar, error) {
 	entries := filepath.Join(folder, "entries")
 	if err := os.Mkdir(entries, 0o700); err != nil {
 		return nil, err
@@ -60,35 +62,36 @@ func startSidecar(ctx context.Context, binary, folder string, documents map[stri
 	if err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(folder, "log"))
+	program, err := filepath.Abs(binary) // the group has the folder as its working directory
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()
-	p := &process{public: public, ops: ops, log: log.Name(), ended: make(chan struct{})}
-	p.client = http.Client{Timeout: 30 * time.Second}                                                                      // a flood may take all of its core
-	p.command = exec.Command("taskset", "-c", core, binary, "-config-dir", entries, "-listen", public, "-ops-listen", ops, //nolint:noctx // it is stopped below
-		"-memory", strconv.Itoa(memoryLimit), "-drain-delay", "0s", "-grace", "10s")
-	p.command.Stdout, p.command.Stderr = log, log
-	if err := p.command.Start(); err != nil {
-		return nil, fmt.Errorf("starting the sidecar by taskset: %w", err)
+	group, err := process.Start(ctx, core, folder, process.Program{Path: program, Arguments: []string{
+		"-config-dir", entries, "-listen", public, "-ops-listen", ops, "-memory", strconv.Itoa(memoryLimit), "-drain-delay", "0s",
+	}})
+	if err != nil {
+		return nil, err
 	}
-	go func() { _ = p.command.Wait(); close(p.ended) }() // how it ends is in its log
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		response, err := p.client.Get("http://" + p.ops + "/readyz") //nolint:noctx // the client has a timeout
-		if err == nil {
-			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return p, nil
-			}
-		}
+	p := &sidecar{group: group, public: public, ops: ops, client: http.Client{Timeout: 30 * time.Second}} // a flood may take all of its core
+	if err := p.awaitReady(ctx); err != nil {
+		return nil, errors.Join(err, p.group.Stop())
+	}
+	return p, group.Find()
+}
+
+func (p *sidecar) awaitReady(ctx context.Context) error {
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); {
 		if err := p.alive(); err != nil {
-			return nil, err
+			return err
 		}
-		if time.Now().After(deadline) || ctx.Err() != nil {
-			return nil, errors.Join(errors.New("the sidecar does not get ready"), p.stop())
+		if _, err := p.get("/readyz"); err == nil {
+			return nil
+		}
+		if !wait(ctx, 20*time.Millisecond) {
+			return ctx.Err()
 		}
 	}
+	return errors.New("the sidecar does not get ready")
 }
 
 // freeAddress is one of this computer's that nobody listens on.
@@ -101,34 +104,33 @@ func freeAddress(ctx context.Context) (string, error) {
 	return listener.Addr().String(), nil
 }
 
-// alive says what a process has logged that has ended.
-func (p *process) alive() error {
-	select {
-	case <-p.ended:
-		said, err := os.ReadFile(p.log)
-		return errors.Join(fmt.Errorf("the sidecar has ended:\n%s", said[max(0, len(said)-2000):]), err)
-	default:
-		return nil
+// alive is an error if it has ended, with what it has logged.
+func (p *sidecar) alive() error {
+	if p.group.Ended() {
+		return fmt.Errorf("the sidecar has ended:\n%s", p.group.Log())
 	}
-}
-
-func (p *process) stop() error {
-	if err := p.alive(); err != nil {
-		return err
-	}
-	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("stopping the sidecar: %w", err)
-	}
-	<-p.ended
 	return nil
 }
 
+// get asks the second port.
+func (p *sidecar) get(path string) (body []byte, err error) {
+	response, err := p.client.Get("http://" + p.ops + path) //nolint:noctx // the client has a timeout
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s is answered with %s", path, response.Status)
+	}
+	return io.ReadAll(response.Body)
+}
+
 // look takes a sample.
-func (p *process) look() (values [len(measures)]float64, err error) {
+func (p *sidecar) look() (values [len(measures)]float64, err error) {
 	if err := p.alive(); err != nil {
 		return values, err
 	}
-	memory, err := p.memory("VmRSS:")
+	memory, _, err := p.group.Memory()
 	if err != nil {
 		return values, err
 	}
@@ -137,80 +139,35 @@ func (p *process) look() (values [len(measures)]float64, err error) {
 		return values, err
 	}
 	descriptors, err := os.ReadDir(p.proc("fd"))
-	return [len(measures)]float64{memory, goroutines, float64(len(descriptors))}, err
+	return [len(measures)]float64{mebi(memory), goroutines, float64(len(descriptors))}, err
 }
 
-func (p *process) proc(file string) string {
-	return filepath.Join("/proc", strconv.Itoa(p.command.Process.Pid), file)
+func mebi(bytes int64) float64 { return float64(bytes) / (1 << 20) }
+
+func (p *sidecar) proc(file string) string {
+	return filepath.Join("/proc", strconv.Itoa(p.group.PID()), file)
 }
 
-// memory is what the kernel says under a name. MiB.
-func (p *process) memory(field string) (float64, error) {
-	status, err := os.ReadFile(p.proc("status"))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, found := strings.CutPrefix(line, field); found {
-			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-			return kib / 1024, err
-		}
-	}
-	return 0, fmt.Errorf("the kernel tells no %s", field)
-}
-
-// peak is the most resident memory since forgetPeak. MiB.
-func (p *process) peak() (float64, error) { return p.memory("VmHWM:") }
-
-// forgetPeak lets the kernel begin anew with the peak.
-func (p *process) forgetPeak() error { return os.WriteFile(p.proc("clear_refs"), []byte("5"), 0) }
-
-// cpu is the time that the process has had so far.
-func (p *process) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(p.proc("stat"))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ") // the name before it may hold anything
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("the kernel tells no time of %d", p.command.Process.Pid)
-	}
-	var ticks int
-	for _, field := range fields[11:13] { // in user and in kernel mode
-		n, err := strconv.Atoi(field)
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond, nil // of 1/100 s
-}
+// forgetPeak lets the kernel begin anew with the most memory that the process has had.
+func (p *sidecar) forgetPeak() error { return os.WriteFile(p.proc("clear_refs"), []byte("5"), 0) }
 
 // metric is the sum of the series of a name.
-func (p *process) metric(name string) (sum float64, err error) {
-	response, err := p.client.Get("http://" + p.ops + "/metrics") //nolint:noctx // the client has a timeout
+func (p *sidecar) metric(name string) (sum float64, err error) {
+	page, err := p.get("/metrics")
 	if err != nil {
 		return 0, err
 	}
-	defer response.Body.Close()
-	found, lines := false, bufio.NewScanner(response.Body)
-	for lines.Scan() {
-		series, value, _ := strings.Cut(lines.Text(), " ")
-		if bare, _, _ := strings.Cut(series, "{"); bare != name {
-			continue
-		}
-		n, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			return 0, err
-		}
-		sum, found = sum+n, true
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(page))
+	if err != nil {
+		return 0, fmt.Errorf("reading the sidecar's metrics: %w", err)
 	}
-	if err := lines.Err(); err != nil {
-		return 0, err
-	}
-	if !found {
+	family := families[name]
+	if family == nil {
 		return 0, fmt.Errorf("the sidecar has no metric %s", name)
+	}
+	for _, series := range family.GetMetric() {
+		sum += series.GetGauge().GetValue() + series.GetCounter().GetValue()
 	}
 	return sum, nil
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
@@ -29,7 +31,8 @@ const (
 	floodFrom = 95 * time.Second
 	floodTo   = 110 * time.Second
 
-	sampleEvery  = 10 * time.Second
+	sampleEvery  = 10 * time.Second // at most; short runs are sampled more often
+	samplesLeast = 3 * leastSamples
 	messageEvery = 50 * time.Millisecond // of each account
 	odd          = 10                    // one of so many messages is sent once more, and beside one of so many a forged one
 )
@@ -56,7 +59,7 @@ func soak(ctx context.Context, s settings) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.stop()) }()
+	defer func() { err = errors.Join(err, p.group.Stop()) }()
 
 	sending, stop := context.WithTimeout(ctx, s.during)
 	defer stop()
@@ -64,7 +67,7 @@ func soak(ctx context.Context, s settings) (err error) {
 	traffic.Go(func() { hostile.Run(sending, p.public, slowClients("/encrypted", 20)...) })
 	traffic.Go(func() { moods(sending, p, slow) })
 	sent := sendAll(sending, p, &traffic)
-	samples, err := sampleAll(sending, p)
+	samples, err := sampleAll(sending, p, min(sampleEvery, s.during/samplesLeast))
 	stop()
 	traffic.Wait()
 	if err != nil {
@@ -77,7 +80,7 @@ func soak(ctx context.Context, s settings) (err error) {
 }
 
 // sendAll begins to send messages to each account. What became of them is there once the traffic has ended.
-func sendAll(ctx context.Context, p *process, traffic *sync.WaitGroup) map[string]*chaos.Sent {
+func sendAll(ctx context.Context, p *sidecar, traffic *sync.WaitGroup) map[string]*chaos.Sent {
 	sent := map[string]*chaos.Sent{}
 	for name, k := range kinds {
 		all := &chaos.Sent{}
@@ -89,7 +92,7 @@ func sendAll(ctx context.Context, p *process, traffic *sync.WaitGroup) map[strin
 }
 
 // moods lets the app be slow and strangers flood, at their times of each cycle.
-func moods(ctx context.Context, p *process, slow *atomic.Bool) {
+func moods(ctx context.Context, p *sidecar, slow *atomic.Bool) {
 	for wait(ctx, slowFrom) {
 		slow.Store(true)
 		wait(ctx, slowTo-slowFrom)
@@ -114,10 +117,10 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// sampleAll looks at the process until ctx is done.
-func sampleAll(ctx context.Context, p *process) (samples []sample, err error) {
+// sampleAll looks at the process each time so much time has passed, until ctx is done.
+func sampleAll(ctx context.Context, p *sidecar, every time.Duration) (samples []sample, err error) {
 	began := time.Now()
-	ticker := time.NewTicker(sampleEvery)
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {
@@ -134,7 +137,7 @@ func sampleAll(ctx context.Context, p *process) (samples []sample, err error) {
 }
 
 // awaitQuiet waits until the sidecar calls no app any more.
-func (p *process) awaitQuiet(ctx context.Context) error {
+func (p *sidecar) awaitQuiet(ctx context.Context) error {
 	for range 100 {
 		going, err := p.metric("wechat_sidecar_in_flight")
 		if err != nil || going == 0 {

@@ -7,7 +7,7 @@ ledger: bin/ledger-app
 	@mkdir -p bin/images
 	@$(call image,ledger-app,ledger-app,$(VERSION))
 
-chaos: cluster-up images ledger ## Break everything in turn on the local cluster, and account for each message (10 minutes; Linux, root)
+chaos: cluster-up images ledger ## Break everything in turn on the local cluster, and account for each message (6 minutes; Linux, root)
 	@$(bring_in)
 	@CHAOS=long HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
 	  go test -v -count=1 -timeout 40m -tags e2e -run '^TestChaos$$' -exec '$(CURDIR)/$(inside)' ./test/e2e | $(figures)

@@ -19,6 +19,7 @@ type aged[K comparable, V any] struct {
 	entries        map[K]*entry[K, V]
 	oldest, newest *entry[K, V]
 	evicted        uint64
+	forgotten      int64 // the latest until of what was forgotten because it was stale; nanoseconds since 1970
 }
 
 type entry[K comparable, V any] struct {
@@ -70,6 +71,10 @@ func (a *aged[K, V]) add(key K, value V, size int, now, until time.Time) {
 	a.pool.makeRoom(a, now)
 }
 
+// mayHaveForgotten reports whether a value that is kept until then may have been forgotten as stale. Of what is still fresh that is so only where
+// the clock has gone back.
+func (a *aged[K, V]) mayHaveForgotten(until time.Time) bool { return until.UnixNano() <= a.forgotten }
+
 func (a *aged[K, V]) size() int { return a.held }
 
 func (a *aged[K, V]) isStale(now time.Time) bool {
@@ -77,10 +82,12 @@ func (a *aged[K, V]) isStale(now time.Time) bool {
 }
 
 func (a *aged[K, V]) forgetOldest(now time.Time) {
-	if !a.isStale(now) {
+	oldest := a.oldest
+	if a.isStale(now) {
+		a.forgotten = max(a.forgotten, oldest.until)
+	} else {
 		a.evicted++
 	}
-	oldest := a.oldest
 	delete(a.entries, oldest.key)
 	a.held -= oldest.size
 	a.pool.bytes -= oldest.size

@@ -316,13 +316,6 @@ const frozenApp = "frozen-app"
 func (s *stage) deployFrozen(t *testing.T) {
 	t.Helper()
 	s.deployNamed(t, frozenApp)
-	eventually(t, patience, "the app that freezes", func(ctx context.Context) error {
-		pods, err := s.pods(ctx, client.MatchingLabels{"app": frozenApp})
-		if err == nil && (len(pods) == 0 || len(pods[0].Status.ContainerStatuses) == 0 || !pods[0].Status.ContainerStatuses[0].Ready) {
-			err = fmt.Errorf("it is not ready: %d pods", len(pods))
-		}
-		return err
-	})
 	s.behaveNamed(t, frozenApp, map[string]string{"delay": "60s"})
 }
 

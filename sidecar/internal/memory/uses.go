@@ -12,7 +12,7 @@ import (
 )
 
 // useCost is what one use takes: its entry and its place in the map. Bytes; a test measures it.
-const useCost = 128
+const useCost = 80
 
 // Uses remembers the first use of each signature until it is stale. It is safe for concurrent use.
 //
@@ -20,7 +20,8 @@ const useCost = 128
 // until its timestamp is stale. So the signature is bound to the first body that comes with it: WeChat's own repeats carry the
 // same body and pass, another body does not. A signature that was seen on a URL check is never good for a message.
 type Uses struct {
-	// secret keeps everybody from finding two bodies whose digests are alike: they are cut to 16 bytes.
+	// secret keeps everybody from finding two bodies whose digests are alike: they are cut to 8 bytes, of which one try in 10^19 would be right,
+	// and each try is a request.
 	secret [16]byte
 
 	uses *aged[signature, use]
@@ -28,9 +29,10 @@ type Uses struct {
 
 type (
 	// signature is the one of the query. It stands for timestamp and nonce too: they were verified to make it, and two that
-	// make the same one, because they are joined without a separator, are one and the same use.
-	signature = [20]byte
-	use       = [16]byte
+	// make the same one, because they are joined without a separator, are one and the same use. It is cut to 16 bytes: two that end
+	// alike would count as one, and nobody can make them who does not hold the token.
+	signature = [16]byte
+	use       = [8]byte
 )
 
 // NewUses returns Uses that take their bytes from a pool.
@@ -44,11 +46,11 @@ func NewUses(pool *Pool) *Uses {
 // The caller has verified the signature, 40 hexadecimal digits; an unverified one must not take up memory. The use is remembered
 // until the given time, when the request would be refused as stale. This memory never fails.
 func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until time.Time) (bool, error) {
-	var key signature
-	if _, err := hex.Decode(key[:], []byte(of)); err != nil {
+	var whole [20]byte
+	if _, err := hex.Decode(whole[:], []byte(of)); err != nil {
 		return false, nil //nolint:nilerr // no signature was ever used that is none
 	}
-	wanted := u.digest(method, body)
+	key, wanted := signature(whole[len(whole)-len(signature{}):]), u.digest(method, body)
 	u.uses.pool.mu.Lock()
 	defer u.uses.pool.mu.Unlock()
 	if first, known := u.uses.get(key, now); known {
@@ -62,7 +64,7 @@ func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until
 func (u *Uses) Len() int {
 	u.uses.pool.mu.Lock()
 	defer u.uses.pool.mu.Unlock()
-	return len(u.uses.entries)
+	return len(u.uses.numbers)
 }
 
 // Evicted returns how many uses were forgotten before they were stale.

@@ -92,9 +92,12 @@ func TestOnlyOneOfManyBodiesWins(t *testing.T) {
 	}
 }
 
+// mostInMaps is a number of entries for which a map has just become larger, and holds the most memory for each.
+const mostInMaps = 60_000
+
 // TestAUseCountsForWhatItTakes measures the memory of many uses.
 func TestAUseCountsForWhatItTakes(t *testing.T) {
-	const n = 50_000
+	const n = mostInMaps
 	u := NewUses(NewPool(2 * n * useCost))
 	taken := measure(func() {
 		for i := range n {

@@ -129,7 +129,7 @@ var acts = []act{
 		case *corev1.Secret:
 			o.Data = nil
 		case *corev1.Service:
-			o.Spec.Ports, o.Spec.Selector = nil, nil
+			o.Spec.Selector = nil // an API server takes none without ports
 		case *networkingv1.Ingress:
 			o.Spec.Rules = nil
 		case *gatewayv1.HTTPRoute:
@@ -327,6 +327,10 @@ func (tr *trial) allOfTheName(t *testing.T) []client.Object {
 		if tr.client.Get(t.Context(), client.ObjectKey{Namespace: tr.namespace, Name: name}, secret) == nil {
 			all = append(all, secret)
 		}
+	}
+	service := &corev1.Service{}
+	if tr.client.Get(t.Context(), client.ObjectKey{Namespace: tr.namespace, Name: "shop-sidecar-peers"}, service) == nil {
+		all = append(all, service)
 	}
 	return all
 }

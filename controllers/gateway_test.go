@@ -119,7 +119,7 @@ func TestEndpointsOnAGateway(t *testing.T) {
 	want := []string{
 		"Deployment/front-wechat-gateway", "Ingress/game-sidecar", "Ingress/shop-sidecar", "NetworkPolicy/front-wechat-gateway",
 		"PodDisruptionBudget/front-wechat-gateway", "Secret/front-wechat-gateway-0", "Secret/front-wechat-gateway-1", "Secret/game-gateway-key", "Secret/game-sidecar",
-		"Secret/shop-gateway-key", "Secret/shop-sidecar", "Service/front-wechat-gateway", "ServiceAccount/front-wechat-gateway",
+		"Secret/shop-gateway-key", "Secret/shop-sidecar", "Service/front-wechat-gateway", "Service/front-wechat-gateway-peers", "ServiceAccount/front-wechat-gateway",
 	}
 	if diff := cmp.Diff(want, made(t, namespace)); diff != "" {
 		t.Errorf("other objects were made (-want +got):\n%s", diff)

@@ -291,6 +291,10 @@ func TestForeignObjectsOfEveryKindAreNeverTouched(t *testing.T) {
 		"Service": func(meta metav1.ObjectMeta) client.Object {
 			return &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 443}}}}
 		},
+		"Service of the pods": func(meta metav1.ObjectMeta) client.Object {
+			meta.Name = "shop-sidecar-peers"
+			return &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 443}}}}
+		},
 		"Ingress": func(meta metav1.ObjectMeta) client.Object {
 			return &networkingv1.Ingress{ObjectMeta: meta, Spec: networkingv1.IngressSpec{DefaultBackend: backend}}
 		},

@@ -388,7 +388,7 @@ func ofNobody(t *testing.T, child *unstructured.Unstructured) *unstructured.Unst
 		t.Fatal(err)
 	}
 	stranger := &unstructured.Unstructured{}
-	if err := stranger.UnmarshalJSON([]byte(strings.ReplaceAll(string(text), `"shop`, `"nobody`))); err != nil {
+	if err := stranger.UnmarshalJSON([]byte(strings.NewReplacer(`"shop`, `"nobody`, `=shop-`, `=nobody-`).Replace(string(text)))); err != nil {
 		t.Fatal(err)
 	}
 	return stranger
@@ -404,7 +404,11 @@ func beingMade(t *testing.T, operator client.Client, child *unstructured.Unstruc
 	}); err != nil {
 		t.Fatal(err)
 	}
-	for _, field := range []string{"status", "metadata.uid", "metadata.creationTimestamp", "metadata.generation", "metadata.managedFields", "metadata.resourceVersion", "spec.clusterIP", "spec.clusterIPs"} {
+	filled := []string{"status", "metadata.uid", "metadata.creationTimestamp", "metadata.generation", "metadata.managedFields", "metadata.resourceVersion"}
+	if _, rendered, _ := unstructured.NestedString(child.Object, "spec", "clusterIP"); !rendered {
+		filled = append(filled, "spec.clusterIP", "spec.clusterIPs")
+	}
+	for _, field := range filled {
 		unstructured.RemoveNestedField(stored.Object, strings.Split(field, ".")...)
 	}
 	return writtenObject{kind: child.GetKind(), object: stored.Object, within: within, write: func(wanted map[string]any) (*unstructured.Unstructured, error) {

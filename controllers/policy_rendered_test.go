@@ -334,7 +334,7 @@ func TestPolicyTakesWhatIsRendered(t *testing.T) {
 						}
 						what := fmt.Sprintf("%s after %s", child.GetKind(), to.name)
 						must(what, applyWith(operator, render.FieldManager, child, client.DryRunAll))
-						if child.Object["spec"] != nil && childOfKind(before, child.GetKind()) != nil {
+						if child.Object["spec"] != nil && isAmong(before, child) {
 							must(what+", as a whole", overwritingSpec(operator, child))
 						}
 					}
@@ -342,7 +342,7 @@ func TestPolicyTakesWhatIsRendered(t *testing.T) {
 						must("the pods' template of before", applyWith(operator, render.FieldManager, withTemplateOf(was, is), client.DryRunAll))
 					}
 					for _, old := range before {
-						if childOfKind(after, old.GetKind()) == nil {
+						if !isAmong(after, old) && old.GetKind() != "Secret" {
 							must("deleting "+old.GetKind(), func() error { return operator.Delete(t.Context(), old.DeepCopy(), client.DryRunAll) })
 						}
 					}
@@ -421,6 +421,13 @@ func childOfKind(of []*unstructured.Unstructured, kind string) *unstructured.Uns
 		return nil
 	}
 	return of[i]
+}
+
+// isAmong reports whether there is an object of the kind and the name.
+func isAmong(all []*unstructured.Unstructured, one *unstructured.Unstructured) bool {
+	return slices.ContainsFunc(all, func(o *unstructured.Unstructured) bool {
+		return o.GetKind() == one.GetKind() && o.GetName() == one.GetName()
+	})
 }
 
 // otherStates are options of the installation and of spec.sidecar that no golden has: each in a spelling that a user may choose.
@@ -598,7 +605,7 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 		}
 	}
 	arguments := func(more ...any) func(*unstructured.Unstructured) {
-		return container("args", append([]any{"--config-dir=/etc/wechat-sidecar"}, more...))
+		return container("args", append([]any{"--config-dir=/etc/wechat-sidecar", "--peers=nobody-sidecar-peers:8081"}, more...))
 	}
 	const lane = "--lane=standard"
 	const collector, sample = "--tracing-endpoint=http://otel-collector.observability.svc:4318", "--tracing-sampling-rate-per-million=2500"
@@ -655,6 +662,8 @@ func TestPolicyOfTheInstallation(t *testing.T) {
 		"the collector of traces":              {made(minimal, "Deployment"), arguments(lane, collector, sample), ""},
 		"another collector":                    {made(minimal, "Deployment"), arguments(lane, "--tracing-endpoint=http://collector.thief.svc:4318", sample), "containers.0.args"},
 		"another sample":                       {made(minimal, "Deployment"), arguments(lane, collector, "--tracing-sampling-rate-per-million=1000000"), "containers.0.args"},
+		"the pods of another endpoint":         {made(minimal, "Deployment"), container("args", []any{"--config-dir=/etc/wechat-sidecar", "--peers=shop-sidecar-peers:8081", lane, collector, sample}), "containers.0.args"},
+		"no other pods":                        {made(minimal, "Deployment"), container("args", []any{"--config-dir=/etc/wechat-sidecar", lane, collector, sample}), "containers.0.args"},
 		"no collector":                         {made(minimal, "Deployment"), arguments(lane), "containers.0.args"},
 		"one argument more":                    {made(minimal, "Deployment"), arguments(lane, collector, sample, "--ops-listen=:8080"), "containers.0.args"},
 		"another lane":                         {made(minimal, "Deployment"), arguments(collector, sample), "containers.0.args"},

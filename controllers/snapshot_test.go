@@ -295,7 +295,7 @@ func TestEachObjectIsReadOnce(t *testing.T) {
 		"ReferenceGrant":      2, // likewise
 		"EndpointSlice":       2, // of each backend
 		"Secret":              4, // the user's, the pods', the copy of it and the app's
-		"Service":             3, // the sidecar's and two backends
+		"Service":             4, // the sidecar's, the one of its pods, and two backends
 		"WeChatEndpoint":      3, // itself, those of its host, and those of the rollout
 		"WeChatGateway":       1, // those of the rollout
 		"ServiceAccount":      1,

@@ -5,13 +5,17 @@ package sidecar_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/sidecartest"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
@@ -32,16 +36,19 @@ func BenchmarkCallbacks(b *testing.B) {
 		name       string
 		newRequest func(n int) (*caller.Request, error)
 		traces     config.Tracing
+		handed     bool // over to another pod
 	}{
-		{"a URL check", func(int) (*caller.Request, error) { return sender.NewURLCheck() }, config.Tracing{}},
+		{"a URL check", func(int) (*caller.Request, error) { return sender.NewURLCheck() }, config.Tracing{}, false},
 		{"a forgery", func(n int) (*caller.Request, error) {
 			return sender.NewPost(fmt.Appendf(nil, "<xml>%d</xml>", n), wechattest.WithToken("forged-token"))
-		}, config.Tracing{}},
-		{"a message", message, config.Tracing{}},
-		{"a message, not in the sample", message, config.Tracing{Endpoint: traces.Endpoint, SamplingRatePerMillion: new(1)}},
-		{"a message, traced", message, traces},
-		{"a repeat", func(int) (*caller.Request, error) { return message(0) }, config.Tracing{}},
-		{"a repeat, traced", func(int) (*caller.Request, error) { return message(0) }, traces},
+		}, config.Tracing{}, false},
+		{"a message", message, config.Tracing{}, false},
+		{"a message, handed over", message, config.Tracing{}, true},
+		{"a message, not in the sample", message, config.Tracing{Endpoint: traces.Endpoint, SamplingRatePerMillion: new(1)}, false},
+		{"a message, traced", message, traces, false},
+		{"a repeat", func(int) (*caller.Request, error) { return message(0) }, config.Tracing{}, false},
+		{"a repeat, handed over", func(int) (*caller.Request, error) { return message(0) }, config.Tracing{}, true},
+		{"a repeat, traced", func(int) (*caller.Request, error) { return message(0) }, traces, false},
 	} {
 		b.Run(row.name, func(b *testing.B) {
 			requests := make([]string, b.N)
@@ -52,7 +59,7 @@ func BenchmarkCallbacks(b *testing.B) {
 				}
 				requests[n] = rawOf(request).sized().String()
 			}
-			connection, err := new(net.Dialer).DialContext(b.Context(), "tcp", serveForBenchmark(b, row.traces))
+			connection, err := new(net.Dialer).DialContext(b.Context(), "tcp", serveForBenchmark(b, row.traces, row.handed))
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -70,15 +77,35 @@ func BenchmarkCallbacks(b *testing.B) {
 	}
 }
 
-// serveForBenchmark starts a sidecar and an app, and returns the address of the public port.
-func serveForBenchmark(b *testing.B, traces config.Tracing) string {
+// serveForBenchmark starts a sidecar and an app, and returns the address of the public port. Another pod owns every message that is to be
+// handed over.
+func serveForBenchmark(b *testing.B, traces config.Tracing, handed bool) string {
 	b.Helper()
 	c := config.Config{
 		Generation: "g-1", Endpoint: "team-a/shop", Platform: config.PlatformOfficialAccount, AppID: "wx1", MessageMode: config.ModeEncrypted,
 		Path: "/weixin", Backend: config.Backend{URL: "http://" + serveSuccess(b)},
 	}
-	callbacks, _ := sidecartest.RunTraced(b, config.Document{Config: c, Credentials: config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: aesKey}}}}, traces)
-	return callbacks
+	document := config.Document{Config: c, Credentials: config.Credentials{
+		GatewayKey: make([]byte, config.GatewayKeySize), Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: aesKey}},
+	}}
+	options := sidecar.Options{Tracing: traces}
+	if handed {
+		second, err := new(net.ListenConfig).Listen(b.Context(), "tcp", "127.0.7.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		owner := netip.MustParseAddrPort(second.Addr().String())
+		options.Peers = sidecar.Peers{Host: "peers.test", Port: owner.Port(), Lookup: func(context.Context, string) ([]netip.Addr, error) {
+			return []netip.Addr{owner.Addr()}, nil
+		}}
+		sidecartest.RunWith(b, document, listenOnAnyPort(b), second, options)
+	}
+	public := listenOnAnyPort(b)
+	sidecartest.RunWith(b, document, public, listenOnAnyPort(b), options)
+	if handed {
+		time.Sleep(200 * time.Millisecond) // until it has looked
+	}
+	return public.Addr().String()
 }
 
 // serveSuccess is an app that takes as little of the measured time as it can.

@@ -28,6 +28,8 @@ type bounds struct {
 	connections int
 	// calls to apps, and half as many that wait for a place. One takes 14 KiB besides, and 2 KiB more where messages are traced.
 	calls int
+	// handovers that this pod waits for, and as many that it takes. One takes 30 KiB here, and what a callback takes there.
+	handovers int
 	// bodies of messages and replies, of which the first freeBody bytes are free.
 	bodies int64
 	// strangers is for bodies that nobody has verified yet. Half of it is for the largest, however many endpoints there are.
@@ -49,6 +51,7 @@ func boundsFor(memory int64) bounds {
 	return bounds{
 		connections: int(memory / (160 << 10)),
 		calls:       int(memory / (256 << 10)),
+		handovers:   int(memory / (512 << 10)),
 		bodies:      memory / 4,
 		strangers:   max(memory/32, 2*MaxBodySize),
 		uses:        int(memory / 16),
@@ -96,10 +99,13 @@ func (b bounds) door() door.Bounds {
 // doorGrace is for a packet to come and for a server to read it, where the processor has other work.
 const doorGrace = 100 * time.Millisecond
 
-// The second port is for a kubelet, an operator and some Prometheus.
+// The second port is for a kubelet, an operator and some Prometheus, and for other pods that hand over callbacks.
 const opsIdleTimeout = 15 * time.Second
 
-var opsDoor = door.Bounds{Connections: 32, HeadSize: 4 << 10, HeadLines: 32, HeadTime: 2 * time.Second, Grace: doorGrace}
+// opsDoor has room for what is handed over beside the others. A head has a callback's own in it.
+func (b bounds) opsDoor() door.Bounds {
+	return door.Bounds{Connections: 32 + b.handovers, HeadSize: 10 << 10, HeadLines: 32, HeadTime: 2 * time.Second, Grace: doorGrace}
+}
 
 // Patience of a callback. WeChat hangs up after 5 s and sends a message three times in all.
 const (

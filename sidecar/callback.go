@@ -27,21 +27,30 @@ type callback struct {
 	genuine bool      // it is verified, and not played
 	told    string    // the outcome, to whoever plays WeChat
 	trace   *tracing.Trace
+	// handover is not nil where another pod has handed the callback over.
+	handover *handover
 }
 
 // serve obeys the gate: what it refuses is refused here, what it passes goes to the app.
 func (c *callback) serve(ctx context.Context) Answer {
-	c.parcel = newParcel(c.request.Stream, c.request.Length, maxBody(c.account.config), c.strangers, c.request.Arrived.Add(bodyPatience))
+	c.parcel = newParcel(c.request.Stream, c.request.Length, maxBody(c.account.config), c.strangers, c.patience())
 	defer c.parcel.free()
-	c.request.Body = c.parcel.read
-	message, err := c.account.gate.Admit(ctx, c.request, c, c.now)
+	c.request.Body = func() ([]byte, error) { return c.handover.read(c.parcel.read()) }
+	checked, err := c.account.gate.Check(c.request, c.now)
 	door.Received(ctx)
+	if answer, elsewhere := c.seekOwner(ctx, checked, err); elsewhere {
+		return answer
+	}
+	message, err := c.account.gate.Admit(ctx, c.request, checked, err, c, c.now)
 	if err != nil {
 		return c.refuse(err)
 	}
 	decision := c.decide(message)
 	if !c.parcel.move(c.bodies, decision.Backend.URL, message.Forms()) {
-		return c.refuse(errOverloaded)
+		return c.handover.declines(c.refuse, errOverloaded)
+	}
+	if !c.handover.takes(ctx) {
+		return Answer{}
 	}
 	c.note(ctx, message)
 	if answer, own := message.Answer(); own {

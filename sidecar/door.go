@@ -5,6 +5,7 @@ package sidecar
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"io"
 	"log"
@@ -18,6 +19,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/http1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/peers"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -134,11 +136,47 @@ func (s *Sidecar) opsHandler() http.Handler {
 		}
 		writeJSON(w, http.StatusOK, s.statusOfAll())
 	})
+	mux.HandleFunc("POST "+peers.Path, s.answerPeer)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Gatherer(), promhttp.HandlerOpts{MaxRequestsInFlight: 4, DisableCompression: true}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		door.Received(r.Context())
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// answerPeer answers a callback that another pod hands over.
+func (s *Sidecar) answerPeer(w http.ResponseWriter, r *http.Request) {
+	defer s.recovered()
+	handed, err := peers.Parse(r.Header, wechat.PayHeaders)
+	if err != nil || s.peers == nil {
+		w.WriteHeader(peers.StatusForged)
+		return
+	}
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Now().Add(s.peers.Patience())) // a body that comes later is not taken
+	taken := false
+	take := func(key []byte) {
+		if taken {
+			return
+		}
+		taken = true
+		_ = connection.SetReadDeadline(time.Time{})
+		w.Header().Set(handed.Taken(key))
+		w.WriteHeader(http.StatusOK)
+		_ = connection.Flush() // of a connection that broke: the rest of the answer is lost too
+	}
+	answer, key, declined := s.takeHandover(r.Context(), handed, r.Body, r.ContentLength, take)
+	defer answer.Free()
+	if declined != 0 {
+		w.WriteHeader(declined)
+		return
+	}
+	take(key)
+	digest := sha256.New()
+	_ = answer.Write(digest) // a digest takes everything
+	told := peers.Answer{Status: answer.Status, ContentType: answer.ContentType, Outcome: answer.Outcome}
+	_ = handed.WriteHead(w, key, told, answer.Len(), [sha256.Size]byte(digest.Sum(nil)))
+	_ = answer.Write(w) // a pod that hung up needs no answer
 }
 
 func writeJSON(w http.ResponseWriter, code int, value any) {

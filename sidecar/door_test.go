@@ -166,7 +166,7 @@ func TestConnectionsEndWhileItDrains(t *testing.T) {
 }
 
 // faulty is a memory that panics.
-type faulty struct{}
+type faulty struct{ Memory }
 
 func (faulty) Use(context.Context, string, string, []byte, time.Time, time.Time) (bool, error) {
 	panic("private words")
@@ -175,14 +175,13 @@ func (faulty) Use(context.Context, string, string, []byte, time.Time, time.Time)
 func (faulty) Claim(context.Context, memory.Key, time.Time, time.Time, func() *backend.Delivery) (*backend.Delivery, bool, error) {
 	panic("private words")
 }
-func (faulty) Keep(memory.Key, *backend.Delivery, int, time.Time) {}
-func (faulty) Forget(memory.Key)                                  {}
 
 // TestAFaultEndsOneConnection: it is logged where it was, without its text, and others are served.
 func TestAFaultEndsOneConnection(t *testing.T) {
 	t.Parallel()
 	byBothDoors(t, func(t *testing.T, h *house) {
-		h.table.Load().only.endpoint.memory = faulty{}
+		endpoint := h.table.Load().only.endpoint
+		endpoint.memory = faulty{endpoint.memory}
 		if got := head(t, h.dial(t), h.check(t)); got != "" {
 			t.Errorf("answered %q", got)
 		}

@@ -23,11 +23,11 @@ type Endpoint struct {
 	*shared
 	name       string // namespace/name
 	memory     Memory
-	forget     func()
 	uses       uses
 	strangers  *memory.Portion  // of bodies that nobody has verified yet
 	bodies     *memory.Portion  // of all others, and of replies
 	places     *backend.Portion // of calls
+	handing    *memory.Portion  // of callbacks that are handed over, both ways; nil without other pods
 	refusals   *rate.Limiter    // in the log
 	complaints *rate.Limiter    // likewise, about the app
 	log        *slog.Logger
@@ -68,24 +68,29 @@ type Memory interface {
 	// Claim returns the delivery of a message, and whether it is a repeat's. For a first one it calls start, and with an error it does
 	// not.
 	Claim(ctx context.Context, key memory.Key, now, until time.Time, start func() *backend.Delivery) (delivery *backend.Delivery, repeated bool, err error)
+	// Claimed reports whether a message is known, and Used whether a signature is.
+	Claimed(key memory.Key, now time.Time) bool
+	Used(signature string, now time.Time) bool
 	// Keep says that the delivery of a claimed message has ended well, and Forget that it has failed. What cannot be kept is forgotten.
 	Keep(key memory.Key, delivery *backend.Delivery, size int, now time.Time)
 	Forget(key memory.Key)
+	// Close forgets everything, and what comes from now on.
+	Close()
 }
 
 func newEndpoint(shared *shared, process *metrics.Process, log *slog.Logger, name string) *Endpoint {
-	local := memory.NewLocal[*backend.Delivery](shared.uses, shared.repeats)
-	return &Endpoint{
-		shared: shared, name: name, memory: local, forget: local.Close,
+	local := new(memory.NewLocal[*backend.Delivery](shared.uses, shared.repeats))
+	e := &Endpoint{
+		shared: shared, name: name, memory: local,
 		strangers: shared.strangers.NewPortion(), bodies: shared.bodies.NewPortion(), places: shared.backend.NewPortion(),
 		refusals: rate.NewLimiter(linesInLog, linesInLog), complaints: rate.NewLimiter(linesInLog, linesInLog),
-		log: log.With("endpoint", name),
-		metrics: process.NewEndpoint(name, metrics.Gauges{
-			Bindings:        func() float64 { return float64(local.Len()) },
-			EvictedBindings: func() float64 { return float64(local.Uses.Evicted()) },
-			EvictedReplies:  func() float64 { return float64(local.Repeats.Evicted()) },
-		}),
+		log:     log.With("endpoint", name),
+		metrics: process.NewEndpoint(name, local),
 	}
+	if shared.peers != nil {
+		e.handing = shared.handing.NewPortion()
+	}
+	return e
 }
 
 // follow lets what is remembered and divided follow a new document.
@@ -97,10 +102,13 @@ func (e *Endpoint) follow(c config.Config, pairs []config.Pair) {
 
 // close gives back what the endpoint has of the process. Callbacks under way end as they would have.
 func (e *Endpoint) close() {
-	e.forget()
+	e.memory.Close()
 	e.strangers.Close()
 	e.bodies.Close()
 	e.places.Close()
+	if e.handing != nil {
+		e.handing.Close()
+	}
 	e.metrics.Close()
 }
 
@@ -110,12 +118,22 @@ func (a *account) Serve(ctx context.Context, request gate.Request) Answer {
 		door.Received(ctx)
 		return say(statusTaken, file.Content)
 	}
-	c := &callback{Endpoint: a.endpoint, account: a, request: request, now: a.endpoint.clock(request.Arrived)}
+	return a.newCallback(request).answer(ctx)
+}
+
+func (a *account) newCallback(request gate.Request) *callback {
+	return &callback{Endpoint: a.endpoint, account: a, request: request, now: a.endpoint.clock(request.Arrived)}
+}
+
+// answer serves the callback.
+func (c *callback) answer(ctx context.Context) Answer {
 	answer := c.serve(ctx)
 	if c.genuine {
-		c.metrics.ObserveAnswer(time.Since(request.Arrived))
+		c.metrics.ObserveAnswer(time.Since(c.request.Arrived))
 	}
-	answer.Outcome = c.told
+	if c.told != "" {
+		answer.Outcome = c.told
+	}
 	return answer
 }
 

@@ -40,14 +40,10 @@ func (c *callback) forward(ctx context.Context, message gate.Message, decision p
 		c.conclude(message, outcome.Report{Outcome: outcome.Discarded})
 		return c.acknowledge(decision)
 	}
-	deadline := c.request.Arrived.Add(time.Duration(decision.Backend.Deadline))
-	if decision.Backend.OnDeadline == config.OnDeadlineAwaitRetry {
-		deadline = c.request.Arrived.Add(awaitRetryPatience)
-	}
 	if decision.Delivery != policy.Direct {
 		return c.fail(statusAgain)
 	}
-	e := &errand{callback: c, message: message, decision: decision, deadline: deadline}
+	e := &errand{callback: c, message: message, decision: decision, deadline: c.deadline(decision)}
 	if !decision.Unverified {
 		e.key = message.Key(c.account.config.Endpoint)
 		e.beginTrace()
@@ -55,6 +51,14 @@ func (c *callback) forward(ctx context.Context, message gate.Message, decision p
 	answer := e.callApp(ctx)
 	e.trace.End(answer.Status)
 	return answer
+}
+
+// deadline is when WeChat is answered at the latest.
+func (c *callback) deadline(decision policy.Decision) time.Time {
+	if decision.Backend.OnDeadline == config.OnDeadlineAwaitRetry {
+		return c.request.Arrived.Add(awaitRetryPatience)
+	}
+	return c.request.Arrived.Add(time.Duration(decision.Backend.Deadline))
 }
 
 // decide asks the policy what becomes of a message.

@@ -104,8 +104,8 @@ func TestNoProductAttacks(t *testing.T) {
 	}
 }
 
-// TestOneFileKnowsHTTP: a request is judged and answered by what knows no server. Beside the door there are the clients that call apps
-// and the collector of traces.
+// TestOneFileKnowsHTTP: a request is judged and answered by what knows no server. Beside the door there are the clients that call apps,
+// other pods and the collector of traces.
 func TestOneFileKnowsHTTP(t *testing.T) {
 	var got []string
 	for _, folder := range []string{".", "internal"} {
@@ -131,7 +131,7 @@ func TestOneFileKnowsHTTP(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff([]string{"door.go", "internal/backend/exchange.go", "internal/door/door.go", "internal/tracing/client.go"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"door.go", "internal/backend/exchange.go", "internal/door/door.go", "internal/peers/client.go", "internal/tracing/client.go"}, got); diff != "" {
 		t.Errorf("these import net/http (-want +got):\n%s", diff)
 	}
 }

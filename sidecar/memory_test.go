@@ -35,8 +35,11 @@ func (away) Claim(context.Context, memory.Key, time.Time, time.Time, func() *bac
 	return nil, false, errAway
 }
 
+func (away) Claimed(memory.Key, time.Time) bool                 { return false }
+func (away) Used(string, time.Time) bool                        { return false }
 func (away) Keep(memory.Key, *backend.Delivery, int, time.Time) {}
 func (away) Forget(memory.Key)                                  {}
+func (away) Close()                                             {}
 
 // TestWithoutMemory: what only the memory can tell from a forgery is told to come again, and everything else reaches its app, each time.
 func TestWithoutMemory(t *testing.T) {

@@ -45,7 +45,7 @@ func TestMetricsPage(t *testing.T) {
 	answer, err := v.sender.Send(t.Context(), request)
 	must(t, answer, err)
 	_, text := v.get(t, "/metrics")
-	exposition.Check(t, "..", "sidecar", "wechat_sidecar_", exposition.Parse(t, text), []string{"outcome", "reason", "action"}, *update)
+	exposition.Check(t, "..", "sidecar", "wechat_sidecar_", exposition.Parse(t, text), []string{"outcome", "reason", "action", "result"}, *update)
 }
 
 // TestWhatIsPlayedIsNoRefusal: an alert on refusals must not see the operator, whatever a pod refuses it for. Who only says that he is the operator

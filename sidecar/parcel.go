@@ -92,8 +92,11 @@ func (p *parcel) hold(bytes int64) bool {
 }
 
 // move takes what the parcel holds from another budget for an app, and that many times of it: what was verified is held for longer, and
-// in more than one form. The body is its reader's from now on. It reports whether there was room.
+// in more than one form. The body is its reader's from now on. It reports whether there was room. What was moved there already stays.
 func (p *parcel) move(to *memory.Portion, app string, times int64) bool {
+	if p.budget == to && p.app == app {
+		return true
+	}
 	wanted := times * p.held
 	if wanted > 0 && !to.Take(app, 0, wanted, p.deadline) {
 		return false

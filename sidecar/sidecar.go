@@ -30,6 +30,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/metrics"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/peers"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/reload"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/tracing"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
@@ -50,6 +51,8 @@ type Options struct {
 	Tracing config.Tracing
 	// StandardHTTP lets net/http read every callback and every answer of an app, also those that a strict reader would take.
 	StandardHTTP bool
+	// Peers are the other pods of the fleet; the zero value knows none.
+	Peers Peers
 	// Log takes what a person should read. It never gets a token or a byte of a message.
 	Log *slog.Logger
 }
@@ -64,6 +67,7 @@ type Sidecar struct {
 	public   atomic.Pointer[door.Listener] // once it serves
 	metrics  *metrics.Process
 	unknown  *rate.Limiter // in the log, of callbacks for nobody's URL
+	failed   *rate.Limiter // likewise, of other pods that fail
 	draining atomic.Bool
 }
 
@@ -74,6 +78,9 @@ type shared struct {
 	strangers     *memory.Budget // of bodies that nobody has verified yet
 	bodies        *memory.Budget // of all others, and of replies
 	uses, repeats *memory.Pool
+	handing       *memory.Budget // of callbacks that are handed over, both ways, by their number
+	peers         *peers.Fleet   // nil without others
+	handovers     func(peers.Result)
 	calls         sync.WaitGroup
 	tracer        *tracing.Tracer // nil where nothing is traced
 	random        io.Reader       // of the bytes before a sealed reply
@@ -85,11 +92,12 @@ type shared struct {
 // and looks again.
 func New(o Options) *Sidecar {
 	b := boundsFor(o.Memory)
-	s := &Sidecar{options: o, unknown: rate.NewLimiter(linesInLog, linesInLog), shared: shared{
+	s := &Sidecar{options: o, unknown: rate.NewLimiter(linesInLog, linesInLog), failed: rate.NewLimiter(linesInLog, linesInLog), shared: shared{
 		bounds:    b,
 		backend:   backend.New(b.calls),
 		strangers: memory.NewBudget(b.strangers),
 		bodies:    memory.NewBudget(b.bodies),
+		handing:   memory.NewBudget(int64(2 * b.handovers)),
 		uses:      memory.NewPool(b.uses),
 		repeats:   memory.NewPool(b.repeats),
 		random:    rand.Reader,
@@ -100,6 +108,7 @@ func New(o Options) *Sidecar {
 	s.table.Store(newTable(nil))
 	s.metrics = metrics.NewProcess(func() float64 { return float64(s.backend.Pending()) }, s.brokenDocuments)
 	s.tracer = s.newTracer()
+	s.joinFleet()
 	s.folder = reload.New(o.ConfigDir, s, o.Log)
 	s.folder.Load()
 	return s
@@ -113,13 +122,16 @@ func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 	defer s.closeTracer()
 	go s.folder.Watch(background, reload.Interval)
 
-	opsServer := newServer(s.opsHandler(), opsDoor)
+	if s.peers != nil {
+		go s.peers.Watch(background, peers.Own(ops.Addr()))
+	}
+	opsServer := newServer(s.opsHandler(), s.bounds.opsDoor())
 	opsServer.IdleTimeout = opsIdleTimeout
 	publicServer := newServer(s.callbackHandler(), s.bounds.door())
 	publicDoor := door.Listen(public, s.bounds.door())
 	s.public.Store(publicDoor)
 	failed := make(chan error, 3)
-	go func() { failed <- door.Listen(ops, opsDoor).Serve(opsServer) }()
+	go func() { failed <- door.Listen(ops, s.bounds.opsDoor()).Serve(opsServer) }()
 	shutdown := publicServer.Shutdown
 	if s.options.StandardHTTP {
 		go func() { failed <- publicDoor.Serve(publicServer) }()
@@ -136,7 +148,7 @@ func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 		publicServer.Close()
 		return fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
-		return s.drain(shutdown)
+		return s.drain(shutdown, opsServer.Shutdown)
 	}
 }
 
@@ -151,10 +163,16 @@ func (s *Sidecar) door() *door.Listener {
 // crowded reports whether connections are scarce.
 func (s *Sidecar) crowded() bool { return s.door().Crowded() }
 
-// drain ends the public server without losing a callback.
-func (s *Sidecar) drain(shutdown func(context.Context) error) error {
+// drainInterval is how often a pod that drains looks whether calls to the app go on.
+const drainInterval = 20 * time.Millisecond
+
+// drain ends the servers without losing a callback, be it one that another pod has handed over.
+func (s *Sidecar) drain(shutdown, shutdownOps func(context.Context) error) error {
 	s.options.Log.Info("draining", "delay", s.options.DrainDelay)
 	s.draining.Store(true)
+	if s.peers != nil {
+		s.peers.Leave()
+	}
 	time.Sleep(s.options.DrainDelay)
 
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.Grace)
@@ -163,7 +181,14 @@ func (s *Sidecar) drain(shutdown func(context.Context) error) error {
 		return fmt.Errorf("finishing callbacks: %w", err)
 	}
 	finished := make(chan struct{})
-	go func() { s.calls.Wait(); close(finished) }()
+	go func() {
+		defer close(finished)
+		for s.backend.Pending() > 0 && ctx.Err() == nil {
+			time.Sleep(drainInterval) // meanwhile other pods may ask for what this one holds
+		}
+		_ = shutdownOps(ctx) // what it waits in vain for, the calls below tell
+		s.calls.Wait()
+	}()
 	select {
 	case <-finished:
 		return nil

@@ -253,7 +253,7 @@ func TestUsedEntriesStayWithinTheirBound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			app := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 			t.Cleanup(app.Close)
-			s := New(Options{ConfigDir: t.TempDir(), Memory: test.memory, Log: slog.New(slog.DiscardHandler)})
+			s := New(Options{ConfigDir: t.TempDir(), Memory: test.memory, Peers: Peers{Host: "peers.test", Port: 1}, Log: slog.New(slog.DiscardHandler)})
 			sent := time.Now()
 			s.clock = func(time.Time) time.Time { return sent }
 			document := func(i int) []byte {
@@ -319,7 +319,7 @@ func TestUsedEntriesStayWithinTheirBound(t *testing.T) {
 				}
 			}
 			for _, a := range s.table.Load().entries { // what they remember is counted elsewhere
-				a.endpoint.forget()
+				a.endpoint.memory.Close()
 			}
 			runtime.GC()
 			runtime.ReadMemStats(&after)

@@ -49,6 +49,7 @@ func run(ctx context.Context, args []string) error {
 	drainDelay := flags.Duration("drain-delay", 5*time.Second, "how long to accept callbacks after SIGTERM, while routers take notice")
 	grace := flags.Duration("grace", 25*time.Second, "how long callbacks and calls to the app may take after the drain delay")
 	memory := flags.Int64("memory", 0, "bytes that the process may use; 0 is the limit of its container, and 64 MiB where there is none")
+	others := flags.String("peers", "", "HOST:PORT: a name that leads to the ready pods of this fleet, and their second port; default: there is no other pod")
 	collector := flags.String("tracing-endpoint", "", "http://host:port of an OTLP/HTTP receiver that is told how messages went; default: nobody is")
 	sampling := flags.Int("tracing-sampling-rate-per-million", config.EveryMessage, "how many of a million messages it is told of")
 	lane := flags.String("lane", laneStrict, "who reads usual callbacks, and usual answers of apps: "+laneStrict+", strict readers that cost half, or "+laneStandard+", net/http, which reads all others anyway")
@@ -70,6 +71,10 @@ func run(ctx context.Context, args []string) error {
 	if *lane != laneStrict && *lane != laneStandard {
 		return fmt.Errorf("--lane is %s or %s", laneStrict, laneStandard)
 	}
+	peers, err := sidecar.ParsePeers(*others)
+	if err != nil {
+		return fmt.Errorf("peers: %w", err)
+	}
 	allowed := allowedMemory(*memory)
 	debug.SetMemoryLimit(allowed * 9 / 10) // the rest is the kernel's, for this container
 	var network net.ListenConfig
@@ -89,6 +94,7 @@ func run(ctx context.Context, args []string) error {
 		Grace:        *grace,
 		Memory:       allowed,
 		Tracing:      traces,
+		Peers:        peers,
 		StandardHTTP: *lane == laneStandard,
 		Log:          slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 	}).Serve(ctx, public, ops)

@@ -325,18 +325,18 @@ func choose(field, condition, value string) string {
 
 // constant writes a value of the goldens: what they have of the example's endpoint or gateway is the owner's own.
 func constant(value any) (literal.Expression, error) {
-	if shard, is := strings.CutPrefix(fmt.Sprint(value), "front-wechat-gateway-"); is {
-		return literal.Expression{Text: "variables.name + " + literal.Quote("-"+shard), Type: "string"}, nil
-	}
 	switch value {
 	case "shop", "front":
 		return literal.Expression{Text: "variables.owner", Type: "string"}, nil
 	case "WeChatEndpoint", "WeChatGateway":
 		return literal.Expression{Text: "variables.ownerKind", Type: "string"}, nil
-	case "shop-sidecar", "shop-sidecar-copy", "shop-gateway-key", "front-wechat-gateway":
+	case "shop-sidecar", "shop-sidecar-copy", "shop-sidecar-peers", "shop-gateway-key", "front-wechat-gateway", "front-wechat-gateway-peers":
 		return literal.Expression{Text: "variables.name", Type: "string"}, nil
 	case "team-a":
 		return literal.Expression{Text: "request.namespace", Type: "string"}, nil
+	}
+	if shard, is := strings.CutPrefix(fmt.Sprint(value), "front-wechat-gateway-"); is {
+		return literal.Expression{Text: "variables.name + " + literal.Quote("-"+shard), Type: "string"}, nil
 	}
 	return literal.Of(value)
 }

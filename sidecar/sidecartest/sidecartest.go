@@ -29,6 +29,14 @@ func Run(t testing.TB, document config.Document) (callbacks, ops string) {
 // RunTraced does the same with traces.
 func RunTraced(t testing.TB, document config.Document, traces config.Tracing) (callbacks, ops string) {
 	t.Helper()
+	public, second := listen(t), listen(t)
+	RunWith(t, document, public, second, sidecar.Options{Tracing: traces})
+	return public.Addr().String(), second.Addr().String()
+}
+
+// RunWith does the same on these listeners, with more options than where the document is, and how the sidecar ends.
+func RunWith(t testing.TB, document config.Document, public, second net.Listener, options sidecar.Options) {
+	t.Helper()
 	dir := t.TempDir()
 	text, err := json.Marshal(document)
 	if err != nil {
@@ -37,10 +45,10 @@ func RunTraced(t testing.TB, document config.Document, traces config.Tracing) (c
 	if err := os.WriteFile(filepath.Join(dir, config.File), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	public, second := listen(t), listen(t)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	gateway := sidecar.New(sidecar.Options{ConfigDir: dir, Grace: time.Second, Tracing: traces, Log: slog.New(slog.DiscardHandler)})
+	options.ConfigDir, options.Grace, options.Log = dir, time.Second, slog.New(slog.DiscardHandler)
+	gateway := sidecar.New(options)
 	go func() { ended <- gateway.Serve(ctx, public, second) }()
 	t.Cleanup(func() {
 		stop()
@@ -49,7 +57,6 @@ func RunTraced(t testing.TB, document config.Document, traces config.Tracing) (c
 		}
 	})
 	awaitReady(t, "http://"+second.Addr().String()+"/readyz")
-	return public.Addr().String(), second.Addr().String()
 }
 
 func listen(t testing.TB) net.Listener {

@@ -79,6 +79,7 @@ func TestManyAccountsOnOneGateway(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "many")
 	s.newGateway(t, "front")
+	s.awaitFleet(t, client.MatchingLabels{v1alpha1.LabelGateway: "front"}, 2)
 	s = s.onGateway("front")
 	s.create(t, s.secret())
 	all := kinds()
@@ -276,13 +277,6 @@ func (s *stage) objects(t *testing.T) []string {
 func TestNoisyNeighbours(t *testing.T) {
 	s := newStage(t, "noisy")
 	s.deployNamed(t, "frozen-app")
-	eventually(t, patience, "the app that freezes", func(ctx context.Context) error {
-		pods, err := s.pods(ctx, client.MatchingLabels{"app": "frozen-app"})
-		if err == nil && (len(pods) == 0 || len(pods[0].Status.ContainerStatuses) == 0 || !pods[0].Status.ContainerStatuses[0].Ready) {
-			err = fmt.Errorf("it is not ready: %d pods", len(pods))
-		}
-		return err
-	})
 	s.behaveNamed(t, "frozen-app", map[string]string{"delay": "60s"})
 	s.newGateway(t, "front")
 	s = s.onGateway("front")

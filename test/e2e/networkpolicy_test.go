@@ -65,6 +65,15 @@ func TestNetworkPolicy(t *testing.T) {
 	s.awaitGeneration(t, 2)
 	s.awaitReady(t)
 	s.replies(t, s.text(t, "behind a policy"), "behind a policy")
+
+	// So do the pods to each other.
+	s.change(t, withReplicas(2))
+	pods := client.MatchingLabels{v1alpha1.LabelEndpoint: s.name}
+	s.awaitFleet(t, pods, 2)
+	eventually(t, patience, "each pod to hand a message over to the other", func(ctx context.Context) error {
+		s.replies(t, s.text(t, "to another pod"), "to another pod")
+		return s.handedOver(ctx, t, pods)
+	})
 }
 
 // podIP is the address of the one pod with the labels.

@@ -150,16 +150,6 @@ func TestEveryKindOfAccount(t *testing.T) {
 			t.Parallel()
 			shared.playsPay(t)
 		})
-		t.Run("two-replicas", func(t *testing.T) {
-			t.Parallel()
-			k := kinds()["official-encrypted"]
-			s := shared.apply(t, "two-replicas", k, 2)
-			s.playsAlong(t, k)
-			seen := s.mine(t)
-			if len(seen) < 1 || len(seen) > 2 || seen[0].Headers["X-Wechat-Delivery-Id"] != seen[len(seen)-1].Headers["X-Wechat-Delivery-Id"] {
-				t.Errorf("of one message that came three times at once to two sidecars, the app saw %+v", seen)
-			}
-		})
 	})
 }
 

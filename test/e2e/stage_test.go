@@ -152,7 +152,7 @@ func (s *stage) secret() *corev1.Secret {
 	return secret
 }
 
-// endpoint is the endpoint, as it should be. It has one sidecar, because each remembers used signatures for itself.
+// endpoint is the endpoint, as it should be. It has one sidecar: most tests are about no more.
 func (s *stage) endpoint(mutations ...func(*v1alpha1.WeChatEndpointSpec)) *v1alpha1.WeChatEndpoint {
 	one := int32(1)
 	endpoint := &v1alpha1.WeChatEndpoint{
@@ -329,17 +329,17 @@ func (s *stage) behave(t *testing.T, parameters map[string]string) {
 	s.behaveNamed(t, appName, parameters)
 }
 
-// behaveNamed tells the app of that name.
+// behaveNamed tells the app of that name, once its Service has a pod.
 func (s *stage) behaveNamed(t *testing.T, name string, parameters map[string]string) {
 	t.Helper()
-	request := kube.typed.CoreV1().RESTClient().Post().
-		Namespace(s.namespace).Resource("services").Name(name + ":8080").SubResource("proxy").Suffix("behave")
-	for name, value := range parameters {
-		request = request.Param(name, value)
-	}
-	if err := request.Do(t.Context()).Error(); err != nil {
-		t.Fatalf("telling the app how to behave: %v", err)
-	}
+	eventually(t, patience, "the app that is told how to behave", func(ctx context.Context) error {
+		request := kube.typed.CoreV1().RESTClient().Post().
+			Namespace(s.namespace).Resource("services").Name(name + ":8080").SubResource("proxy").Suffix("behave")
+		for name, value := range parameters {
+			request = request.Param(name, value)
+		}
+		return request.Do(ctx).Error()
+	})
 }
 
 func (s *stage) pods(ctx context.Context, labels client.MatchingLabels) ([]corev1.Pod, error) {

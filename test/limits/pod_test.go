@@ -94,6 +94,19 @@ type pod struct {
 // takes connections and nothing else, or all that it is told where the pod has neighbours.
 func startPod(t *testing.T, edit func(*config.Config), neighbours int, app http.HandlerFunc) *pod {
 	t.Helper()
+	dir := writeDocuments(t, edit, neighbours, app)
+	p := newPod(t, freePort(t), freePort(t))
+	arguments := []string{"-config-dir", dir, "-listen", p.public, "-ops-listen", p.ops, "-drain-delay", "0s", "-grace", "1s"}
+	if os.Getenv("LIMITS_SIDECAR") == "" {
+		arguments = append(arguments, "-tracing-endpoint", collector(t, neighbours > 0))
+	}
+	p.start(t, p.group.Command(context.Background(), binary, arguments...))
+	return p
+}
+
+// writeDocuments starts an app, and returns the folder of what its sidecars serve.
+func writeDocuments(t *testing.T, edit func(*config.Config), neighbours int, app http.HandlerFunc) string {
+	t.Helper()
 	server := httptest.NewServer(app)
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 	c := config.Config{
@@ -109,18 +122,23 @@ func startPod(t *testing.T, edit func(*config.Config), neighbours int, app http.
 		c.Endpoint, c.Path = fmt.Sprint("team-a/neighbour-", i), fmt.Sprint("/weixin/", i)
 		writeDocument(t, dir, fmt.Sprint("neighbour-", i), c)
 	}
-	log, err := os.Create(filepath.Join(dir, "log"))
+	return dir
+}
+
+// newPod is a pod that does not run yet.
+func newPod(t *testing.T, public, ops string) *pod {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pod{group: cgroup.New(t, limit), public: freePort(t), ops: freePort(t), log: log}
-	p.url = "http://" + p.public + "/weixin"
-	arguments := []string{"-config-dir", dir, "-listen", p.public, "-ops-listen", p.ops, "-drain-delay", "0s", "-grace", "1s"}
-	if os.Getenv("LIMITS_SIDECAR") == "" {
-		arguments = append(arguments, "-tracing-endpoint", collector(t, neighbours > 0))
-	}
-	command := p.group.Command(context.Background(), binary, arguments...)
-	command.Stdout, command.Stderr = log, log
+	return &pod{group: cgroup.New(t, limit), public: public, ops: ops, url: "http://" + public + "/weixin", log: log}
+}
+
+// start starts the sidecar, and returns once it is ready.
+func (p *pod) start(t *testing.T, command *exec.Cmd) {
+	t.Helper()
+	command.Stdout, command.Stderr = p.log, p.log
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +152,7 @@ func startPod(t *testing.T, edit func(*config.Config), neighbours int, app http.
 			t.Error("the sidecar has ended")
 		}
 		if t.Failed() {
-			text, _ := os.ReadFile(log.Name())
+			text, _ := os.ReadFile(p.log.Name())
 			t.Logf("its log ends with:\n%s", text[max(0, len(text)-2000):])
 		}
 		_ = p.process.Kill()
@@ -144,7 +162,6 @@ func startPod(t *testing.T, edit func(*config.Config), neighbours int, app http.
 			t.Fatal("the sidecar does not get ready")
 		}
 	}
-	return p
 }
 
 func writeDocument(t *testing.T, dir, entry string, c config.Config) {

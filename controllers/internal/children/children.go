@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package children is the table of child kinds: an endpoint or a gateway may have one object of each.
+// Package children is the table of child kinds: an endpoint or a gateway may have one object of each, and several Secrets and Services.
 package children
 
 import (
@@ -49,6 +49,8 @@ type Kind struct {
 	Applied func(client.Object) (any, error)
 	// Route says that an object of the kind publishes a URL. An endpoint has one such object; while its exposure changes, two.
 	Route bool
+	// Peers says that the pods of a fleet find each other by a second object of the kind.
+	Peers bool
 	// Whole says that the cache holds every object of the kind, foreign ones too.
 	Whole bool
 }
@@ -72,7 +74,7 @@ var Kinds = []Kind{
 	kind(Deployment, func() *appsv1.Deployment { return &appsv1.Deployment{} }, apps.ExtractDeployment),
 	kind("PodDisruptionBudget", func() *policyv1.PodDisruptionBudget { return &policyv1.PodDisruptionBudget{} }, policy.ExtractPodDisruptionBudget),
 	kind(Autoscaler, func() *autoscalingv2.HorizontalPodAutoscaler { return &autoscalingv2.HorizontalPodAutoscaler{} }, autoscaling.ExtractHorizontalPodAutoscaler),
-	kind("Service", func() *corev1.Service { return &corev1.Service{} }, core.ExtractService).whole(),
+	kind("Service", func() *corev1.Service { return &corev1.Service{} }, core.ExtractService).whole().peers(),
 	kind("NetworkPolicy", func() *networkingv1.NetworkPolicy { return &networkingv1.NetworkPolicy{} }, networking.ExtractNetworkPolicy),
 	kind(Ingress, func() *networkingv1.Ingress { return &networkingv1.Ingress{} }, networking.ExtractIngress).whole().route(),
 	kind(HTTPRoute, func() *gatewayapi.HTTPRoute { return &gatewayapi.HTTPRoute{} }, extractHTTPRoute).whole().route(),
@@ -88,6 +90,15 @@ func kind[O client.Object, A any](name string, empty func() O, extract func(O, s
 
 func (k Kind) whole() Kind { k.Whole = true; return k }
 func (k Kind) route() Kind { k.Route = true; return k }
+func (k Kind) peers() Kind { k.Peers = true; return k }
+
+// Names are those of the objects of the kind that the fleet's owner may have, but for Secrets.
+func (k Kind) Names(fleet string) []string {
+	if k.Peers {
+		return []string{fleet, render.PeersName(fleet)}
+	}
+	return []string{fleet}
+}
 
 // Named returns the kind with the name. It must be one of Kinds.
 func Named(name string) Kind {
@@ -133,7 +144,7 @@ func AppliedTo(whole client.Object) (applied *unstructured.Unstructured, err err
 // NoteApplied is the note on an object of the cache that the operator has applied it. No stored object has it, since a space is no part of a key.
 const NoteApplied = "applied digest"
 
-// Is reports whether an object has the owner and the name of a child. Of these there is one of each kind for an endpoint or a gateway: the
+// Is reports whether an object has the owner and the name of a child. Of these there are a few for an endpoint or a gateway: the
 // garbage collector deletes those whose owner is made up, but only if it knows the kind and the version. An orphan is one too.
 func Is(object metav1.Object) bool {
 	name := object.GetLabels()[v1alpha1.LabelEndpoint]
@@ -153,10 +164,16 @@ func Is(object metav1.Object) bool {
 		return false
 	}
 	if gateway != "" {
-		return object.GetName() == render.GatewayName(gateway) || IsShard(gateway, object.GetName())
+		return object.GetName() == render.GatewayName(gateway) || isPeers(object, render.GatewayName(gateway)) || IsShard(gateway, object.GetName())
 	}
 	endpoint := &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	return slices.Contains([]string{render.Name(endpoint), render.GatewayKeyName(endpoint), render.CopyName(endpoint)}, object.GetName())
+	return slices.Contains([]string{render.Name(endpoint), render.GatewayKeyName(endpoint), render.CopyName(endpoint)}, object.GetName()) || isPeers(object, render.Name(endpoint))
+}
+
+// isPeers reports whether an object is the Service by which the pods of a fleet find each other.
+func isPeers(object metav1.Object, fleet string) bool {
+	_, service := object.(*corev1.Service)
+	return service && object.GetName() == render.PeersName(fleet)
 }
 
 // IsShard reports whether a Secret of the gateway has the name of one of its shards.

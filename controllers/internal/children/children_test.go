@@ -6,7 +6,9 @@ package children
 import (
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/render"
@@ -96,6 +98,32 @@ func TestWhoseAnObjectOfAGatewayIs(t *testing.T) {
 		is, own, others := Is(object), Owns(render.GatewayFleet(gateway), object), Owns(render.OwnFleet(endpoint), object)
 		if is != test.is || own != test.own || others != test.others {
 			t.Errorf("%s: it is a child: %v, the gateway's: %v, the endpoint's: %v; want %v, %v, %v", name, is, own, others, test.is, test.own, test.others)
+		}
+	}
+}
+
+// TestTheServiceOfAFleetIsAChild: that by which the pods of a fleet find each other. No object of another kind has its name, and no fleet another one's.
+func TestTheServiceOfAFleetIsAChild(t *testing.T) {
+	endpoint := &v1alpha1.WeChatEndpoint{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "shop", UID: "e"}}
+	gateway := &v1alpha1.WeChatGateway{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "front", UID: "g"}}
+	for _, fleet := range []render.Fleet{render.OwnFleet(endpoint), render.GatewayFleet(gateway)} {
+		for name, test := range map[string]struct {
+			object client.Object
+			name   string
+			want   bool
+		}{
+			"its Service":                 {&corev1.Service{}, render.PeersName(fleet.Name), true},
+			"a Secret of that name":       {&corev1.Secret{}, render.PeersName(fleet.Name), false},
+			"the Service of another one":  {&corev1.Service{}, render.PeersName("other-" + fleet.Name), false},
+			"a Service of the name alone": {&corev1.Service{}, render.PeersName(""), false},
+		} {
+			test.object.SetNamespace("a")
+			test.object.SetName(test.name)
+			test.object.SetLabels(fleet.Labels())
+			test.object.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: render.FieldManager, Operation: metav1.ManagedFieldsOperationApply}})
+			if got := Is(test.object); got != test.want {
+				t.Errorf("%s, %s: a child: %v, want %v", fleet.Name, name, got, test.want)
+			}
 		}
 	}
 }

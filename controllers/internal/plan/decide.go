@@ -403,15 +403,16 @@ func Taken(owner render.Fleet, kind, name string) *verdict.Problem {
 		"%s %s exists and does not belong to this %s, so it is left alone: delete or rename it, or choose another name for the %s", kind, name, owner.Noun(), owner.Noun())
 }
 
-// prune plans the deletion of the endpoint's objects that are not rendered. A route that another replaces is left until that one has
-// settled.
+// prune plans the deletion of the endpoint's objects that are not rendered, but for Secrets. A route that another replaces is left until that
+// one has settled.
 func (b *Batch) prune(s *snapshot.Snapshot, rendered []*unstructured.Unstructured) {
-	kinds := map[string]bool{}
+	kinds, names := map[string]bool{}, map[[2]string]bool{}
 	for _, wanted := range rendered {
 		kinds[wanted.GetKind()] = true
+		names[[2]string{wanted.GetKind(), wanted.GetName()}] = true
 	}
 	replaced := kinds[string(v1alpha1.ExposureIngress)] || kinds[string(v1alpha1.ExposureHTTPRoute)]
 	b.Prune = slices.DeleteFunc(slices.Clone(s.Children), func(child snapshot.Child) bool {
-		return kinds[child.Kind] || !child.Owned || child.Deleting || replaced && child.Route
+		return names[[2]string{child.Kind, child.Name}] || child.Kind == "Secret" || !child.Owned || child.Deleting || replaced && child.Route
 	})
 }

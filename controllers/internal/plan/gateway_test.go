@@ -220,7 +220,7 @@ func TestTheOrderOfAGatewaysWrites(t *testing.T) {
 		g.Spec.Replicas, g.Spec.Autoscaling = nil, &v1alpha1.Autoscaling{MaxReplicas: 9}
 	})
 	want := []string{
-		"shard 0 new", "ServiceAccount new", "NetworkPolicy new", "Deployment new", "HorizontalPodAutoscaler new", "PodDisruptionBudget new", "Service new",
+		"shard 0 new", "ServiceAccount new", "NetworkPolicy new", "Deployment new", "HorizontalPodAutoscaler new", "PodDisruptionBudget new", "Service new", "Service new",
 	}
 	if diff := cmp.Diff(want, freshGateway(t, networks, autoscaled).differing()); diff != "" {
 		t.Errorf("at first (-want +got):\n%s", diff)
@@ -245,7 +245,7 @@ func TestWhatIsWrittenForAGateway(t *testing.T) {
 		s    *gatewayScene
 		want []string
 	}{
-		"a new gateway without endpoints has an empty shard": {freshGateway(t, goes("game"), goes("shop")), []string{"shard 0 new", "ServiceAccount new", "Deployment new", "PodDisruptionBudget new", "Service new"}},
+		"a new gateway without endpoints has an empty shard": {freshGateway(t, goes("game"), goes("shop")), []string{"shard 0 new", "ServiceAccount new", "Deployment new", "PodDisruptionBudget new", "Service new", "Service new"}},
 		"nothing changed":                          {servingGateway(t), nil},
 		"a token was changed":                      {servingGateway(t, newer), []string{"shard 0"}},
 		"an endpoint comes":                        {servingGateway(t, comes(t, "mall")), []string{"shard 1 new"}},
@@ -390,7 +390,7 @@ func TestWhomAGatewaysPodsMayCall(t *testing.T) {
 					continue
 				}
 				policy := into(t, w.Object, &networkingv1.NetworkPolicy{})
-				for _, peer := range policy.Spec.Egress[1].To {
+				for _, peer := range policy.Spec.Egress[2].To {
 					got = append(got, peer.NamespaceSelector.MatchLabels[corev1.LabelMetadataName])
 				}
 			}

@@ -189,12 +189,12 @@ func changed(batch *Batch) []string {
 // TestTheOrderOfWrites: what a pod needs comes before it, and the route last; where pods serve already, their files come last.
 func TestTheOrderOfWrites(t *testing.T) {
 	if diff := cmp.Diff([]string{
-		"Secret new", "ServiceAccount new", "Secret new", "Deployment new", "PodDisruptionBudget new", "Service new", "Ingress new",
+		"Secret new", "ServiceAccount new", "Secret new", "Deployment new", "PodDisruptionBudget new", "Service new", "Service new", "Ingress new",
 	}, written(fresh().decide().Whole)); diff != "" {
 		t.Errorf("at first (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{
-		"ServiceAccount same", "Secret same", "PodDisruptionBudget same", "Service same", "Ingress same", "Deployment same", "Secret same",
+		"ServiceAccount same", "Secret same", "PodDisruptionBudget same", "Service same", "Service same", "Ingress same", "Deployment same", "Secret same",
 	}, written(served(t).decide().Whole)); diff != "" {
 		t.Errorf("where pods serve (-want +got):\n%s", diff)
 	}
@@ -260,7 +260,7 @@ func TestWhatIsWritten(t *testing.T) {
 		"the installation asks for another image":     {served(t, image("x:2")), nil, nil, false},
 		"so it does, and the endpoint for more pods":  {served(t, image("x:2"), spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.Replicas = new(int32(3)) })), []string{"Deployment around its template"}, nil, false},
 		"the endpoint has an image of its own":        {served(t, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.ImageVersion = "2" })), []string{"Deployment"}, nil, false},
-		"somebody else's object has the name":         {served(t, foreign("Service")), []string{"Service taken"}, nil, false},
+		"somebody else's object has the name":         {served(t, foreign("Service")), []string{"Service taken", "Service taken"}, nil, false},
 		"an object of somebody else's has the copy's name": {served(t, func(s *scene) {
 			s.Children = append(s.Children, snapshot.Child{Kind: "Secret", Name: "shop-sidecar-copy"})
 		}), nil, nil, false},
@@ -286,7 +286,7 @@ func TestWhatIsWritten(t *testing.T) {
 		"so it is, and the token was changed":            {served(t, toNoClass, token("a-newer-token")), nil, []string{"Secret", "Copy new"}, true},
 		"so it is, and there are to be more pods":        {served(t, toNoClass, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.Replicas = new(int32(3)) })), nil, []string{"Copy new", "Deployment around its template"}, true},
 		"so it is, and the pods are to be others":        {served(t, toNoClass, spec(func(s *v1alpha1.WeChatEndpointSpec) { s.Sidecar.ImageVersion = "2" })), nil, []string{"Copy new"}, true},
-		"so it is, and the Service was deleted":          {served(t, toNoClass, deleted("Service")), nil, []string{"Copy new", "Service new"}, true},
+		"so it is, and the Service was deleted":          {served(t, toNoClass, deleted("Service")), nil, []string{"Copy new", "Service new", "Service new"}, true},
 		"so it is, and the Ingress was deleted":          {served(t, toNoClass, deleted("Ingress")), []string{"Ingress new"}, nil, false},
 		"so it is, and the document is gone":             {served(t, toNoClass, func(s *scene) { s.Live = snapshot.Entry{} }), []string{"Secret", "Ingress"}, nil, false},
 		"so it is, and a finalizer keeps the Ingress":    {served(t, toNoClass, terminating("Ingress")), nil, []string{"Copy new"}, true},
@@ -664,5 +664,32 @@ func TestWhatIsMadeForAMoveRestoresNothing(t *testing.T) {
 	s := served(t, func(s *scene) { s.Endpoint.Status.Fleet.LeadsTo = "default-wechat-gateway" })
 	if p := s.decide(); p.Move.LeadsTo == p.Move.Asked || p.Whole.Restores {
 		t.Errorf("it restores %v: %+v", written(p.Whole), p.Move)
+	}
+}
+
+// TestWhatIsPruned: what is not rendered any more, by its name. Of an endpoint that has moved to a gateway, the Service by which its own pods
+// found each other goes, and the one that leads to the gateway's pods stays. Secrets stay in any case.
+func TestWhatIsPruned(t *testing.T) {
+	child := func(kind, name string, owned bool) snapshot.Child {
+		return snapshot.Child{Kind: kind, Name: name, Owned: owned}
+	}
+	rendered := func(kind, name string) *unstructured.Unstructured {
+		object := &unstructured.Unstructured{}
+		object.SetKind(kind)
+		object.SetName(name)
+		return object
+	}
+	s := &snapshot.Snapshot{Children: []snapshot.Child{
+		child("Secret", "shop-sidecar", true), child("Secret", "shop-sidecar-copy", true), child("Service", "shop-sidecar", true), child("Service", "shop-sidecar-peers", true),
+		child("Deployment", "shop-sidecar", true), child("PodDisruptionBudget", "shop-sidecar", false),
+	}}
+	var batch Batch
+	batch.prune(s, []*unstructured.Unstructured{rendered("Secret", "shop-sidecar"), rendered("Service", "shop-sidecar")})
+	var got []string
+	for _, child := range batch.Prune {
+		got = append(got, child.Kind+" "+child.Name)
+	}
+	if diff := cmp.Diff([]string{"Service shop-sidecar-peers", "Deployment shop-sidecar"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

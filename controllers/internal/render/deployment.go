@@ -139,9 +139,10 @@ func (p pods) makeContainer(resources *corev1.ResourceRequirements) *core.Contai
 		WithVolumeMounts(core.VolumeMount().WithName("config").WithMountPath(configDir).WithReadOnly(true))
 }
 
-// arguments are what all pods of the installation are told alike.
+// arguments are what the pods are told: where the others of their fleet are, and what all of the installation are told alike. The name of a
+// Service without its namespace is the first that a resolver looks up.
 func (p pods) arguments() []string {
-	arguments := []string{"--config-dir=" + configDir}
+	arguments := []string{"--config-dir=" + configDir, fmt.Sprintf("--peers=%s:%d", PeersName(p.Name), NumberOps)}
 	if p.Lane == LaneStandard {
 		arguments = append(arguments, "--lane=standard")
 	}

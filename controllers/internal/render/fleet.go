@@ -187,7 +187,7 @@ func (p pods) makePods() ([]runtime.ApplyConfiguration, error) {
 
 // makeAccess renders what keeps the pods reachable. The Service mostly leads to them.
 func (p pods) makeAccess(leadsTo Fleet) []runtime.ApplyConfiguration {
-	return []runtime.ApplyConfiguration{makePodDisruptionBudget(p), makeService(p, leadsTo)}
+	return []runtime.ApplyConfiguration{makePodDisruptionBudget(p), makeService(p, leadsTo), makePeers(p)}
 }
 
 func makeServiceAccount(p pods) *core.ServiceAccountApplyConfiguration {

@@ -32,8 +32,8 @@ const (
 	configDir    = "/etc/wechat-sidecar"
 )
 
-// Name is the name of every child of an endpoint, but for two Secrets. Children of one name are of different kinds. It is not NAME-wechat,
-// which users like to call their own Secret.
+// Name is the name of every child of an endpoint, but for two Secrets and a Service. Children of one name are of different kinds. It is not
+// NAME-wechat, which users like to call their own Secret.
 func Name(endpoint *v1alpha1.WeChatEndpoint) string { return endpoint.Name + "-sidecar" }
 
 // GatewayKeyName is the name of the Secret with the key that signs what goes to the app, which the app may mount.
@@ -45,11 +45,14 @@ func CopyName(endpoint *v1alpha1.WeChatEndpoint) string { return Name(endpoint) 
 // Labels are on every child.
 func Labels(endpoint *v1alpha1.WeChatEndpoint) map[string]string { return OwnFleet(endpoint).Labels() }
 
+// PeersName is the name of the headless Service of a fleet, by which its pods find each other.
+func PeersName(fleet string) string { return fleet + "-peers" }
+
 // gatewaySuffix ends the name of all that belongs to a gateway but its shards. It is not -gateway, which what serves a Gateway of the Gateway API
 // may have.
 const gatewaySuffix = "-wechat-gateway"
 
-// GatewayName is the name of every object of a WeChatGateway, but for its shards.
+// GatewayName is the name of every object of a WeChatGateway, but for its shards and a Service.
 func GatewayName(gateway string) string { return gateway + gatewaySuffix }
 
 // GatewayOf returns the WeChatGateway that a Deployment belongs to by its name, and whether it does.

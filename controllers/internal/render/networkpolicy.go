@@ -29,13 +29,13 @@ type NetworkPolicy struct {
 	Enabled bool `json:"enabled,omitempty"`
 	// MetricsFrom selects namespaces whose pods may reach the second port, beside the operator's: those that read metrics.
 	MetricsFrom []metav1.LabelSelector `json:"metricsFrom,omitempty"`
-	// Egress lets the pods reach nothing but DNS and the namespaces of their endpoints' backends and of the collector of traces.
+	// Egress lets the pods reach nothing but DNS, each other and the namespaces of their endpoints' backends and of the collector of traces.
 	Egress bool `json:"egress,omitempty"`
 }
 
 // makeNetworkPolicy lets callbacks in from anywhere, because where an ingress controller or a load balancer stands is not
-// known, and to the second port nobody but the operator and those who read metrics. The kubelet's probes come from the
-// node of the pod, which a NetworkPolicy does not keep out. What the API server would fill in is written out.
+// known, and to the second port nobody but the operator, those who read metrics, and the pods of the same fleet. The kubelet's probes come
+// from the node of the pod, which a NetworkPolicy does not keep out. What the API server would fill in is written out.
 func makeNetworkPolicy(p pods) *networking.NetworkPolicyApplyConfiguration {
 	operator := namespaced(p.OperatorNamespace).
 		WithPodSelector(meta.LabelSelector().WithMatchLabels(map[string]string{"app.kubernetes.io/name": operatorName}))
@@ -46,9 +46,10 @@ func makeNetworkPolicy(p pods) *networking.NetworkPolicyApplyConfiguration {
 	spec := networking.NetworkPolicySpec().
 		WithPodSelector(meta.LabelSelector().WithMatchLabels(p.selector())).
 		WithPolicyTypes(networkingv1.PolicyTypeIngress).
-		WithIngress(networking.NetworkPolicyIngressRule().WithPorts(port(corev1.ProtocolTCP, NumberHTTP)), readers)
+		WithIngress(networking.NetworkPolicyIngressRule().WithPorts(port(corev1.ProtocolTCP, NumberHTTP)), readers,
+			networking.NetworkPolicyIngressRule().WithPorts(port(corev1.ProtocolTCP, NumberOps)).WithFrom(p.peers()))
 	if p.NetworkPolicy.Egress {
-		spec.WithPolicyTypes(networkingv1.PolicyTypeEgress).WithEgress(makeEgress(p.reaches())...)
+		spec.WithPolicyTypes(networkingv1.PolicyTypeEgress).WithEgress(p.makeEgress()...)
 	}
 	return networking.NetworkPolicy(p.Name, p.Namespace).
 		WithLabels(p.labels()).WithOwnerReferences(p.reference()).WithSpec(spec)
@@ -64,21 +65,29 @@ func (p pods) reaches() []string {
 	return slices.Compact(called)
 }
 
-// makeEgress lets the sidecar look names up and call its apps and the collector of traces. DNS is allowed anywhere: it may be a cache on the
-// node, which no selector names. Ports are not compared: a policy sees the pod's port, and an endpoint names the Service's.
-func makeEgress(called []string) []*networking.NetworkPolicyEgressRuleApplyConfiguration {
+// peers are the pods of the fleet.
+func (p pods) peers() *networking.NetworkPolicyPeerApplyConfiguration {
+	return networking.NetworkPolicyPeer().WithPodSelector(meta.LabelSelector().WithMatchLabels(p.selector()))
+}
+
+// makeEgress lets the sidecar look names up and call the other pods of the fleet, its apps and the collector of traces. DNS is allowed
+// anywhere: it may be a cache on the node, which no selector names. Ports of apps are not compared: a policy sees the pod's port, and an
+// endpoint names the Service's.
+func (p pods) makeEgress() []*networking.NetworkPolicyEgressRuleApplyConfiguration {
 	names := networking.NetworkPolicyEgressRule()
 	for _, number := range portsDNS {
 		names.WithPorts(port(corev1.ProtocolUDP, number), port(corev1.ProtocolTCP, number))
 	}
+	others := networking.NetworkPolicyEgressRule().WithPorts(port(corev1.ProtocolTCP, NumberOps)).WithTo(p.peers())
+	called := p.reaches()
 	if len(called) == 0 {
-		return []*networking.NetworkPolicyEgressRuleApplyConfiguration{names} // a rule without peers would allow all
+		return []*networking.NetworkPolicyEgressRuleApplyConfiguration{names, others} // a rule without peers would allow all
 	}
-	pods := networking.NetworkPolicyEgressRule()
+	apps := networking.NetworkPolicyEgressRule()
 	for _, namespace := range called {
-		pods.WithTo(namespaced(namespace))
+		apps.WithTo(namespaced(namespace))
 	}
-	return []*networking.NetworkPolicyEgressRuleApplyConfiguration{names, pods}
+	return []*networking.NetworkPolicyEgressRuleApplyConfiguration{names, others, apps}
 }
 
 // backendNamespaces are those of all the endpoint's backends, each once.

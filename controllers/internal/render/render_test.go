@@ -227,11 +227,11 @@ func TestGoldenGateway(t *testing.T) {
 	}
 }
 
-// TestPodsOfNobodyReachNothing but DNS: a gateway has no endpoints at first, and a rule that names no peers would allow all.
+// TestPodsOfNobodyReachNothing but DNS and each other: a gateway has no endpoints at first, and a rule that names no peers would allow all.
 func TestPodsOfNobodyReachNothing(t *testing.T) {
 	in := GatewayInput{Gateway: &v1alpha1.WeChatGateway{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "front"}}}
 	in.NetworkPolicy = NetworkPolicy{Enabled: true, Egress: true}
-	for want, backends := range map[int][]string{1: nil, 2: {"team-a"}} {
+	for want, backends := range map[int][]string{2: nil, 3: {"team-a"}} {
 		in.Backends = backends
 		children, err := MakeGateway(in)
 		if err != nil {

@@ -25,6 +25,20 @@ func makeService(p pods, leadsTo Fleet) *core.ServiceApplyConfiguration {
 				WithPort(ServicePort).WithTargetPort(intstr.FromString(portCallback))))
 }
 
+// makePeers leads to every ready pod of the fleet, and to no other: each message has one owner among them. Whatever the number of pods, they
+// have it, and are told its name: scaling them replaces none. It has one address of each pod, and a port that meshes take for TCP and leave as it is.
+func makePeers(p pods) *core.ServiceApplyConfiguration {
+	return core.Service(PeersName(p.Name), p.Namespace).
+		WithLabels(p.labels()).WithOwnerReferences(p.reference()).
+		WithSpec(core.ServiceSpec().
+			WithType(corev1.ServiceTypeClusterIP).
+			WithClusterIP(corev1.ClusterIPNone).
+			WithIPFamilyPolicy(corev1.IPFamilyPolicySingleStack).
+			WithSelector(p.selector()).
+			WithPorts(core.ServicePort().WithName("tcp-" + portOps).WithProtocol(corev1.ProtocolTCP).
+				WithPort(NumberOps).WithTargetPort(intstr.FromString(portOps))))
+}
+
 func makePodDisruptionBudget(p pods) *policy.PodDisruptionBudgetApplyConfiguration {
 	return policy.PodDisruptionBudget(p.Name, p.Namespace).
 		WithLabels(p.labels()).WithOwnerReferences(p.reference()).

@@ -72,19 +72,28 @@ func (l *gatewayLook) readChildren(ctx context.Context) error {
 		if kind.Route || kind.Name == children.Secret {
 			continue
 		}
-		object := kind.Empty()
-		err := l.Get(ctx, types.NamespacedName{Namespace: l.fleet.Namespace, Name: l.fleet.Name}, object)
-		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("reading %s %s: %w", kind.Name, l.fleet.Name, err)
+		for _, name := range kind.Names(l.fleet.Name) {
+			if err := l.readChild(ctx, kind, name); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			continue
-		}
-		child := childOf(l.fleet, kind, kept.Keep(object))
-		l.s.Children = append(l.s.Children, child)
-		if deployment, is := object.(*appsv1.Deployment); is && child.Owned {
-			l.s.Deployment = deployment
-		}
+	}
+	return nil
+}
+
+func (l *gatewayLook) readChild(ctx context.Context, kind children.Kind, name string) error {
+	object := kind.Empty()
+	err := l.Get(ctx, types.NamespacedName{Namespace: l.fleet.Namespace, Name: name}, object)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("reading %s %s: %w", kind.Name, name, err)
+	}
+	if err != nil {
+		return nil
+	}
+	child := childOf(l.fleet, kind, kept.Keep(object))
+	l.s.Children = append(l.s.Children, child)
+	if deployment, is := object.(*appsv1.Deployment); is && child.Owned {
+		l.s.Deployment = deployment
 	}
 	return nil
 }

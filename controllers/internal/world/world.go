@@ -98,7 +98,7 @@ func (l *look) sees(namespace string) bool {
 	return namespace == l.s.Endpoint.Namespace || l.Options.Sees(namespace)
 }
 
-// child is the name of every child but the gateway key.
+// child is the name of every child, but for two Secrets and a Service.
 func (l *look) child() types.NamespacedName {
 	return types.NamespacedName{Namespace: l.s.Endpoint.Namespace, Name: render.Name(l.s.Endpoint)}
 }
@@ -235,20 +235,21 @@ func (l *look) readChildren(ctx context.Context) error {
 		if kind.Name == children.HTTPRoute && !l.s.GatewayAPI {
 			continue
 		}
-		object, err := l.readChild(ctx, kind)
-		if err != nil {
-			return err
-		}
-		if object != nil {
-			l.add(kind, object)
+		for _, name := range kind.Names(l.child().Name) {
+			object, err := l.readChild(ctx, kind, types.NamespacedName{Namespace: l.s.Endpoint.Namespace, Name: name})
+			if err != nil {
+				return err
+			}
+			if object != nil {
+				l.add(kind, object)
+			}
 		}
 	}
 	return nil
 }
 
-// readChild returns the object of the kind that has the child's name, or nil. What was listed is not read again.
-func (l *look) readChild(ctx context.Context, kind children.Kind) (client.Object, error) {
-	name := l.child()
+// readChild returns the object of the kind that has a child's name, or nil. What was listed is not read again.
+func (l *look) readChild(ctx context.Context, kind children.Kind, name types.NamespacedName) (client.Object, error) {
 	if kind.Name == children.HTTPRoute {
 		if i := slices.IndexFunc(l.routes, func(r gatewayapi.HTTPRoute) bool { return client.ObjectKeyFromObject(&r) == name }); i >= 0 {
 			return &l.routes[i], nil
@@ -278,7 +279,7 @@ func (l *look) add(kind children.Kind, whole client.Object) {
 	case *gatewayapi.HTTPRoute:
 		l.s.HTTPRoute = o
 	case *corev1.Service:
-		l.s.Services[l.child()] = o // it may be named as a backend
+		l.s.Services[client.ObjectKeyFromObject(o)] = o // it may be named as a backend
 	case *corev1.Secret:
 		if o.Name == render.Name(l.s.Endpoint) {
 			l.secret = o

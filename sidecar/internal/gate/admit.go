@@ -19,10 +19,9 @@ type Uses interface {
 	Use(ctx context.Context, signature, method string, body []byte, now, until time.Time) (bool, error)
 }
 
-// Admit is Check with the two decisions that need more than the request: whether the signature was used before, and whether a message
-// that failed a check goes on all the same.
-func (g *Gate) Admit(ctx context.Context, r Request, uses Uses, now time.Time) (Message, error) {
-	message, err := g.Check(r, now)
+// Admit adds to what Check returned of a request the two decisions that need more than the request: whether the signature was used
+// before, and whether a message that failed a check goes on all the same.
+func (g *Gate) Admit(ctx context.Context, r Request, message Message, err error, uses Uses, now time.Time) (Message, error) {
 	if err == nil && message.Bind {
 		err = bind(ctx, r, message, uses, now)
 	}

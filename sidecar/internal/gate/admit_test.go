@@ -25,6 +25,12 @@ func (k *known) Use(context.Context, string, string, []byte, time.Time, time.Tim
 	return k.fresh, k.fails
 }
 
+// admit checks a request, and admits it.
+func (g *Gate) admit(ctx context.Context, r Request, uses Uses, now time.Time) (Message, error) {
+	message, err := g.Check(r, now)
+	return g.Admit(ctx, r, message, err, uses, now)
+}
+
 // TestAdmit: the first use of a signature decides where the signature covers no body, and nowhere else.
 func TestAdmit(t *testing.T) {
 	plaintext := func() (*Gate, Request) {
@@ -46,7 +52,7 @@ func TestAdmit(t *testing.T) {
 				test.edit(&r)
 			}
 			uses := &known{fresh: test.fresh}
-			_, err := gate.Admit(t.Context(), r, uses, now)
+			_, err := gate.admit(t.Context(), r, uses, now)
 			var refusal *wechat.Refusal
 			if errors.As(err, &refusal) != (test.refused != "") || refusal != nil && refusal.Reason != test.refused {
 				t.Errorf("error %v, want reason %q", err, test.refused)
@@ -86,7 +92,7 @@ func TestAudit(t *testing.T) {
 			if test.edit != nil {
 				test.edit(&r)
 			}
-			message, err := gate.Admit(t.Context(), r, &known{}, now)
+			message, err := gate.admit(t.Context(), r, &known{}, now)
 			if (err == nil) != test.goesOn || test.goesOn != (message.Unverified != nil) {
 				t.Fatalf("error %v, message %+v", err, message)
 			}
@@ -104,7 +110,7 @@ func TestAMemoryThatFails(t *testing.T) {
 	gate := New(config.Config{Platform: config.PlatformOfficialAccount, MessageMode: config.ModePlaintext, Path: "/weixin", AuditUntil: &until},
 		config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token}}})
 	r := request{method: "POST", path: "/weixin", token: token, nonce: "7", body: "<xml/>"}.gate()
-	if message, err := gate.Admit(t.Context(), r, &known{fresh: true, fails: fails}, now); !errors.Is(err, fails) {
+	if message, err := gate.admit(t.Context(), r, &known{fresh: true, fails: fails}, now); !errors.Is(err, fails) {
 		t.Errorf("error %v, message %+v", err, message)
 	}
 }

@@ -201,6 +201,15 @@ func (m Message) Key(endpoint string) [sha256.Size]byte {
 	return [sha256.Size]byte(hash.Sum(nil))
 }
 
+// OwnerKey names what one pod must remember for all: the use of a signature that covers no body, or else the message. It is the same for
+// every repeat of a message that WeChat sends with the same signature.
+func (m Message) OwnerKey(endpoint string) [sha256.Size]byte {
+	if !m.Bind {
+		return m.Key(endpoint)
+	}
+	return sha256.Sum256([]byte("use\n" + endpoint + "\n" + m.Query.Signature))
+}
+
 // Check returns the verified message of a request, or a *wechat.Refusal, or the error of r.Body. Cheap checks come first.
 //
 // What is refused does not depend on anything that the client says about the mode or the credentials: a mode comes from

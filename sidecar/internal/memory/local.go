@@ -14,6 +14,12 @@ func NewLocal[T any](uses, repeats *Pool) Local[T] {
 	return Local[T]{NewUses(uses), NewRepeats[T](repeats)}
 }
 
+// EvictedUses returns how many uses were forgotten before they were stale.
+func (l Local[T]) EvictedUses() uint64 { return l.Uses.Evicted() }
+
+// EvictedReplies returns how many replies were.
+func (l Local[T]) EvictedReplies() uint64 { return l.Repeats.Evicted() }
+
 // Close gives back to the pools what they lent. The memory remembers nothing more.
 func (l Local[T]) Close() {
 	l.uses.close()

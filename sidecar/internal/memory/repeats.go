@@ -50,6 +50,17 @@ func (r *Repeats[T]) Claim(_ context.Context, key Key, now, until time.Time, sta
 	return value, false, nil
 }
 
+// Claimed reports whether the message is known: its delivery goes on, or was kept.
+func (r *Repeats[T]) Claimed(key Key, now time.Time) bool {
+	r.settled.pool.mu.Lock()
+	defer r.settled.pool.mu.Unlock()
+	if _, ok := r.going[key]; ok {
+		return true
+	}
+	_, known := r.settled.get(key, now)
+	return known
+}
+
 // Keep says that a delivery has ended well: repeats get the value, with which size bytes are kept.
 func (r *Repeats[T]) Keep(key Key, value T, size int, now time.Time) {
 	r.settled.pool.mu.Lock()

@@ -60,6 +60,18 @@ func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until
 	return true, nil
 }
 
+// Used reports whether a use of the signature is remembered.
+func (u *Uses) Used(of string, now time.Time) bool {
+	var key signature
+	if _, err := hex.Decode(key[:], []byte(of)); err != nil {
+		return false
+	}
+	u.uses.pool.mu.Lock()
+	defer u.uses.pool.mu.Unlock()
+	_, known := u.uses.get(key, now)
+	return known
+}
+
 // Len returns the number of remembered uses.
 func (u *Uses) Len() int {
 	u.uses.pool.mu.Lock()

@@ -100,6 +100,19 @@ func NewProcess(inFlight, broken func() float64) *Process {
 	return p
 }
 
+// Handovers begins to count callbacks that are handed over to other pods, by what came of it, and returns what counts one. Others is how
+// many pods beside this one may own messages.
+func Handovers[R ~string](p *Process, results []R, others func() int) func(R) {
+	handovers := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "wechat_sidecar_handovers_total", Help: "How often another pod was asked to take a callback, as the one that remembers its message for all pods, by what came of it. Its answer goes to WeChat (answered), it remembers nothing of what it may have had (not_held), or another pod takes the message.",
+	}, []string{"result"})
+	for _, result := range results {
+		handovers.WithLabelValues(string(result))
+	}
+	p.registry.MustRegister(handovers, gauge("wechat_sidecar_peers", "Other pods that this one knows to be ready.", func() float64 { return float64(others()) }))
+	return func(result R) { handovers.WithLabelValues(string(result)).Inc() }
+}
+
 // CountUnknown counts a callback for a URL that is no endpoint's, and that may say of itself that it is played.
 func (p *Process) CountUnknown(played bool) { p.countRefusal("", wechat.ReasonUnknownURL, played) }
 
@@ -155,15 +168,17 @@ type Endpoint struct {
 
 	process  *Process
 	name     string
-	gauges   Gauges
+	memory   Memory
 	document *Document // the newest
 }
 
-// Gauges are read when the metrics are scraped.
-type Gauges struct {
-	Bindings        func() float64
-	EvictedBindings func() float64
-	EvictedReplies  func() float64
+// Memory is asked when the metrics are scraped.
+type Memory interface {
+	// Len is how many signatures are remembered.
+	Len() int
+	// EvictedUses and EvictedReplies are how many signatures and replies were forgotten before they were stale.
+	EvictedUses() uint64
+	EvictedReplies() uint64
 }
 
 // few is up to how many endpoints of a process have every series from the start, at zero, so that an alert on a rate sees the first event.
@@ -171,7 +186,7 @@ type Gauges struct {
 const few = 50
 
 // NewEndpoint returns the metrics of one more endpoint.
-func (p *Process) NewEndpoint(name string, g Gauges) *Endpoint {
+func (p *Process) NewEndpoint(name string, memory Memory) *Endpoint {
 	with := prometheus.Labels{label: name}
 	m := &Endpoint{
 		Retries:      p.retries.With(with),
@@ -180,7 +195,7 @@ func (p *Process) NewEndpoint(name string, g Gauges) *Endpoint {
 		LastVerified: p.lastVerified.With(with),
 		LateFailures: p.lateFailures.With(with),
 		Unreadable:   p.unreadable.With(with),
-		process:      p, name: name, gauges: g,
+		process:      p, name: name, memory: memory,
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -357,9 +372,9 @@ func (r remembered) Collect(to chan<- prometheus.Metric) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.endpoints {
-		to <- prometheus.MustNewConstMetric(bindings, prometheus.GaugeValue, e.gauges.Bindings(), e.name)
-		to <- prometheus.MustNewConstMetric(evictedBindings, prometheus.CounterValue, e.gauges.EvictedBindings(), e.name)
-		to <- prometheus.MustNewConstMetric(evictedReplies, prometheus.CounterValue, e.gauges.EvictedReplies(), e.name)
+		to <- prometheus.MustNewConstMetric(bindings, prometheus.GaugeValue, float64(e.memory.Len()), e.name)
+		to <- prometheus.MustNewConstMetric(evictedBindings, prometheus.CounterValue, float64(e.memory.EvictedUses()), e.name)
+		to <- prometheus.MustNewConstMetric(evictedReplies, prometheus.CounterValue, float64(e.memory.EvictedReplies()), e.name)
 	}
 }
 

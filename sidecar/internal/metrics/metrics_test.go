@@ -15,6 +15,13 @@ import (
 
 func zero() float64 { return 0 }
 
+// nothing is remembered.
+type nothing struct{}
+
+func (nothing) Len() int               { return 0 }
+func (nothing) EvictedUses() uint64    { return 0 }
+func (nothing) EvictedReplies() uint64 { return 0 }
+
 // series counts those of an endpoint that are read.
 func series(t *testing.T, p *Process, endpoint string) int {
 	t.Helper()
@@ -38,7 +45,7 @@ func series(t *testing.T, p *Process, endpoint string) int {
 // TestAnEndpointsSeriesEndWithIt, also those of callbacks that were under way.
 func TestAnEndpointsSeriesEndWithIt(t *testing.T) {
 	p := NewProcess(zero, zero)
-	gauges := Gauges{Bindings: zero, EvictedBindings: zero, EvictedReplies: zero}
+	gauges := nothing{}
 	ended, other := p.NewEndpoint("a/ended", gauges), p.NewEndpoint("a/other", gauges)
 	all := series(t, p, "a/ended")
 	document := ended.NewDocument([]string{"Discard"}, "Forward", []string{"http://a", "http://b"})
@@ -73,7 +80,7 @@ func TestAnEndpointsSeriesEndWithIt(t *testing.T) {
 func TestAThousandEndpointsHaveFewSeriesUntilSomethingHappens(t *testing.T) {
 	p := NewProcess(zero, zero)
 	for i := range few + 1 {
-		p.NewEndpoint(string(rune('a'+i)), Gauges{Bindings: zero, EvictedBindings: zero, EvictedReplies: zero})
+		p.NewEndpoint(string(rune('a'+i)), nothing{})
 	}
 	first, last := series(t, p, "a"), series(t, p, string(rune('a'+few)))
 	if first < 20 || last > 12 {
@@ -108,8 +115,8 @@ func told(t *testing.T, p *Process, metric string) map[string]float64 {
 func TestSeriesOfRulesAndAppsFollowTheDocument(t *testing.T) {
 	type counts = map[string]float64
 	p := NewProcess(zero, zero)
-	e := p.NewEndpoint("a/b", Gauges{Bindings: zero, EvictedBindings: zero, EvictedReplies: zero})
-	other := p.NewEndpoint("a/other", Gauges{Bindings: zero, EvictedBindings: zero, EvictedReplies: zero})
+	e := p.NewEndpoint("a/b", nothing{})
+	other := p.NewEndpoint("a/other", nothing{})
 	use := func(d *Document, rules []int, apps ...string) {
 		for _, rule := range rules {
 			d.CountRule(rule)
@@ -156,7 +163,7 @@ func TestSeriesOfRulesAndAppsFollowTheDocument(t *testing.T) {
 // TestManyBeginOneSeries at once, while documents come and the metrics are read.
 func TestManyBeginOneSeries(t *testing.T) {
 	p := NewProcess(zero, zero)
-	e := p.NewEndpoint("a/b", Gauges{Bindings: zero, EvictedBindings: zero, EvictedReplies: zero})
+	e := p.NewEndpoint("a/b", nothing{})
 	var group sync.WaitGroup
 	document := func() *Document { return e.NewDocument([]string{"Forward"}, "Forward", []string{"x", "y"}) }
 	d := document()
@@ -182,7 +189,7 @@ func TestManyBeginOneSeries(t *testing.T) {
 
 // TestACountAllocatesNothing once its series has begun.
 func TestACountAllocatesNothing(t *testing.T) {
-	e := NewProcess(zero, zero).NewEndpoint("a/b", Gauges{Bindings: zero, EvictedBindings: zero, EvictedReplies: zero})
+	e := NewProcess(zero, zero).NewEndpoint("a/b", nothing{})
 	d := e.NewDocument([]string{"Forward"}, "Forward", []string{"x", "y"})
 	if n := testing.AllocsPerRun(100, func() {
 		d.CountRule(0)

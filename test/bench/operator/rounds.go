@@ -37,8 +37,8 @@ var kinds = []schema.GroupVersionKind{
 	{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"},
 }
 
-// childrenEach is how many children an endpoint has: one of each kind, and a second Secret.
-const childrenEach = 8
+// childrenEach is how many children an endpoint has: one of each kind, and a second Secret and a second Service.
+const childrenEach = 9
 
 // round is one of a comparison.
 type round struct{ endpoints, number int }
@@ -121,7 +121,10 @@ func (b *bench) childrenOf(ctx context.Context, at client.ObjectKey) ([]object, 
 				unstructured.RemoveNestedField(child.Object, "metadata", field)
 			}
 			unstructured.RemoveNestedField(child.Object, "status")
-			for _, field := range []string{"clusterIP", "clusterIPs", "ipFamilies"} {
+			if address, _, _ := unstructured.NestedString(child.Object, "spec", "clusterIP"); address != "None" {
+				unstructured.RemoveNestedField(child.Object, "spec", "clusterIP")
+			}
+			for _, field := range []string{"clusterIPs", "ipFamilies"} {
 				unstructured.RemoveNestedField(child.Object, "spec", field)
 			}
 			children = append(children, child)

@@ -1,0 +1,261 @@
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package peers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options of a Fleet.
+type Options struct {
+	// Host leads to the ready pods of the fleet, by DNS, and Port is their second one.
+	Host string
+	Port uint16
+	// Lookup returns the addresses of a host; nil asks DNS.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Patience is how long a pod is waited for until it takes a message; zero is DefaultPatience.
+	Patience time.Duration
+	// InFlight is how many callbacks may be handed over at once.
+	InFlight int
+	// Failed is told of each pod that is left out for a while, and why.
+	Failed func(pod netip.Addr, because Result)
+	// Unlisted is told why the pods could not be looked up.
+	Unlisted func(err error)
+}
+
+// Fleet is the pods of a fleet, as one of them sees it. It is safe for concurrent use.
+type Fleet struct {
+	options Options
+	client  client
+	view    atomic.Pointer[View]
+	again   chan struct{} // somebody wants to look before it is time
+
+	mu   sync.Mutex // of whoever changes the view, and of the following
+	pods map[netip.Addr]*pod
+}
+
+// pod is what goes on between this pod and another.
+type pod struct {
+	asked int // hand-overs under way
+	late  int // that it did not take in time, since it last took one
+}
+
+// New returns a Fleet that knows nobody until it watches.
+func New(o Options) *Fleet {
+	if o.Lookup == nil {
+		o.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	o.Patience = cmp.Or(o.Patience, DefaultPatience)
+	f := &Fleet{options: o, client: newClient(o.InFlight, o.Patience), again: make(chan struct{}, 1), pods: map[netip.Addr]*pod{}}
+	f.view.Store(&View{})
+	return f
+}
+
+// Times of looking. A record of the cluster's DNS is good for 5 s.
+const (
+	interval    = 5 * time.Second
+	jitter      = time.Second
+	leastPause  = time.Second // between two looks
+	lookTimeout = 3 * time.Second
+)
+
+// Own returns the addresses by which a pod is reached that listens at this one.
+func Own(listens net.Addr) []netip.Addr {
+	if tcp, ok := listens.(*net.TCPAddr); ok && !tcp.IP.IsUnspecified() {
+		return []netip.Addr{tcp.AddrPort().Addr().Unmap()}
+	}
+	var own []netip.Addr
+	all, _ := net.InterfaceAddrs() // without them the pod asks itself too, and answers
+	for _, one := range all {
+		if prefix, err := netip.ParsePrefix(one.String()); err == nil {
+			own = append(own, prefix.Addr().Unmap())
+		}
+	}
+	return own
+}
+
+// Watch looks again and again which pods there are, until ctx is done. Own are the addresses of this one.
+func (f *Fleet) Watch(ctx context.Context, own []netip.Addr) {
+	defer f.client.close()
+	f.change(func(View) View { return NewView(own) })
+	for {
+		f.look(ctx)
+		wait(ctx, leastPause, nil)
+		wait(ctx, interval-leastPause-jitter/2+rand.N(jitter), f.again) //nolint:gosec // any randomness spreads them
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+func wait(ctx context.Context, pause time.Duration, again <-chan struct{}) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-again:
+	}
+}
+
+// look asks DNS. As long as it does not answer, the pods of before stay.
+func (f *Fleet) look(ctx context.Context) {
+	patient, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	found, err := f.options.Lookup(patient, f.options.Host)
+	var unknown *net.DNSError
+	none := errors.As(err, &unknown) && unknown.IsNotFound
+	if err != nil && !none && ctx.Err() == nil {
+		f.options.Unlisted(err)
+	}
+	f.change(func(v View) View {
+		listed := v.listed
+		if err == nil || none {
+			listed = nil
+			for _, address := range found {
+				listed = append(listed, address.Unmap().WithZone(""))
+			}
+		}
+		return v.Looked(listed, time.Now())
+	})
+}
+
+func (f *Fleet) change(to func(View) View) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := to(*f.view.Load())
+	f.view.Store(&next)
+	for address, p := range f.pods {
+		if p.asked == 0 && !slices.Contains(next.listed, address) {
+			delete(f.pods, address)
+		}
+	}
+}
+
+// Patience is how long this pod may need to take a message that another one hands over. It is shorter than the other waits: a pod that
+// nobody waits for any more must not take one.
+func (f *Fleet) Patience() time.Duration { return f.options.Patience * 3 / 4 }
+
+// Leave says that this pod drains: it owns no new message.
+func (f *Fleet) Leave() { f.change(func(v View) View { return v.Leaving(time.Now()) }) }
+
+// Others is how many pods beside this one may own messages.
+func (f *Fleet) Others() int { return f.view.Load().Others() }
+
+// Order returns which other pods are asked to take what the key names, before this pod takes it.
+func (f *Fleet) Order(key Key) []Ask { return f.view.Load().Order(key, time.Now()) }
+
+// IsOwn reports whether an address is this pod's.
+func (f *Fleet) IsOwn(to netip.AddrPort) bool {
+	return to.Port() == f.options.Port && f.view.Load().isOwn(to.Addr())
+}
+
+// Result is what came of asking a pod.
+type Result string
+
+// Results.
+const (
+	Answered    Result = "answered"    // by the pod, as WeChat is to be answered
+	NotHeld     Result = "not_held"    // it remembers nothing of it
+	Refused     Result = "refused"     // it does not take it
+	Unsupported Result = "unsupported" // it speaks no such version
+	Unreachable Result = "unreachable" // no connection
+	Late        Result = "late"        // it did not take it in time
+	Lost        Result = "lost"        // it took it, and never answered
+	Busy        Result = "busy"        // too many are under way
+	NoRoom      Result = "no_room"     // for its answer
+	Left        Result = "left"        // WeChat hung up meanwhile
+)
+
+// Results are all of them.
+var Results = []Result{Answered, NotHeld, Refused, Unsupported, Unreachable, Late, Lost, Busy, NoRoom, Left}
+
+// Takes reports whether the pod has answered, or nobody waits for an answer any more. Otherwise another may take the message.
+func (r Result) Takes() bool { return r == Answered || r == NoRoom || r == Left }
+
+// Call is a callback that is handed over.
+type Call struct {
+	// Request says nothing yet of the pod.
+	Request Request
+	Body    []byte
+	// Key signs it.
+	Key []byte
+	// Until is when WeChat does not wait for an answer any more.
+	Until time.Time
+	// MaxAnswer bounds the body of an answer, in bytes, and Room is asked for so many before they are read.
+	MaxAnswer int64
+	Room      func(bytes int64) bool
+}
+
+// Ask hands a callback to a pod, and waits for its answer.
+func (f *Fleet) Ask(ctx context.Context, a Ask, call Call) (Answer, Result) {
+	if !f.begin(a.Pod) {
+		return Answer{}, Busy
+	}
+	r := call.Request
+	r.IfHeld, r.To = a.IfHeld, netip.AddrPortFrom(a.Pod, f.options.Port)
+	answer, result := f.client.ask(ctx, r, call)
+	f.end(a.Pod, result)
+	return answer, result
+}
+
+// begin reports whether another hand-over to the pod may begin. The pods share what there is: one that is slow leaves the others theirs.
+func (f *Fleet) begin(address netip.Addr) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.pods[address]
+	if p == nil {
+		p = &pod{}
+		f.pods[address] = p
+	}
+	if p.asked >= max(1, f.options.InFlight/max(1, f.Others())) {
+		return false
+	}
+	p.asked++
+	return true
+}
+
+// maxLate is how many hand-overs in a row a pod may not take in time until it is left out: one pause of its processor is no failure.
+const maxLate = 3
+
+func (f *Fleet) end(address netip.Addr, result Result) {
+	f.mu.Lock()
+	p := f.pods[address]
+	p.asked--
+	failed := false
+	switch result {
+	case Late:
+		p.late++
+		failed = p.late >= maxLate
+	case Unreachable, Lost:
+		failed = true
+	case Left, NoRoom:
+	default:
+		p.late = 0
+	}
+	if failed {
+		p.late = 0
+	}
+	f.mu.Unlock()
+	if !failed {
+		return
+	}
+	f.change(func(v View) View { return v.Failed(address, time.Now()) })
+	f.options.Failed(address, result)
+	select {
+	case f.again <- struct{}{}:
+	default:
+	}
+}

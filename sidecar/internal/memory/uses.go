@@ -46,11 +46,11 @@ func NewUses(pool *Pool) *Uses {
 // The caller has verified the signature, 40 hexadecimal digits; an unverified one must not take up memory. The use is remembered
 // until the given time, when the request would be refused as stale. This memory never fails.
 func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until time.Time) (bool, error) {
-	var whole [20]byte
-	if _, err := hex.Decode(whole[:], []byte(of)); err != nil {
-		return false, nil //nolint:nilerr // no signature was ever used that is none
+	key, ok := keyOf(of)
+	if !ok { // no signature was ever used that is none
+		return false, nil
 	}
-	key, wanted := signature(whole[len(whole)-len(signature{}):]), u.digest(method, body)
+	wanted := u.digest(method, body)
 	u.uses.pool.mu.Lock()
 	defer u.uses.pool.mu.Unlock()
 	if first, known := u.uses.get(key, now); known {
@@ -62,14 +62,24 @@ func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until
 
 // Used reports whether a use of the signature is remembered.
 func (u *Uses) Used(of string, now time.Time) bool {
-	var key signature
-	if _, err := hex.Decode(key[:], []byte(of)); err != nil {
+	key, ok := keyOf(of)
+	if !ok {
 		return false
 	}
 	u.uses.pool.mu.Lock()
 	defer u.uses.pool.mu.Unlock()
 	_, known := u.uses.get(key, now)
 	return known
+}
+
+// keyOf reads 40 hexadecimal digits, and reports whether they are that.
+func keyOf(of string) (key signature, ok bool) {
+	var whole [20]byte
+	if len(of) != hex.EncodedLen(len(whole)) {
+		return key, false
+	}
+	_, err := hex.Decode(whole[:], []byte(of))
+	return signature(whole[len(whole)-len(key):]), err == nil
 }
 
 // Len returns the number of remembered uses.

@@ -88,7 +88,7 @@ func (e *errand) callApp(ctx context.Context) Answer {
 		}
 		traced := e.trace.Call(e.decision.Backend.URL)
 		call.Fields = traced.Inject(call.Fields)
-		return e.backend.Deliver(ctx, delivery, call, patience, e.begin(e.key, delivery, traced, e.parcel.hand()))
+		return e.backend.Deliver(ctx, delivery, call, patience, e.begin(e.key, traced, e.parcel.hand()))
 	})
 	e.conclude(e.message, outcome.Report{Outcome: answer.Outcome, Failure: answer.Failure, Took: took})
 	return e.reply(answer)
@@ -116,13 +116,13 @@ func newDelivery() *backend.Delivery { return new(backend.Delivery) }
 
 // begin begins the delivery of a message with that key, and returns what is to be done at its end. It is not an errand's: it outlives the
 // callback, and holds nothing else of it.
-func (e *Endpoint) begin(key memory.Key, delivery *backend.Delivery, traced *tracing.Call, parcel parcel) func(a backend.Answer, acknowledged bool) {
+func (e *Endpoint) begin(key memory.Key, traced *tracing.Call, parcel parcel) func(a backend.Answer, acknowledged bool) {
 	e.calls.Add(1)
 	return func(a backend.Answer, acknowledged bool) {
 		defer e.calls.Done()
 		defer parcel.free()
 		traced.End(resultOf(a))
-		e.settle(key, delivery, a)
+		e.settle(key, a)
 		e.noteReached(a)
 		e.metrics.Retries.Add(float64(a.Retries))
 		if acknowledged && a.Outcome != outcome.Answered {
@@ -133,9 +133,9 @@ func (e *Endpoint) begin(key memory.Key, delivery *backend.Delivery, traced *tra
 
 // settle remembers what became of a message: its repeats get the same answer, or begin anew. Of one that was not claimed nothing is
 // remembered.
-func (e *Endpoint) settle(key memory.Key, delivery *backend.Delivery, a backend.Answer) {
+func (e *Endpoint) settle(key memory.Key, a backend.Answer) {
 	if a.Outcome == outcome.Answered {
-		e.memory.Keep(key, delivery, cap(a.Reply), e.clock(time.Now()))
+		e.memory.Keep(key, backend.Settled(a.Reply), cap(a.Reply), e.clock(time.Now()))
 	} else {
 		e.memory.Forget(key)
 	}

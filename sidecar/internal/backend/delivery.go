@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
 // Delivery is one message on its way to the app, and then what became of it. Several repeats of the message may wait for it. The zero value
@@ -29,6 +30,27 @@ type Delivery struct {
 	done         chan struct{} // closed then; nil as long as nobody waits
 }
 
+// These are what became of most messages.
+var (
+	succeeded = newSettled([]byte(wechat.Success))
+	silent    = newSettled(nil)
+)
+
+// Settled returns a delivery that was answered with a reply. Those with the usual replies are one and the same.
+func Settled(reply []byte) *Delivery {
+	switch string(reply) {
+	case wechat.Success:
+		return succeeded
+	case "":
+		return silent
+	}
+	return newSettled(reply)
+}
+
+func newSettled(reply []byte) *Delivery {
+	return &Delivery{known: true, over: true, answer: Answer{Outcome: outcome.Answered, Reply: reply}}
+}
+
 // Patience is how long somebody waits for a delivery.
 type Patience struct {
 	Until time.Time
@@ -40,10 +62,14 @@ type Patience struct {
 // Unavailable if not, and in that case the delivery ends, or the app would get a message that WeChat is told to send
 // again. It returns early when ctx is done, because nobody is there to be answered.
 func (d *Delivery) Wait(ctx context.Context, patience Patience) Answer {
+	end := d.end()
+	if end == over {
+		return d.answer
+	}
 	timer := time.NewTimer(time.Until(patience.Until))
 	defer timer.Stop()
 	select {
-	case <-d.end():
+	case <-end:
 		return d.answer
 	case <-ctx.Done():
 	case <-timer.C:

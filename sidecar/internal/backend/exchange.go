@@ -194,12 +194,10 @@ func (p *pending) takeUsual(usual usual, came []byte) (answer Answer, reusable b
 // keep copies a reply. Most of them are one word.
 func keep(reply []byte) []byte {
 	if string(reply) == wechat.Success {
-		return success
+		return succeeded.answer.Reply
 	}
 	return bytes.Clone(reply)
 }
-
-var success = []byte(wechat.Success)
 
 // readers are of the size that the head of an answer may have.
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxHeadSize) }}

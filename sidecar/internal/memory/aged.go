@@ -12,28 +12,40 @@ package memory
 import "time"
 
 // aged keeps values until a time, or until the bytes of its pool find no room. The lock of the pool guards it.
+//
+// The garbage collector looks at every pointer that is kept, each time. Here it finds one in a page of entries, and those in the values.
 type aged[K comparable, V any] struct {
-	pool           *Pool
-	held           int // bytes
-	closed         bool
-	entries        map[K]*entry[K, V]
-	oldest, newest *entry[K, V]
-	evicted        uint64
-	forgotten      int64 // the latest until of what was forgotten because it was stale; nanoseconds since 1970
+	pool        *Pool
+	held        int // bytes
+	closed      bool
+	numbers     map[K]uint32 // of the entries, in the order in which they came; they begin anew behind the last one
+	pages       []*page[K, V]
+	first, next uint32 // numbers of the oldest entry, and of the next one; the oldest is on the first page
+	evicted     uint64
+	forgotten   uint32 // the latest until of what was forgotten because it was stale; seconds since 1970
 }
+
+// perPage divides the number of all numbers.
+const perPage = 8
+
+type page[K comparable, V any] [perPage]entry[K, V]
 
 type entry[K comparable, V any] struct {
 	key   K
 	value V
-	size  int   // bytes
-	until int64 // nanoseconds since 1970
-	next  *entry[K, V]
+	size  uint32 // bytes
+	until uint32 // seconds since 1970
 }
 
 func newAged[K comparable, V any](pool *Pool) *aged[K, V] {
-	a := &aged[K, V]{pool: pool, entries: map[K]*entry[K, V]{}}
+	a := &aged[K, V]{pool: pool, numbers: map[K]uint32{}}
 	pool.join(a)
 	return a
+}
+
+// at is the entry of that number, which is kept.
+func (a *aged[K, V]) at(number uint32) *entry[K, V] {
+	return &a.pages[(number-a.first/perPage*perPage)/perPage][number%perPage]
 }
 
 // get returns the value that is kept for a key, once everything is forgotten that is stale now.
@@ -41,8 +53,8 @@ func (a *aged[K, V]) get(key K, now time.Time) (value V, known bool) {
 	for a.isStale(now) {
 		a.forgetOldest(now)
 	}
-	if found, ok := a.entries[key]; ok {
-		return found.value, true
+	if number, ok := a.numbers[key]; ok {
+		return a.at(number).value, true
 	}
 	return value, false
 }
@@ -50,7 +62,7 @@ func (a *aged[K, V]) get(key K, now time.Time) (value V, known bool) {
 // largest is the part of the bound that one value may take: a larger one is forgotten at once, rather than many others.
 const largest = 8
 
-// add keeps the value of a new key, which takes so many bytes.
+// add keeps the value of a new key, which takes so many bytes. A part of a second may be added to the time.
 func (a *aged[K, V]) add(key K, value V, size int, now, until time.Time) {
 	switch {
 	case a.closed:
@@ -59,13 +71,12 @@ func (a *aged[K, V]) add(key K, value V, size int, now, until time.Time) {
 		a.evicted++
 		return
 	}
-	added := &entry[K, V]{key: key, value: value, size: size, until: until.UnixNano()}
-	if a.newest == nil {
-		a.oldest = added
-	} else {
-		a.newest.next = added
+	if a.next%perPage == 0 {
+		a.pages = append(a.pages, new(page[K, V]))
 	}
-	a.entries[key], a.newest = added, added
+	a.next++
+	*a.at(a.next - 1) = entry[K, V]{key, value, uint32(size), seconds(until)}
+	a.numbers[key] = a.next - 1
 	a.held += size
 	a.pool.bytes += size
 	a.pool.makeRoom(a, now)
@@ -73,26 +84,31 @@ func (a *aged[K, V]) add(key K, value V, size int, now, until time.Time) {
 
 // mayHaveForgotten reports whether a value that is kept until then may have been forgotten as stale. Of what is still fresh that is so only where
 // the clock has gone back.
-func (a *aged[K, V]) mayHaveForgotten(until time.Time) bool { return until.UnixNano() <= a.forgotten }
+func (a *aged[K, V]) mayHaveForgotten(until time.Time) bool { return seconds(until) <= a.forgotten }
+
+// seconds since 1970 until a time, a part of one counting as a whole.
+func seconds(until time.Time) uint32 { return uint32(until.Add(time.Second - 1).Unix()) }
 
 func (a *aged[K, V]) size() int { return a.held }
 
 func (a *aged[K, V]) isStale(now time.Time) bool {
-	return a.oldest != nil && a.oldest.until < now.UnixNano()
+	return a.first != a.next && time.Unix(int64(a.at(a.first).until), 0).Before(now)
 }
 
 func (a *aged[K, V]) forgetOldest(now time.Time) {
-	oldest := a.oldest
+	oldest := a.at(a.first)
 	if a.isStale(now) {
 		a.forgotten = max(a.forgotten, oldest.until)
 	} else {
 		a.evicted++
 	}
-	delete(a.entries, oldest.key)
-	a.held -= oldest.size
-	a.pool.bytes -= oldest.size
-	if a.oldest = oldest.next; a.oldest == nil {
-		a.newest = nil
+	delete(a.numbers, oldest.key)
+	a.held -= int(oldest.size)
+	a.pool.bytes -= int(oldest.size)
+	*oldest = entry[K, V]{}
+	if a.first++; a.first%perPage == 0 {
+		a.pages[0] = nil
+		a.pages = a.pages[1:]
 	}
 }
 
@@ -102,5 +118,5 @@ func (a *aged[K, V]) close() {
 	defer a.pool.mu.Unlock()
 	delete(a.pool.members, a)
 	a.pool.bytes -= a.held
-	a.entries, a.oldest, a.newest, a.held, a.closed = nil, nil, nil, 0, true
+	a.numbers, a.pages, a.first, a.next, a.held, a.closed = nil, nil, 0, 0, 0, true
 }

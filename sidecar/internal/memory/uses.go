@@ -12,7 +12,7 @@ import (
 )
 
 // useCost is what one use takes: its entry and its place in the map. Bytes; a test measures it.
-const useCost = 128
+const useCost = 80
 
 // Uses remembers the first use of each signature until it is stale. It is safe for concurrent use.
 //
@@ -20,7 +20,8 @@ const useCost = 128
 // until its timestamp is stale. So the signature is bound to the first body that comes with it: WeChat's own repeats carry the
 // same body and pass, another body does not. A signature that was seen on a URL check is never good for a message.
 type Uses struct {
-	// secret keeps everybody from finding two bodies whose digests are alike: they are cut to 16 bytes.
+	// secret keeps everybody from finding two bodies whose digests are alike: they are cut to 8 bytes, of which one try in 10^19 would be right,
+	// and each try is a request.
 	secret [16]byte
 
 	uses *aged[signature, use]
@@ -28,9 +29,10 @@ type Uses struct {
 
 type (
 	// signature is the one of the query. It stands for timestamp and nonce too: they were verified to make it, and two that
-	// make the same one, because they are joined without a separator, are one and the same use.
-	signature = [20]byte
-	use       = [16]byte
+	// make the same one, because they are joined without a separator, are one and the same use. It is cut to 16 bytes: two that end
+	// alike would count as one, and nobody can make them who does not hold the token.
+	signature = [16]byte
+	use       = [8]byte
 )
 
 // NewUses returns Uses that take their bytes from a pool.
@@ -45,9 +47,9 @@ func NewUses(pool *Pool) *Uses {
 // until the given time, when the request would be refused as stale. Where the clock has gone back, a signature that was stale before may have been
 // used, and is refused. This memory never fails.
 func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until time.Time) (bool, error) {
-	var key signature
-	if _, err := hex.Decode(key[:], []byte(of)); err != nil {
-		return false, nil //nolint:nilerr // no signature was ever used that is none
+	key, ok := keyOf(of)
+	if !ok { // no signature was ever used that is none
+		return false, nil
 	}
 	wanted := u.digest(method, body)
 	u.uses.pool.mu.Lock()
@@ -64,8 +66,8 @@ func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until
 
 // Used reports whether a use of the signature is remembered.
 func (u *Uses) Used(of string, now time.Time) bool {
-	var key signature
-	if _, err := hex.Decode(key[:], []byte(of)); err != nil {
+	key, ok := keyOf(of)
+	if !ok {
 		return false
 	}
 	u.uses.pool.mu.Lock()
@@ -74,11 +76,21 @@ func (u *Uses) Used(of string, now time.Time) bool {
 	return known
 }
 
+// keyOf reads 40 hexadecimal digits, and reports whether they are that.
+func keyOf(of string) (key signature, ok bool) {
+	var whole [20]byte
+	if len(of) != hex.EncodedLen(len(whole)) {
+		return key, false
+	}
+	_, err := hex.Decode(whole[:], []byte(of))
+	return signature(whole[len(whole)-len(key):]), err == nil
+}
+
 // Len returns the number of remembered uses.
 func (u *Uses) Len() int {
 	u.uses.pool.mu.Lock()
 	defer u.uses.pool.mu.Unlock()
-	return len(u.uses.entries)
+	return len(u.uses.numbers)
 }
 
 // Evicted returns how many uses were forgotten before they were stale.

@@ -118,9 +118,12 @@ func TestOnlyOneOfManyBodiesWins(t *testing.T) {
 	}
 }
 
+// mostInMaps is a number of entries for which a map has just become larger, and holds the most memory for each.
+const mostInMaps = 60_000
+
 // TestAUseCountsForWhatItTakes measures the memory of many uses.
 func TestAUseCountsForWhatItTakes(t *testing.T) {
-	const n = 50_000
+	const n = mostInMaps
 	u := NewUses(NewPool(2 * n * useCost))
 	taken := measure(func() {
 		for i := range n {
@@ -146,7 +149,29 @@ func measure(do func()) uint64 {
 
 func TestASignatureThatIsNoneIsNotBound(t *testing.T) {
 	u := NewUses(NewPool(16 * useCost))
-	if used(u, "not hexadecimal", "POST", nil, now, now) || u.Len() != 0 {
-		t.Error("it was bound")
+	for _, of := range []string{"", "not hexadecimal", signatureOf(1)[1:], signatureOf(1) + "0", "x" + signatureOf(1)[1:]} {
+		if used(u, of, "POST", nil, now, now) || u.Used(of, now) || u.Len() != 0 {
+			t.Errorf("%q was bound", of)
+		}
+	}
+}
+
+func TestWhetherASignatureWasUsed(t *testing.T) {
+	for name, test := range map[string]struct {
+		of   string
+		at   time.Time
+		want bool
+	}{
+		"it was":             {signatureOf(1), now.Add(time.Minute), true},
+		"another was":        {signatureOf(2), now, false},
+		"until it was stale": {signatureOf(1), now.Add(time.Minute + 1), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := NewUses(NewPool(16 * useCost))
+			used(u, signatureOf(1), "POST", []byte("a"), now, now.Add(time.Minute))
+			if got := u.Used(test.of, test.at); got != test.want {
+				t.Errorf("reported %v", got)
+			}
+		})
 	}
 }

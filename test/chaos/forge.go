@@ -10,16 +10,21 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
-// forgeries are what somebody without the token sends who has seen a genuine request.
-var forgeries = []func(l *Load, genuine *caller.Request) *caller.Request{badSignature, changedBody, anotherBody}
-
-// forgery is one of them; kinds follow each other.
-func (l *Load) forgery(kind int, genuine *caller.Request) *caller.Request {
-	return forgeries[kind%len(forgeries)](l, genuine)
+// forgery is what somebody without the token sends who has seen a genuine request.
+type forgery struct {
+	make func(l *Load, genuine *caller.Request) *caller.Request
+	// replay says that it bears the query of the genuine request.
+	replay bool
 }
 
-// forgedText is what they say. An app that notes it has taken a forgery.
-func (l *Load) forgedText() string { return mark + " " + l.Name + " forged" }
+// forgeries follow each other.
+var forgeries = []forgery{{badSignature, false}, {changedBody, true}, {anotherBody, true}}
+
+// An app that notes one of these texts has taken a forgery. The texts of replays are noted under a name of their own.
+func (l *Load) forgedText() string   { return mark + " " + l.Name + " forged" }
+func (l *Load) replayedText() string { return mark + " " + replaysOf(l.Name) + " forged" }
+
+func replaysOf(load string) string { return load + "/replayed" }
 
 // badSignature signs with a token that is guessed.
 func badSignature(l *Load, _ *caller.Request) *caller.Request {
@@ -33,7 +38,7 @@ func badSignature(l *Load, _ *caller.Request) *caller.Request {
 // changedBody changes what a user has written, and where that is encrypted, one letter of it.
 func changedBody(l *Load, genuine *caller.Request) *caller.Request {
 	if l.Sender.EncodingAESKey == "" {
-		return genuine.WithBody(bytes.Replace(genuine.Body, []byte(mark+" "+l.Name), []byte(l.forgedText()), 1))
+		return genuine.WithBody(bytes.Replace(genuine.Body, []byte(mark+" "+l.Name), []byte(l.replayedText()), 1))
 	}
 	body := bytes.Clone(genuine.Body)
 	envelope := max(bytes.LastIndex(body, []byte("<Encrypt><![CDATA[")), bytes.LastIndex(body, []byte(`"Encrypt":"`)))
@@ -47,5 +52,5 @@ func changedBody(l *Load, genuine *caller.Request) *caller.Request {
 
 // anotherBody replays the signed query with a message in plaintext.
 func anotherBody(l *Load, genuine *caller.Request) *caller.Request {
-	return genuine.WithBody(caller.TextMessage(caller.DefaultAccount, openID, l.forgedText(), "1", time.Now()))
+	return genuine.WithBody(caller.TextMessage(caller.DefaultAccount, openID, l.replayedText(), "1", time.Now()))
 }

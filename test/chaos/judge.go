@@ -21,8 +21,8 @@ type Account struct {
 	// Sent is how many messages were sent, Delivered how many of them the app saw, Twice how many it saw more than once, and Lost how many it
 	// did not see.
 	Sent, Delivered, Twice, Lost int
-	// Forged is how many messages the app saw that nobody had sent.
-	Forged int
+	// Forged is how many messages the app saw that nobody had sent, and Replayed how many of them bore the query of a genuine message.
+	Forged, Replayed int
 
 	// Of those that are lost: WeChat was told success in the app's place; no try came as far as a sidecar.
 	LostAcknowledged, LostUnreached int
@@ -31,8 +31,9 @@ type Account struct {
 
 	// Of those that were sent: they needed more than one try; WeChat was told something else than the app's reply or success.
 	TriedAgain, Misled int
-	// ForgedSent is how many forged messages were sent, and Believed how many of them were answered with 200.
-	ForgedSent, Believed int
+	// ForgedSent is how many forged messages were sent, Believed how many of them were answered with 200, and BelievedReplays how many of those bore
+	// the query of a genuine message.
+	ForgedSent, Believed, BelievedReplays int
 	// Repeated is how many messages were sent once more after they were taken, and Denied how many of them did not get the reply then.
 	Repeated, Denied int
 	// Uncounted is how many messages the ledger had no room for.
@@ -43,9 +44,10 @@ type Account struct {
 
 // MakeAccount compares what was sent with what was seen of that load.
 func MakeAccount(name, load string, sent Sent, seen Seen, deaths []Death) Account {
+	replayed := seen.Strange[replaysOf(load)]
 	a := Account{
-		Name: name, Sent: len(sent.Messages), Forged: seen.Strange[load] + seen.Strange[""], Uncounted: seen.Uncounted,
-		ForgedSent: sent.Forged, Believed: sent.Believed, Repeated: sent.Repeated, Denied: sent.Denied, Tries: sent.Tries,
+		Name: name, Sent: len(sent.Messages), Forged: seen.Strange[load] + seen.Strange[""] + replayed, Replayed: replayed, Uncounted: seen.Uncounted,
+		ForgedSent: sent.Forged, Believed: sent.Believed, BelievedReplays: sent.BelievedReplays, Repeated: sent.Repeated, Denied: sent.Denied, Tries: sent.Tries,
 	}
 	counts := seen.Counts[load]
 	for n, m := range sent.Messages {
@@ -101,7 +103,8 @@ func (a Account) String() string {
 		what   string
 	}{
 		{a.LostAcknowledged, "acknowledged and lost"}, {a.LostUnreached, "lost that reached no sidecar"},
-		{a.TwiceAtDeath, "twice at a pod's end"}, {a.Misled, "answered wrongly"}, {a.Believed, "forgeries answered with 200"},
+		{a.TwiceAtDeath, "twice at a pod's end"}, {a.Misled, "answered wrongly"}, {a.Replayed, "forged with a used query"},
+		{a.Believed, "forgeries answered with 200"},
 		{a.Repeated, "repeated"}, {a.Denied, "repeats without the reply"}, {a.Uncounted, "not counted"},
 	} {
 		if detail.number > 0 {
@@ -122,6 +125,9 @@ type Expectation struct {
 	Late bool
 	// Away lets messages be lost that came as far as no sidecar.
 	Away bool
+	// Unbound lets forged messages reach the app that bear the query of a genuine one: in plaintext mode a signature covers no body, and a pod knows
+	// nothing of what another one bound that it cannot ask.
+	Unbound bool
 }
 
 // Judge says what of an account is not as it is expected.
@@ -133,14 +139,18 @@ func (e Expectation) Judge(a Account) (complaints []string) {
 	if e.Away {
 		lost -= a.LostUnreached
 	}
+	forged, believed := a.Forged, a.Believed
+	if e.Unbound {
+		forged, believed = forged-a.Replayed, believed-a.BelievedReplays
+	}
 	for _, complaint := range []struct {
 		number int
 		what   string
 	}{
 		{lost, "messages are lost"},
 		{a.Twice - a.TwiceAtDeath, "messages came twice that were not under way when a pod ended"},
-		{a.Forged, "forged messages reached the app"},
-		{a.Believed, "forged messages were answered with 200"},
+		{forged, "forged messages reached the app"},
+		{believed, "forged messages were answered with 200"},
 		{a.Misled, "messages were answered with something else than the app's reply"},
 		{a.Denied, "repeats did not get the reply"},
 		{a.Uncounted, "messages are not counted: the ledger is too small"},

@@ -4,6 +4,7 @@
 package chaos
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -82,18 +83,22 @@ func TestAccount(t *testing.T) {
 
 // TestWhatIsCountedBesideTheMessages is judged too, whatever a fault may do.
 func TestWhatIsCountedBesideTheMessages(t *testing.T) {
-	sent := Sent{Messages: []Message{usual()}, Forged: 7, Believed: 1, Repeated: 5, Denied: 2, Tries: map[string]int{"200": 1, "502 before a sidecar": 3}}
-	seen := Seen{Counts: map[string][]byte{"load": {1}}, Strange: map[string]int{"load": 2, "": 1, "other": 5}, Uncounted: 4}
+	sent := Sent{Messages: []Message{usual()}, Forged: 7, Believed: 3, BelievedReplays: 2, Repeated: 5, Denied: 2, Tries: map[string]int{"200": 1, "502 before a sidecar": 3}}
+	seen := Seen{Counts: map[string][]byte{"load": {1}}, Strange: map[string]int{"load": 2, "load/replayed": 4, "": 1, "other": 5}, Uncounted: 4}
 	a := MakeAccount("fault/A", "load", sent, seen, nil)
-	if diff := cmp.Diff([]string{
-		"fault/A: 3 forged messages reached the app",
-		"fault/A: 1 forged messages were answered with 200",
-		"fault/A: 2 repeats did not get the reply",
-		"fault/A: 4 messages are not counted: the ledger is too small",
-	}, Expectation{Late: true, Away: true}.Judge(a)); diff != "" {
-		t.Errorf("complaints (-want +got):\n%s", diff)
+	others := []string{"fault/A: 2 repeats did not get the reply", "fault/A: 4 messages are not counted: the ledger is too small"}
+	for _, row := range []struct {
+		expect Expectation
+		forged []string
+	}{
+		{Expectation{Late: true, Away: true}, []string{"fault/A: 7 forged messages reached the app", "fault/A: 3 forged messages were answered with 200"}},
+		{Expectation{Unbound: true}, []string{"fault/A: 3 forged messages reached the app", "fault/A: 1 forged messages were answered with 200"}},
+	} {
+		if diff := cmp.Diff(slices.Concat(row.forged, others), row.expect.Judge(a)); diff != "" {
+			t.Errorf("%+v: complaints (-want +got):\n%s", row.expect, diff)
+		}
 	}
-	const want = "chaos: fault/A 1 sent, 1 delivered, 0 twice, 0 lost, 3 forged (0 tried again, 7 forgeries sent, 1 forgeries answered with 200, 5 repeated, " +
+	const want = "chaos: fault/A 1 sent, 1 delivered, 0 twice, 0 lost, 7 forged (0 tried again, 7 forgeries sent, 4 forged with a used query, 3 forgeries answered with 200, 5 repeated, " +
 		"2 repeats without the reply, 4 not counted; tries: 1 200, 3 502 before a sidecar)"
 	if a.String() != want {
 		t.Errorf("it prints\n%s\nwant\n%s", a, want)

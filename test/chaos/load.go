@@ -17,7 +17,7 @@ import (
 
 // Load is a steady stream of numbered text messages to one endpoint, whose app answers with Reply.
 type Load struct {
-	// Name tells it from all other loads of a Ledger. It has no white space, and at most 64 bytes.
+	// Name tells it from all other loads of a Ledger. It has no white space, and at most 50 bytes.
 	Name  string
 	Model Model
 	// Sender plays WeChat for the endpoint.
@@ -58,8 +58,9 @@ type Sent struct {
 	Messages []Message
 	// Tries are how often a try ended so, by its status or the words for having none.
 	Tries map[string]int
-	// Forged is how many forged messages were sent, and Believed how many of them were answered with 200.
-	Forged, Believed int
+	// Forged is how many forged messages were sent, Believed how many of them were answered with 200, and BelievedReplays how many of those bore the
+	// query of a genuine message.
+	Forged, Believed, BelievedReplays int
 	// Repeated is how many messages were sent once more after they were taken, and Denied how many of them did not get the reply then.
 	Repeated, Denied int
 	// Took is how long the messages took until they were taken, further tries and pauses included. In any order.
@@ -205,12 +206,17 @@ func (r *running) repeat(ctx context.Context, n int, request *caller.Request) {
 }
 
 // forge sends what somebody without the token can make of a message that he has seen.
-func (r *running) forge(ctx context.Context, kind int, genuine *caller.Request) {
-	answer, err := r.Sender.Send(ctx, r.forgery(kind, genuine))
+func (r *running) forge(ctx context.Context, number int, genuine *caller.Request) {
+	forgery := forgeries[number%len(forgeries)]
+	answer, err := r.Sender.Send(ctx, forgery.make(r.Load, genuine))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sent.Forged++
-	if outcomeOf(answer, err) == Taken {
-		r.sent.Believed++
+	if outcomeOf(answer, err) != Taken {
+		return
+	}
+	r.sent.Believed++
+	if forgery.replay {
+		r.sent.BelievedReplays++
 	}
 }

@@ -101,7 +101,7 @@ func TestALoadNoticesForgeries(t *testing.T) {
 	app := httptest.NewServer(note(ledger))
 	defer app.Close()
 	got := MakeAccount("plaintext", "plaintext", run(t, "plaintext", 9, app.URL), ledger.Seen(), nil)
-	want := Account{Name: "plaintext", Sent: 9, Delivered: 9, Twice: 5, Forged: 9, ForgedSent: 9, Believed: 9, Repeated: 5, Tries: map[string]int{"200": 9}}
+	want := Account{Name: "plaintext", Sent: 9, Delivered: 9, Twice: 5, Forged: 9, Replayed: 6, ForgedSent: 9, Believed: 9, BelievedReplays: 6, Repeated: 5, Tries: map[string]int{"200": 9}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

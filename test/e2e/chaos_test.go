@@ -78,6 +78,7 @@ type victim struct {
 	*stage
 	onGateway    bool
 	acknowledges bool // at the deadline, in the app's place
+	plaintext    bool
 }
 
 // keeperName is the pod that keeps the ledger. Nothing happens to it.
@@ -134,7 +135,7 @@ func (s *stage) victim(t *testing.T, name string, mode v1alpha1.MessageMode, onD
 		}
 	}
 	own.create(t, endpoint)
-	return &victim{stage: &own, onGateway: gateway != "", acknowledges: onDeadline == v1alpha1.OnDeadlineAcknowledge}
+	return &victim{stage: &own, onGateway: gateway != "", acknowledges: onDeadline == v1alpha1.OnDeadlineAcknowledge, plaintext: mode == v1alpha1.MessageModePlaintext}
 }
 
 // labels select the pods that serve the account.
@@ -200,7 +201,7 @@ func (c *disaster) play(t *testing.T, f fault) {
 	seen := c.ledger(t)
 	for _, v := range victims {
 		expect := f.expect
-		expect.Late = expect.Late && v.acknowledges
+		expect.Late, expect.Unbound = expect.Late && v.acknowledges, expect.Unbound && v.plaintext
 		var accounts []chaos.Account
 		for _, model := range models {
 			name := loadName(f, model, v)

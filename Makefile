@@ -16,7 +16,7 @@ tool      = "$$(tools/install $(1))"
 find_kubectl = command -v kubectl >/dev/null || ln -sf "$$($(cluster) assets)/kubectl" bin/kubectl
 bring_in     = { [ "$(CLUSTER)" != local ] || $(cluster) load bin/images/*.tar; }; $(find_kubectl)
 # The tests that need an API server; the others of their package ran with the unit tests.
-need_server = ^($$(grep -l '^//go:build integration' controllers/*_test.go | xargs grep -ho '^func Test[A-Za-z0-9]*' | cut -c6- | paste -sd '|'))$$
+need_server = ^($$(grep -l '^//go:build integration' controllers/*_test.go charts/*_test.go | xargs grep -ho '^func Test[A-Za-z0-9]*' | cut -c6- | paste -sd '|'))$$
 # Most of them wait most of the time. They and the API servers collect garbage when there is much of it; what is measured sets that itself.
 integration = GOGC=400 go test -v -count=1 -parallel 8 -timeout 30m -tags integration -run "$(need_server)"
 # Figures that passing tests tell stay in the output of -v, and what goes well is left out.
@@ -127,8 +127,7 @@ integration: ## Run the tests that need an API server, on the newest Kubernetes 
 	@$(MAKE) -j2 integration-newest integration-oldest
 
 integration-newest integration-oldest: integration-%:
-	@OLDEST_KUBERNETES=$(filter oldest,$*) KUBEBUILDER_ASSETS="$$($(cluster) assets $(filter oldest,$*))" $(integration) ./controllers | $(figures)
-	@[ $* = oldest ] || KUBEBUILDER_ASSETS="$$($(cluster) assets)" go test -count=1 -tags integration -run TestOnAnAPIServer ./charts
+	@OLDEST_KUBERNETES=$(filter oldest,$*) KUBEBUILDER_ASSETS="$$($(cluster) assets $(filter oldest,$*))" $(integration) ./controllers $(if $(filter newest,$*),./charts) | $(figures)
 
 e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images previous ledger ## Run the end-to-end tests on the cluster
 	@$(bring_in)

@@ -73,7 +73,7 @@ const (
 )
 
 // maxBody is how long the body of a message may be.
-func maxBody(c config.Config) int64 {
+func maxBody(c *config.Config) int64 {
 	if c.Encrypted() || c.Platform == config.PlatformPay {
 		return MaxUnverifiedSize
 	}

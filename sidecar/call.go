@@ -33,7 +33,7 @@ func (e *errand) makeCall(f *fields) backend.Call {
 	}
 	original := gate.Original{Body: e.message.Body}
 	if e.decision.Backend.Payload == config.PayloadOriginal {
-		original = e.account.gate.Original(e.message)
+		original = e.account.gate.Original(&e.message)
 	}
 	call := e.callTo(e.account.gate.URLQuery(e.message.PathID), original.Query)
 	f.tell("Content-Type", wechat.FormOf(original.Body).ContentType())

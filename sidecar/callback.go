@@ -33,44 +33,44 @@ type callback struct {
 
 // serve obeys the gate: what it refuses is refused here, what it passes goes to the app.
 func (c *callback) serve(ctx context.Context) Answer {
-	c.parcel = newParcel(c.request.Stream, c.request.Length, maxBody(c.account.config), c.strangers, c.patience())
+	c.parcel = newParcel(c.request.Stream, c.request.Length, maxBody(&c.account.config), c.strangers, c.patience())
 	defer c.parcel.free()
 	c.request.Body = func() ([]byte, error) { return c.handover.read(c.parcel.read()) }
-	checked, err := c.account.gate.Check(c.request, c.now)
+	var message gate.Message
+	err := c.account.gate.Check(&message, c.request, c.now)
 	door.Received(ctx)
-	if answer, elsewhere := c.seekOwner(ctx, checked, err); elsewhere {
+	if answer, elsewhere := c.seekOwner(ctx, &message, err); elsewhere {
 		return answer
 	}
-	message, err := c.account.gate.Admit(ctx, c.request, checked, err, c, c.now)
-	if err != nil {
+	if err := c.account.gate.Admit(ctx, &message, c.request, err, c, c.now); err != nil {
 		return c.refuse(err)
 	}
-	decision := c.decide(message)
+	decision := c.decide(&message)
 	if !c.parcel.move(c.bodies, decision.Backend.URL, message.Forms()) {
 		return c.handover.declines(c.refuse, errOverloaded)
 	}
 	if !c.handover.takes(ctx) {
 		return Answer{}
 	}
-	c.note(ctx, message)
+	c.note(ctx, &message)
 	if answer, own := message.Answer(); own {
-		c.conclude(message, outcome.Report{Outcome: ownOutcome(message)})
+		c.conclude(&message, outcome.Report{Outcome: ownOutcome(&message)})
 		return Answer{Status: statusTaken, ContentType: plainText, Body: answer}
 	}
-	return c.forward(ctx, message, decision)
+	return c.forward(ctx, &message, decision)
 }
 
 // Use asks the memory about a signature, and where that fails the policy. It makes the callback the gate's memory.
 func (c *callback) Use(ctx context.Context, signature, method string, body []byte, now, until time.Time) (bool, error) {
 	ok, err := c.memory.Use(ctx, signature, method, body, now, until)
-	if err != nil && policy.WithoutUse(c.account.config) == policy.GoOn {
+	if err != nil && policy.WithoutUse(&c.account.config) == policy.GoOn {
 		return true, nil
 	}
 	return ok, err
 }
 
 // ownOutcome is that of a callback which reaches no app.
-func ownOutcome(message gate.Message) outcome.Outcome {
+func ownOutcome(message *gate.Message) outcome.Outcome {
 	if message.Probe() {
 		return outcome.Probe
 	}
@@ -79,7 +79,7 @@ func ownOutcome(message gate.Message) outcome.Outcome {
 
 // note remembers who was here. What is played is no sign of WeChat: it is signed with the token of the Secret, and the earlier
 // credentials would end before the console holds the new ones.
-func (c *callback) note(ctx context.Context, message gate.Message) {
+func (c *callback) note(ctx context.Context, message *gate.Message) {
 	if message.Unverified != nil {
 		c.metrics.CountRefusal(message.Unverified.Reason, gate.SaysPlayed(c.request))
 		c.metrics.Unverified.Inc()

@@ -237,7 +237,8 @@ func (f *fleet) messageOf(t *testing.T, owner *member, among ...*member) *caller
 // owner is the address of the pod that owns a message among others.
 func (f *fleet) owner(t *testing.T, request *caller.Request, among ...*member) netip.Addr {
 	t.Helper()
-	message, err := gate.New(f.document.Config, f.document.Credentials).Check(gate.Request{
+	var message gate.Message
+	err := gate.New(f.document.Config, f.document.Credentials).Check(&message, gate.Request{
 		Method: request.Method, Host: request.Host, Path: request.Path, RawQuery: request.Query, Header: request.Header,
 		Body: func() ([]byte, error) { return request.Body, nil },
 	}, time.Now())

@@ -29,7 +29,7 @@ type errand struct {
 }
 
 // forward does with a message what was decided, and answers WeChat by the deadline.
-func (c *callback) forward(ctx context.Context, message gate.Message, decision policy.Decision) Answer {
+func (c *callback) forward(ctx context.Context, message *gate.Message, decision policy.Decision) Answer {
 	if message.Fields.Unreadable {
 		c.metrics.Unreadable.Inc()
 	}
@@ -43,7 +43,7 @@ func (c *callback) forward(ctx context.Context, message gate.Message, decision p
 	if decision.Delivery != policy.Direct {
 		return c.fail(statusAgain)
 	}
-	e := &errand{callback: c, message: message, decision: decision, deadline: c.deadline(decision)}
+	e := &errand{callback: c, message: *message, decision: decision, deadline: c.deadline(decision)}
 	if !decision.Unverified {
 		e.key = message.Key(c.account.config.Endpoint)
 		e.beginTrace()
@@ -62,11 +62,11 @@ func (c *callback) deadline(decision policy.Decision) time.Time {
 }
 
 // decide asks the policy what becomes of a message.
-func (c *callback) decide(message gate.Message) policy.Decision {
+func (c *callback) decide(message *gate.Message) policy.Decision {
 	if message.Unverified != nil {
-		return policy.Audit(c.account.config)
+		return policy.Audit(&c.account.config)
 	}
-	return policy.Decide(c.account.config, message.Fields)
+	return policy.Decide(&c.account.config, &message.Fields)
 }
 
 // callApp calls the app while WeChat waits, or joins the call that goes on for a repeat. A delivery keeps the parcel until the app has
@@ -90,7 +90,7 @@ func (e *errand) callApp(ctx context.Context) Answer {
 		call.Fields = traced.Inject(call.Fields)
 		return e.backend.Deliver(ctx, delivery, call, patience, e.begin(e.key, traced, e.parcel.hand()))
 	})
-	e.conclude(e.message, outcome.Report{Outcome: answer.Outcome, Failure: answer.Failure, Took: took})
+	e.conclude(&e.message, outcome.Report{Outcome: answer.Outcome, Failure: answer.Failure, Took: took})
 	return e.reply(answer)
 }
 
@@ -105,7 +105,7 @@ func (e *errand) claim(ctx context.Context) (delivery *backend.Delivery, repeate
 		e.metrics.Repeats.Inc()
 		e.trace.Repeat()
 	}
-	if err != nil && policy.WithoutClaim(e.account.config) == policy.GoOn {
+	if err != nil && policy.WithoutClaim(&e.account.config) == policy.GoOn {
 		e.complain(err)
 		return new(backend.Delivery), false, nil
 	}
@@ -184,7 +184,7 @@ func (e *errand) await(answerOf func(backend.Patience) backend.Answer) (answer b
 
 // conclude counts what became of a verified callback, logs it within bounds if somebody has to do something about it, and tells
 // whoever plays WeChat.
-func (c *callback) conclude(message gate.Message, report outcome.Report) {
+func (c *callback) conclude(message *gate.Message, report outcome.Report) {
 	if message.Unverified != nil {
 		return
 	}
@@ -217,7 +217,7 @@ func (e *errand) passOn(reply []byte) Answer {
 	if size := int64(len(reply)); size > freeBody {
 		room = &parcel{budget: e.bodies, app: e.decision.Backend.URL, deadline: e.deadline}
 		if !room.hold(size) {
-			e.conclude(e.message, outcome.Report{Outcome: outcome.Overloaded})
+			e.conclude(&e.message, outcome.Report{Outcome: outcome.Overloaded})
 			return e.fail(statusAgain)
 		}
 	}
@@ -237,7 +237,7 @@ func (e *errand) dress(reply []byte) Answer {
 	}
 	var random [wechat.RandomSize / 2]byte
 	_, _ = io.ReadFull(e.random, random[:]) // crypto/rand never fails
-	sealing, err := e.account.gate.Seal(e.message, reply, random, e.now)
+	sealing, err := e.account.gate.Seal(&e.message, reply, random, e.now)
 	switch {
 	case err != nil:
 		e.log.Error("sealing a reply", "error", err)

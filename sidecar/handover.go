@@ -92,7 +92,7 @@ type handover struct {
 
 // seekOwner finds the pod that remembers a callback for all of them, and reports whether that is another one than this. A callback
 // that is not verified is nobody's, and the operator's own is for this very pod.
-func (c *callback) seekOwner(ctx context.Context, message gate.Message, err error) (answer Answer, elsewhere bool) {
+func (c *callback) seekOwner(ctx context.Context, message *gate.Message, err error) (answer Answer, elsewhere bool) {
 	switch {
 	case c.handover != nil:
 		return Answer{}, !c.handover.concerns(c, message, err)
@@ -112,12 +112,12 @@ func (c *callback) seekOwner(ctx context.Context, message gate.Message, err erro
 }
 
 // isRemembered reports whether anything is remembered of a callback: the use of its signature, or what the app answered.
-func (c *callback) isRemembered(message gate.Message) bool {
+func (c *callback) isRemembered(message *gate.Message) bool {
 	return message.Bind || !message.URLCheck() && !c.decide(message).Discard
 }
 
 // remembers reports whether this pod remembers it.
-func (c *callback) remembers(message gate.Message) bool {
+func (c *callback) remembers(message *gate.Message) bool {
 	if message.Bind {
 		return c.memory.Used(message.Query.Signature, c.now)
 	}
@@ -128,7 +128,7 @@ func (c *callback) remembers(message gate.Message) bool {
 const handoverSlack = 100 * time.Millisecond
 
 // handOver asks other pods to take the callback, one after the other. It reports false if none did: then this pod takes it.
-func (c *callback) handOver(ctx context.Context, message gate.Message, asks []peers.Ask) (answer Answer, elsewhere bool) {
+func (c *callback) handOver(ctx context.Context, message *gate.Message, asks []peers.Ask) (answer Answer, elsewhere bool) {
 	decision := c.decide(message)
 	body, deadline := c.parcel.body, c.deadline(decision)
 	if !c.parcel.move(c.bodies, decision.Backend.URL, message.Forms()) {
@@ -214,7 +214,7 @@ func (s *Sidecar) takeHandover(ctx context.Context, r peers.Request, stream io.R
 }
 
 // concerns reports whether the callback is for this pod: its own check passes it, and it remembers what it is asked for.
-func (h *handover) concerns(c *callback, message gate.Message, err error) bool {
+func (h *handover) concerns(c *callback, message *gate.Message, err error) bool {
 	switch {
 	case err != nil || message.Probe():
 		h.declined = peers.StatusRefused

@@ -27,7 +27,7 @@ func TestKindsOfMessages(t *testing.T) {
 		"no document":          {config.PlatformWeCom, "text", tracing.KindUnreadable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := kindOf(test.platform, wechat.ReadFields([]byte(test.message))); got != test.want {
+			if got := kindOf(test.platform, new(wechat.ReadFields([]byte(test.message)))); got != test.want {
 				t.Errorf("it is told as %s, want %s", got, test.want)
 			}
 		})

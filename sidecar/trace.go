@@ -46,12 +46,12 @@ func (e *errand) beginTrace() {
 	c := &e.account.config
 	e.trace = e.tracer.Begin(tracing.Message{
 		Key: e.key, Secret: e.account.gatewayKey, Arrived: e.request.Arrived,
-		Endpoint: c.Endpoint, Platform: c.Platform, Host: c.Host, Route: c.Path, Kind: kindOf(c.Platform, e.message.Fields),
+		Endpoint: c.Endpoint, Platform: c.Platform, Host: c.Host, Route: c.Path, Kind: kindOf(c.Platform, &e.message.Fields),
 	})
 }
 
 // kindOf is what is told of what a message says.
-func kindOf(platform string, f wechat.Fields) tracing.Kind {
+func kindOf(platform string, f *wechat.Fields) tracing.Kind {
 	switch {
 	case platform == config.PlatformPay:
 		return tracing.KindNotification

@@ -226,11 +226,11 @@ func Encrypted(platform, mode string) bool {
 }
 
 // Encrypted reports whether messages come encrypted with an EncodingAESKey.
-func (c Config) Encrypted() bool { return Encrypted(c.Platform, c.MessageMode) }
+func (c *Config) Encrypted() bool { return Encrypted(c.Platform, c.MessageMode) }
 
 // MustNotBeLost reports whether WeChat repeats a message for hours until the app takes it. It does so with messages of some kinds,
 // and on some platforms with all.
-func (c Config) MustNotBeLost(kind bool) bool {
+func (c *Config) MustNotBeLost(kind bool) bool {
 	return kind || c.Platform == PlatformPay || c.Platform == PlatformShop || c.Platform == PlatformOpenPlatform
 }
 

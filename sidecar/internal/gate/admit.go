@@ -21,18 +21,22 @@ type Uses interface {
 
 // Admit adds to what Check returned of a request the two decisions that need more than the request: whether the signature was used
 // before, and whether a message that failed a check goes on all the same.
-func (g *Gate) Admit(ctx context.Context, r Request, message Message, err error, uses Uses, now time.Time) (Message, error) {
-	if err == nil && message.Bind {
-		err = bind(ctx, r, message, uses, now)
+func (g *Gate) Admit(ctx context.Context, m *Message, r Request, err error, uses Uses, now time.Time) error {
+	if err == nil && m.Bind {
+		err = bind(ctx, r, m, uses, now)
 	}
+	if err == nil {
+		return nil
+	}
+	*m = Message{}
 	if refusal, ok := g.audits(r, err, now); ok {
-		return unverified(r, refusal)
+		return m.unverify(r, refusal)
 	}
-	return message, err
+	return err
 }
 
 // bind ties the use of a signature to its first one.
-func bind(ctx context.Context, r Request, m Message, uses Uses, now time.Time) error {
+func bind(ctx context.Context, r Request, m *Message, uses Uses, now time.Time) error {
 	ok, err := uses.Use(ctx, m.Query.Signature, r.Method, m.Body, now, m.StaleAt)
 	if err == nil && !ok {
 		err = wechat.Refuse(wechat.ReasonReplayed, "the signature was used before, with another body or method")
@@ -45,18 +49,18 @@ func bind(ctx context.Context, r Request, m Message, uses Uses, now time.Time) e
 // wrong URL or method, or a body over the bound.
 func (g *Gate) audits(r Request, err error, now time.Time) (refusal *wechat.Refusal, ok bool) {
 	until := g.config.AuditUntil
-	if until == nil || !now.Before(*until) || g.config.Platform == config.PlatformPay ||
-		r.Method != "POST" || !errors.As(err, &refusal) {
+	if until == nil || !now.Before(*until) || g.config.Platform == config.PlatformPay || r.Method != "POST" {
 		return nil, false
 	}
-	return refusal, refusal.Reason != wechat.ReasonUnknownURL && refusal.Reason != wechat.ReasonTooLarge
+	refusal, ok = errors.AsType[*wechat.Refusal](err)
+	return refusal, ok && refusal.Reason != wechat.ReasonUnknownURL && refusal.Reason != wechat.ReasonTooLarge
 }
 
-// unverified is a message of which nothing is known but that it failed a check.
-func unverified(r Request, refusal *wechat.Refusal) (Message, error) {
+// unverify makes m a message of which nothing is known but that it failed a check.
+func (m *Message) unverify(r Request, refusal *wechat.Refusal) error {
 	body, err := r.Body()
-	if err != nil {
-		return Message{}, err
+	if err == nil {
+		*m = Message{Body: body, Form: wechat.FormOf(body), Unverified: refusal}
 	}
-	return Message{Body: body, Form: wechat.FormOf(body), Unverified: refusal}, nil
+	return err
 }

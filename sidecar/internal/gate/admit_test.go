@@ -6,6 +6,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -26,9 +27,13 @@ func (k *known) Use(context.Context, string, string, []byte, time.Time, time.Tim
 }
 
 // admit checks a request, and admits it.
-func (g *Gate) admit(ctx context.Context, r Request, uses Uses, now time.Time) (Message, error) {
-	message, err := g.Check(r, now)
-	return g.Admit(ctx, r, message, err, uses, now)
+func (g *Gate) admit(ctx context.Context, r Request, uses Uses, now time.Time) (*Message, error) {
+	m := new(Message)
+	err := g.Admit(ctx, m, r, g.Check(m, r, now), uses, now)
+	if reflect.ValueOf(*m).IsZero() {
+		return nil, err
+	}
+	return m, err
 }
 
 // TestAdmit: the first use of a signature decides where the signature covers no body, and nowhere else.
@@ -93,7 +98,7 @@ func TestAudit(t *testing.T) {
 				test.edit(&r)
 			}
 			message, err := gate.admit(t.Context(), r, &known{}, now)
-			if (err == nil) != test.goesOn || test.goesOn != (message.Unverified != nil) {
+			if (err == nil) != test.goesOn || test.goesOn != (message != nil && message.Unverified != nil) {
 				t.Fatalf("error %v, message %+v", err, message)
 			}
 			if test.goesOn && (string(message.Body) != "<xml/>" || message.Generation != 0 || message.Fields != (wechat.Fields{})) {
@@ -110,7 +115,7 @@ func TestAMemoryThatFails(t *testing.T) {
 	gate := New(config.Config{Platform: config.PlatformOfficialAccount, MessageMode: config.ModePlaintext, Path: "/weixin", AuditUntil: &until},
 		config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token}}})
 	r := request{method: "POST", path: "/weixin", token: token, nonce: "7", body: "<xml/>"}.gate()
-	if message, err := gate.admit(t.Context(), r, &known{fresh: true, fails: fails}, now); !errors.Is(err, fails) {
+	if message, err := gate.admit(t.Context(), r, &known{fresh: true, fails: fails}, now); !errors.Is(err, fails) || message != nil {
 		t.Errorf("error %v, message %+v", err, message)
 	}
 }

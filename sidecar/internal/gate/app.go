@@ -24,7 +24,7 @@ type Original struct {
 // Original rebuilds a message from what was verified. In plaintext mode and for Pay that is the body itself; an encrypted
 // one gets a new envelope around its Encrypt, because the fields beside it are not authentic. Signature is computed anew
 // for the SDKs that look at it: in encrypted modes it was not verified, and the token is known here.
-func (g *Gate) Original(m Message) Original {
+func (g *Gate) Original(m *Message) Original {
 	if m.payment != nil {
 		return Original{Header: m.payment.header.Map(), Body: m.payment.original}
 	}
@@ -54,7 +54,7 @@ func (g *Gate) Original(m Message) Original {
 
 // address is who stands on the envelope, from within it. Samples of Tencent's end in an exception where ToUserName is missing: that
 // of what a suite is told is the suite's id.
-func (g *Gate) address(m Message) []wechat.Address {
+func (g *Gate) address(m *Message) []wechat.Address {
 	if g.config.Platform == config.PlatformOpenPlatform && m.Fields.InfoType != "" {
 		return []wechat.Address{{Name: "AppId", Value: m.ReceiverID}}
 	}
@@ -63,7 +63,7 @@ func (g *Gate) address(m Message) []wechat.Address {
 
 // Seal returns the envelope of an app's reply, encrypted with the key that opened the message; or nil for a message that came in
 // plaintext, whose reply goes as it is. Random is fresh for each answer.
-func (g *Gate) Seal(m Message, reply []byte, random [wechat.RandomSize / 2]byte, now time.Time) (*wechat.Sealing, error) {
+func (g *Gate) Seal(m *Message, reply []byte, random [wechat.RandomSize / 2]byte, now time.Time) (*wechat.Sealing, error) {
 	if !m.sealed {
 		return nil, nil
 	}

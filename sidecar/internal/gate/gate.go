@@ -115,10 +115,10 @@ type payment struct {
 }
 
 // URLCheck reports whether the callback is the GET that WeChat sends when the form of the console is submitted.
-func (m Message) URLCheck() bool { return m.Echo != nil }
+func (m *Message) URLCheck() bool { return m.Echo != nil }
 
 // Nonce is the signed nonce.
-func (m Message) Nonce() string {
+func (m *Message) Nonce() string {
 	if m.payment != nil {
 		return m.payment.header.Nonce
 	}
@@ -126,7 +126,7 @@ func (m Message) Nonce() string {
 }
 
 // Forms is in how many forms the message is held: as it was sent, and, where it came encrypted, decrypted.
-func (m Message) Forms() int64 {
+func (m *Message) Forms() int64 {
 	if m.sealed {
 		return 2
 	}
@@ -143,13 +143,13 @@ func (m *Message) Forget() {
 
 // Probe reports whether a verified callback is the operator's own: its nonce says so, and a message its InfoType too. Only who
 // holds the token can sign one, and WeChat uses no such nonce: what a user writes makes no probe.
-func (m Message) Probe() bool {
+func (m *Message) Probe() bool {
 	return strings.HasPrefix(m.Nonce(), config.ProbeNoncePrefix) && (m.URLCheck() || m.Fields.InfoType == config.ProbeInfoType)
 }
 
 // Answer returns what a callback is answered that reaches no app: the echostr of a URL check, or success to a probe. It reports false
 // for a message to the app.
-func (m Message) Answer() (answer []byte, own bool) {
+func (m *Message) Answer() (answer []byte, own bool) {
 	switch {
 	case m.URLCheck():
 		return m.Echo, true
@@ -160,7 +160,7 @@ func (m Message) Answer() (answer []byte, own bool) {
 }
 
 // Played reports whether the nonce of a verified callback says that it is not WeChat's.
-func (m Message) Played() bool { return playedNonce(m.Nonce()) }
+func (m *Message) Played() bool { return playedNonce(m.Nonce()) }
 
 func playedNonce(nonce string) bool {
 	return strings.HasPrefix(nonce, config.ProbeNoncePrefix) || strings.HasPrefix(nonce, config.TrialNoncePrefix)
@@ -180,12 +180,12 @@ func SaysPlayed(r Request) bool {
 }
 
 // Trial reports whether the nonce says that the message was made to see what the app does with it.
-func (m Message) Trial() bool { return strings.HasPrefix(m.Nonce(), config.TrialNoncePrefix) }
+func (m *Message) Trial() bool { return strings.HasPrefix(m.Nonce(), config.TrialNoncePrefix) }
 
 // Key tells messages apart, and is the same for every repeat of one, on every replica: the SHA-256 of the endpoint's name and of
 // all that was verified and that WeChat does not change when it repeats a message. What it may change, or is not known to keep,
 // is the timestamp, the nonce, the signatures and how the message is encrypted.
-func (m Message) Key(endpoint string) [sha256.Size]byte {
+func (m *Message) Key(endpoint string) [sha256.Size]byte {
 	var notification wechat.PayNotification
 	if m.payment != nil {
 		notification = m.payment.notification
@@ -203,50 +203,45 @@ func (m Message) Key(endpoint string) [sha256.Size]byte {
 
 // OwnerKey names what one pod must remember for all: the use of a signature that covers no body, or else the message. It is the same for
 // every repeat of a message that WeChat sends with the same signature.
-func (m Message) OwnerKey(endpoint string) [sha256.Size]byte {
+func (m *Message) OwnerKey(endpoint string) [sha256.Size]byte {
 	if !m.Bind {
 		return m.Key(endpoint)
 	}
 	return sha256.Sum256([]byte("use\n" + endpoint + "\n" + m.Query.Signature))
 }
 
-// Check returns the verified message of a request, or a *wechat.Refusal, or the error of r.Body. Cheap checks come first.
+// Check makes m the verified message of a request. Where it returns an error, which is a *wechat.Refusal or the error of r.Body, m is
+// zero. Cheap checks come first.
 //
 // What is refused does not depend on anything that the client says about the mode or the credentials: a mode comes from
 // the configuration, so that leaving parameters out cannot talk the gate down to a weaker check.
-func (g *Gate) Check(r Request, now time.Time) (Message, error) {
-	pathID, ok := g.serves(r)
-	if !ok {
-		return Message{}, wechat.Refuse(wechat.ReasonUnknownURL, "not the host, path and query of this endpoint; compare the URL in the console with status.url")
-	}
-	check := g.check(r.Method)
-	if check == nil {
-		return Message{}, wechat.Refuse(wechat.ReasonMalformed, "WeChat calls this kind of URL with POST, and most kinds with GET for the URL check, and never otherwise")
-	}
-	message, err := check(g, r, pathID, now)
+func (g *Gate) Check(m *Message, r Request, now time.Time) error {
+	err := g.check(m, r, now)
 	if err != nil {
-		return Message{}, err
+		*m = Message{} // nobody mistakes a part of it for something verified
 	}
-	message.PathID = pathID
-	return message, nil
+	return err
 }
 
-// check returns what verifies a request with that method, or nil if WeChat sends none.
-func (g *Gate) check(method string) func(*Gate, Request, string, time.Time) (Message, error) {
-	platform := g.config.Platform
-	switch {
-	case method == "GET" && platform == config.PlatformWeCom:
-		return (*Gate).checkEncryptedEcho
-	case method == "GET" && platform != config.PlatformOpenPlatform && platform != config.PlatformPay:
-		return (*Gate).checkEcho
-	case method != "POST":
-		return nil
-	case platform == config.PlatformPay:
-		return (*Gate).checkNotification
-	case g.config.Encrypted():
-		return (*Gate).checkEncrypted
+func (g *Gate) check(m *Message, r Request, now time.Time) error {
+	*m = Message{}
+	var ok bool
+	if m.PathID, ok = g.serves(r); !ok {
+		return wechat.Refuse(wechat.ReasonUnknownURL, "not the host, path and query of this endpoint; compare the URL in the console with status.url")
 	}
-	return (*Gate).checkPlaintext
+	switch platform := g.config.Platform; {
+	case r.Method == "GET" && platform == config.PlatformWeCom:
+		return g.checkEncryptedEcho(m, r, now)
+	case r.Method == "GET" && platform != config.PlatformOpenPlatform && platform != config.PlatformPay:
+		return g.checkEcho(m, r, now)
+	case r.Method != "POST":
+		return wechat.Refuse(wechat.ReasonMalformed, "WeChat calls this kind of URL with POST, and most kinds with GET for the URL check, and never otherwise")
+	case platform == config.PlatformPay:
+		return g.checkNotification(m, r, now)
+	case g.config.Encrypted():
+		return g.checkEncrypted(m, r, now)
+	}
+	return g.checkPlaintext(m, r, now)
 }
 
 // serves compares host, path and the URL's own query with the configured ones, and returns what stands in place of the placeholder.

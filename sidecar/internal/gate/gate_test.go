@@ -5,6 +5,7 @@ package gate
 
 import (
 	"errors"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,6 +37,16 @@ func (r request) gate() Request {
 		RawQuery: "signature=" + wechat.Sign(r.token, timestamp, r.nonce) + "&timestamp=" + timestamp + "&nonce=" + r.nonce + r.more,
 		Body:     func() ([]byte, error) { return []byte(r.body), nil },
 	}
+}
+
+// checked returns the message that Check makes, or nil where that is zero.
+func (g *Gate) checked(r Request, now time.Time) (*Message, error) {
+	m := &Message{Body: []byte("of an earlier request")}
+	err := g.Check(m, r, now)
+	if reflect.ValueOf(*m).IsZero() {
+		return nil, err
+	}
+	return m, err
 }
 
 func TestCheck(t *testing.T) {
@@ -77,7 +88,7 @@ func TestCheck(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", body: "<xml/>"}
 			test.edit(&r)
-			message, err := newGate().Check(r.gate(), now)
+			message, err := newGate().checked(r.gate(), now)
 			if test.refused == "" {
 				if err != nil || string(message.Body) != r.body || message.Generation != test.pair || message.URLCheck() {
 					t.Errorf("got %+v, %v", message, err)
@@ -88,7 +99,7 @@ func TestCheck(t *testing.T) {
 			if !errors.As(err, &refusal) || refusal.Reason != test.refused {
 				t.Errorf("got %+v, %v; want %s", message, err, test.refused)
 			}
-			if message.Body != nil || message.Echo != nil {
+			if message != nil {
 				t.Errorf("a refused request came through: %+v", message)
 			}
 		})
@@ -98,7 +109,7 @@ func TestCheck(t *testing.T) {
 // TestAUseLastsAsLongAsItsMessage is for the memory of uses, which must not be shorter.
 func TestAUseLastsAsLongAsItsMessage(t *testing.T) {
 	r := request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", body: "<xml/>", age: time.Minute}
-	message, err := newGate().Check(r.gate(), now)
+	message, err := newGate().checked(r.gate(), now)
 	if err != nil || !message.StaleAt.Equal(now.Add(4*time.Minute)) {
 		t.Errorf("stale at %v, error %v", message.StaleAt, err)
 	}
@@ -109,7 +120,7 @@ func TestPlatformsWithoutURLCheckTakeNoGET(t *testing.T) {
 	for platform, token := range map[string]string{config.PlatformPay: "", config.PlatformOpenPlatform: token} {
 		t.Run(platform, func(t *testing.T) {
 			gate := New(config.Config{Platform: platform, Path: "/weixin"}, config.Credentials{Pairs: []config.Pair{{Token: token}}})
-			message, err := gate.Check(request{method: "GET", path: "/weixin", token: token, nonce: "7", more: "&echostr=1"}.gate(), now)
+			message, err := gate.checked(request{method: "GET", path: "/weixin", token: token, nonce: "7", more: "&echostr=1"}.gate(), now)
 			expectRefusal(t, message, err, wechat.ReasonMalformed)
 		})
 	}
@@ -120,7 +131,7 @@ func TestOriginalHasTheOpenIDOfTheMessage(t *testing.T) {
 	gate := newGate()
 	for from, want := range map[string]bool{"oUser": true, "oOther": false} {
 		body := "<xml><FromUserName>" + from + "</FromUserName></xml>"
-		message, err := gate.Check(request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", body: body, more: "&openid=a&openid=oUser"}.gate(), now)
+		message, err := gate.checked(request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", body: body, more: "&openid=a&openid=oUser"}.gate(), now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +144,7 @@ func TestOriginalHasTheOpenIDOfTheMessage(t *testing.T) {
 func TestURLCheckReturnsEchostrAndReadsNoBody(t *testing.T) {
 	r := request{method: "GET", host: "wx.example.com", path: "/weixin", token: token, nonce: "7", more: "&echostr=5%2B6"}.gate()
 	r.Body = func() ([]byte, error) { t.Error("the body of a URL check was read"); return nil, nil }
-	message, err := newGate().Check(r, now)
+	message, err := newGate().checked(r, now)
 	if err != nil || string(message.Echo) != "5+6" || !message.URLCheck() {
 		t.Errorf("got %+v, %v", message, err)
 	}
@@ -143,14 +154,14 @@ func TestURLCheckReturnsEchostrAndReadsNoBody(t *testing.T) {
 func TestNoBodyIsReadBeforeTheSignatureHolds(t *testing.T) {
 	r := request{method: "POST", host: "wx.example.com", path: "/weixin", token: "forged", nonce: "7"}.gate()
 	r.Body = func() ([]byte, error) { t.Error("read"); return nil, nil }
-	if _, err := newGate().Check(r, now); err == nil {
+	if _, err := newGate().checked(r, now); err == nil {
 		t.Error("a forged message passed")
 	}
 }
 
 func TestRefusalsHoldNothingOfTheRequest(t *testing.T) {
 	r := request{method: "POST", host: "wx.example.com", path: "/weixin", token: "forged", nonce: "NONCE-OF-THE-CLIENT"}.gate()
-	_, err := newGate().Check(r, now)
+	_, err := newGate().checked(r, now)
 	if err == nil || strings.Contains(err.Error(), "NONCE-OF-THE-CLIENT") {
 		t.Errorf("error %v", err)
 	}
@@ -163,7 +174,7 @@ func FuzzCheck(f *testing.F) {
 	f.Add("GET", "/weixin/", signed.RawQuery+"&echostr=1")
 	f.Add("GET", "/weixin", "signature=0&timestamp=0&nonce=0")
 	f.Fuzz(func(t *testing.T, method, path, query string) {
-		message, err := newGate().Check(Request{
+		message, err := newGate().checked(Request{
 			Method: method, Host: "wx.example.com", Path: path, RawQuery: query, Body: func() ([]byte, error) { return []byte("x"), nil },
 		}, now)
 		if err != nil {
@@ -195,8 +206,8 @@ func checks(tb testing.TB) map[string]func() error {
 		bytes := []byte(body)
 		r.Body = func() ([]byte, error) { return bytes, nil }
 		return func() error {
-			_, err := g.Check(r, now)
-			return err
+			var m Message
+			return g.Check(&m, r, now)
 		}
 	}
 	genuine := request{method: "POST", host: "wx.example.com", path: "/weixin", token: token, nonce: "1811081856", more: "&openid=oABCDEFGHIJKLMNOPQRSTUVWXYZa"}

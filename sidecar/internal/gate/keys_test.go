@@ -54,8 +54,8 @@ func cutKeyed(text string, a, b, kind uint8) keyed {
 	return keyed{endpoint: first, receiver: second, body: rest}
 }
 
-func (k keyed) message(t *testing.T) Message {
-	m := Message{ReceiverID: k.receiver, PathID: k.path, Body: []byte(k.body)}
+func (k keyed) message(t *testing.T) *Message {
+	m := &Message{ReceiverID: k.receiver, PathID: k.path, Body: []byte(k.body)}
 	if k.id+k.eventType+k.originalType == "" {
 		return m
 	}

@@ -27,25 +27,22 @@ func (g *Gate) Serials(now time.Time) []string {
 
 // checkNotification verifies a notification of WeChat Pay. Its age is checked before the signature, as its documentation
 // asks; the query is not signed and not read.
-func (g *Gate) checkNotification(r Request, _ string, now time.Time) (Message, error) {
+func (g *Gate) checkNotification(m *Message, r Request, now time.Time) error {
 	header, err := wechat.ParsePayHeader(r.Header)
 	if err != nil {
-		return Message{}, err
+		return err
 	}
-	staleAt, err := g.freshUntil(header.Timestamp, config.Freshness, now)
-	if err != nil {
-		return Message{}, err
+	if m.StaleAt, err = g.freshUntil(header.Timestamp, config.Freshness, now); err != nil {
+		return err
 	}
 	if !g.knowsSerial(header.Serial, now) {
-		return Message{}, wechat.Refuse(wechat.ReasonUnknownSerial, "signed with a key that is not in the Secret; add WeChat Pay's new public key or certificate")
+		return wechat.Refuse(wechat.ReasonUnknownSerial, "signed with a key that is not in the Secret; add WeChat Pay's new public key or certificate")
 	}
 	body, err := readBody(r)
 	if err != nil {
-		return Message{}, err
+		return err
 	}
-	message, err := g.openNotification(header, body, now)
-	message.StaleAt = staleAt
-	return message, err
+	return g.openNotification(m, header, body, now)
 }
 
 func (g *Gate) knowsSerial(serial string, now time.Time) bool {
@@ -58,7 +55,7 @@ func (g *Gate) knowsSerial(serial string, now time.Time) bool {
 }
 
 // openNotification tries every pair that knows the serial; two pairs may differ in the APIv3 key only.
-func (g *Gate) openNotification(header wechat.PayHeader, body []byte, now time.Time) (Message, error) {
+func (g *Gate) openNotification(m *Message, header wechat.PayHeader, body []byte, now time.Time) error {
 	err := wechat.Refuse(wechat.ReasonBadSignature, "not signed by WeChat Pay; a few such are its own tests of whether anybody looks (SIGNTEST)")
 	for i := range g.pairs {
 		p := &g.pairs[i]
@@ -68,18 +65,17 @@ func (g *Gate) openNotification(header wechat.PayHeader, body []byte, now time.T
 		}
 		notification, parseErr := wechat.ParsePayNotification(body)
 		if parseErr != nil {
-			return Message{}, parseErr
+			return parseErr
 		}
 		opened, openErr := notification.Open(p.APIv3Key)
 		if openErr != nil {
 			err = wechat.Refuse(wechat.ReasonUndecryptable, "signed by WeChat Pay, and not encrypted with the Secret's apiV3Key; compare it with the merchant platform's")
 			continue
 		}
-		return Message{
-			Generation: p.Generation, Body: opened, Form: wechat.FormJSON,
-			Fields: wechat.Fields{Event: notification.EventType}, // it stands on the notification, not in its resource
-			pair:   p, payment: &payment{header: header, notification: notification, original: body},
-		}, nil
+		m.Generation, m.Body, m.Form = p.Generation, opened, wechat.FormJSON
+		m.Fields = wechat.Fields{Event: notification.EventType} // it stands on the notification, not in its resource
+		m.pair, m.payment = p, &payment{header: header, notification: notification, original: body}
+		return nil
 	}
-	return Message{}, err
+	return err
 }

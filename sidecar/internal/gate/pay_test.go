@@ -114,7 +114,7 @@ func TestPay(t *testing.T) {
 		"another APIv3 key":        {func(n *notification) { n.key = "abcdef0123456789abcdef0123456789" }, wechat.ReasonUndecryptable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			message, err := gate.Check(payer.request(t, test.breakIt), now)
+			message, err := gate.checked(payer.request(t, test.breakIt), now)
 			if test.refused == "" {
 				if err != nil || string(message.Body) != resource || message.Fields.Event != "TRANSACTION.SUCCESS" || message.payment.notification.ID != "n-1" {
 					t.Errorf("got %+v, %v", message, err)
@@ -122,7 +122,7 @@ func TestPay(t *testing.T) {
 				return
 			}
 			var refusal *wechat.Refusal
-			if !errors.As(err, &refusal) || refusal.Reason != test.refused || message.Body != nil {
+			if !errors.As(err, &refusal) || refusal.Reason != test.refused || message != nil {
 				t.Errorf("got %+v, %v; want %s", message, err, test.refused)
 			}
 		})
@@ -130,7 +130,7 @@ func TestPay(t *testing.T) {
 	t.Run("a GET", func(t *testing.T) {
 		request := payer.request(t, func(*notification) {})
 		request.Method = "GET"
-		if _, err := gate.Check(request, now); err == nil {
+		if _, err := gate.checked(request, now); err == nil {
 			t.Error("a GET passed")
 		}
 	})
@@ -141,7 +141,7 @@ func TestPayTakesTheKeyOfTheSerial(t *testing.T) {
 	genuine, _ := newPayer(t)
 	other, _ := newPayer(t)
 	gate := payGate(config.Pair{APIv3Key: apiV3Key, PlatformKeys: map[string]string{serial: other.public(t), "PUB_KEY_ID_2": genuine.public(t)}})
-	message, err := gate.Check(genuine.request(t, func(*notification) {}), now)
+	message, err := gate.checked(genuine.request(t, func(*notification) {}), now)
 	expectRefusal(t, message, err, wechat.ReasonBadSignature)
 }
 
@@ -150,7 +150,7 @@ func TestPayOpensWithEachPair(t *testing.T) {
 	payer, _ := newPayer(t)
 	keys := map[string]string{serial: payer.public(t)}
 	gate := payGate(config.Pair{Generation: 2, APIv3Key: "abcdef0123456789abcdef0123456789", PlatformKeys: keys}, config.Pair{Generation: 1, APIv3Key: apiV3Key, PlatformKeys: keys})
-	if message, err := gate.Check(payer.request(t, func(*notification) {}), now); err != nil || message.Generation != 1 || string(message.Body) != resource {
+	if message, err := gate.checked(payer.request(t, func(*notification) {}), now); err != nil || message.Generation != 1 || string(message.Body) != resource {
 		t.Errorf("got %+v, %v", message, err)
 	}
 }
@@ -160,7 +160,7 @@ func TestPayOpensWithNoPairThatHasEnded(t *testing.T) {
 	payer, _ := newPayer(t)
 	keys, ended := map[string]string{serial: payer.public(t)}, now
 	gate := payGate(config.Pair{APIv3Key: "abcdef0123456789abcdef0123456789", PlatformKeys: keys}, config.Pair{APIv3Key: apiV3Key, PlatformKeys: keys, NotAfter: &ended})
-	message, err := gate.Check(payer.request(t, func(*notification) {}), now)
+	message, err := gate.checked(payer.request(t, func(*notification) {}), now)
 	expectRefusal(t, message, err, wechat.ReasonUndecryptable)
 }
 
@@ -169,7 +169,7 @@ func TestNoBodyOfAnUnknownSerialIsRead(t *testing.T) {
 	payer, gate := newPayer(t)
 	request := payer.request(t, func(n *notification) { n.header[wechat.PaySerialHeader] = []string{"PUB_KEY_ID_2"} })
 	request.Body = func() ([]byte, error) { t.Error("read"); return nil, nil }
-	if _, err := gate.Check(request, now); err == nil {
+	if _, err := gate.checked(request, now); err == nil {
 		t.Error("an unknown serial passed")
 	}
 }

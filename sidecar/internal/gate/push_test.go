@@ -60,7 +60,7 @@ func FuzzCheckEncrypted(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, query, body string) {
-		message, err := newEncryptedGate().Check(Request{
+		message, err := newEncryptedGate().checked(Request{
 			Method: "POST", Path: "/weixin", RawQuery: query, Body: func() ([]byte, error) { return []byte(body), nil },
 		}, now)
 		if err != nil {
@@ -102,7 +102,7 @@ func newSealedMessage() sealedMessage {
 }
 
 // check tries it with a gate that accepts two pairs.
-func (m sealedMessage) check(t *testing.T) (*Gate, Message, error) {
+func (m sealedMessage) check(t *testing.T) (*Gate, *Message, error) {
 	t.Helper()
 	key, err := wechat.ParseEncodingAESKey(m.key)
 	if err != nil {
@@ -139,14 +139,14 @@ func (m sealedMessage) check(t *testing.T) (*Gate, Message, error) {
 	gate := New(m.config, config.Credentials{Pairs: []config.Pair{
 		{Generation: 2, Token: token, EncodingAESKey: aesKey}, {Generation: 1, Token: older, EncodingAESKey: olderKey},
 	}})
-	message, err := gate.Check(r, now)
+	message, err := gate.checked(r, now)
 	return gate, message, err
 }
 
-func expectRefusal(t *testing.T, message Message, err error, want wechat.Reason) {
+func expectRefusal(t *testing.T, message *Message, err error, want wechat.Reason) {
 	t.Helper()
 	var refusal *wechat.Refusal
-	if !errors.As(err, &refusal) || refusal.Reason != want || message.Body != nil || message.Echo != nil {
+	if !errors.As(err, &refusal) || refusal.Reason != want || message != nil {
 		t.Errorf("got %+v, %v; want %s", message, err, want)
 	}
 }
@@ -268,7 +268,7 @@ func TestSealUsesWhatVerifiedTheMessage(t *testing.T) {
 }
 
 // seal is what WeChat gets for a reply.
-func seal(t *testing.T, gate *Gate, message Message, reply string) []byte {
+func seal(t *testing.T, gate *Gate, message *Message, reply string) []byte {
 	t.Helper()
 	sealing, err := gate.Seal(message, []byte(reply), [wechat.RandomSize / 2]byte{1, 2, 3}, now)
 	if err != nil {
@@ -315,7 +315,7 @@ func TestASealedReplyIsNoMessage(t *testing.T) {
 				"in JSON":              inJSON(postBack(m, reply.Timestamp, reply.Nonce, reply.Signature, reply.Encrypt), reply.Encrypt),
 				"for a Compatible one": postBack(m, reply.Timestamp, reply.Nonce, reply.Signature, reply.Encrypt),
 			} {
-				message, err := gate.Check(r, now)
+				message, err := gate.checked(r, now)
 				if r.Method == "GET" && m.config.Platform != config.PlatformWeCom {
 					if err == nil {
 						t.Errorf("%s: passed", way)
@@ -387,8 +387,8 @@ func TestAMessageFromTheAccountIsNone(t *testing.T) {
 // TestKeysTellMessagesApart: two that differ in anything that was verified, or told to the app, and that WeChat does not change when it
 // repeats a message.
 func TestKeysTellMessagesApart(t *testing.T) {
-	base := func() Message { return Message{ReceiverID: "wx1", PathID: "wx2", Body: []byte("<xml/>")} }
-	changed := func(change func(*Message)) Message { m := base(); change(&m); return m }
+	base := func() *Message { return &Message{ReceiverID: "wx1", PathID: "wx2", Body: []byte("<xml/>")} }
+	changed := func(change func(*Message)) *Message { m := base(); change(m); return m }
 	notification := func(text string) wechat.PayNotification {
 		n, err := wechat.ParsePayNotification([]byte(text))
 		if err != nil {
@@ -398,7 +398,7 @@ func TestKeysTellMessagesApart(t *testing.T) {
 	}
 	seen := map[[sha256.Size]byte]string{}
 	const pay = `{"id":"1","event_type":"COMPLAINT.CREATE","resource":{"original_type":"complaint"}}`
-	for name, m := range map[string]Message{
+	for name, m := range map[string]*Message{
 		"another body":                   changed(func(m *Message) { m.Body = []byte("<xml></xml>") }),
 		"another receiver":               changed(func(m *Message) { m.ReceiverID = "wx9" }),
 		"another id in the path":         changed(func(m *Message) { m.PathID = "wx9" }),
@@ -575,7 +575,7 @@ func TestAWrongReceiverIsNamed(t *testing.T) {
 		"one that is endless": {strings.Repeat("w", 65), "7", "", "an account"},
 	} {
 		m := Message{ReceiverID: test.receiver, Query: wechat.Query{Triple: wechat.Triple{Nonce: test.nonce}}}
-		if refusal := wrongReceiver(m); refusal.Receiver != test.counts || !strings.HasPrefix(refusal.Detail, "encrypted for "+test.said) || strings.Contains(refusal.Detail, "forged") {
+		if refusal := wrongReceiver(&m); refusal.Receiver != test.counts || !strings.HasPrefix(refusal.Detail, "encrypted for "+test.said) || strings.Contains(refusal.Detail, "forged") {
 			t.Errorf("%s: %+v", name, refusal)
 		}
 	}

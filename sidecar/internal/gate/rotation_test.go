@@ -41,7 +41,7 @@ func TestPairsEndByThemselves(t *testing.T) {
 			gate := New(test.config, config.Credentials{Pairs: []config.Pair{
 				{Generation: 2, Token: token, EncodingAESKey: newKey}, {Generation: 1, Token: older, EncodingAESKey: oldKey, NotAfter: &end},
 			}})
-			_, err := gate.Check(play(t, test.sender), now)
+			_, err := gate.checked(play(t, test.sender), now)
 			var refusal *wechat.Refusal
 			if test.refused == "" && err != nil || test.refused != "" && (!errors.As(err, &refusal) || refusal.Reason != test.refused) {
 				t.Errorf("error %v, want %q", err, test.refused)
@@ -54,12 +54,12 @@ func TestPlatformKeyEndsWithItsPair(t *testing.T) {
 	payer, gate := newPayer(t)
 	request := payer.request(t, func(*notification) {})
 	gate.pairs[0].NotAfter = new(now.Add(time.Second))
-	if _, err := gate.Check(request, now); err != nil {
+	if _, err := gate.checked(request, now); err != nil {
 		t.Errorf("before the end: %v", err)
 	}
 	gate.pairs[0].NotAfter = new(now)
 	var refusal *wechat.Refusal
-	if _, err := gate.Check(request, now); !errors.As(err, &refusal) || refusal.Reason != wechat.ReasonUnknownSerial {
+	if _, err := gate.checked(request, now); !errors.As(err, &refusal) || refusal.Reason != wechat.ReasonUnknownSerial {
 		t.Errorf("at the end: %v", err)
 	}
 }
@@ -76,12 +76,12 @@ func TestSignatureOfTwoPairsTellsNoGeneration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	message, err := gate.Check(asked(check), now)
+	message, err := gate.checked(asked(check), now)
 	if err != nil || message.Generation != 0 {
 		t.Errorf("the URL check is of generation %d, %v", message.Generation, err)
 	}
 	for key, want := range map[string]int64{newKey: 2, oldKey: 1} {
-		message, err := gate.Check(play(t, caller.Sender{Token: token, EncodingAESKey: key, ReceiverID: "wx1"}), now)
+		message, err := gate.checked(play(t, caller.Sender{Token: token, EncodingAESKey: key, ReceiverID: "wx1"}), now)
 		if err != nil || message.Generation != want {
 			t.Errorf("a message is of generation %d, want %d, %v", message.Generation, want, err)
 		}

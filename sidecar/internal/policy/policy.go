@@ -53,7 +53,7 @@ const (
 
 // WithoutUse is for a signature that may have been used before. Where it does not cover the body, nothing else tells a forged body
 // from the genuine one.
-func WithoutUse(c config.Config) Fallback {
+func WithoutUse(c *config.Config) Fallback {
 	if c.MessageMode == config.ModePlaintext {
 		return TryAgain
 	}
@@ -62,21 +62,22 @@ func WithoutUse(c config.Config) Fallback {
 
 // WithoutClaim is for a message that may be a repeat. In every mode apps get some messages twice, and know them by their delivery id;
 // none may be lost.
-func WithoutClaim(config.Config) Fallback { return GoOn }
+func WithoutClaim(*config.Config) Fallback { return GoOn }
 
 // Audit returns the decision on a message that failed a check and goes on all the same. What it says decides nothing, and WeChat is
 // not told in the app's place that it was taken.
-func Audit(c config.Config) Decision {
-	d := Decide(config.Config{Platform: c.Platform, Backend: c.Backend}, wechat.Fields{})
+func Audit(c *config.Config) Decision {
+	d := Decide(&config.Config{Platform: c.Platform, Backend: c.Backend}, &wechat.Fields{})
 	d.Backend.OnDeadline, d.Unverified = config.OnDeadlineFail, true
 	return d
 }
 
 // Decide returns the decision on a message with these fields.
-func Decide(c config.Config, f wechat.Fields) Decision {
+func Decide(c *config.Config, f *wechat.Fields) Decision {
 	d := Decision{Rule: NoRule, Backend: c.Backend, Acknowledgement: acknowledgement(c.Platform, f), Replies: c.Platform != config.PlatformPay && f.InfoType == ""}
-	for i, rule := range c.Rules {
-		if !matches(rule.Match, f) {
+	for i := range c.Rules {
+		rule := &c.Rules[i]
+		if !matches(&rule.Match, f) {
 			continue
 		}
 		d.Rule = i
@@ -95,7 +96,7 @@ func Decide(c config.Config, f wechat.Fields) Decision {
 	return d
 }
 
-func matches(m config.Match, f wechat.Fields) bool {
+func matches(m *config.Match, f *wechat.Fields) bool {
 	return (m.MsgType == "" || m.MsgType == f.MsgType) &&
 		(m.Event == "" || m.Event == f.Event) &&
 		(m.InfoType == "" || m.InfoType == f.InfoType)
@@ -103,7 +104,7 @@ func matches(m config.Match, f wechat.Fields) bool {
 
 // acknowledgement is success in message push, and so for the events of a third-party platform and the commands of a
 // suite, which insist on exactly that. WeCom's messages and Pay's notifications want no body.
-func acknowledgement(platform string, f wechat.Fields) string {
+func acknowledgement(platform string, f *wechat.Fields) string {
 	if platform == config.PlatformPay || platform == config.PlatformWeCom && f.InfoType == "" {
 		return ""
 	}
@@ -112,7 +113,7 @@ func acknowledgement(platform string, f wechat.Fields) string {
 
 // Deadlines leave a part of what WeChat waits for to the network: 5 s; 3 s for Pay (a community article of Tencent's); 1 s
 // for the commands of a suite (developer.work.weixin.qq.com/document/path/90642).
-func deadline(platform string, f wechat.Fields) config.Duration {
+func deadline(platform string, f *wechat.Fields) config.Duration {
 	switch {
 	case platform == config.PlatformPay:
 		return config.Duration(2500 * time.Millisecond)
@@ -124,7 +125,7 @@ func deadline(platform string, f wechat.Fields) config.Duration {
 
 // onDeadline is Fail for what the app must not lose, and Acknowledge for what a user waits for, who would read that the account is
 // out of order.
-func onDeadline(c config.Config, f wechat.Fields) string {
+func onDeadline(c *config.Config, f *wechat.Fields) string {
 	if c.MustNotBeLost(f.MustNotBeLost()) {
 		return config.OnDeadlineFail
 	}

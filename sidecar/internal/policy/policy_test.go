@@ -37,7 +37,7 @@ func TestEachKindOfMessageHasItsAnswer(t *testing.T) {
 		"a payment, whatever is written": {config.PlatformPay, wechat.Fields{}, Decision{Rule: NoRule, Backend: backend(config.OnDeadlineFail, 2500*time.Millisecond)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, Decide(config.Config{Platform: test.platform}, test.fields)); diff != "" {
+			if diff := cmp.Diff(test.want, Decide(&config.Config{Platform: test.platform}, &test.fields)); diff != "" {
 				t.Errorf("decided otherwise (-want +got):\n%s", diff)
 			}
 		})
@@ -65,7 +65,7 @@ func TestTheFirstRuleThatMatchesDecides(t *testing.T) {
 		"a message without a field": {wechat.Fields{}, NoRule, "http://default", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if d := Decide(c, test.fields); d.Rule != test.rule || d.Backend.URL != test.url || d.Discard != test.discard {
+			if d := Decide(&c, &test.fields); d.Rule != test.rule || d.Backend.URL != test.url || d.Discard != test.discard {
 				t.Errorf("decided %+v", d)
 			}
 		})
@@ -75,7 +75,7 @@ func TestTheFirstRuleThatMatchesDecides(t *testing.T) {
 // TestAPaymentIsNeverAcknowledgedForTheApp, not even by a configuration that slipped through.
 func TestAPaymentIsNeverAcknowledgedForTheApp(t *testing.T) {
 	c := config.Config{Platform: config.PlatformPay, Backend: config.Backend{OnDeadline: config.OnDeadlineAcknowledge}}
-	if d := Decide(c, wechat.Fields{}); d.Backend.OnDeadline != config.OnDeadlineFail {
+	if d := Decide(&c, &wechat.Fields{}); d.Backend.OnDeadline != config.OnDeadlineFail {
 		t.Errorf("at the deadline WeChat is told %s", d.Backend.OnDeadline)
 	}
 }
@@ -91,7 +91,7 @@ func TestAudit(t *testing.T) {
 		Backend:         config.Backend{URL: "http://default", Payload: config.PayloadOriginal, OnDeadline: config.OnDeadlineFail, Deadline: config.Duration(4500 * time.Millisecond)},
 		Acknowledgement: wechat.Success, Replies: true, Unverified: true,
 	}
-	if diff := cmp.Diff(want, Audit(c)); diff != "" {
+	if diff := cmp.Diff(want, Audit(&c)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -109,7 +109,7 @@ func TestWithoutMemory(t *testing.T) {
 		"Pay":        {config.Config{Platform: config.PlatformPay}, GoOn, GoOn},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if use, claim := WithoutUse(test.config), WithoutClaim(test.config); use != test.use || claim != test.claim {
+			if use, claim := WithoutUse(&test.config), WithoutClaim(&test.config); use != test.use || claim != test.claim {
 				t.Errorf("without use %v, without claim %v", use, claim)
 			}
 		})

@@ -10,8 +10,11 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // the ways in which a kubeconfig can log in
 
 	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/plugin"
@@ -20,8 +23,18 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	command := plugin.Plugin{Version: version.Get().String(), Connect: plugin.Kubeconfig, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
-	status := command.Run(ctx, os.Args[1:])
+	command := plugin.Plugin{
+		Version: version.Get().String(), Connect: plugin.Kubeconfig, Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+	}
+	status := command.Run(ctx, arguments(os.Args))
 	stop()
 	os.Exit(status)
+}
+
+// arguments are those of the plugin. Under the name that kubectl looks for to complete them, the program completes them.
+func arguments(args []string) []string {
+	if strings.TrimSuffix(filepath.Base(args[0]), ".exe") == plugin.CompleterName {
+		return append([]string{cobra.ShellCompRequestCmd}, args[1:]...)
+	}
+	return args[1:]
 }

@@ -30,6 +30,7 @@ const (
 	markSkipped  = "skipped"
 	markFailed   = "FAILED"
 	markNotTried = "not tried"
+	markUnknown  = "unknown"
 )
 
 func found(format string, values ...any) finding {

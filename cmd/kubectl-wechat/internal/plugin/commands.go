@@ -20,6 +20,7 @@ const (
 	commandOpen    = "open"
 	commandRotate  = "rotate"
 	commandVersion = "version"
+	commandStatus  = "status"
 
 	commandCompletion = "completion"
 )
@@ -41,6 +42,7 @@ type command struct {
 func (p Plugin) table(o *options) []command {
 	endpoints := p.completeEndpoints(o)
 	return []command{
+		{commandStatus, []string{"[NAME]", "--gateway NAME"}, statusManual, (*options).statusFlags, checkAll(options.validateStatus, options.validateOutput), Plugin.status, endpoints},
 		{commandVerify, []string{"NAME", "--url URL --token-file FILE"}, verifyManual, (*options).verifyFlags, checkAll(options.validate, options.validateCall), Plugin.verify, endpoints},
 		{commandSend, []string{"NAME [--scenario SCENARIO]", "--url URL --platform PLATFORM --token-file FILE"}, sendManual, (*options).sendFlags, checkAll(options.validate, options.validateCall), Plugin.send, endpoints},
 		{commandOpen, []string{"NAME --request FILE", "NAME --body FILE [--query QUERY]", "--platform PLATFORM --token-file FILE --encoding-aes-key-file FILE --request FILE"}, openManual, (*options).openFlags, checkAll(options.validate, options.validateOpen), Plugin.open, endpoints},

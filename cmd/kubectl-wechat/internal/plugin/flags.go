@@ -49,6 +49,8 @@ type options struct {
 	compromised, show, yes, overwrite bool // of rotate
 
 	client, allNamespaces bool // of version
+
+	output, gateway string // of status and others
 }
 
 // clusterFlags are kubectl's own flags, as far as they have a meaning here. Not among them is --token, kubectl's bearer token: a token
@@ -115,6 +117,11 @@ func (o *options) versionFlags(flags *pflag.FlagSet) {
 	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "the sidecars of all namespaces, in place of one")
 }
 
+func (o *options) statusFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.gateway, "gateway", "", "show the WeChatGateway of this `NAME`, in place of an endpoint")
+	flags.StringVarP(&o.output, "output", "o", "", "json, yaml or wide")
+}
+
 // take puts the names into the options. Errors quote no argument that could be a token.
 func (o *options) take(names []string) error {
 	if len(names) > 1 {
@@ -167,6 +174,13 @@ func (o options) validateOpen() error {
 func (o options) validateName() error {
 	if o.name == "" {
 		return text.Errorf("name an endpoint")
+	}
+	return nil
+}
+
+func (o options) validateStatus() error {
+	if o.name != "" && o.gateway != "" {
+		return text.Errorf("name an endpoint or a --gateway, and not both")
 	}
 	return nil
 }

@@ -34,6 +34,18 @@ const (
 const about = `kubectl wechat plays WeChat's server against a callback URL, opens what WeChat has sent, and says why WeChat
 would refuse a URL.`
 
+var statusManual = manual{
+	short: "show an endpoint or a gateway at a glance, and what to do next",
+	long: `Show an endpoint or a gateway at a glance: its URL and mode, its pods, when WeChat was last seen, its certificate, and
+every condition with what to do about it. Without a name, a line for each of the namespace.`,
+	examples: []example{
+		{"Is the endpoint shop ready, and what is missing?", "kubectl wechat status shop -n production"},
+		{"The same for a program, whose fields docs/plugin.md lists.", "kubectl wechat status shop -o json"},
+		{"A gateway, with the nodes and images of its pods.", "kubectl wechat status --gateway front -o wide"},
+	},
+	exits: [3]string{"it is ready; without a name: all are", "it is not ready, or not known to be", "nothing is known: wrong arguments, no such endpoint, no rights"},
+}
+
 var verifyManual = manual{
 	short: "do the URL check of WeChat's console, and say why it would fail",
 	long: `Do the URL check (服务器配置) of WeChat's console, and say whether WeChat would accept the URL.

@@ -58,7 +58,7 @@ func (p Plugin) open(ctx context.Context, o options) (int, error) {
 		captive = &payOpening{account: a, capture: captured, keys: keys, now: time.Now()}
 	}
 	whole := p.work(p.Stderr, captive.steps())
-	p.print(captive.opened())
+	p.printMessage(captive.opened())
 	if !whole {
 		return StatusRefused, nil
 	}
@@ -109,8 +109,8 @@ func accepted(ctx context.Context, reader client.Reader, endpoint *v1alpha1.WeCh
 	return all
 }
 
-// print writes a message as it is, for jq and xmllint. On a terminal, what could steer it is escaped.
-func (p Plugin) print(message []byte) {
+// printMessage writes a message as it is, for jq and xmllint. On a terminal, what could steer it is escaped.
+func (p Plugin) printMessage(message []byte) {
 	if len(message) == 0 {
 		return
 	}

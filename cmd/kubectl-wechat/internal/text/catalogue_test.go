@@ -233,5 +233,5 @@ func TestEachMessageIsThereInBothLanguages(t *testing.T) {
 // sameInBoth hold names alone, and no other words.
 var sameInBoth = map[string]bool{
 	"the %s in %s %w": true, "%s (WeChatGateway %s)": true, "the EncodingAESKey of %s %v": true, "endpoint": true, "base64": true, "the token": true,
-	"echostr": true, "timestamp, nonce, %s": true, "secret": true, "Secret %s": true,
+	"echostr": true, "timestamp, nonce, %s": true, "secret": true, "Secret %s": true, "pod": true,
 }

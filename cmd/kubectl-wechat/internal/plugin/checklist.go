@@ -31,6 +31,8 @@ const (
 	markFailed   = "FAILED"
 	markNotTried = "not tried"
 	markUnknown  = "unknown"
+	markRisk     = "risk"
+	markCompare  = "compare"
 )
 
 func found(format string, values ...any) finding {
@@ -71,6 +73,8 @@ func (p Plugin) mark(mark string, out io.Writer) string {
 		return p.paint(green, said, out)
 	case markFailed:
 		return p.paint(red, said, out)
+	case markRisk, markUnknown:
+		return p.paint(yellow, said, out)
 	}
 	return said
 }

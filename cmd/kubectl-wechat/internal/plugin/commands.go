@@ -21,6 +21,7 @@ const (
 	commandRotate  = "rotate"
 	commandVersion = "version"
 	commandStatus  = "status"
+	commandDoctor  = "doctor"
 
 	commandCompletion = "completion"
 )
@@ -43,6 +44,7 @@ func (p Plugin) table(o *options) []command {
 	endpoints := p.completeEndpoints(o)
 	return []command{
 		{commandStatus, []string{"[NAME]", "--gateway NAME"}, statusManual, (*options).statusFlags, checkAll(options.validateStatus, options.validateOutput), Plugin.status, endpoints},
+		{commandDoctor, []string{"NAME", "--url URL --token-file FILE"}, doctorManual, (*options).doctorFlags, checkAll(options.validate, options.validateCall, options.validateOutput), Plugin.doctor, endpoints},
 		{commandVerify, []string{"NAME", "--url URL --token-file FILE"}, verifyManual, (*options).verifyFlags, checkAll(options.validate, options.validateCall), Plugin.verify, endpoints},
 		{commandSend, []string{"NAME [--scenario SCENARIO]", "--url URL --platform PLATFORM --token-file FILE"}, sendManual, (*options).sendFlags, checkAll(options.validate, options.validateCall), Plugin.send, endpoints},
 		{commandOpen, []string{"NAME --request FILE", "NAME --body FILE [--query QUERY]", "--platform PLATFORM --token-file FILE --encoding-aes-key-file FILE --request FILE"}, openManual, (*options).openFlags, checkAll(options.validate, options.validateOpen), Plugin.open, endpoints},

@@ -117,6 +117,11 @@ func (o *options) versionFlags(flags *pflag.FlagSet) {
 	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "the sidecars of all namespaces, in place of one")
 }
 
+func (o *options) doctorFlags(flags *pflag.FlagSet) {
+	o.verifyFlags(flags)
+	flags.StringVarP(&o.output, "output", "o", "", "json or yaml")
+}
+
 func (o *options) statusFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.gateway, "gateway", "", "show the WeChatGateway of this `NAME`, in place of an endpoint")
 	flags.StringVarP(&o.output, "output", "o", "", "json, yaml or wide")

@@ -46,6 +46,22 @@ every condition with what to do about it. Without a name, a line for each of the
 	exits: [3]string{"it is ready; without a name: all are", "it is not ready, or not known to be", "nothing is known: wrong arguments, no such endpoint, no rights"},
 }
 
+var doctorManual = manual{
+	short: "tell every cause for which WeChat could refuse the URL, and what to do about each",
+	long: `Tell every cause for which WeChat could refuse the URL of an endpoint, and what to do about each: what is found from
+here (DNS, port, redirect, certificates, path, time, framing, clock), what the cluster says (conditions, Secret, pods,
+Ingresses, IP lists, certificate), and what only WeChat sees. A half-made endpoint is no error.
+
+It does the URL check, as kubectl wechat verify does, at each address of the host. What you may not read is left out,
+and told.`,
+	examples: []example{
+		{"Why does the console say token验证失败?", "kubectl wechat doctor shop -n production"},
+		{"The same before the host is in DNS, by the address of the ingress controller.", "kubectl wechat doctor shop --address 203.0.113.7:443"},
+		{"For a program, whose causes docs/plugin.md lists.", "kubectl wechat doctor shop -o json"},
+	},
+	exits: [3]string{"nothing was found for which WeChat would refuse the URL", "WeChat would refuse it", "nothing is known: wrong arguments, no such endpoint, no rights, interrupted"},
+}
+
 var verifyManual = manual{
 	short: "do the URL check of WeChat's console, and say why it would fail",
 	long: `Do the URL check (服务器配置) of WeChat's console, and say whether WeChat would accept the URL.

@@ -28,7 +28,7 @@ type target struct {
 // target finds the URL, the token and the keys. The cluster is asked only when an endpoint is named, and for the Secret
 // only where no file takes its place.
 func (p Plugin) target(ctx context.Context, o options) (target, error) {
-	t := target{sender: caller.Sender{URL: o.url, Address: o.address, Timeout: o.timeout, Nonce: o.nonce}}
+	t := target{sender: caller.Sender{URL: o.url, Address: o.address, Timeout: o.timeout, Nonce: o.nonce, RootCAs: p.RootCAs}}
 	var reader client.Reader
 	if o.name != "" {
 		var err error

@@ -5,7 +5,9 @@ package plugin
 
 import (
 	"context"
+	"time"
 
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/doctor"
 	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
@@ -18,12 +20,12 @@ func (p Plugin) verify(ctx context.Context, o options) (int, error) {
 	}
 	r := p.reportOn(t, o)
 	r.endpoint(t)
-	if refusal := diagnose.URL(&t.sender); refusal != nil {
-		return r.refused(text.Text{}, told(refusal)), nil
+	if invalid := diagnose.URL(&t.sender); invalid != nil {
+		return r.refused(text.Text{}, told(invalid)), nil
 	}
 	if t.endpoint != nil && o.url == "" {
-		if refusal := unpublished(t.endpoint); refusal != nil {
-			return r.refused(text.Text{}, refusal), nil
+		if why := unpublished(t.endpoint); why != nil {
+			return r.refused(text.Text{}, why), nil
 		}
 	}
 	request, err := t.sender.NewURLCheck()
@@ -35,8 +37,15 @@ func (p Plugin) verify(ctx context.Context, o options) (int, error) {
 		return 0, errInterrupted
 	}
 	r.exchange(t, request, answer)
-	if refusal := diagnose.URLCheck(answer, err); refusal != nil {
-		return r.refused(text.Text{}, told(refusal)), nil
+	call := doctor.Call{Address: answer.Remote, Answer: answer, Err: err, Signed: true}
+	for _, one := range doctor.Decide(doctor.Facts{Now: time.Now(), Platform: t.account.platform, Checked: true, Here: doctor.Here{Calls: []doctor.Call{call}}}) {
+		switch one.Level {
+		case doctor.Refuses:
+			return r.refused(text.Text{}, &refusal{diagnose.Code(one.Cause), one.Text, one.Remedy}), nil
+		case doctor.Risk:
+			r.line("note", "%s: %s", one.Text, one.Remedy)
+		case doctor.Unknown, doctor.Ask: // kubectl wechat doctor tells them
+		}
 	}
 	return r.ok("WeChat would accept this URL, if the console holds %s", t.secrets(o)), nil
 }

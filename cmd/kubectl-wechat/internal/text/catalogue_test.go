@@ -56,6 +56,11 @@ func readMessages(t *testing.T) messages {
 	for _, file := range parsed {
 		ast.Inspect(file, m.read)
 	}
+	for name, value := range m.consts {
+		if strings.HasPrefix(name, "mark") {
+			m.take(value)
+		}
+	}
 	inherited := pflag.NewFlagSet("", pflag.ContinueOnError)
 	genericclioptions.NewConfigFlags(false).AddFlags(inherited)
 	for _, name := range []string{"kubeconfig", "context", "namespace", "cluster", "user", "as", "as-uid", "as-group", "request-timeout"} {

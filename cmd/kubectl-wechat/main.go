@@ -1,9 +1,8 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubectl-wechat is a kubectl plugin that plays WeChat's server against a callback URL: kubectl wechat verify
-// does the URL check of the console, kubectl wechat send posts what WeChat posts to each kind of account, kubectl wechat
-// open decrypts what was captured.
+// Command kubectl-wechat is a kubectl plugin. It makes endpoints and shows what is missing (init, status, console, logs), plays WeChat's
+// server against a callback URL (verify, send), tells why WeChat would refuse it (doctor), and decrypts what was captured (open).
 package main
 
 import (
@@ -24,7 +23,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	command := plugin.Plugin{
-		Version: version.Get().String(), Connect: plugin.Kubeconfig, Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Version: version.Get().String(), Connect: plugin.Kubeconfig, PodLog: plugin.KubernetesLog, Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}
 	status := command.Run(ctx, arguments(os.Args))
 	stop()

@@ -22,6 +22,10 @@ const (
 	commandVersion = "version"
 	commandStatus  = "status"
 	commandDoctor  = "doctor"
+	commandInit    = "init"
+	commandConsole = "console"
+	commandLogs    = "logs"
+	commandReport  = "report"
 
 	commandCompletion = "completion"
 )
@@ -43,12 +47,16 @@ type command struct {
 func (p Plugin) table(o *options) []command {
 	endpoints := p.completeEndpoints(o)
 	return []command{
+		{commandInit, []string{"[NAME]"}, initManual, (*options).initFlags, options.validateStdin, Plugin.initEndpoint, nil},
 		{commandStatus, []string{"[NAME]", "--gateway NAME"}, statusManual, (*options).statusFlags, checkAll(options.validateStatus, options.validateOutput), Plugin.status, endpoints},
 		{commandDoctor, []string{"NAME", "--url URL --token-file FILE"}, doctorManual, (*options).doctorFlags, checkAll(options.validate, options.validateCall, options.validateOutput), Plugin.doctor, endpoints},
+		{commandConsole, []string{"NAME"}, consoleManual, (*options).consoleFlags, options.validateName, Plugin.console, endpoints},
 		{commandVerify, []string{"NAME", "--url URL --token-file FILE"}, verifyManual, (*options).verifyFlags, checkAll(options.validate, options.validateCall), Plugin.verify, endpoints},
 		{commandSend, []string{"NAME [--scenario SCENARIO]", "--url URL --platform PLATFORM --token-file FILE"}, sendManual, (*options).sendFlags, checkAll(options.validate, options.validateCall), Plugin.send, endpoints},
 		{commandOpen, []string{"NAME --request FILE", "NAME --body FILE [--query QUERY]", "--platform PLATFORM --token-file FILE --encoding-aes-key-file FILE --request FILE"}, openManual, (*options).openFlags, checkAll(options.validate, options.validateOpen), Plugin.open, endpoints},
 		{commandRotate, []string{"NAME"}, rotateManual, (*options).rotateFlags, options.validateName, Plugin.rotate, endpoints},
+		{commandLogs, []string{"NAME"}, logsManual, (*options).logsFlags, options.validateName, Plugin.logs, endpoints},
+		{commandReport, []string{"NAME"}, reportManual, (*options).bundleFlags, checkAll(options.validateName, options.validate, options.validateCall), Plugin.bundle, endpoints},
 		{commandVersion, []string{""}, versionManual, (*options).versionFlags, options.validateNoName, Plugin.version, nil},
 		{commandCompletion, []string{""}, completionManual, nil, options.validateNoName, Plugin.completion, nil},
 	}

@@ -60,7 +60,7 @@ func (p Plugin) namesOf(ctx context.Context, o *options, list client.ObjectList)
 // completeFlags proposes the values of flags.
 func (p Plugin) completeFlags(root *cobra.Command, o *options) {
 	fixed := map[string][]string{
-		"lang": {"en", "zh"}, "platform": platformNames(), "scenario": allScenarios(), "output": {outputJSON, outputYAML, outputWide},
+		"lang": {"en", "zh"}, "mode": {"Plaintext", "Compatible", "Encrypted"}, "platform": platformNames(), "scenario": allScenarios(), "output": {outputJSON, outputYAML, outputWide},
 	}
 	propose := map[string]cobra.CompletionFunc{
 		"namespace": func(c *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -51,6 +51,13 @@ type options struct {
 	client, allNamespaces bool // of version
 
 	output, gateway string // of status and others
+
+	since time.Duration // of logs and report
+	file  string        // of report
+
+	appID, mode, host, path, service, port                         string // of init
+	ingressClass, tlsSecret, directory, publicKeyFile, publicKeyID string
+	apply                                                          bool
 }
 
 // clusterFlags are kubectl's own flags, as far as they have a meaning here. Not among them is --token, kubectl's bearer token: a token
@@ -115,6 +122,41 @@ func (o *options) rotateFlags(flags *pflag.FlagSet) {
 func (o *options) versionFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.client, "client", false, "only the plugin's own; no cluster is asked")
 	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "the sidecars of all namespaces, in place of one")
+}
+
+func (o *options) consoleFlags(flags *pflag.FlagSet) {
+	flags.BoolVar(&o.show, "reveal", false, "show the token and the key, on a terminal only, in place of the commands that print them")
+}
+
+func (o *options) logsFlags(flags *pflag.FlagSet) {
+	flags.DurationVar(&o.since, "since", time.Hour, "how far to look back")
+}
+
+func (o *options) bundleFlags(flags *pflag.FlagSet) {
+	o.doctorFlags(flags)
+	flags.Lookup("output").Hidden = true
+	flags.DurationVar(&o.since, "since", 24*time.Hour, "how far to look back in the logs")
+	flags.StringVar(&o.file, "file", "", "write to this `FILE` (default: wechat-report-NAMESPACE-NAME.tar.gz)")
+}
+
+func (o *options) initFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.platform, "platform", "", "OfficialAccount, MiniProgram, Shop, WeCom, OpenPlatform or Pay")
+	flags.StringVar(&o.appID, "app-id", "", "the AppID of the console; for WeCom the CorpID, for Pay the merchant id")
+	flags.StringVar(&o.mode, "mode", "", "the message mode of the console: Plaintext, Compatible or Encrypted")
+	flags.StringVar(&o.host, "host", "", "the host name of the URL, such as wx.example.com")
+	flags.StringVar(&o.path, "path", "", "the path of the URL")
+	flags.StringVar(&o.service, "service", "", "the Service of the app")
+	flags.StringVar(&o.port, "port", "", "its port, by number or name")
+	flags.StringVar(&o.ingressClass, "ingress-class", "", "the IngressClass (default: the cluster's)")
+	flags.StringVar(&o.tlsSecret, "tls-secret", "", "the Secret with the certificate of the host, for https")
+	flags.StringVar(&o.gateway, "gateway", "", "let the pods of the WeChatGateway of this `NAME` serve it")
+	flags.StringVar(&o.tokenFile, "token-file", "", "take the token that the console has from `FILE`, or from standard input if FILE is -, in place of a new one")
+	flags.StringVar(&o.aesKeyFile, "encoding-aes-key-file", "", "likewise the EncodingAESKey, from `FILE`")
+	flags.StringVar(&o.apiV3KeyFile, "api-v3-key-file", "", "likewise the APIv3 key of Pay, from `FILE`")
+	flags.StringVar(&o.publicKeyFile, "public-key-file", "", "WeChat Pay's public key, from `FILE`")
+	flags.StringVar(&o.publicKeyID, "public-key-id", "", "the `ID` of WeChat Pay's public key")
+	flags.StringVar(&o.directory, "dir", ".", "write the files into this folder")
+	flags.BoolVar(&o.apply, "apply", false, "make the objects in the cluster, and write no files")
 }
 
 func (o *options) doctorFlags(flags *pflag.FlagSet) {
@@ -197,10 +239,16 @@ func (o options) validateNoName() error {
 	return nil
 }
 
+// files are those that a command reads.
+func (o options) files() []string {
+	return []string{o.tokenFile, o.aesKeyFile, o.apiV3KeyFile, o.payPrivateKey, o.body, o.request, o.publicKeyFile}
+}
+
+func (o options) readsStdin() bool { return slices.Contains(o.files(), "-") }
+
 // validateStdin refuses to read standard input twice.
 func (o options) validateStdin() error {
-	files := []string{o.tokenFile, o.aesKeyFile, o.apiV3KeyFile, o.payPrivateKey, o.body, o.request}
-	if len(slices.DeleteFunc(files, func(path string) bool { return path != "-" })) > 1 {
+	if len(slices.DeleteFunc(o.files(), func(path string) bool { return path != "-" })) > 1 {
 		return text.Errorf("only one file can be -, standard input")
 	}
 	return nil

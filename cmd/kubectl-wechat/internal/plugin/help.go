@@ -34,6 +34,48 @@ const (
 const about = `kubectl wechat plays WeChat's server against a callback URL, opens what WeChat has sent, and says why WeChat
 would refuse a URL.`
 
+var initManual = manual{
+	short: "make an endpoint and its Secret, with a new token and key",
+	long: `Make an endpoint and its Secret, with a new token and, where messages are encrypted, a new EncodingAESKey. What no flag
+says is asked for. Two files are written, NAME.yaml and NAME-secret.yaml, which only you can read; with --apply, the
+objects are made in the cluster instead. What is there already is left alone.`,
+	examples: []example{
+		{"Ask for everything.", "kubectl wechat init"},
+		{"An Official Account, at once.", "kubectl wechat init shop --platform OfficialAccount --app-id wx5823bf96d3bd56c7 --mode Encrypted --host wx.example.com --path /weixin --service shop-app --port 8080 --apply"},
+		{"An account whose console has a token and key already.", "kubectl wechat init shop --token-file token.txt --encoding-aes-key-file key.txt"},
+	},
+	exits: [3]string{"the files are written, or the objects made", "", "nothing or not all is made: wrong arguments, there is one already, no rights"},
+}
+
+var consoleManual = manual{
+	short: "say what to enter on which page of WeChat's console, in which order",
+	long: `Say what to enter on which page of WeChat's console, in which order, and by which menus it is reached: now, and before
+the consoles moved. It says, too, when it is too early to press the button. Tokens and keys are shown by --reveal, on a
+terminal only; otherwise the commands are, which print them.`,
+	examples: []example{
+		{"What goes into the console for the endpoint shop?", "kubectl wechat console shop -n production"},
+		{"The same with the token and the key.", "kubectl wechat console shop --reveal"},
+	},
+	exits: [3]string{"it is told, and the endpoint is ready for it", "it is told, and it is too early", "nothing is known: wrong arguments, no such endpoint, no rights"},
+}
+
+var logsManual = manual{
+	short: "show what the sidecars refused and why, and what to do",
+	long: `Show what the sidecars refused of an endpoint's callbacks and why, with what to do when it was WeChat's, and what else
+they complained of: an app that is away, slow or answers what WeChat would not take. A log holds nothing of a message.`,
+	examples: []example{{"Why do messages not arrive?", "kubectl wechat logs shop -n production --since 10m"}},
+	exits:    [3]string{"nothing was refused", "something was refused", "nothing is known: wrong arguments, no such endpoint, no rights"},
+}
+
+var reportManual = manual{
+	short: "write what somebody needs who is to help, without secrets",
+	long: `Write an archive with what somebody needs who is to help: the endpoint and its status, its pods, events and logs, and the
+diagnosis of kubectl wechat doctor. No token, key or message is in it; hosts, namespaces and ids of accounts are. Only
+you can read the file.`,
+	examples: []example{{"All about the endpoint shop.", "kubectl wechat report shop -n production"}},
+	exits:    [3]string{"it is written", "", "it is not: wrong arguments, no such endpoint, no rights, there is such a file already"},
+}
+
 var statusManual = manual{
 	short: "show an endpoint or a gateway at a glance, and what to do next",
 	long: `Show an endpoint or a gateway at a glance: its URL and mode, its pods, when WeChat was last seen, its certificate, and

@@ -115,7 +115,7 @@ func (p Plugin) printMessage(message []byte) {
 		return
 	}
 	shown := string(message)
-	if terminal(p.Stdout) {
+	if p.onTerminal(p.Stdout) {
 		shown = harmless(shown)
 	}
 	_, _ = io.WriteString(p.Stdout, shown)
@@ -124,7 +124,15 @@ func (p Plugin) printMessage(message []byte) {
 	}
 }
 
-func terminal(out io.Writer) bool {
+// onTerminal reports whether what is written is seen at once, and by nobody later.
+func (p Plugin) onTerminal(out io.Writer) bool {
+	if p.terminal != nil {
+		return p.terminal(out)
+	}
+	return isTerminal(out)
+}
+
+func isTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
 	if !ok {
 		return false

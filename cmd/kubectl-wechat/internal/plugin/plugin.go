@@ -34,6 +34,8 @@ type Plugin struct {
 	Version string
 	// Connect reaches the cluster; Kubeconfig does it like kubectl.
 	Connect Connect
+	// PodLog reads the log of a pod; KubernetesLog does it like kubectl logs.
+	PodLog PodLog
 	// Getenv reads the environment, for the language and colours. Nil reads nothing.
 	Getenv func(string) string
 	// RootCAs are trusted for https; nil is the computer's own set.
@@ -42,7 +44,8 @@ type Plugin struct {
 	Stdout  io.Writer
 	Stderr  io.Writer
 
-	lang text.Language
+	lang     text.Language
+	terminal func(io.Writer) bool // nil asks the operating system
 }
 
 // CompleterName is the name under which kubectl looks for what completes the arguments of this plugin. The program is that, too.

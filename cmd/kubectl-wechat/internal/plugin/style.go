@@ -17,7 +17,7 @@ const (
 
 // paint colours what goes to a terminal that knows colours, unless NO_COLOR is set (no-color.org). What goes elsewhere stays as it is.
 func (p Plugin) paint(colour, said string, out io.Writer) string {
-	if !terminal(out) || p.Getenv("NO_COLOR") != "" || p.Getenv("TERM") == "dumb" {
+	if !p.onTerminal(out) || p.Getenv("NO_COLOR") != "" || p.Getenv("TERM") == "dumb" {
 		return said
 	}
 	if runtime.GOOS == "windows" && p.Getenv("WT_SESSION") == "" { // an older console writes the sequences out

@@ -213,7 +213,7 @@ func TestMovesUnderLoad(t *testing.T) {
 				return
 			}
 			want := slices.DeleteFunc(slices.Clone(dedicated), func(object string) bool {
-				own := strings.HasSuffix(object, "/"+childName) || object == "Pod/wechat-sidecar/"+endpointName || object == "ReplicaSet/wechat-sidecar/"+endpointName
+				own := strings.HasSuffix(object, "/"+childName) || object == "Service/"+childName+"-peers" || object == "Pod/wechat-sidecar/"+endpointName || object == "ReplicaSet/wechat-sidecar/"+endpointName
 				return own && !strings.HasPrefix(object, "Ingress/") && !strings.HasPrefix(object, "Secret/")
 			})
 			if diff := cmp.Diff(want, left); diff != "" {

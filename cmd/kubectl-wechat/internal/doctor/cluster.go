@@ -210,7 +210,7 @@ func decideCertificate(f Facts, c Cluster) []Finding {
 
 func decidePair(f Facts, name string, pair tls.Certificate) (all []Finding) {
 	leaf := pair.Leaf
-	if err := leaf.VerifyHostname(f.Host); err != nil {
+	if err := leaf.VerifyHostname(f.Host); err != nil && f.Host != "" {
 		all = append(all, inCluster(CauseTLSSecretName, Refuses, text.New("the certificate in Secret %s is for %s, and the host is %s", name, namesOf(leaf), f.Host), text.New("get one for the host")))
 	}
 	switch left := leaf.NotAfter.Sub(f.Now); {

@@ -137,8 +137,9 @@ func excused(f Facts, call Call, code diagnose.Code) bool {
 		return bare && (!call.Signed || !f.Checked)
 	case diagnose.CodeNotFound, diagnose.CodeStatus:
 		return bare && !f.Checked
+	default:
+		return false
 	}
-	return false
 }
 
 // particular names the cause behind a refusal, where the answer tells more than package diagnose asks for.
@@ -239,8 +240,9 @@ func otherServer(answer caller.Answer, code diagnose.Code) bool {
 		return true
 	case diagnose.CodeNotFound, diagnose.CodeForbidden, diagnose.CodeStatus:
 		return bytes.Contains(answer.Body, []byte("<")) || answer.Status == http.StatusMethodNotAllowed
+	default:
+		return false
 	}
-	return false
 }
 
 // nameOf is what a server calls itself.

@@ -47,7 +47,7 @@ type command struct {
 func (p Plugin) table(o *options) []command {
 	endpoints := p.completeEndpoints(o)
 	return []command{
-		{commandInit, []string{"[NAME]"}, initManual, (*options).initFlags, options.validateStdin, Plugin.initEndpoint, nil},
+		{commandInit, []string{"[NAME]"}, initManual, (*options).initFlags, options.validateInit, Plugin.initEndpoint, nil},
 		{commandStatus, []string{"[NAME]", "--gateway NAME"}, statusManual, (*options).statusFlags, checkAll(options.validateStatus, options.validateOutput), Plugin.status, endpoints},
 		{commandDoctor, []string{"NAME", "--url URL --token-file FILE"}, doctorManual, (*options).doctorFlags, checkAll(options.validate, options.validateCall, options.validateOutput), Plugin.doctor, endpoints},
 		{commandConsole, []string{"NAME"}, consoleManual, (*options).consoleFlags, options.validateName, Plugin.console, endpoints},

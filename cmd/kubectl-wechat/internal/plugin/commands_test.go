@@ -121,7 +121,7 @@ func TestWhatIsMistypedLeadsToWhatWasMeant(t *testing.T) {
 	for words, args := range map[string][]string{
 		"kubectl wechat: unknown command: did you mean [verify]? (see kubectl wechat --help)":   {"verfy"},
 		"unknown command (see kubectl wechat --help)":                                           {token},
-		"there is no flag --addres: did you mean --address?":                                    {"verify", "demo", "--addres=x"},
+		"there is no flag --platfrm: did you mean --platform?":                                  {"verify", "demo", "--platfrm=x"},
 		"there is no flag --timeot: did you mean --timeout? (see kubectl wechat verify --help)": {"verify", "-timeot=" + token},
 		"there is no such flag":                                                                                        {"verify", "-" + token},
 		"the value of flag --timeout is not of type duration":                                                          {"verify", "demo", "--timeout", token},

@@ -4,11 +4,13 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -95,17 +97,28 @@ func (p Plugin) facts(ctx context.Context, o options) (doctor.Facts, string, err
 	if sender.URL == "" { // the operator says why
 		return facts, "", nil
 	}
+	shown := hide(sender.URL, sender.Token, sender.EncodingAESKey)
 	facts.Invalid = diagnose.URL(&sender)
 	target, err := caller.ParseURL(sender.URL)
 	if facts.Invalid != nil || err != nil {
-		return facts, sender.URL, nil
+		return facts, shown, nil
 	}
 	facts.Host, facts.Secure = target.Hostname(), target.Scheme == "https"
 	facts.Here, err = doctor.Look(ctx, net.DefaultResolver, sender, signed)
 	if ctx.Err() != nil {
-		return facts, sender.URL, errInterrupted
+		return facts, shown, errInterrupted
 	}
-	return facts, sender.URL, err
+	return facts, shown, err
+}
+
+// hide takes secrets out of a URL, in whose query somebody may have put one.
+func hide(url string, secrets ...string) string {
+	for _, secret := range secrets {
+		if secret != "" {
+			url = strings.ReplaceAll(url, secret, "…")
+		}
+	}
+	return url
 }
 
 // probe is who plays WeChat: with the account's token, or, where none is known, with one that nobody has.
@@ -119,10 +132,8 @@ func (p Plugin) probe(ctx context.Context, o options, reader client.Reader, clus
 			sender.URL = endpointURL(endpoint)
 		}
 	}
-	if o.pathID != "" {
-		sender.URL = caller.WithPathID(sender.URL, o.pathID)
-	}
 	a := accountOf(o, endpoint)
+	sender.URL = caller.WithPathID(sender.URL, cmp.Or(o.pathID, caller.Account{ReceiverIDs: a.accepted(o)}.Receiver(), "wx0000000000000000"))
 	keys := vault{plugin: p, reader: reader, endpoint: endpoint}
 	pair, err := keys.pair(ctx, o, a)
 	if err != nil && (cluster == nil || o.tokenFile+o.aesKeyFile+o.apiV3KeyFile != "") {

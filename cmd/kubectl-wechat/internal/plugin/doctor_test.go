@@ -138,6 +138,21 @@ func TestDoctorSeesTheIngressesOfItsNamespace(t *testing.T) {
 	run(t, connectTo(c), "", "doctor", "demo", "--address", serve(t, correct)).check(t, StatusRefused, "Ingress shop/site has the same host and path", "(ingress_other)")
 }
 
+func TestDoctorHidesATokenInTheURL(t *testing.T) {
+	run(t, noCluster(t), token, "doctor", "--url", wxURL+"?key="+token, "--token-file", "-", "--address", serve(t, correct)).check(t, StatusOK, "url       "+wxURL+"?key=…\n")
+}
+
+// TestDoctorPutsAnIDInPlaceOfThePlaceholder: no endpoint's URL is called as it stands there.
+func TestDoctorPutsAnIDInPlaceOfThePlaceholder(t *testing.T) {
+	called := ""
+	address := serve(t, func(w http.ResponseWriter, r *http.Request) { called = r.URL.Path; w.WriteHeader(http.StatusForbidden) })
+	endpoint := demo(encrypted(v1alpha1.PlatformOpenPlatform, ""), func(e *v1alpha1.WeChatEndpoint) { e.Spec.URL.Path = "/p/$APPID$" })
+	run(t, cluster(t, endpoint, labelled(encryptedSecret())), "", "doctor", "demo", "--address", address).check(t, StatusOK, "(not_checked)")
+	if called != "/p/wx1" {
+		t.Errorf("%q was called", called)
+	}
+}
+
 func TestDoctorOfWhatIsNotThere(t *testing.T) {
 	run(t, cluster(t, demo()), "", "doctor", "dem").check(t, StatusUsage, "did you mean demo?")
 	run(t, noCluster(t), "", "doctor").check(t, StatusUsage, "name an endpoint, or a URL with --url")

@@ -133,8 +133,7 @@ func (o *options) logsFlags(flags *pflag.FlagSet) {
 }
 
 func (o *options) bundleFlags(flags *pflag.FlagSet) {
-	o.doctorFlags(flags)
-	flags.Lookup("output").Hidden = true
+	o.verifyFlags(flags)
 	flags.DurationVar(&o.since, "since", 24*time.Hour, "how far to look back in the logs")
 	flags.StringVar(&o.file, "file", "", "write to this `FILE` (default: wechat-report-NAMESPACE-NAME.tar.gz)")
 }

@@ -49,6 +49,14 @@ var (
 	modeName     = regexp.MustCompile(`^(Plaintext|Compatible|Encrypted)$`)
 )
 
+// validateInit refuses a mode where there is none to choose.
+func (o options) validateInit() error {
+	if o.mode != "" && o.platform != "" && !config.HasModes(o.platform) {
+		return text.Errorf("--mode is for OfficialAccount and MiniProgram: leave it out")
+	}
+	return o.validateStdin()
+}
+
 // initEndpoint makes an endpoint and its Secret: files, or objects of the cluster.
 func (p Plugin) initEndpoint(ctx context.Context, o options) (int, error) {
 	if err := p.ask(&o); err != nil {

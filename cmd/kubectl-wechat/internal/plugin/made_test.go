@@ -86,6 +86,7 @@ func TestInitRefusesWhatCannotBe(t *testing.T) {
 		"nobody answers: pass --platform":                 {"init", "shop"},
 		"--name cannot be that":                           {"init", "Shop"},
 		"--platform cannot be that":                       {"init", "shop", "--platform", "QQ"},
+		"--mode is for OfficialAccount and MiniProgram":   {"init", "shop", "--platform", "Shop", "--mode", "Plaintext"},
 		"--host cannot be that":                           append(append([]string{}, shopFlags...), "--host", "https://wx.example.com"),
 		"nobody answers: pass --app-id":                   {"init", "shop", "--platform", "Shop", "--token-file", "-"},
 		"the keys of Pay come from the merchant platform": {"init", "pay", "--platform", "Pay", "--app-id", "1900000001", "--host", "wx.example.com", "--path", "/pay", "--service", "app", "--port", "http"},

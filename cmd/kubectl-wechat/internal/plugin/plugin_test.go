@@ -275,6 +275,12 @@ func TestWhatNobodyServesLeadsToTheEndpointsURL(t *testing.T) {
 	} {
 		run(t, cluster(t, demo(), secret(token)), "", append(strings.Fields(args), "--address", address)...).check(t, StatusRefused, words)
 	}
+	page := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, "<html>")
+	})
+	run(t, cluster(t, demo(), secret(token)), "", "verify", "demo", "--url", "http://wx.example.com/wechat", "--address", page).
+		check(t, StatusRefused, "refused: another web server answers", "do: enter the endpoint's own URL in the console: "+wxURL+"\n")
 	unseen := demo(func(e *v1alpha1.WeChatEndpoint) { e.Status.Conditions = nil })
 	run(t, cluster(t, unseen, secret(token)), "", "verify", "demo", "--address", address).check(t, StatusRefused, "do: see whether the operator runs, and")
 	secure := httptest.NewTLSServer(http.NotFoundHandler()) // with a certificate for *.example.com

@@ -30,7 +30,7 @@ func told(r *diagnose.Refusal) *refusal {
 
 // refused says what is wrong, and what leads to the end of it in one step.
 func (r report) refused(consequence text.Text, why *refusal) int {
-	if why.code == diagnose.CodeNotFound && r.about != nil && r.called == "" && unpublished(r.about) != nil {
+	if general(why.code) == diagnose.CodeNotFound && r.about != nil && r.called == "" && unpublished(r.about) != nil {
 		why = unpublished(r.about)
 	}
 	l := r.plugin.lang
@@ -46,7 +46,7 @@ func (r report) remedy(why *refusal) text.Text {
 	case r.about == nil:
 		return why.remedy
 	}
-	switch why.code {
+	switch general(why.code) {
 	case diagnose.CodeForbidden:
 		return text.New("see the reason in the sidecar's log: %s; without the right to read it, %s", logs(r.about), why.remedy)
 	case diagnose.CodeNotFound, diagnose.CodeTLSName, diagnose.CodeTLSAuthority, diagnose.CodeTLSNotSpoken:
@@ -56,6 +56,17 @@ func (r report) remedy(why *refusal) text.Text {
 	default:
 		return why.remedy
 	}
+}
+
+// general is the code of which a cause of package doctor is a particular case.
+func general(code diagnose.Code) diagnose.Code {
+	switch doctor.Cause(code) {
+	case doctor.CauseOtherServer:
+		return diagnose.CodeNotFound
+	case doctor.CauseChain, doctor.CauseSelfSigned, doctor.CausePrivateRoot:
+		return diagnose.CodeTLSAuthority
+	}
+	return code
 }
 
 // elsewhere is the remedy where nobody serves this URL, or none with its certificate.

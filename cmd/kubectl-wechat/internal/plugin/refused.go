@@ -65,8 +65,9 @@ func general(code diagnose.Code) diagnose.Code {
 		return diagnose.CodeNotFound
 	case doctor.CauseChain, doctor.CauseSelfSigned, doctor.CausePrivateRoot:
 		return diagnose.CodeTLSAuthority
+	default:
+		return code
 	}
-	return code
 }
 
 // elsewhere is the remedy where nobody serves this URL, or none with its certificate.

@@ -45,7 +45,7 @@ func (c *callback) forward(ctx context.Context, message *gate.Message, decision 
 	}
 	e := &errand{callback: c, message: *message, decision: decision, deadline: c.deadline(decision)}
 	if !decision.Unverified {
-		e.key = message.Key(c.account.config.Endpoint)
+		e.key = e.message.Key(c.account.config.Endpoint)
 		e.beginTrace()
 	}
 	answer := e.callApp(ctx)
@@ -80,10 +80,13 @@ func (e *errand) callApp(ctx context.Context) Answer {
 	if err != nil {
 		return e.refuse(err)
 	}
-	e.message.Forget()
+	if e.message.Forget(); repeated { // the first one's body goes to the app
+		call.Body, e.request.Body = nil, nil
+		e.message.ForgetBody()
+		e.parcel.free()
+	}
 	answer, took := e.await(func(patience backend.Patience) backend.Answer {
 		if repeated {
-			e.parcel.free()
 			return delivery.Wait(ctx, patience)
 		}
 		traced := e.trace.Call(e.decision.Backend.URL)

@@ -11,9 +11,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/backend"
@@ -40,6 +45,83 @@ func (away) Used(string, time.Time) bool                        { return false }
 func (away) Keep(memory.Key, *backend.Delivery, int, time.Time) {}
 func (away) Forget(memory.Key)                                  {}
 func (away) Close()                                             {}
+
+// TestARepeatThatWaitsHoldsNoBody, which nobody would count: the first one's is held for the app.
+func TestARepeatThatWaitsHoldsNoBody(t *testing.T) {
+	const token, key, repeats = "a-fine-token", "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C", 24
+	large := "<xml><FromUserName>" + strings.Repeat("o", 150<<10) + "</FromUserName><MsgType>text</MsgType></xml>"
+	for name, test := range map[string]struct {
+		mode   string
+		sender caller.Sender
+	}{
+		"in plaintext mode": {config.ModePlaintext, caller.Sender{}},
+		"in encrypted mode": {config.ModeEncrypted, caller.Sender{EncodingAESKey: key, ReceiverID: "wx1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer := make(chan bool)
+			app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				<-answer
+				_, _ = io.WriteString(w, "<xml><MsgType>text</MsgType></xml>")
+			}))
+			t.Cleanup(app.Close)
+			s := New(Options{ConfigDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+			serveDocument(t, s, config.Document{Config: config.Config{
+				Platform: config.PlatformOfficialAccount, MessageMode: test.mode, AppID: "wx1", Path: "/weixin", Endpoint: "team-a/shop",
+				Backend: config.Backend{URL: app.URL, Deadline: config.Duration(time.Minute)},
+			}, Credentials: config.Credentials{Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: key}}}})
+			account := s.table.Load().only
+			test.sender.URL, test.sender.Token = "http://wx.example.com/weixin", token
+			request, err := test.sender.NewPost([]byte(large))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var group sync.WaitGroup
+			send := func() {
+				group.Go(func() {
+					answer := account.Serve(t.Context(), gate.Request{
+						Method: request.Method, Path: request.Path, RawQuery: request.Query,
+						Stream: bytes.NewReader(request.Body), Length: int64(len(request.Body)), Arrived: time.Now(),
+					})
+					if err := answer.Write(io.Discard); answer.Status != statusTaken || answer.Len() == 0 || err != nil {
+						t.Errorf("answered %d with %d bytes, %v", answer.Status, answer.Len(), err)
+					}
+					answer.Free()
+				})
+			}
+			holds := func() int64 {
+				var m runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&m)
+				return int64(m.HeapAlloc)
+			}
+			send()
+			for s.backend.Pending() == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			before := holds()
+			for range repeats {
+				send()
+			}
+			for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+				var counted dto.Metric
+				if err := account.endpoint.metrics.Repeats.Write(&counted); err != nil {
+					t.Fatal(err)
+				}
+				waiting, held := counted.GetCounter().GetValue(), holds()-before
+				if waiting == repeats && held < repeats*int64(len(large))/4 {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Errorf("%v repeats wait, and hold %d bytes", waiting, held)
+					break
+				}
+			}
+			close(answer)
+			group.Wait()
+		})
+	}
+}
 
 // TestWithoutMemory: what only the memory can tell from a forgery is told to come again, and everything else reaches its app, each time.
 func TestWithoutMemory(t *testing.T) {

@@ -141,6 +141,15 @@ func (m *Message) Forget() {
 	}
 }
 
+// ForgetBody drops the body and all that shares its memory. What is left is for the answer.
+func (m *Message) ForgetBody() {
+	m.Body, m.Fields, m.encrypt = nil, wechat.Fields{}, nil
+	m.ReceiverID = strings.Clone(m.ReceiverID)
+	if m.payment != nil {
+		m.payment = &payment{header: m.payment.header}
+	}
+}
+
 // Probe reports whether a verified callback is the operator's own: its nonce says so, and a message its InfoType too. Only who
 // holds the token can sign one, and WeChat uses no such nonce: what a user writes makes no probe.
 func (m *Message) Probe() bool {

@@ -10,8 +10,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -354,6 +357,40 @@ func TestWhoHasJustComeStays(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestACrowdIsLetInOneByOne where connections are scarce: the last one of it comes in when the others were served.
+func TestACrowdIsLetInOneByOne(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const crowd = 40
+	raw, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := Listen(raw, Bounds{Connections: crowd, HeadSize: 1 << 10, HeadLines: 8, HeadTime: time.Minute, Grace: time.Minute})
+	defer l.Close()
+	for range crowd {
+		rawhttp.Dial(t, raw.Addr().String()).Send(t, get)
+	}
+	var served, before atomic.Int64
+	var group sync.WaitGroup
+	for range crowd {
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		before.Store(served.Load())
+		group.Go(func() {
+			if _, err := c.Read(make([]byte, 1<<10)); err != nil {
+				t.Error(err)
+			}
+			served.Add(1)
+		})
+	}
+	if before.Load() < crowd*3/4 {
+		t.Errorf("%d of %d are let in before %d are served", crowd, crowd, before.Load())
+	}
+	group.Wait()
 }
 
 // TestAllAtWork, on requests that are whole, or of which no more is wanted: a new connection waits, nobody goes, and it is told.

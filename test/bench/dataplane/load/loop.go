@@ -24,6 +24,7 @@ type Loop struct {
 	App App
 
 	epoll, listener int
+	strange         int // the epoll of strangers' connections, which is in the other
 	conns           map[int32]*conn
 	buffer          []byte // for the app's answers
 	strangers       int    // connections of theirs that were made
@@ -56,10 +57,13 @@ func NewLoop(app string) (*Loop, error) {
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("making the event loop: %w", err)
 	}
-	if l.listener, err = listenApp(app); err != nil {
-		return nil, errors.Join(err, unix.Close(l.epoll))
+	if l.strange, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, errors.Join(fmt.Errorf("making the event loop of strangers: %w", err), unix.Close(l.epoll))
 	}
-	return l, l.watch(l.listener)
+	if l.listener, err = listenApp(app); err != nil {
+		return nil, errors.Join(err, unix.Close(l.strange), unix.Close(l.epoll))
+	}
+	return l, errors.Join(l.watch(l.epoll, l.listener), l.watch(l.epoll, l.strange))
 }
 
 // Close closes everything.
@@ -67,12 +71,20 @@ func (l *Loop) Close() error {
 	for _, c := range l.conns {
 		l.drop(c)
 	}
-	return errors.Join(unix.Close(l.listener), unix.Close(l.epoll))
+	return errors.Join(unix.Close(l.listener), unix.Close(l.strange), unix.Close(l.epoll))
 }
 
-func (l *Loop) watch(fd int) error {
+// epollOf is where a stream's connections are waited for, or the app's.
+func (l *Loop) epollOf(s *stream) int {
+	if s != nil && s.Hostile != 0 {
+		return l.strange
+	}
+	return l.epoll
+}
+
+func (l *Loop) watch(epoll, fd int) error {
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
 		return fmt.Errorf("watching a socket: %w", err)
 	}
 	return nil
@@ -83,7 +95,7 @@ func (l *Loop) add(fd int, s *stream) (*conn, error) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // what cannot be set is as the system has it
 	c := &conn{fd: fd, stream: s, in: make([]byte, 0, 4<<10)}
 	l.conns[int32(fd)] = c
-	return c, l.watch(fd)
+	return c, l.watch(l.epollOf(s), fd)
 }
 
 // drop closes a connection.
@@ -93,15 +105,29 @@ func (l *Loop) drop(c *conn) {
 	c.fd = -1
 }
 
-// turn waits for events, not for longer than that, and handles them.
-func (l *Loop) turn(timeout time.Duration, timer int, tick func(times uint64)) error {
-	var events [256]unix.EpollEvent
-	n, err := unix.EpollWait(l.epoll, events[:], int(timeout.Milliseconds())+1)
+// wait waits for events, not for longer than that.
+func wait(epoll int, events []unix.EpollEvent, milliseconds int) ([]unix.EpollEvent, error) {
+	n, err := unix.EpollWait(epoll, events, milliseconds)
 	if err != nil && !errors.Is(err, unix.EINTR) {
-		return fmt.Errorf("waiting for events: %w", err)
+		return nil, fmt.Errorf("waiting for events: %w", err)
 	}
-	for _, event := range events[:max(n, 0)] {
+	return events[:max(n, 0)], nil
+}
+
+// turn waits for events, not for longer than that, and handles them. Of strangers it handles a few, however many there are: a message does
+// not wait for them here.
+func (l *Loop) turn(timeout time.Duration, timer int, tick func(times uint64)) error {
+	var array [256]unix.EpollEvent
+	events, err := wait(l.epoll, array[:], int(timeout.Milliseconds())+1)
+	if err != nil {
+		return err
+	}
+	for _, event := range events {
 		switch int(event.Fd) {
+		case l.strange:
+			if err := l.turnOfStrangers(); err != nil {
+				return err
+			}
 		case l.listener:
 			if err := l.accept(); err != nil {
 				return err
@@ -117,6 +143,17 @@ func (l *Loop) turn(timeout time.Duration, timer int, tick func(times uint64)) e
 		}
 	}
 	return nil
+}
+
+func (l *Loop) turnOfStrangers() error {
+	var few [8]unix.EpollEvent
+	events, err := wait(l.strange, few[:], 0)
+	for _, event := range events {
+		if c := l.conns[event.Fd]; c != nil && err == nil {
+			err = l.handle(c, event.Events)
+		}
+	}
+	return err
 }
 
 func (l *Loop) accept() error {
@@ -209,7 +246,7 @@ func (c *conn) wants(l *Loop, room bool) bool {
 	if room {
 		event.Events |= unix.EPOLLOUT
 	}
-	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, c.fd, &event) == nil
+	return unix.EpollCtl(l.epollOf(c.stream), unix.EPOLL_CTL_MOD, c.fd, &event) == nil
 }
 
 func parseAddress(address string) (*unix.SockaddrInet4, error) {

@@ -406,7 +406,7 @@ func (l *Loop) pace(streams []*stream) (timer int, tick func(uint64), err error)
 	period := time.Second / time.Duration(rate)
 	every := unix.NsecToTimespec(int64(period))
 	if err = unix.TimerfdSettime(timer, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil); err == nil {
-		err = l.watch(timer)
+		err = l.watch(l.epoll, timer)
 	}
 	if err != nil {
 		return -1, nil, errors.Join(err, unix.Close(timer))

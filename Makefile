@@ -15,7 +15,7 @@ tool      = "$$(tools/install $(1))"
 # A machine without kubectl gets the one that was built for the local cluster.
 find_kubectl = command -v kubectl >/dev/null || ln -sf "$$($(cluster) assets)/kubectl" bin/kubectl
 bring_in     = { [ "$(CLUSTER)" != local ] || $(cluster) load bin/images/*.tar; }; $(find_kubectl)
-# The tests that need an API server; the others of their package ran with the unit tests.
+# The tests that need an API server; the others of their packages run with the unit tests.
 need_server = ^($$(grep -l '^//go:build integration' controllers/*_test.go charts/*_test.go | xargs grep -ho '^func Test[A-Za-z0-9]*' | cut -c6- | paste -sd '|'))$$
 # Most of them wait most of the time. They and the API servers collect garbage when there is much of it; what is measured sets that itself.
 integration = GOGC=400 go test -v -count=1 -parallel 8 -timeout 30m -tags integration -run "$(need_server)"
@@ -82,12 +82,9 @@ verify: ## Fail if a generated file or go.mod is stale
 
 # Two things at once where one of them waits most of the time, as the first half of e2e does.
 test: lint ## Run every test
-	@$(MAKE) -j2 limits aside
+	@$(MAKE) -j2 limits interop monitoring
 	@$(cluster) assets oldest >/dev/null; $(MAKE) integration-newest
 	@$(MAKE) -j2 e2e unit integration-oldest
-
-aside:
-	@$(MAKE) -j1 interop monitoring
 
 lint: ## Lint the Go code, the workflows, the chart and what it renders
 	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits,prometheus ./...
@@ -160,4 +157,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: try help aside build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test lint unit limits monitoring interop fuzz mutation integration integration-newest integration-oldest e2e bench-operator bench demo demo-down cluster-up cluster-down
+.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test lint unit limits monitoring interop fuzz mutation integration integration-newest integration-oldest e2e bench-operator bench demo demo-down cluster-up cluster-down

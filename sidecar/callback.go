@@ -69,7 +69,7 @@ func (c *callback) Use(ctx context.Context, signature, method string, body []byt
 	return ok, err
 }
 
-// ownOutcome is that of a callback which reaches no app.
+// ownOutcome is the outcome of a callback which reaches no app.
 func ownOutcome(message *gate.Message) outcome.Outcome {
 	if message.Probe() {
 		return outcome.Probe

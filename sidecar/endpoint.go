@@ -16,6 +16,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/metrics"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/peers"
 )
 
 // Endpoint is one account: what is remembered and counted of it.
@@ -40,6 +41,7 @@ type account struct {
 	config     config.Config
 	gate       *gate.Gate
 	gatewayKey []byte
+	peersKey   []byte // signs hand-overs; nil without a gateway key
 	metrics    *metrics.Document
 	at         callbackURL
 	cost       int // bytes of memory
@@ -57,7 +59,8 @@ func (a *account) belongTo(e *Endpoint) {
 func newAccount(document config.Document, size int) *account {
 	return &account{
 		config: document.Config, gate: gate.New(document.Config, document.Credentials), gatewayKey: document.Credentials.GatewayKey,
-		at: urlOf(document.Config), cost: costOf(document.Config, size),
+		peersKey: peers.NewKey(document.Credentials.GatewayKey),
+		at:       urlOf(document.Config), cost: costOf(document.Config, size),
 	}
 }
 

@@ -33,7 +33,6 @@ import (
 type fleet struct {
 	app      *app
 	document config.Document
-	port     uint16
 	kind     account
 	pods     []*member
 	unique   int
@@ -56,6 +55,9 @@ type member struct {
 }
 
 var fleets atomic.Int32
+
+// secondPort is every pod's. It is none that the kernel gives to whoever asks for any port: another process could have that one on all addresses.
+const secondPort = 18081
 
 // newFleet starts so many sidecars for an account, which know each other.
 func newFleet(t *testing.T, a account, pods int, edit func(*fleet)) *fleet {
@@ -116,14 +118,13 @@ func (f *fleet) start(t *testing.T, pod *member, edit func(*config.Document)) {
 	if err := os.WriteFile(filepath.Join(pod.dir, config.File), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	pod.public, pod.second = newMortal(t, pod.address, 0), newMortal(t, pod.address, f.port)
-	f.port = netip.MustParseAddrPort(pod.second.Addr().String()).Port()
+	pod.public, pod.second = newMortal(t, pod.address, 0), newMortal(t, pod.address, secondPort)
 	pod.url, pod.ops = "http://"+pod.public.Addr().String()+"/weixin", "http://"+pod.second.Addr().String()
 	ctx, stop := context.WithCancel(context.Background())
 	pod.stop = stop
 	gateway := sidecar.New(sidecar.Options{
 		ConfigDir: pod.dir, DrainDelay: 500 * time.Millisecond, Grace: 10 * time.Second, Memory: f.memory,
-		Peers:        sidecar.Peers{Host: "peers.test", Port: f.port, Lookup: pod.lookup, Interval: time.Second, Patience: f.patience},
+		Peers:        sidecar.Peers{Host: "peers.test", Port: secondPort, Lookup: pod.lookup, Interval: time.Second, Patience: f.patience},
 		StandardHTTP: pod.address.As4()[3]%2 == 0,
 		Log:          slog.New(slog.NewJSONHandler(pod.log, nil)),
 	})

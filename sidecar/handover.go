@@ -43,11 +43,8 @@ func ParsePeers(text string) (Peers, error) {
 		return Peers{}, nil
 	}
 	host, port, err := net.SplitHostPort(text)
-	if err != nil {
-		return Peers{}, err
-	}
-	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || host == "" || number == 0 {
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	if err != nil || portErr != nil || host == "" || number == 0 {
 		return Peers{}, fmt.Errorf("%q is not HOST:PORT", text)
 	}
 	return Peers{Host: host, Port: uint16(number)}, nil
@@ -96,7 +93,7 @@ func (c *callback) seekOwner(ctx context.Context, message *gate.Message, err err
 	switch {
 	case c.handover != nil:
 		return Answer{}, !c.handover.concerns(c, message, err)
-	case err != nil, c.peers == nil, len(c.account.gatewayKey) == 0, message.Probe(), !c.isRemembered(message), c.remembers(message):
+	case err != nil, c.peers == nil, c.account.peersKey == nil, message.Probe(), !c.isRemembered(message), c.remembers(message):
 		return Answer{}, false
 	}
 	asks := c.peers.Order(message.OwnerKey(c.account.config.Endpoint))
@@ -144,7 +141,7 @@ func (c *callback) handOver(ctx context.Context, message *gate.Message, asks []p
 			Method: c.request.Method, Host: c.request.Host, Path: c.request.Path, RawQuery: c.request.RawQuery,
 			Header: c.payHeader(), Digest: sha256.Sum256(body),
 		},
-		Body: body, Key: peers.NewKey(c.account.gatewayKey), Until: deadline.Add(handoverSlack), MaxAnswer: maxSealed(c.maxReply(message.Form)),
+		Body: body, Key: c.account.peersKey, Until: deadline.Add(handoverSlack), MaxAnswer: maxSealed(c.maxReply(message.Form)),
 	}
 	for _, ask := range asks {
 		room := &parcel{budget: c.bodies, app: decision.Backend.URL, deadline: deadline}
@@ -198,7 +195,7 @@ func (s *Sidecar) takeHandover(ctx context.Context, r peers.Request, stream io.R
 	if a == nil {
 		return Answer{}, nil, peers.StatusElsewhere
 	}
-	key = peers.NewKey(a.gatewayKey)
+	key = a.peersKey
 	switch {
 	case !r.Verify(key), !s.peers.IsOwn(r.To):
 		return Answer{}, nil, peers.StatusForged

@@ -34,7 +34,7 @@ func (f *fleet) capture(t *testing.T, request *caller.Request) captured {
 	owner.second.kill()
 	owner.public.kill()
 	seen := make(chan captured, 1)
-	between := newMortal(t, owner.address, f.port)
+	between := newMortal(t, owner.address, secondPort)
 	server := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		seen <- captured{r.Header.Clone(), body}
@@ -98,7 +98,7 @@ func TestAHandoverOfAnybodyElse(t *testing.T) {
 		"with no header at all":         {func(c *captured) { c.header = http.Header{} }, 1, false, peers.StatusForged},
 		"with a signature of zeros":     {set("Handover-Signature", strings.Repeat("0", 64)), 1, false, peers.StatusForged},
 		"as it is, to another pod":      {func(*captured) {}, 0, false, peers.StatusForged},
-		"to a pod that it is not for":   {set("Handover-To", netip.AddrPortFrom(f.pods[0].address, f.port).String()), 0, false, peers.StatusForged},
+		"to a pod that it is not for":   {set("Handover-To", netip.AddrPortFrom(f.pods[0].address, secondPort).String()), 0, false, peers.StatusForged},
 		"for its public port":           {set("Handover-To", strings.TrimSuffix(strings.TrimPrefix(f.pods[1].url, "http://"), "/weixin")), 1, false, peers.StatusForged},
 		"with a head that is too large": {set("Handover-Query", strings.Repeat("a", 12<<10)), 1, false, http.StatusRequestHeaderFieldsTooLarge},
 	} {
@@ -125,7 +125,7 @@ func TestAHandoverOfAnybodyElse(t *testing.T) {
 func TestAPodBelievesNoOther(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, encryptedAccount(), 2, nil)
-	other := peers.New(peers.Options{Port: f.port, InFlight: 10, Patience: patience, Failed: func(netip.Addr, peers.Result) {}})
+	other := peers.New(peers.Options{Port: secondPort, InFlight: 10, Patience: patience, Failed: func(netip.Addr, peers.Result) {}})
 	check, err := f.sender(f.pods[0]).NewURLCheck()
 	if err != nil {
 		t.Fatal(err)

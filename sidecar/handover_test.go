@@ -407,7 +407,7 @@ func TestAnOwnerOfAnotherVersion(t *testing.T) {
 	f := newFleet(t, encryptedAccount(), 2, nil)
 	request := f.messageOf(t, f.pods[1], f.pods...)
 	f.pods[1].second.kill()
-	other := newMortal(t, f.pods[1].address, f.port)
+	other := newMortal(t, f.pods[1].address, secondPort)
 	t.Cleanup(other.kill)
 	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: patience}
 	go func() { _ = server.Serve(other) }()
@@ -454,7 +454,7 @@ func TestAnImpostor(t *testing.T) {
 			f := newFleet(t, encryptedAccount(), 2, func(f *fleet) { f.patience = time.Second })
 			request := f.messageOf(t, f.pods[1], f.pods...)
 			f.pods[1].second.kill()
-			other := newMortal(t, f.pods[1].address, f.port)
+			other := newMortal(t, f.pods[1].address, secondPort)
 			t.Cleanup(other.kill)
 			server := &http.Server{Handler: says, ReadHeaderTimeout: patience}
 			go func() { _ = server.Serve(other) }()

@@ -137,7 +137,7 @@ func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 		go func() { failed <- publicDoor.Serve(publicServer) }()
 	} else {
 		lane := s.newLane()
-		go func() { failed <- publicDoor.ServeHandedOver(publicServer) }()
+		go func() { failed <- publicDoor.ServePassedOn(publicServer) }()
 		go func() { failed <- lane.Serve(publicDoor) }()
 		shutdown = func(ctx context.Context) error { return errors.Join(lane.Shutdown(ctx), publicServer.Shutdown(ctx)) }
 	}

@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	peers, err := sidecar.ParsePeers(*others)
 	if err != nil {
-		return fmt.Errorf("peers: %w", err)
+		return fmt.Errorf("--peers: %w", err)
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)

@@ -17,7 +17,7 @@ func TestBadFlags(t *testing.T) {
 		"a collector by HTTPS":            {[]string{"--tracing-endpoint=https://user:private@collector:4318"}, "tracing: endpoint is not http://host:port"},
 		"a sample of nothing":             {[]string{"--tracing-endpoint=http://collector:4318", "--tracing-sampling-rate-per-million=0"}, "set 1 to 1000000"},
 		"a sample, and nobody to tell it": {[]string{"--tracing-sampling-rate-per-million=10"}, "does nothing without endpoint"},
-		"others without a port":           {[]string{"--peers=shop-sidecar-peers"}, "peers: address shop-sidecar-peers: missing port"},
+		"others without a port":           {[]string{"--peers=shop-sidecar-peers"}, `--peers: "shop-sidecar-peers" is not HOST:PORT`},
 		"others without a name":           {[]string{"--peers=:8081"}, "is not HOST:PORT"},
 		"others at a port by its name":    {[]string{"--peers=shop-sidecar-peers:ops"}, "is not HOST:PORT"},
 		"others at no port":               {[]string{"--peers=shop-sidecar-peers:0"}, "is not HOST:PORT"},

@@ -33,7 +33,7 @@ type Status struct {
 	WrongReceiver *WrongReceiver `json:"wrongReceiver,omitempty"`
 	// Unreached is the last message that reached no app, nil if one reached it since, or none came.
 	Unreached *Unreached `json:"unreached,omitempty"`
-	// Serials are those of WeChat Pay's keys that notifications may be signed with now.
+	// Serials name WeChat Pay's keys that notifications may be signed with now.
 	Serials []string `json:"serials,omitempty"`
 }
 

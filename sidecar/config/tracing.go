@@ -56,7 +56,7 @@ func isTracingEndpoint(endpoint string) bool {
 	return err == nil && len(endpoint) <= maxTracingEndpoint && tracingEndpoint.MatchString(endpoint)
 }
 
-// Namespace is that of the collector where it is named as a Service of the cluster, NAME.NAMESPACE.svc; otherwise empty.
+// Namespace is the collector's where it is named as a Service of the cluster, NAME.NAMESPACE.svc; otherwise empty.
 func (t Tracing) Namespace() string {
 	host, _, _ := strings.Cut(strings.TrimPrefix(t.Endpoint, "http://"), ":")
 	if labels := strings.Split(host, "."); len(labels) > 2 && labels[2] == "svc" {

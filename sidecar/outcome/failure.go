@@ -61,9 +61,9 @@ var ofCall = map[Cause][2]string{
 	Ended:            {"the call was ended", "see the sidecar's log"},
 	Late:             {"it did not take the message in time", "see whether its pods are ready"},
 	Closed:           {"it closed the connection", "see its log"},
-	NotHTTP:          {"it does not answer with HTTP", "see whether the port is that of the app"},
+	NotHTTP:          {"it does not answer with HTTP", "see whether the app has this port"},
 	LongHead:         {"the head of its answer has too many bytes or lines", "let it set fewer headers and cookies"},
-	Upgrade:          {"it answered with another protocol", "see whether the port is that of the app"},
+	Upgrade:          {"it answered with another protocol", "see whether the app has this port"},
 }
 
 // ofAnswer has # for the Number.

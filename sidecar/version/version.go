@@ -17,7 +17,7 @@ var release, commit string
 
 // Build is where a program comes from.
 type Build struct {
-	// Version is that of the release, such as 0.2.0, or dev.
+	// Version is the release's, such as 0.2.0, or dev.
 	Version string
 	// Commit has 40 hexadecimal digits, with -dirty where files differed from it. It is unknown outside of a checkout.
 	Commit string

@@ -4,7 +4,7 @@
 // Package chaos sends numbered messages as WeChat does, with its further tries, while something fails, and accounts for each of them: how
 // often the app saw it, and what WeChat was told. Forged messages are sent beside them.
 //
-// The faults are made elsewhere: those of a cluster by test/e2e, those of one process by test/soak.
+// The faults are made elsewhere: in a cluster by test/e2e, in one process by test/soak.
 package chaos
 
 import (

@@ -19,7 +19,7 @@ import (
 // firstPatience ends the tests of the true sources if they hang.
 const firstPatience = 20 * time.Minute
 
-// patienceAfter is how long the tests of a mutation may take where those of the true sources took so long: a test that hangs because
+// patienceAfter is how long the tests may take with a mutation, when without one they took so long: a test that hangs because
 // of a mutation counts as one that noticed it. Two mutations are tried at once, and the machine may become slower.
 func patienceAfter(took time.Duration) time.Duration { return 2*time.Minute + 4*took }
 

@@ -59,7 +59,7 @@ func (l line) value(t time.Duration) float64 { return l.at + l.slope*(t-l.begin)
 
 // flat reports whether the measure grew no further. It is the rule: the line through the second half rises from its begin to its end by at
 // most a twentieth of the median of that half, or by the measure's slack where that is more. A line is one whose slope is the median of the
-// slopes between all pairs of samples (Theil and Sen), so that bursts shorter than a quarter of the time move it little.
+// slopes between all pairs of samples (Theil and Sen): bursts shorter than a quarter of the time move it little.
 func (t trend) flat() bool { return t.judged && t.growth <= t.bound }
 
 // judge says how each measure went. Samples are in the order of their times.

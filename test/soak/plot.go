@@ -47,7 +47,7 @@ func plot(title string, samples []sample, trends []trend) string {
 	return b.String()
 }
 
-// axes are those of a panel.
+// axes are a panel's.
 type axes struct {
 	y    int           // of its upper edge
 	end  time.Duration // of the horizontal axis

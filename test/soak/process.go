@@ -26,7 +26,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/test/bench/dataplane/process"
 )
 
-// memoryLimit is that of a pod by default. Bytes.
+// memoryLimit is a pod's by default. Bytes.
 const memoryLimit = 64 << 20
 
 // core is the one that the sidecar has.

@@ -24,7 +24,7 @@ import (
 // taken it before.
 type UnservableError struct {
 	err error
-	// Reason is that of Accepted then.
+	// Reason is Accepted's then.
 	Reason string
 }
 

@@ -30,7 +30,7 @@ type Fleet struct {
 	// Kind, Namespace, Owner and UID are those of the WeChatEndpoint or the WeChatGateway.
 	Kind, Namespace, Owner string
 	UID                    types.UID
-	// Name is that of the Deployment, and of all that belongs to it.
+	// Name is the Deployment's, and the name of all that belongs to it.
 	Name string
 	// Sidecar is what the owner asks of the pods.
 	Sidecar v1alpha1.Sidecar

@@ -49,10 +49,10 @@ func readUsual(text []byte) (usual, syntax.State) {
 	return usual{}, syntax.Foreign
 }
 
-// statusLine is that of a usual answer, up to its reason.
+// statusLine is the status line of a usual answer, up to its reason.
 const statusLine = "HTTP/1.1 200"
 
-// isUsual reports whether a status line is that of a usual answer. It may have no reason.
+// isUsual reports whether a status line begins a usual answer. It may have no reason.
 func isUsual(line []byte) bool {
 	reason, ok := bytes.CutPrefix(line, []byte(statusLine))
 	return ok && syntax.All(reason, syntax.Value) && (len(reason) == 0 || reason[0] == ' ')

@@ -27,19 +27,19 @@ type conn struct {
 	proven atomic.Bool // it has brought a genuine request
 
 	// Of the one who reads.
-	buffer  []byte // what has come and was not handed over
+	buffer  []byte // what has come and was not read
 	whole   int    // how much of it is the rest of a head that is whole, and of its body
 	head    head
 	began   time.Time // when the first byte of the head came
 	body    int64     // what is still to come of a body; endless in chunks
-	failure error     // ends the connection once the buffer was handed over
+	failure error     // ends the connection once the buffer was read
 }
 
 // endless is the length of a body in chunks. Where it ends is known to net/http alone, which closes such a connection after the
 // answer: what follows would come to it past the door.
 const endless = int64(1) << 62
 
-// Read hands over what is whole, or waits for it.
+// Read passes on what is whole, or waits for it.
 func (c *conn) Read(p []byte) (int, error) {
 	for c.whole == 0 {
 		if c.body > 0 {
@@ -60,7 +60,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// readBody hands over what comes of a body, and no byte of what follows it.
+// readBody passes on what comes of a body, and no byte of what follows it.
 func (c *conn) readBody(p []byte) (int, error) {
 	n, err := c.Conn.Read(p[:min(int64(len(p)), c.body)])
 	c.body -= int64(n)
@@ -84,10 +84,10 @@ func (c *conn) Rest() { c.move(&c.door.idle) }
 // Raw is the connection without the door: whoever reads it bounds the heads, and calls Begin, Arrive and Rest.
 func (c *conn) Raw() net.Conn { return c.Conn }
 
-// HandOver lets the door's server for such connections serve this one from now on, beginning with a text that was read by Raw.
-func (c *conn) HandOver(text []byte) {
+// PassOn lets the door's server for such connections serve this one from now on, beginning with a text that was read by Raw.
+func (c *conn) PassOn(text []byte) {
 	c.buffer = text
-	c.door.handed.give(c)
+	c.door.passed.give(c)
 }
 
 // Context is for the requests of the connection: Received and Proven know it by it.
@@ -145,7 +145,7 @@ func (c *conn) readHead() error {
 // firstBuffer holds most heads. Bytes.
 const firstBuffer = 1 << 10
 
-// broken hands over what came of a head that will not become whole, for net/http to judge; a time that is up ends nothing, because
+// broken passes on what came of a head that will not become whole, for net/http to judge; a time that is up ends nothing, because
 // net/http interrupts its own reads that way.
 func (c *conn) broken(err error) error {
 	var network net.Error

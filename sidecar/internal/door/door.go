@@ -40,7 +40,7 @@ type Listener struct {
 	net.Listener
 	bounds Bounds
 
-	handed *handed
+	passed *passed
 
 	mu sync.Mutex
 	// Open connections stand in at most one of the lists, the oldest first: strangers' that were answered and send nothing, that have
@@ -56,7 +56,7 @@ type Listener struct {
 
 // Listen returns a door before a listener.
 func Listen(listener net.Listener, bounds Bounds) *Listener {
-	l := &Listener{Listener: listener, bounds: bounds, handed: newHanded()}
+	l := &Listener{Listener: listener, bounds: bounds, passed: newPassed()}
 	l.left = sync.NewCond(&l.mu)
 	return l
 }
@@ -64,8 +64,8 @@ func Listen(listener net.Listener, bounds Bounds) *Listener {
 // Serve serves HTTP through the door. Handlers must call Received.
 func (l *Listener) Serve(server *http.Server) error { return l.serve(server, l) }
 
-// ServeHandedOver serves the connections that somebody else accepted at the door and hands over. It does not close the door.
-func (l *Listener) ServeHandedOver(server *http.Server) error { return l.serve(server, l.handed) }
+// ServePassedOn serves the connections that somebody else accepted at the door and passes on. It does not close the door.
+func (l *Listener) ServePassedOn(server *http.Server) error { return l.serve(server, l.passed) }
 
 func (l *Listener) serve(server *http.Server, from net.Listener) error {
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, key{}, c) }
@@ -94,7 +94,7 @@ func Received(ctx context.Context) {
 	}
 }
 
-// Proven says that a request was genuine: its connection goes after those of strangers.
+// Proven says that a request was genuine: its connection is closed only after strangers'.
 func Proven(ctx context.Context) {
 	if c, ok := ctx.Value(key{}).(*conn); ok {
 		c.proven.Store(true)

@@ -169,8 +169,8 @@ func TestAHeadThatBreaksOffIsJudged(t *testing.T) {
 	}
 }
 
-// TestWhatIsHandedOver is served from the text on that was read of it, by the rules of the door. Without a server it is closed.
-func TestWhatIsHandedOver(t *testing.T) {
+// TestWhatIsPassedOn is served from the text on that was read of it, by the rules of the door. Without a server it is closed.
+func TestWhatIsPassedOn(t *testing.T) {
 	t.Parallel()
 	raw, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -182,7 +182,7 @@ func TestWhatIsHandedOver(t *testing.T) {
 		fmt.Fprint(w, r.URL.Path)
 	})}
 	ended := make(chan error, 1)
-	go func() { ended <- l.ServeHandedOver(server) }()
+	go func() { ended <- l.ServePassedOn(server) }()
 	accept := func() (rawhttp.Client, *conn) {
 		c := rawhttp.Dial(t, raw.Addr().String())
 		accepted, err := l.Accept()
@@ -197,7 +197,7 @@ func TestWhatIsHandedOver(t *testing.T) {
 	accepted.Rest()
 	accepted.Begin(time.Now())
 	await(t, l, "it is counted with those who send", func() bool { return l.unfinished.Len() == 1 && l.idle.Len() == 0 })
-	accepted.HandOver([]byte(get[:9]))
+	accepted.PassOn([]byte(get[:9]))
 	c.Send(t, get[9:])
 	if got := c.Answer(t); got != "200 /a" {
 		t.Errorf("answered %q", got)
@@ -211,7 +211,7 @@ func TestWhatIsHandedOver(t *testing.T) {
 	server.Close()
 	<-ended
 	c, accepted = accept()
-	accepted.HandOver([]byte(get))
+	accepted.PassOn([]byte(get))
 	if !c.Closed(t) {
 		t.Error("it is open, and nobody serves it")
 	}

@@ -76,7 +76,7 @@ type Request struct {
 type Message struct {
 	// Query is what was verified.
 	Query wechat.Query
-	// Generation is that of the credentials that verified it; 0 where another accepted pair would have, too.
+	// Generation is the generation of the credentials that verified it; 0 where another accepted pair would have, too.
 	Generation int64
 	// Echo is the answer to a URL check, nil for a message.
 	Echo []byte

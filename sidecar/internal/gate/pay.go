@@ -12,7 +12,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
-// Serials are those of the keys of Pay that are accepted now, sorted. They are public.
+// Serials name the keys of Pay that are accepted now, sorted. They are public.
 func (g *Gate) Serials(now time.Time) []string {
 	known := map[string]bool{}
 	for i := range g.pairs {

@@ -165,7 +165,7 @@ func (g *Gate) checkEncrypted(m *Message, r Request, now time.Time) error {
 		return wechat.Refuse(wechat.ReasonReflected, "a message from the account itself: an app's reply that is posted back")
 	}
 	m.Form = envelope.Form
-	m.StaleAt, err = g.freshUntil(m.Query.Timestamp, g.freshness(&m.Fields), now) // last, so that a stale one is known to be WeChat's
+	m.StaleAt, err = g.freshUntil(m.Query.Timestamp, g.freshness(&m.Fields), now) // last: a stale one is then known to be WeChat's
 	return err
 }
 

@@ -81,7 +81,7 @@ func newConn(s *Server, accepted Conn) *conn {
 	return c
 }
 
-// serve serves requests until the connection ends, or is handed over.
+// serve serves requests until the connection ends, or is passed on.
 func (c *conn) serve() {
 	defer c.close()
 	c.setReadBy(time.Now().Add(c.server.Bounds.HeadTime))
@@ -110,12 +110,12 @@ func (c *conn) closeIdle() {
 	}
 }
 
-// handOver ends what is served here, and nothing else.
-func (c *conn) handOver() {
+// passOn ends what is served here, and nothing else.
+func (c *conn) passOn() {
 	c.tellBegun()
-	over, text := c.Conn, bytes.Clone(c.pending())
+	next, text := c.Conn, bytes.Clone(c.pending())
 	c.Conn = nil
-	over.HandOver(text)
+	next.PassOn(text)
 }
 
 // tellBegun tells the owner that a part of the request has come, and that more is awaited.
@@ -161,7 +161,7 @@ func (c *conn) readHead() bool {
 			arrived = time.Now()
 		default:
 			if !c.short() {
-				c.handOver()
+				c.passOn()
 			}
 			return false
 		}

@@ -76,7 +76,7 @@ func openDoors(tb testing.TB) doors {
 	strict := door.Listen(&feed{conns: d.strict, closed: closed}, bounds)
 	server := &http1.Server{Handler: tellStrict, Names: names, Bounds: wide, Faulted: func() { tb.Error("a fault") }}
 	go func() { _ = standard.Serve(newServer()) }()
-	go func() { _ = strict.ServeHandedOver(newServer()) }()
+	go func() { _ = strict.ServePassedOn(newServer()) }()
 	go func() { _ = server.Serve(strict) }()
 	return d
 }

@@ -5,7 +5,7 @@
 //
 // It reads a request strictly: GET, HEAD or POST of a path, one Host, at most one Content-Length, no transfer coding, nothing that asks for
 // another protocol, no byte that readers disagree about. The first thing on a connection that is anything else, whether wrong or merely
-// rare, ends the package's part: the connection is handed over, with every byte from the beginning of that request. net/http judges it then,
+// rare, ends the package's part: the connection is passed on, with every byte from the beginning of that request. net/http judges it then,
 // and all that follows it. Therefore the package needs no answer of its own to any fault, and turning it off changes no verdict.
 //
 // What must hold, and FuzzReadsAsNetHTTP looks for exceptions of: a request that is accepted here, net/http accepts too, and reads as the
@@ -52,8 +52,8 @@ type Conn interface {
 	Begin(at time.Time)
 	Arrive()
 	Rest()
-	// HandOver lets somebody else serve the connection from now on, who reads the text first.
-	HandOver(text []byte)
+	// PassOn lets somebody else serve the connection from now on, who reads the text first.
+	PassOn(text []byte)
 }
 
 // Server serves connections. Its exported fields are set before Serve is called.

@@ -23,7 +23,7 @@ import (
 // owner is a connection that writes down what it is told.
 type owner struct {
 	net.Conn
-	handed   chan *owner
+	passed   chan *owner
 	mu       sync.Mutex
 	told     []string
 	returned []byte
@@ -40,15 +40,15 @@ func (o *owner) Context() context.Context { return context.Background() }
 func (o *owner) Begin(time.Time)          { o.tell("begun") }
 func (o *owner) Arrive()                  { o.tell("arrived") }
 func (o *owner) Rest()                    { o.tell("rests") }
-func (o *owner) HandOver(text []byte) {
+func (o *owner) PassOn(text []byte) {
 	o.returned = text
-	o.handed <- o
+	o.passed <- o
 }
 
 // owned is a listener of owners.
 type owned struct {
 	net.Listener
-	conns, handed chan *owner
+	conns, passed chan *owner
 }
 
 func (o owned) Accept() (net.Conn, error) {
@@ -56,7 +56,7 @@ func (o owned) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	one := &owner{Conn: c, handed: o.handed}
+	one := &owner{Conn: c, passed: o.passed}
 	o.conns <- one
 	return one, nil
 }
@@ -70,7 +70,7 @@ func bounds() http1.Bounds {
 type stage struct {
 	server *http1.Server
 	conns  chan *owner
-	handed chan *owner
+	passed chan *owner
 	dialed string
 	ended  chan error
 	faults chan struct{}
@@ -85,9 +85,9 @@ func newStage(t *testing.T, bounds http1.Bounds, handler func(context.Context, *
 	if handler == nil {
 		handler = tellStrict
 	}
-	s := &stage{conns: make(chan *owner, 16), handed: make(chan *owner, 16), dialed: listener.Addr().String(), ended: make(chan error, 1), faults: make(chan struct{}, 1)}
+	s := &stage{conns: make(chan *owner, 16), passed: make(chan *owner, 16), dialed: listener.Addr().String(), ended: make(chan error, 1), faults: make(chan struct{}, 1)}
 	s.server = &http1.Server{Handler: handler, Names: names, Bounds: bounds, Faulted: func() { s.faults <- struct{}{} }}
-	go func() { s.ended <- s.server.Serve(owned{listener, s.conns, s.handed}) }()
+	go func() { s.ended <- s.server.Serve(owned{listener, s.conns, s.passed}) }()
 	t.Cleanup(func() {
 		ended, stop := context.WithCancel(context.Background())
 		stop()
@@ -164,8 +164,8 @@ func TestTheOwnerIsTold(t *testing.T) {
 	}
 }
 
-// TestWhatIsHandedOver comes with every byte of the request, and the connection is open.
-func TestWhatIsHandedOver(t *testing.T) {
+// TestWhatIsPassedOn comes with every byte of the request, and the connection is open.
+func TestWhatIsPassedOn(t *testing.T) {
 	t.Parallel()
 	short := bounds()
 	short.HeadTime = 200 * time.Millisecond
@@ -199,7 +199,7 @@ func TestWhatIsHandedOver(t *testing.T) {
 			for _, want := range test.before {
 				c.Expect(t, want)
 			}
-			o := got(t, s.handed, "the connection is handed over")
+			o := got(t, s.passed, "the connection is passed on")
 			if string(o.returned) != test.want {
 				t.Errorf("it comes with %q, want %q", o.returned, test.want)
 			}

@@ -6,7 +6,7 @@
 // burst stop the account, and to grow would let it end the process. Endpoints of one process share the bounds, and none takes the part of
 // another.
 //
-// The memory is each replica's own.
+// Each pod has a memory of its own. Which pod of a fleet remembers a message is decided elsewhere: internal/peers.
 package memory
 
 import "time"

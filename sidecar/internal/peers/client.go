@@ -117,7 +117,7 @@ func (r Request) readAnswer(from io.Reader, call Call) (Answer, Result) {
 	if _, err := io.ReadFull(reader, answer.Body); err != nil || !hmac.Equal([]byte(head.Signature), []byte(r.signAnswer(call.Key, answer, sha256.Sum256(answer.Body)))) {
 		return Answer{}, Lost
 	}
-	_, _ = reader.ReadByte() // the end, so that the connection can be kept
+	_, _ = reader.ReadByte() // the end: the connection can be kept then
 	return answer, Answered
 }
 

@@ -148,7 +148,7 @@ type answerHead struct {
 	Status      int    `json:"status"`
 	ContentType string `json:"contentType,omitempty"`
 	Outcome     string `json:"outcome,omitempty"`
-	// Length is that of the body. Bytes.
+	// Length is the body's. Bytes.
 	Length int64 `json:"length"`
 	// Signature is in hexadecimal digits.
 	Signature string `json:"signature"`

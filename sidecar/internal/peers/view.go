@@ -9,7 +9,7 @@
 package peers
 
 import (
-	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"maps"
 	"net/netip"
@@ -161,16 +161,7 @@ func rank(pods []netip.Addr, key Key) []netip.Addr {
 		copy(text[copy(text[:], address[:]):], key[:])
 		all = append(all, scored{pod, xxhash.Sum64(text[:])})
 	}
-	slices.SortFunc(all, func(a, b scored) int {
-		if a.score != b.score {
-			if a.score > b.score {
-				return -1
-			}
-			return 1
-		}
-		x, y := a.pod.As16(), b.pod.As16()
-		return bytes.Compare(x[:], y[:])
-	})
+	slices.SortFunc(all, func(a, b scored) int { return cmp.Or(cmp.Compare(b.score, a.score), a.pod.Compare(b.pod)) })
 	ranked := make([]netip.Addr, 0, len(all))
 	for _, s := range all {
 		ranked = append(ranked, s.pod)

@@ -205,7 +205,7 @@ func (c *Call) Inject(head []byte) []byte {
 type Result struct {
 	// Outcome is what became of it, and Failure why it was not answered well; empty where it was.
 	Outcome, Failure string
-	// Status is that of the app's answer; 0 where none came.
+	// Status is the status of the app's answer; 0 where none came.
 	Status int
 	// Retries are the attempts after the first. All of them are one Call.
 	Retries int

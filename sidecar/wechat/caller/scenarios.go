@@ -22,7 +22,7 @@ type Scenario struct {
 	From string
 	// PathID stands in the URL's path in place of $APPID$ or $CORPID$.
 	PathID string
-	// EventType is that of a notification of Pay, empty for all others.
+	// EventType is the event_type of a notification of Pay, empty for all others.
 	EventType string
 	// Mutations belong to the scenario.
 	Mutations []Mutation

@@ -191,7 +191,7 @@ type URLError struct{ Cause, Remedy string }
 
 func (e *URLError) Error() string { return "the URL " + e.Cause + ": " + e.Remedy }
 
-// Port is that of the URL, or of its scheme.
+// Port is the URL's, or its scheme's.
 func Port(target *url.URL) string {
 	switch {
 	case target.Port() != "":

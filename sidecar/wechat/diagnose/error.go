@@ -119,7 +119,7 @@ func diagnoseRead(answer caller.Answer, err error) *Refusal {
 	case errors.As(err, &network) && network.Timeout():
 		return noAnswer(answer)
 	case errors.Is(err, caller.ErrNotHTTP):
-		return &Refusal{CodeNotHTTP, "the answer is not HTTP", "look whether the port is that of a web server; https:// is needed where TLS is spoken"}
+		return &Refusal{CodeNotHTTP, "the answer is not HTTP", "look whether a web server has this port; https:// is needed where TLS is spoken"}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return &Refusal{CodeConnectionCut, "the connection ended before the answer did",
 			"look into the log of the server and of each proxy in front of it: one of them crashed, refused the request, or forwards to a port that does not speak HTTP"}

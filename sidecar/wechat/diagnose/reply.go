@@ -32,7 +32,7 @@ type Reply struct {
 	Kind ReplyKind
 	// To, From and Type are ToUserName, FromUserName and MsgType of a message.
 	To, From, Type string
-	// Content is that of a text message.
+	// Content is a text message's.
 	Content string
 }
 

@@ -24,7 +24,7 @@ var words = map[diagnose.Code][2]string{
 	diagnose.CodeTLS:               {"TLS fails", "look whether the server has a certificate of a public authority for this host, and offers TLS 1.2 or 1.3"},
 	diagnose.CodeTimeout:           {"the answer comes too late", "answer at once and do slow work afterwards; look whether a proxy waits for a server that is not there"},
 	diagnose.CodeConnectionCut:     {"the connection ended before the answer did", "look into the log of the server and of each proxy in front of it"},
-	diagnose.CodeNotHTTP:           {"the answer is not HTTP", "look whether the port is that of a web server"},
+	diagnose.CodeNotHTTP:           {"the answer is not HTTP", "look whether a web server has this port"},
 	diagnose.CodeInterrupted:       {"interrupted before an answer came", "try again"},
 
 	diagnose.CodeRedirect:     {"the server redirects, and WeChat follows no redirect", "enter the URL to which it redirects, or turn the redirect off for this path"},

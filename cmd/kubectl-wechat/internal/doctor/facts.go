@@ -20,7 +20,7 @@ import (
 type Facts struct {
 	// Now is this computer's clock.
 	Now time.Time
-	// Host is that of the URL, without port, and Secure says that the URL begins with https.
+	// Host is the URL's host, without port, and Secure says that the URL begins with https.
 	Host   string
 	Secure bool
 	// Platform decides what WeChat asks of the URL. Checked says that its console checks URLs.
@@ -44,7 +44,7 @@ type Here struct {
 
 // Call is one URL check.
 type Call struct {
-	// Address is that of the server, as host:port.
+	// Address is the server's, as host:port.
 	Address string
 	Answer  caller.Answer
 	Err     error

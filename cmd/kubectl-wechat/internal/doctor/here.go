@@ -25,7 +25,7 @@ import (
 const (
 	// wecomWaits is how long WeCom waits for the answer to a URL check (developer.work.weixin.qq.com/document/path/90930).
 	wecomWaits = time.Second
-	// soon is how long before its end a certificate is worth a word: those of Let's Encrypt are renewed a month before.
+	// soon is how long before its end a certificate is worth a word: Let's Encrypt's are renewed a month before.
 	soon = 14 * 24 * time.Hour
 	// clocksMayDiffer is what the Date of an answer, in whole seconds, and a slow network explain.
 	clocksMayDiffer = time.Minute
@@ -126,7 +126,7 @@ func decideCall(f Facts, call Call) (all []Finding) {
 }
 
 func mendClock() text.Text {
-	return text.New("set the clocks by NTP, those of the cluster's nodes above all: a callback is refused when its timestamp is more than %v from the node's time", config.Freshness)
+	return text.New("set the clocks by NTP, the clocks of the cluster's nodes above all: a callback is refused when its timestamp is more than %v from the node's time", config.Freshness)
 }
 
 // excused are refusals that are as they should be: of a call without the token, or to a platform without a URL check.
@@ -151,7 +151,7 @@ func particular(call Call, chain []*x509.Certificate, why *diagnose.Refusal) Fin
 		return here(CauseFiling, Refuses, text.New("the provider of the server blocks the domain, which has no ICP filing (备案) there"),
 			text.New("file the domain (ICP备案) with the provider of this server, or use a domain that is filed"))
 	case why.Code == diagnose.CodeTLSAuthority && len(chain) > 0 && selfSigned(chain[0]):
-		return here(CauseSelfSigned, Refuses, cause, text.New("use a certificate of a public authority; this one signs itself, as that of an ingress controller does for want of a Secret"))
+		return here(CauseSelfSigned, Refuses, cause, text.New("use a certificate of a public authority; this one signs itself, as the default certificate of an ingress controller does where a Secret is missing"))
 	case why.Code == diagnose.CodeTLSAuthority && len(chain) > 0 && !selfSigned(chain[len(chain)-1]):
 		return here(CauseChain, Refuses, text.New("the server does not send the certificate of %s, which signs its own: %s", readable(chain[len(chain)-1].Issuer.CommonName), cause),
 			text.New("put the whole chain into the Secret (tls.crt): the server's certificate first, then the intermediate ones (fullchain.pem)"))

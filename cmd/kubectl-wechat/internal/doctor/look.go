@@ -49,7 +49,7 @@ func Look(ctx context.Context, resolver Resolver, sender caller.Sender, signed b
 	return found, nil
 }
 
-// lookup returns the addresses of a host, those of IPv4 first, and an address that stands in the URL as it is.
+// lookup returns the addresses of a host, IPv4 first, and an address that stands in the URL as it is.
 func lookup(ctx context.Context, resolver Resolver, host string) ([]netip.Addr, error) {
 	if address, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{address}, nil

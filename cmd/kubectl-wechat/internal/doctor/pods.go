@@ -43,7 +43,7 @@ func PodProblem(pod corev1.Pod) text.Text {
 	return text.New("it does not answer the kubelet's question whether it is ready")
 }
 
-// Restarts counts those of all containers.
+// Restarts is how often containers of the pod were restarted, all together.
 func Restarts(pod corev1.Pod) (restarts int32) {
 	for _, container := range pod.Status.ContainerStatuses {
 		restarts += container.RestartCount

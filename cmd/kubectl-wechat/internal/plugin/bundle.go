@@ -93,7 +93,7 @@ type event struct {
 	Count                 int32
 }
 
-// eventsOf are those of the endpoint and of what has its name; none where they may not be listed.
+// eventsOf are the events of the endpoint and of what has its name; none where they may not be listed.
 func eventsOf(ctx context.Context, cluster client.Reader, endpoint client.Object) []event {
 	var list corev1.EventList
 	all := []event{}

@@ -89,10 +89,30 @@ func listNames(ctx context.Context, cluster client.Reader, namespace string, lis
 	return names, err
 }
 
+// readObject gets an object, and names what to do where that fails. The list is of its kind.
+func readObject(ctx context.Context, cluster client.Reader, kind, namespace, name string, object client.Object, list client.ObjectList) error {
+	err := cluster.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, object)
+	switch {
+	case apierrors.IsNotFound(err):
+		return notThere(ctx, cluster, kind, namespace, name, list)
+	case err != nil:
+		return unread(kind, namespace, name, err)
+	}
+	return nil
+}
+
+// readEndpoint gets an endpoint, as readObject does.
+func readEndpoint(ctx context.Context, cluster client.Reader, namespace, name string) (*v1alpha1.WeChatEndpoint, error) {
+	var endpoint v1alpha1.WeChatEndpoint
+	if err := readObject(ctx, cluster, kindEndpoint, namespace, name, &endpoint, &v1alpha1.WeChatEndpointList{}); err != nil {
+		return nil, err
+	}
+	return &endpoint, nil
+}
+
 // notThere is the error of an object that the cluster does not have: with the names that may have been meant, or else the namespaces
 // that have one of that name, as far as they may be listed.
 func notThere(ctx context.Context, cluster client.Reader, kind, namespace, name string, list client.ObjectList) error {
-	plural := map[string]string{kindEndpoint: "wechatendpoints", kindGateway: "wechatgateways"}[kind]
 	names, err := listNames(ctx, cluster, namespace, list)
 	if near := nearest(name, names); err == nil && len(near) > 0 {
 		return text.Errorf("there is no %s %s in namespace %s: did you mean %s?", kind, name, namespace, strings.Join(near, ", "))
@@ -109,7 +129,7 @@ func notThere(ctx context.Context, cluster client.Reader, kind, namespace, name 
 			return text.Errorf("there is no %s %s in namespace %s, and there is one in %s: add -n %s", kind, name, namespace, strings.Join(elsewhere, ", "), elsewhere[0])
 		}
 	}
-	return text.Errorf("there is no %s %s in namespace %s: see kubectl get %s -A", kind, name, namespace, plural)
+	return text.Errorf("there is no %s %s in namespace %s: see kubectl get %s -A", kind, name, namespace, plurals[kind])
 }
 
 // Kinds of the resources that commands are about.
@@ -118,13 +138,16 @@ const (
 	kindGateway  = "WeChatGateway"
 )
 
+// plurals are their names in commands of kubectl.
+var plurals = map[string]string{kindEndpoint: "wechatendpoints", kindGateway: "wechatgateways"}
+
 // unread is the error of an object that could not be read.
 func unread(kind, namespace, name string, err error) error {
 	switch {
 	case meta.IsNoMatchError(err):
 		return text.Errorf("this cluster has no %s resource: install the operator, or choose another --context", kind)
 	case apierrors.IsForbidden(err):
-		return text.Errorf("you may not get %s %s in namespace %s: ask for that right (kubectl auth can-i get wechatendpoints -n %s), or choose another --context or -n: %w", kind, name, namespace, namespace, err)
+		return text.Errorf("you may not get %s %s in namespace %s: ask for that right (kubectl auth can-i get %s -n %s), or choose another --context or -n: %w", kind, name, namespace, plurals[kind], namespace, err)
 	case apierrors.IsUnauthorized(err):
 		return text.Errorf("the cluster does not know who you are: log in again, or choose another --context: %w", err)
 	case errors.As(err, new(net.Error)), errors.Is(err, syscall.ECONNREFUSED):

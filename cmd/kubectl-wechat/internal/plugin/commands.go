@@ -99,7 +99,7 @@ func (p Plugin) commands() (*cobra.Command, *int) {
 	flags := root.PersistentFlags()
 	flags.SortFlags = false
 	cluster.AddFlags(flags)
-	flags.String("lang", "", "the language of what is printed: en or zh (default: that of LC_ALL, LC_MESSAGES or LANG)")
+	flags.String("lang", "", "the language of what is printed: en or zh (default: what LC_ALL, LC_MESSAGES or LANG says)")
 	o := &options{cluster: cluster}
 	manuals := map[*cobra.Command]command{}
 	table := p.table(o)
@@ -127,7 +127,7 @@ func (p Plugin) commands() (*cobra.Command, *int) {
 	return root, status
 }
 
-// command is one of them, of which a run sets the exit status.
+// command is one command. Running it sets the exit status.
 func (p Plugin) command(o *options, one command, status *int) *cobra.Command {
 	child := &cobra.Command{
 		Use: one.name, Short: one.about.short, DisableFlagsInUseLine: true, Args: cobra.ArbitraryArgs, ValidArgsFunction: one.complete,

@@ -166,6 +166,9 @@ func TestAClusterThatDoesNotAnswer(t *testing.T) {
 			run(t, refusing(t, err), "", args...).check(t, StatusUsage, words)
 		}
 	}
+	forbidden := apierrors.NewForbidden(schema.GroupResource{Group: "wechatendpoint.io", Resource: "wechatgateways"}, "front", errors.New("not you"))
+	run(t, refusing(t, forbidden), "", "status", "--gateway", "front").check(t, StatusUsage,
+		"you may not get WeChatGateway front in namespace shop: ask for that right (kubectl auth can-i get wechatgateways -n shop)")
 }
 
 func TestCompletion(t *testing.T) {

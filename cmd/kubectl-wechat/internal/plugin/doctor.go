@@ -153,21 +153,17 @@ func (p Plugin) probe(ctx context.Context, o options, reader client.Reader, clus
 
 // lookAtCluster reads an endpoint and what stands around it. What may not be read is told.
 func lookAtCluster(ctx context.Context, cluster client.Reader, namespace string, o options) (*doctor.Cluster, error) {
-	var endpoint v1alpha1.WeChatEndpoint
-	err := cluster.Get(ctx, client.ObjectKey{Namespace: namespace, Name: o.name}, &endpoint)
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, notThere(ctx, cluster, kindEndpoint, namespace, o.name, &v1alpha1.WeChatEndpointList{})
-	case err != nil:
-		return nil, unread(kindEndpoint, namespace, o.name, err)
+	endpoint, err := readEndpoint(ctx, cluster, namespace, o.name)
+	if err != nil {
+		return nil, err
 	}
-	found := &doctor.Cluster{Endpoint: &endpoint}
+	found := &doctor.Cluster{Endpoint: endpoint}
 	found.Secret, found.SecretErr = readSecret(ctx, cluster, namespace, endpoint.Spec.Credentials.SecretName)
 	if ingress := endpoint.Spec.URL.Ingress; ingress != nil && ingress.TLSSecretName != "" {
 		found.Certificate, found.CertificateErr = readSecret(ctx, cluster, namespace, ingress.TLSSecretName)
 	}
 	var pods corev1.PodList
-	if err := cluster.List(ctx, &pods, client.InNamespace(namespace), podsOf(&endpoint), sidecarPods); err != nil {
+	if err := cluster.List(ctx, &pods, client.InNamespace(namespace), podsOf(endpoint), sidecarPods); err != nil {
 		found.PodsErr = unlisted(err)
 	}
 	found.Pods = pods.Items

@@ -103,7 +103,7 @@ func TestRotateOnAGateway(t *testing.T) {
 	t.Run("changes nothing while the gateway is paused", func(t *testing.T) {
 		c := operated(t, awake, servedDemo(there), wxg(true), secret(token))
 		run(t, connectTo(c), "", "rotate", "demo", "--compromised", "--yes").check(t, StatusUsage,
-			"WeChatGateway front is paused, so that its pods would not get new values of WeChatEndpoint demo: set its spec.paused to false first; nothing is changed")
+			"WeChatGateway front is paused, therefore its pods would not get new values of WeChatEndpoint demo: set its spec.paused to false first; nothing is changed")
 		var now corev1.Secret
 		if err := c.Get(t.Context(), client.ObjectKeyFromObject(secret(token)), &now); err != nil || string(now.Data[v1alpha1.KeyToken]) != token {
 			t.Errorf("the Secret was changed (%v)", err)

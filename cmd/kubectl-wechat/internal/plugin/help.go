@@ -168,7 +168,7 @@ var rotateManual = manual{
 sidecar accepts them beside the earlier ones, say what to enter in the console. Nothing is lost until Save is
 pressed, however long that takes, nor afterwards: the earlier values end credentials.overlap after WeChat was
 first seen using the new ones. Where the sidecars would not get new values, as while spec.paused is true, nothing
-is changed. The sidecars are the endpoint's own pods, or those of the WeChatGateway that it is on.`,
+is changed. The sidecars are the endpoint's own pods, or the pods of the WeChatGateway that it is on.`,
 	examples: []example{
 		{"A new token, because somebody left.", "kubectl wechat rotate shop -n production"},
 		{"The token stood in a log: refuse it as soon as the console has another one.", "kubectl wechat rotate shop -n production --compromised"},
@@ -180,7 +180,7 @@ is changed. The sidecars are the endpoint's own pods, or those of the WeChatGate
 
 var versionManual = manual{
 	short: "print the versions of the plugin, the operator and the sidecars",
-	long: `Print the version of this plugin, and those of the operator and the sidecars of a cluster, by the images of their pods.
+	long: `Print the versions of this plugin, the operator and the sidecars of a cluster. The images of their pods tell the last two.
 What you may not see is left out.`,
 	examples: []example{{"Which endpoints' pods have an older sidecar?", "kubectl wechat version --all-namespaces"}},
 	exits:    [3]string{"it is printed", "", "the cluster cannot be asked"},

@@ -246,7 +246,7 @@ func already(kind string, object client.Object) error {
 	return text.Errorf("there is a %s %s/%s already, which is left as it is: choose another name, or delete it first", kind, object.GetNamespace(), object.GetName())
 }
 
-// writeManifests writes the files; that of the Secret can be read by nobody else.
+// writeManifests writes the files. Nobody else can read the Secret's.
 func (p Plugin) writeManifests(o options, r report, endpoint *v1alpha1.WeChatEndpoint, secret *corev1.Secret) error {
 	for _, one := range []struct {
 		path   string

@@ -119,7 +119,7 @@ func TestOpenExplainsEachStep(t *testing.T) {
 		"one that is from the future": {capturePost(t, sealedSender(), wechattest.WithTime(time.Now().Add(time.Hour))),
 			before + "signature ok, base64 ok, key ok, padding ok, length ok, receiver ok", []string{"ahead of this computer's clock"}, true},
 		"another token": {capturePost(t, sealedSender(), wechattest.WithToken("another")),
-			before + "signature FAILED, base64 not tried, key not tried, " + tail, []string{"made with another token than that of Secret shop/demo-token", "compare the token with Token in the console"}, false},
+			before + "signature FAILED, base64 not tried, key not tried, " + tail, []string{"made with a token that is not in Secret shop/demo-token", "compare the token with Token in the console"}, false},
 		"a body of another request": {genuine.WithBody(sealFor("wx1").Body),
 			before + "signature FAILED, base64 not tried, key not tried, " + tail, []string{"the token of Secret shop/demo-token is right", "did not come with this query"}, false},
 		"a message in plaintext": {genuine.WithBody([]byte(captured)),
@@ -280,7 +280,7 @@ func TestOpenOfOtherAccounts(t *testing.T) {
 		words    string
 	}{
 		"plaintext":                    {demo(), capturePost(t, plain), StatusOK, captured, "it does not cover the body"},
-		"plaintext of another token":   {demo(), capturePost(t, plain, wechattest.WithToken("another")), StatusRefused, "", "made with another token"},
+		"plaintext of another token":   {demo(), capturePost(t, plain, wechattest.WithToken("another")), StatusRefused, "", "made with a token that is not in"},
 		"plaintext without signature":  {demo(), capturePost(t, plain, wechattest.WithoutParameter("signature")), StatusRefused, "", "the query has no signature"},
 		"what is encrypted already":    {demo(), capturePost(t, sealedSender()), StatusRefused, "", "the endpoint is in plaintext mode"},
 		"a URL check":                  {demo(), plainCheck, StatusOK, plainCheck.Echostr, "to be answered as they are"},
@@ -413,7 +413,7 @@ func TestOpenPay(t *testing.T) {
 	})
 	t.Run("what is no notification", func(t *testing.T) {
 		run(t, noCluster(t), apiV3Key, "open", "--platform", "Pay", "--api-v3-key-file", "-", "--body", file(t, captured)).
-			check(t, StatusRefused, "those of v2 are XML")
+			check(t, StatusRefused, "a notification of v2 is XML")
 	})
 }
 

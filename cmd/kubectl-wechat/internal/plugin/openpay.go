@@ -43,7 +43,7 @@ func (p *payOpening) headless() bool { return p.capture.header == nil }
 
 func (p *payOpening) readHeader() finding {
 	if p.headless() {
-		return skipped("none are given, so that nothing shows who sent this: pass --request with the whole HTTP request")
+		return skipped("none are given, therefore nothing shows who sent this: pass --request with the whole HTTP request")
 	}
 	var refusal *wechat.Refusal
 	var err error
@@ -110,7 +110,7 @@ func (p *payOpening) parse() finding {
 	var refusal *wechat.Refusal
 	var err error
 	if p.notification, err = wechat.ParsePayNotification(p.capture.body); errors.As(err, &refusal) {
-		return failed(text.Verbatim(refusal.Detail), "look whether the body is whole, and a notification of API v3: those of v2 are XML and not served")
+		return failed(text.Verbatim(refusal.Detail), "look whether the body is whole, and a notification of API v3: a notification of v2 is XML and not served")
 	}
 	return found("event_type %s", p.notification.EventType)
 }

@@ -57,7 +57,7 @@ func (p *pushOpening) urlCheck() bool {
 
 func (p *pushOpening) readQuery() finding {
 	if p.capture.query == "" {
-		return skipped("none is given, so that nothing shows who sent this: pass --query with the query of the access log")
+		return skipped("none is given, therefore nothing shows who sent this: pass --query with the query of the access log")
 	}
 	var refusal *wechat.Refusal
 	var err error
@@ -95,7 +95,7 @@ func (p *pushOpening) verifyPlain() finding {
 			return found("made with the token of %s; it does not cover the body", key.from)
 		}
 	}
-	return failed(text.New("made with another token than that of %s", p.sources()), otherToken)
+	return failed(text.New("made with a token that is not in %s", p.sources()), otherToken)
 }
 
 const otherToken = "compare the token with Token in the console; " +
@@ -166,7 +166,7 @@ func (p *pushOpening) verify() finding {
 				"this body did not come with this query, or was changed on the way into the capture: look for escapes (\\/), line ends, or a + that became a space")
 		}
 	}
-	return failed(text.New("msg_signature was made with another token than that of %s, or over another Encrypt", p.sources()),
+	return failed(text.New("msg_signature was made with a token that is not in %s, or over another Encrypt", p.sources()),
 		otherToken+"; look whether the body belongs to this query")
 }
 
@@ -197,7 +197,7 @@ func (p *pushOpening) decode() finding {
 	}
 	if len(sealed) == 0 || len(sealed)%blockSize != 0 {
 		return failed(text.New("%d bytes are encrypted, which is no multiple of %d", len(sealed), blockSize),
-			"capture the whole text: WeChat pads to 32 bytes, so that the end is missing, or the text is not WeChat's")
+			"capture the whole text: WeChat pads to 32 bytes, therefore the end is missing, or the text is not WeChat's")
 	}
 	p.sealed = sealed
 	return found("%d bytes, %d blocks of %d", len(sealed), len(sealed)/blockSize, blockSize)

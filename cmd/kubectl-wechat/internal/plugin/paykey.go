@@ -54,7 +54,7 @@ func serialOf(key *rsa.PrivateKey, platformKeys map[string]string) (string, erro
 			return serial, nil
 		}
 	}
-	return "", text.Errorf("the private key belongs to none of the keys in the Secret (%s), so that the sidecar would refuse what it signs: %s; "+
+	return "", text.Errorf("the private key belongs to none of the keys in the Secret (%s), therefore the sidecar would refuse what it signs: %s; "+
 		"to play a payment, make an endpoint for tests and put the public half of your key into its Secret", strings.Join(serials, ", "), text.New(onlyAtWeChat))
 }
 

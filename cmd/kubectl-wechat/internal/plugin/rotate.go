@@ -39,7 +39,7 @@ func (p Plugin) rotate(ctx context.Context, o options) (int, error) {
 			return 0, err
 		}
 		if gateway := pausedGateway(ctx, cluster, &sharing[i]); gateway != "" {
-			return 0, text.Errorf("WeChatGateway %s is paused, so that its pods would not get new values of WeChatEndpoint %s: set its spec.paused to false first; nothing is changed", gateway, sharing[i].Name)
+			return 0, text.Errorf("WeChatGateway %s is paused, therefore its pods would not get new values of WeChatEndpoint %s: set its spec.paused to false first; nothing is changed", gateway, sharing[i].Name)
 		}
 	}
 	secret, err := credentialsOf(ctx, cluster, endpoint)
@@ -94,7 +94,7 @@ func (p Plugin) sharing(ctx context.Context, cluster client.Client, endpoint *v1
 // of the credentials. While not all of them serve what they have, nobody would know when to press Save; for values that leaked that is no reason to wait.
 func rotatable(endpoint *v1alpha1.WeChatEndpoint, compromised bool) error {
 	if endpoint.Spec.Paused {
-		return text.Errorf("WeChatEndpoint %s is paused, so that its sidecars would not get new values: set spec.paused to false first; nothing is changed", endpoint.Name)
+		return text.Errorf("WeChatEndpoint %s is paused, therefore its sidecars would not get new values: set spec.paused to false first; nothing is changed", endpoint.Name)
 	}
 	stops := map[string][]string{v1alpha1.ConditionAccepted: nil, v1alpha1.ConditionBackendResolved: nil} // every reason
 	if endpoint.Status.Credentials.Generation > 0 {

@@ -298,7 +298,7 @@ func TestRotateChangesNothingThatWouldNotBeServed(t *testing.T) {
 		endpoints []client.Object
 		words     string
 	}{
-		"a paused endpoint":                     {[]client.Object{servedDemo(paused)}, "WeChatEndpoint demo is paused, so that its sidecars would not get new values: set spec.paused to false first; nothing is changed"},
+		"a paused endpoint":                     {[]client.Object{servedDemo(paused)}, "WeChatEndpoint demo is paused, therefore its sidecars would not get new values: set spec.paused to false first; nothing is changed"},
 		"a paused endpoint of the same Secret":  {[]client.Object{servedDemo(), servedDemo(named, paused)}, "WeChatEndpoint data is paused"},
 		"a refused endpoint":                    {[]client.Object{servedDemo(never, told(v1alpha1.ConditionAccepted, "team-b/other holds the URL"))}, "demo would not get new values (Accepted: team-b/other holds the URL): mend that first; nothing is changed"},
 		"an endpoint whose app is not there":    {[]client.Object{servedDemo(never, told(v1alpha1.ConditionBackendResolved, "there is no Service app"))}, "(BackendResolved: there is no Service app)"},

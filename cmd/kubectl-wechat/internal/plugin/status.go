@@ -41,7 +41,7 @@ type Summary struct {
 	Gateway     string `json:"gateway,omitempty"`
 	Paused      bool   `json:"paused,omitempty"`
 
-	// Generation is that of the spec, and ObservedGeneration the one that the operator has seen.
+	// Generation is the spec's, and ObservedGeneration the one that the operator has seen.
 	Generation         int64 `json:"generation"`
 	ObservedGeneration int64 `json:"observedGeneration"`
 	// CredentialsGeneration counts the changes of the Secret, and Accepted are the generations that are accepted now.
@@ -118,27 +118,19 @@ func (p Plugin) status(ctx context.Context, o options) (int, error) {
 func (p Plugin) summary(ctx context.Context, cluster client.Reader, namespace string, o options) (Summary, error) {
 	if o.gateway != "" {
 		var gateway v1alpha1.WeChatGateway
-		err := cluster.Get(ctx, client.ObjectKey{Namespace: namespace, Name: o.gateway}, &gateway)
-		switch {
-		case apierrors.IsNotFound(err):
-			return Summary{}, notThere(ctx, cluster, kindGateway, namespace, o.gateway, &v1alpha1.WeChatGatewayList{})
-		case err != nil:
-			return Summary{}, unread(kindGateway, namespace, o.gateway, err)
+		if err := readObject(ctx, cluster, kindGateway, namespace, o.gateway, &gateway, &v1alpha1.WeChatGatewayList{}); err != nil {
+			return Summary{}, err
 		}
 		s := p.summaryOfGateway(&gateway)
 		p.addPods(ctx, cluster, &s, client.MatchingLabels{v1alpha1.LabelGateway: o.gateway})
 		return s, nil
 	}
-	var endpoint v1alpha1.WeChatEndpoint
-	err := cluster.Get(ctx, client.ObjectKey{Namespace: namespace, Name: o.name}, &endpoint)
-	switch {
-	case apierrors.IsNotFound(err):
-		return Summary{}, notThere(ctx, cluster, kindEndpoint, namespace, o.name, &v1alpha1.WeChatEndpointList{})
-	case err != nil:
-		return Summary{}, unread(kindEndpoint, namespace, o.name, err)
+	endpoint, err := readEndpoint(ctx, cluster, namespace, o.name)
+	if err != nil {
+		return Summary{}, err
 	}
-	s := p.summaryOfEndpoint(&endpoint)
-	p.addPods(ctx, cluster, &s, podsOf(&endpoint))
+	s := p.summaryOfEndpoint(endpoint)
+	p.addPods(ctx, cluster, &s, podsOf(endpoint))
 	return s, nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
@@ -60,7 +59,7 @@ func (p Plugin) target(ctx context.Context, o options) (target, error) {
 }
 
 // nonce says that a command plays WeChat: the sidecar must not take its calls for WeChat's, since the earlier credentials end
-// once WeChat is seen using the newer ones. A message needs the other prefix: none is taken with that of a URL check.
+// once WeChat is seen using the newer ones. A message needs the other prefix: none is taken with the prefix of a URL check.
 func (o options) nonce() string {
 	if o.command == commandVerify {
 		return config.ProbeNoncePrefix + rand.Text()
@@ -105,15 +104,11 @@ func (p Plugin) endpoint(ctx context.Context, o options) (client.Client, *v1alph
 	if err != nil {
 		return nil, nil, err
 	}
-	var endpoint v1alpha1.WeChatEndpoint
-	err = reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: o.name}, &endpoint)
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, nil, notThere(ctx, reader, kindEndpoint, namespace, o.name, &v1alpha1.WeChatEndpointList{})
-	case err != nil:
-		return nil, nil, unread(kindEndpoint, namespace, o.name, err)
+	endpoint, err := readEndpoint(ctx, reader, namespace, o.name)
+	if err != nil {
+		return nil, nil, err
 	}
-	return reader, &endpoint, unreadable(&endpoint)
+	return reader, endpoint, unreadable(endpoint)
 }
 
 // unreadable names what a command would need of a spec and cannot read. An older version of the CustomResourceDefinition may have let it

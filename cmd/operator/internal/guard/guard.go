@@ -138,7 +138,7 @@ func (g *Guard) review(ctx context.Context, token string, asked request) (int, e
 	return http.StatusOK, nil
 }
 
-// unless is the status of a refusal: that of our own trouble, if there was one.
+// unless is the status of a refusal: the one of our own trouble, if there was one.
 func unless(err error, refusal int) int {
 	if err != nil {
 		return http.StatusServiceUnavailable

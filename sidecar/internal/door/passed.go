@@ -8,17 +8,17 @@ import (
 	"sync"
 )
 
-// handed is a listener of connections that were accepted before.
-type handed struct {
+// passed is a listener of connections that somebody else accepted at the door and passes on.
+type passed struct {
 	conns  chan net.Conn
 	once   sync.Once
 	closed chan struct{}
 }
 
-func newHanded() *handed { return &handed{conns: make(chan net.Conn), closed: make(chan struct{})} }
+func newPassed() *passed { return &passed{conns: make(chan net.Conn), closed: make(chan struct{})} }
 
 // give waits until the connection is taken, or closes it if none is any more.
-func (h *handed) give(c net.Conn) {
+func (h *passed) give(c net.Conn) {
 	select {
 	case h.conns <- c:
 	case <-h.closed:
@@ -27,7 +27,7 @@ func (h *handed) give(c net.Conn) {
 }
 
 // Accept waits for a connection.
-func (h *handed) Accept() (net.Conn, error) {
+func (h *passed) Accept() (net.Conn, error) {
 	select {
 	case c := <-h.conns:
 		return c, nil
@@ -37,10 +37,10 @@ func (h *handed) Accept() (net.Conn, error) {
 }
 
 // Close lets no connection be taken any more.
-func (h *handed) Close() error {
+func (h *passed) Close() error {
 	h.once.Do(func() { close(h.closed) })
 	return nil
 }
 
 // Addr is none: the connections have addresses.
-func (h *handed) Addr() net.Addr { return &net.TCPAddr{} }
+func (h *passed) Addr() net.Addr { return &net.TCPAddr{} }

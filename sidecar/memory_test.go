@@ -79,7 +79,7 @@ func TestARepeatThatWaitsHoldsNoBody(t *testing.T) {
 			var group sync.WaitGroup
 			send := func() {
 				group.Go(func() {
-					answer := account.Serve(t.Context(), gate.Request{
+					answer := account.Serve(t.Context(), &gate.Request{
 						Method: request.Method, Path: request.Path, RawQuery: request.Query,
 						Stream: bytes.NewReader(request.Body), Length: int64(len(request.Body)), Arrived: time.Now(),
 					})
@@ -153,7 +153,7 @@ func TestWithoutMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 {
-				answer := account.Serve(t.Context(), gate.Request{
+				answer := account.Serve(t.Context(), &gate.Request{
 					Method: request.Method, Path: request.Path, RawQuery: request.Query,
 					Stream: bytes.NewReader(request.Body), Length: int64(len(request.Body)), Arrived: time.Now(),
 				})

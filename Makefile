@@ -16,7 +16,7 @@ tool      = "$$(tools/install $(1))"
 find_kubectl = command -v kubectl >/dev/null || ln -sf "$$($(cluster) assets)/kubectl" bin/kubectl
 bring_in     = { [ "$(CLUSTER)" != local ] || $(cluster) load bin/images/*.tar; }; $(find_kubectl)
 # The tests that need an API server; the others of their package ran with the unit tests.
-need_server = ^($$(grep -l '^//go:build integration' controllers/*_test.go | xargs grep -ho '^func Test[A-Za-z0-9]*' | cut -c6- | paste -sd '|'))$$
+need_server = ^($$(grep -l '^//go:build integration' controllers/*_test.go charts/*_test.go | xargs grep -ho '^func Test[A-Za-z0-9]*' | cut -c6- | paste -sd '|'))$$
 # Most of them wait most of the time. They and the API servers collect garbage when there is much of it; what is measured sets that itself.
 integration = GOGC=400 go test -v -count=1 -parallel 8 -timeout 30m -tags integration -run "$(need_server)"
 # Figures that passing tests tell stay in the output of -v, and what goes well is left out.
@@ -28,10 +28,10 @@ export CLUSTER
 
 ifeq ($(CLUSTER),local)
 inside := $(cluster) exec --
-e2e demo: export KUBECONFIG = $(shell $(cluster) kubeconfig 2>/dev/null)
+e2e chaos demo: export KUBECONFIG = $(shell $(cluster) kubeconfig 2>/dev/null)
 endif
 
-include hack/release.mk
+include hack/release.mk hack/trials.mk
 
 ##@ Everyday
 
@@ -42,8 +42,8 @@ help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: bin/operator bin/sidecar bin/kubectl-wechat bin/example-app ## Build the operator, the sidecar, the kubectl plugin and the example app into bin/
-bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/try bin/demo: need-go
-	$(go_build) -o $@ ./$(firstword $(wildcard cmd/$(@F) test/$(@F)) test/apps/example)
+bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak: need-go
+	$(go_build) -o $@ ./$(firstword $(wildcard cmd/$(@F) test/$(@F) test/apps/$(@F:-app=)))
 
 need-go:
 	@command -v go >/dev/null || { echo "Go is missing: install the version that go.mod names, from https://go.dev/dl or a package of your system" >&2; exit 1; }
@@ -127,10 +127,9 @@ integration: ## Run the tests that need an API server, on the newest Kubernetes 
 	@$(MAKE) -j2 integration-newest integration-oldest
 
 integration-newest integration-oldest: integration-%:
-	@OLDEST_KUBERNETES=$(filter oldest,$*) KUBEBUILDER_ASSETS="$$($(cluster) assets $(filter oldest,$*))" $(integration) ./controllers | $(figures)
-	@[ $* = oldest ] || KUBEBUILDER_ASSETS="$$($(cluster) assets)" go test -count=1 -tags integration -run TestOnAnAPIServer ./charts
+	@OLDEST_KUBERNETES=$(filter oldest,$*) KUBEBUILDER_ASSETS="$$($(cluster) assets $(filter oldest,$*))" $(integration) ./controllers $(if $(filter newest,$*),./charts) | $(figures)
 
-e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images previous ## Run the end-to-end tests on the cluster
+e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images previous ledger ## Run the end-to-end tests on the cluster
 	@$(bring_in)
 	test/interop/setup
 	test/prometheus/install
@@ -161,4 +160,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: try help aside build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/try bin/demo need-go images previous check generate manifests verify test lint unit limits monitoring interop fuzz mutation integration integration-newest integration-oldest e2e bench-operator bench demo demo-down cluster-up cluster-down
+.PHONY: try help aside build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test lint unit limits monitoring interop fuzz mutation integration integration-newest integration-oldest e2e bench-operator bench demo demo-down cluster-up cluster-down

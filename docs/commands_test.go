@@ -148,7 +148,7 @@ func readKnown(t *testing.T) known {
 			k.targets[target] = true
 		}
 	}
-	k.plugin = contents(t, "../cmd/kubectl-wechat/internal/plugin/help.go")
+	k.plugin = contents(t, "../cmd/kubectl-wechat/internal/plugin/testdata/help-en.txt")
 	return k
 }
 

@@ -123,7 +123,7 @@ func (f *fleet) start(t *testing.T, pod *member, edit func(*config.Document)) {
 	pod.stop = stop
 	gateway := sidecar.New(sidecar.Options{
 		ConfigDir: pod.dir, DrainDelay: 500 * time.Millisecond, Grace: 10 * time.Second, Memory: f.memory,
-		Peers:        sidecar.Peers{Host: "peers.test", Port: f.port, Lookup: pod.lookup, Patience: f.patience},
+		Peers:        sidecar.Peers{Host: "peers.test", Port: f.port, Lookup: pod.lookup, Interval: time.Second, Patience: f.patience},
 		StandardHTTP: pod.address.As4()[3]%2 == 0,
 		Log:          slog.New(slog.NewJSONHandler(pod.log, nil)),
 	})

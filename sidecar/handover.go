@@ -31,6 +31,8 @@ type Peers struct {
 	Port uint16
 	// Lookup returns the addresses of a host; nil asks DNS.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Interval is about how long it is from one lookup to the next; zero is 5 s.
+	Interval time.Duration
 	// Patience is how long another pod is waited for until it takes a message; zero is 100 ms.
 	Patience time.Duration
 }
@@ -53,7 +55,10 @@ func ParsePeers(text string) (Peers, error) {
 
 func (s *Sidecar) joinFleet() {
 	if p := s.options.Peers; p.Host != "" {
-		s.peers = peers.New(peers.Options{Host: p.Host, Port: p.Port, Lookup: p.Lookup, Patience: p.Patience, InFlight: s.bounds.handovers, Failed: s.tellFailed, Unlisted: s.tellUnlisted})
+		s.peers = peers.New(peers.Options{
+			Host: p.Host, Port: p.Port, Lookup: p.Lookup, Interval: p.Interval, Patience: p.Patience,
+			InFlight: s.bounds.handovers, Failed: s.tellFailed, Unlisted: s.tellUnlisted,
+		})
 	}
 	s.handovers = metrics.Handovers(s.metrics, peers.Results, func() int {
 		if s.peers == nil {

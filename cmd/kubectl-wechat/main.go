@@ -1,17 +1,19 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubectl-wechat is a kubectl plugin that plays WeChat's server against a callback URL: kubectl wechat verify
-// does the URL check of the console, kubectl wechat send posts what WeChat posts to each kind of account, kubectl wechat
-// open decrypts what was captured.
+// Command kubectl-wechat is a kubectl plugin. It makes endpoints and shows what is missing (init, status, console, logs), plays WeChat's
+// server against a callback URL (verify, send), tells why WeChat would refuse it (doctor), and decrypts what was captured (open).
 package main
 
 import (
 	"context"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // the ways in which a kubeconfig can log in
 
 	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/plugin"
@@ -20,8 +22,18 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	command := plugin.Plugin{Version: version.Get().String(), Connect: plugin.Kubeconfig, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
-	status := command.Run(ctx, os.Args[1:])
+	command := plugin.Plugin{
+		Version: version.Get().String(), Connect: plugin.Kubeconfig, PodLog: plugin.KubernetesLog, Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+	}
+	status := command.Run(ctx, arguments(os.Args))
 	stop()
 	os.Exit(status)
+}
+
+// arguments are those of the plugin. Under the name that kubectl looks for to complete them, the program completes them.
+func arguments(args []string) []string {
+	if strings.TrimSuffix(filepath.Base(args[0]), ".exe") == plugin.CompleterName {
+		return append([]string{cobra.ShellCompRequestCmd}, args[1:]...)
+	}
+	return args[1:]
 }

@@ -14,6 +14,7 @@
 //	INGRESS_CLASS    default traefik
 //	INGRESS_ADDRESS  host:port of the ingress controller's plain HTTP; default: port 80 of the local cluster's node
 //	INGRESS_TLS_ADDRESS  the same of its HTTPS; default: port 443 there, and on other clusters none: no test of it is run
+//	CHAOS            long: TestChaos plays every fault, as `make chaos` does
 //
 // On the local cluster a run of all tests ends by comparing the operator's roles with what it asked of the API server.
 //

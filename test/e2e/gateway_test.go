@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -212,7 +213,7 @@ func TestMovesUnderLoad(t *testing.T) {
 				return
 			}
 			want := slices.DeleteFunc(slices.Clone(dedicated), func(object string) bool {
-				own := strings.HasSuffix(object, "/"+childName) || object == "Pod/wechat-sidecar/"+endpointName || object == "ReplicaSet/wechat-sidecar/"+endpointName
+				own := strings.HasSuffix(object, "/"+childName) || object == "Service/"+childName+"-peers" || object == "Pod/wechat-sidecar/"+endpointName || object == "ReplicaSet/wechat-sidecar/"+endpointName
 				return own && !strings.HasPrefix(object, "Ingress/") && !strings.HasPrefix(object, "Secret/")
 			})
 			if diff := cmp.Diff(want, left); diff != "" {
@@ -276,8 +277,7 @@ func (s *stage) objects(t *testing.T) []string {
 // this machine can. The others lose nothing, and no pod is killed.
 func TestNoisyNeighbours(t *testing.T) {
 	s := newStage(t, "noisy")
-	s.deployNamed(t, "frozen-app")
-	s.behaveNamed(t, "frozen-app", map[string]string{"delay": "60s"})
+	s.deployFrozen(t)
 	s.newGateway(t, "front")
 	s = s.onGateway("front")
 	s.create(t, s.secret())
@@ -285,7 +285,7 @@ func TestNoisyNeighbours(t *testing.T) {
 	for _, name := range []string{"quiet-1", "quiet-2", "frozen", "forged"} {
 		own, endpoint := s.account(name)
 		if name == "frozen" {
-			endpoint.Spec.Backend.Service.Name = "frozen-app"
+			endpoint.Spec.Backend.Service.Name = frozenApp
 		}
 		s.create(t, endpoint)
 		stages = append(stages, own)
@@ -297,35 +297,52 @@ func TestNoisyNeighbours(t *testing.T) {
 	quiet, frozen, forged := stages[:2], stages[2], stages[3]
 	before := s.gatewayPods(t, "front")
 	alone := measure(t, quiet, 5*time.Second)
-	ctx, cancel := context.WithCancel(t.Context())
-	var flood sync.WaitGroup
-	var mu sync.Mutex
-	floods := map[string]int{}
-	for n := range 64 {
-		noisy, mutations := frozen, []caller.Mutation(nil)
-		if n%2 == 0 {
-			noisy, mutations = forged, []caller.Mutation{wechattest.WithToken("GuessedToken")}
-		}
-		flood.Go(func() {
-			for i := 0; ctx.Err() == nil; i++ {
-				_, _ = noisy.sender().Post(ctx, textMessage(fmt.Sprintf("noise %d of %d", i, n)), mutations...) // whatever becomes of it
-				mu.Lock()
-				floods[noisy.name]++
-				mu.Unlock()
-			}
-		})
-	}
+	stopFrozen, stopForged := frozen.flood(t.Context(), 32), forged.forgedFlood(t.Context(), 32)
 	beside := measure(t, quiet, 20*time.Second)
-	cancel()
-	flood.Wait()
+	toFrozen, toForged := stopFrozen(), stopForged()
 	t.Logf("noisy: %d of the others sent, %d lost, p99 %v; beside %d to a frozen app and %d forged: %d sent, %d lost, p99 %v",
-		alone.sent, alone.lost, alone.p99, floods["frozen"], floods["forged"], beside.sent, beside.lost, beside.p99)
+		alone.sent, alone.lost, alone.p99, toFrozen, toForged, beside.sent, beside.lost, beside.p99)
 	if alone.lost+beside.lost > 0 {
 		t.Errorf("messages of the others were lost: %s", strings.Join(append(alone.failures, beside.failures...), "\n"))
 	}
 	if diff := cmp.Diff(before, s.gatewayPods(t, "front")); diff != "" {
 		t.Errorf("the pods are others (-before +after):\n%s", diff)
 	}
+}
+
+// frozenApp is an app that takes messages and answers none for a minute.
+const frozenApp = "frozen-app"
+
+func (s *stage) deployFrozen(t *testing.T) {
+	t.Helper()
+	s.deployNamed(t, frozenApp)
+	s.behaveNamed(t, frozenApp, map[string]string{"delay": "60s"})
+}
+
+// flood lets so many clients send messages to an endpoint, as fast as this machine can, until the function that it returns is called. That function
+// returns how many were sent.
+func (s *stage) flood(ctx context.Context, clients int, mutations ...caller.Mutation) (stop func() int64) {
+	ctx, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	var sent atomic.Int64
+	for n := range clients {
+		group.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				_, _ = s.sender().Post(ctx, textMessage(fmt.Sprintf("noise %d of %d", i, n)), mutations...) // whatever becomes of it
+				sent.Add(1)
+			}
+		})
+	}
+	return func() int64 {
+		cancel()
+		group.Wait()
+		return sent.Load()
+	}
+}
+
+// forgedFlood is a flood of what somebody sends who guesses the token.
+func (s *stage) forgedFlood(ctx context.Context, clients int) (stop func() int64) {
+	return s.flood(ctx, clients, wechattest.WithToken("GuessedToken"))
 }
 
 // measured is what became of messages that were delivered as WeChat does, with its further tries.

@@ -31,13 +31,14 @@ func (s *stage) passesThroughReleases(t *testing.T) {
 			t.Fatalf("%v\n%s", err, said)
 		}
 	}
-	upgrade := []string{"upgrade", release, chart, "--reset-then-reuse-values", "--wait"}
+	upgrade := []string{"upgrade", release, chart, "--reset-then-reuse-values", "--wait", "--set", "admissionPolicy.enabled=true"}
 	stop := s.load(t)
 	helm("install", release, earlierChart, "--create-namespace", "--wait",
 		"--force-conflicts", // the overlay's definitions are kubectl's
 		"--set", "operator.image.repository="+kube.imagePrefix+"/operator", "--set-string", "operator.image.tag="+kube.imageTag,
 		"--set", "sidecar.image.repository="+kube.imagePrefix+"/sidecar", "--set-string", "sidecar.image.tag="+kube.imageTag,
-		"--set", "loadBalancerNetworks={0.0.0.0/0,::/0}")
+		"--set", "loadBalancerNetworks={0.0.0.0/0,::/0}",
+		"--set", "admissionPolicy.enabled=false") // the operator is today's, and makes objects that the earlier policies do not know
 	s.isLookedAfter(t)
 	helm(upgrade...)
 	if values, err := call(t.Context(), kube.helm, "get", "values", release, "--namespace", operatorNamespace); err != nil || !strings.Contains(values, "loadBalancerNetworks") {

@@ -94,25 +94,27 @@ func (s *stage) deployApp(t *testing.T) {
 // deployNamed applies it under another name.
 func (s *stage) deployNamed(t *testing.T, name string) {
 	t.Helper()
+	deployment, service := s.app(t, name)
+	s.create(t, deployment, service)
+}
+
+// app is the app of the demo, under a name.
+func (s *stage) app(t *testing.T, name string) (*appsv1.Deployment, *corev1.Service) {
+	t.Helper()
 	content, err := os.ReadFile("../demo/manifests/app.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := strings.ReplaceAll(string(content), "${APP_IMAGE}", kube.imagePrefix+"/example-app:"+kube.imageTag)
 	text = strings.ReplaceAll(text, appName, name)
-	deployment, service, found := strings.Cut(text, "\n---\n")
-	if !found {
-		t.Fatal("app.yaml is not a Deployment and a Service")
+	first, second, found := strings.Cut(text, "\n---\n")
+	var deployment appsv1.Deployment
+	var service corev1.Service
+	if err := errors.Join(yaml.UnmarshalStrict([]byte(first), &deployment), yaml.UnmarshalStrict([]byte(second), &service)); err != nil || !found {
+		t.Fatalf("app.yaml is not a Deployment and a Service: %v", err)
 	}
-	for document, object := range map[string]client.Object{deployment: &appsv1.Deployment{}, service: &corev1.Service{}} {
-		if err := yaml.UnmarshalStrict([]byte(document), object); err != nil {
-			t.Fatal(err)
-		}
-		object.SetNamespace(s.namespace)
-		if err := kube.Create(t.Context(), object); err != nil {
-			t.Fatal(err)
-		}
-	}
+	deployment.Namespace, service.Namespace = s.namespace, s.namespace
+	return &deployment, &service
 }
 
 func (s *stage) awaitApp(t *testing.T) {

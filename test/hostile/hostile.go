@@ -46,9 +46,7 @@ func Floods(path string) []Flood {
 	add := func(name string, connections int, way Way, text string) {
 		floods = append(floods, Flood{name, connections, way, text})
 	}
-	post := func(name string, connections int, body string) {
-		add(name, connections, Answered, fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s", uri, Host, len(body), body))
-	}
+	post := func(name string, connections int, body string) { add(name, connections, Answered, Post(path, body)) }
 	within := func(text string, size int) string { return strings.Repeat(text, size/len(text)) }
 	xml := func(inside string) string { return "<xml>" + inside + "</xml>" }
 	cipher := within("QUFB", Largest-256)
@@ -104,6 +102,11 @@ const Host = "wx.example.com"
 // ForgedURI has everything but a right signature.
 func ForgedURI(path string) string {
 	return fmt.Sprintf("%s?timestamp=%d&nonce=7&encrypt_type=aes&signature=%040x&msg_signature=%040x", path, time.Now().Unix(), 1, 1)
+}
+
+// Post is a forged message with a body.
+func Post(path, body string) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s", ForgedURI(path), Host, len(body), body)
 }
 
 // Tiny are so many header fields of five bytes, of which no two have the same name for long.

@@ -118,11 +118,9 @@ func playBurst(t *testing.T, b burst) {
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 	defer cancel()
 	var strangers sync.WaitGroup
-	for range 1024 {
-		strangers.Go(func() {
-			heads("POST /weixin HTTP/1.1\r\nHost: a\r\n"+hostile.Tiny(50), true)(ctx, p, new(atomic.Int64))
-		})
-	}
+	strangers.Go(func() {
+		hostile.Run(ctx, p.public, hostile.Flood{Connections: 1024, Way: hostile.Kept, Text: "POST /weixin HTTP/1.1\r\nHost: a\r\n" + hostile.Tiny(50)})
+	})
 	all := newCrowd(p, &b.sender, &number, func() bool { return ctx.Err() != nil })
 	all.send(48, "oUser", 0)
 	all.send(48, "oLarge", 0)
@@ -172,7 +170,7 @@ func (c *crowd) send(clients int, from string, size int) {
 
 // pump sends one message after the other over one connection, until it breaks.
 func (c *crowd) pump(from string, size int) {
-	conn := dial(c.pod.public)
+	conn := hostile.Dial(c.pod.public)
 	if conn == nil {
 		time.Sleep(10 * time.Millisecond)
 		return

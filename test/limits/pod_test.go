@@ -309,20 +309,3 @@ func (f *traffic) p99() time.Duration {
 	slices.Sort(f.times)
 	return f.times[len(f.times)*99/100]
 }
-
-// strangers counts the connections of floods.
-var strangers atomic.Uint32
-
-// dial connects to a port, or returns nil where the machine or the sidecar refuses. It comes from addresses of its own: closed
-// connections keep their ports for a minute, and WeChat's messages need some too.
-func dial(address string) net.Conn {
-	from := &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+strangers.Add(1)%200))}
-	c, err := (&net.Dialer{Timeout: 2 * time.Second, LocalAddr: from}).Dial("tcp", address)
-	if err != nil {
-		return nil
-	}
-	return c
-}
-
-// drain reads and forgets what comes, until the connection ends.
-func drain(c net.Conn) { _, _ = io.Copy(io.Discard, c) }

@@ -22,6 +22,7 @@ type aged[K comparable, V any] struct {
 	pages       []*page[K, V]
 	first, next uint32 // numbers of the oldest entry, and of the next one; the oldest is on the first page
 	evicted     uint64
+	forgotten   uint32 // the latest until of what was forgotten because it was stale; seconds since 1970
 }
 
 // Entries have numbers in the order in which they came, which begin anew behind the last one. perPage divides how many there are.
@@ -79,12 +80,19 @@ func (a *aged[K, V]) add(key K, value V, size int, now, until time.Time) {
 	}
 	number := a.next
 	a.next = (number + 1) & lastNumber
-	*a.at(number) = entry[K, V]{key, value, uint32(size), uint32(until.Add(time.Second - 1).Unix())}
+	*a.at(number) = entry[K, V]{key, value, uint32(size), seconds(until)}
 	a.index.add(key, number)
 	a.held += size
 	a.pool.bytes += size
 	a.pool.makeRoom(a, now)
 }
+
+// mayHaveForgotten reports whether a value that is kept until then may have been forgotten as stale. Of what is still fresh that is so only where
+// the clock has gone back.
+func (a *aged[K, V]) mayHaveForgotten(until time.Time) bool { return seconds(until) <= a.forgotten }
+
+// seconds since 1970 until a time, a part of one counting as a whole.
+func seconds(until time.Time) uint32 { return uint32(until.Add(time.Second - 1).Unix()) }
 
 func (a *aged[K, V]) size() int { return a.held }
 
@@ -93,10 +101,12 @@ func (a *aged[K, V]) isStale(now time.Time) bool {
 }
 
 func (a *aged[K, V]) forgetOldest(now time.Time) {
-	if !a.isStale(now) {
+	oldest := a.at(a.first)
+	if a.isStale(now) {
+		a.forgotten = max(a.forgotten, oldest.until)
+	} else {
 		a.evicted++
 	}
-	oldest := a.at(a.first)
 	a.index.remove(oldest.key)
 	a.held -= int(oldest.size)
 	a.pool.bytes -= int(oldest.size)

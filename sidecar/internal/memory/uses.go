@@ -44,7 +44,8 @@ func NewUses(pool *Pool) *Uses {
 
 // Use reports whether a signature may be used with this method and body: it is the first use, or the same use as the first.
 // The caller has verified the signature, 40 hexadecimal digits; an unverified one must not take up memory. The use is remembered
-// until the given time, when the request would be refused as stale. This memory never fails.
+// until the given time, when the request would be refused as stale. Where the clock has gone back, a signature that was stale before may have been
+// used, and is refused. This memory never fails.
 func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until time.Time) (bool, error) {
 	key, ok := keyOf(of)
 	if !ok { // no signature was ever used that is none
@@ -55,6 +56,9 @@ func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until
 	defer u.uses.pool.mu.Unlock()
 	if first, known := u.uses.get(key, now); known {
 		return first == wanted, nil
+	}
+	if u.uses.mayHaveForgotten(until) {
+		return false, nil
 	}
 	u.uses.add(key, wanted, useCost, now, until)
 	return true, nil

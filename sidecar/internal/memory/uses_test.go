@@ -47,6 +47,32 @@ func TestBind(t *testing.T) {
 	}
 }
 
+// TestAClockThatGoesBackMakesNothingGoodAgain: what may be forgotten, because it was stale by a clock that has gone back since, is not used for the
+// first time. What is newer, and what another endpoint forgets, is.
+func TestAClockThatGoesBackMakesNothingGoodAgain(t *testing.T) {
+	pool := NewPool(16 * useCost)
+	b, other := NewUses(pool), NewUses(pool)
+	used(b, signatureOf(1), "POST", []byte("a"), now, now.Add(time.Minute))
+	used(b, signatureOf(6), "POST", nil, now, now.Add(time.Second)) // sent earlier, and forgotten later
+	used(other, signatureOf(2), "POST", nil, now, now.Add(5*time.Minute))
+	ahead := now.Add(6 * time.Minute)
+	used(b, signatureOf(3), "POST", nil, ahead, ahead.Add(time.Minute))
+	used(other, signatureOf(3), "POST", nil, ahead, ahead.Add(time.Minute))
+	for name, row := range map[string]struct {
+		signature int
+		until     time.Duration
+		want      bool
+	}{
+		"it was used, and is forgotten":      {1, time.Minute, false},
+		"it may have been used before":       {4, time.Minute - time.Nanosecond, false},
+		"all that were forgotten were older": {5, time.Minute + time.Nanosecond, true},
+	} {
+		if got := used(b, signatureOf(row.signature), "POST", []byte("b"), now, now.Add(row.until)); got != row.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestBindingsEndWhenTheRequestIsStale(t *testing.T) {
 	b := NewUses(NewPool(16 * useCost))
 	used(b, signatureOf(1), "POST", []byte("a"), now, now.Add(time.Minute))

@@ -25,6 +25,8 @@ type Options struct {
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Patience is how long a pod is waited for until it takes a message; zero is DefaultPatience.
 	Patience time.Duration
+	// Interval is about how long it is from one look to the next; zero is DefaultInterval.
+	Interval time.Duration
 	// InFlight is how many callbacks may be handed over at once.
 	InFlight int
 	// Failed is told of each pod that is left out for a while, and why.
@@ -57,19 +59,16 @@ func New(o Options) *Fleet {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		}
 	}
-	o.Patience = cmp.Or(o.Patience, DefaultPatience)
+	o.Patience, o.Interval = cmp.Or(o.Patience, DefaultPatience), cmp.Or(o.Interval, DefaultInterval)
 	f := &Fleet{options: o, client: newClient(o.InFlight, o.Patience), again: make(chan struct{}, 1), pods: map[netip.Addr]*pod{}}
 	f.view.Store(&View{})
 	return f
 }
 
-// Times of looking. A record of the cluster's DNS is good for 5 s.
-const (
-	interval    = 5 * time.Second
-	jitter      = time.Second
-	leastPause  = time.Second // between two looks
-	lookTimeout = 3 * time.Second
-)
+// DefaultInterval is for how long a record of the cluster's DNS is good.
+const DefaultInterval = 5 * time.Second
+
+const lookTimeout = 3 * time.Second
 
 // Own returns the addresses by which a pod is reached that listens at this one.
 func Own(listens net.Addr) []netip.Addr {
@@ -86,14 +85,15 @@ func Own(listens net.Addr) []netip.Addr {
 	return own
 }
 
-// Watch looks again and again which pods there are, until ctx is done. Own are the addresses of this one.
+// Watch looks again and again which pods there are, until ctx is done. Own are the addresses of this one. Where a pod failed it looks earlier, but
+// not before a fifth of the interval; another fifth is for chance, which spreads the looks of many pods.
 func (f *Fleet) Watch(ctx context.Context, own []netip.Addr) {
 	defer f.client.close()
 	f.change(func(View) View { return NewView(own) })
-	for {
+	for fifth := f.options.Interval / 5; ; {
 		f.look(ctx)
-		wait(ctx, leastPause, nil)
-		wait(ctx, interval-leastPause-jitter/2+rand.N(jitter), f.again) //nolint:gosec // any randomness spreads them
+		wait(ctx, fifth, nil)
+		wait(ctx, 4*fifth-fifth/2+rand.N(fifth), f.again) //nolint:gosec // any randomness spreads them
 		if ctx.Err() != nil {
 			return
 		}

@@ -4,12 +4,11 @@
 package plugin
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
@@ -78,16 +77,16 @@ func parsePlatform(name string) (v1alpha1.Platform, error) {
 	if platform := v1alpha1.Platform(name); slices.Contains(platforms, platform) {
 		return platform, nil
 	}
-	return "", fmt.Errorf("--platform must be one of %v", platforms)
+	return "", text.Errorf("--platform must be one of %v", platforms)
 }
 
 // checkable says why verify can do nothing for the platform.
 func (a account) checkable() error {
 	switch a.platform {
 	case v1alpha1.PlatformOpenPlatform:
-		return errors.New("WeChat does not check the URLs of a third-party platform: it sends a ticket every ten minutes instead, which kubectl wechat send plays")
+		return text.Errorf("WeChat does not check the URLs of a third-party platform: it sends a ticket every ten minutes instead, which kubectl wechat send plays")
 	case v1alpha1.PlatformPay:
-		return errors.New("WeChat Pay does not check a URL: it sends notifications, which kubectl wechat send plays; --scenario signtest needs no key of WeChat Pay's")
+		return text.Errorf("WeChat Pay does not check a URL: it sends notifications, which kubectl wechat send plays; --scenario signtest needs no key of WeChat Pay's")
 	default:
 		return nil
 	}

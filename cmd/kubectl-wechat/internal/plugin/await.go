@@ -5,8 +5,6 @@ package plugin
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -14,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 )
 
 // lookInterval is the pause between two looks at what the operator says.
@@ -24,7 +23,7 @@ const lookInterval = 500 * time.Millisecond
 func await(ctx context.Context, cluster client.Reader, endpoint *v1alpha1.WeChatEndpoint, wanted func(v1alpha1.CredentialsStatus) bool) error {
 	for {
 		if err := cluster.Get(ctx, client.ObjectKeyFromObject(endpoint), endpoint); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("reading WeChatEndpoint %s: %w", endpoint.Name, err)
+			return text.Errorf("reading WeChatEndpoint %s: %w", endpoint.Name, err)
 		}
 		if served(endpoint) && wanted(endpoint.Status.Credentials) {
 			return nil
@@ -32,7 +31,7 @@ func await(ctx context.Context, cluster client.Reader, endpoint *v1alpha1.WeChat
 		select {
 		case <-time.After(lookInterval):
 		case <-ctx.Done():
-			return errors.New(missing(endpoint))
+			return missing(endpoint)
 		}
 	}
 }
@@ -42,26 +41,26 @@ func await(ctx context.Context, cluster client.Reader, endpoint *v1alpha1.WeChat
 func served(endpoint *v1alpha1.WeChatEndpoint) bool {
 	available := meta.FindStatusCondition(endpoint.Status.Conditions, v1alpha1.ConditionSidecarAvailable)
 	return available != nil && available.Status == metav1.ConditionTrue && available.ObservedGeneration == endpoint.Generation &&
-		endpoint.Status.ObservedGeneration == endpoint.Generation && moves(endpoint) == ""
+		endpoint.Status.ObservedGeneration == endpoint.Generation && moves(endpoint).IsZero()
 }
 
 // missing says why the sidecars do not get what they should: what was said of the newest spec, the first cause first.
-func missing(endpoint *v1alpha1.WeChatEndpoint) string {
+func missing(endpoint *v1alpha1.WeChatEndpoint) error {
 	if endpoint.Spec.Paused {
-		return "spec.paused is true"
+		return text.Errorf("spec.paused is true")
 	}
 	for _, name := range []string{
 		v1alpha1.ConditionAccepted, v1alpha1.ConditionCredentialsResolved, v1alpha1.ConditionBackendResolved,
 		v1alpha1.ConditionSidecarAvailable, v1alpha1.ConditionRouteProgrammed,
 	} {
 		if why := hindrance(endpoint, name); why != "" {
-			return why
+			return text.Errorf("%s", why)
 		}
 	}
-	if moving := moves(endpoint); moving != "" {
-		return moving + ": wait until the move has ended"
+	if moving := moves(endpoint); !moving.IsZero() {
+		return text.Errorf("%s: wait until the move has ended", moving)
 	}
-	return "is the operator running?"
+	return text.Errorf("is the operator running?")
 }
 
 // hindrance is what a condition says that does not hold of the newest spec, or "".

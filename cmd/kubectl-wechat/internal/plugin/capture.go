@@ -5,8 +5,6 @@ package plugin
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httputil"
@@ -14,6 +12,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 )
 
 // maxCapture bounds what is read of a captured request: twice the largest body that the sidecar reads. Bytes.
@@ -25,8 +25,8 @@ type capture struct {
 	path, query string // raw; empty when not known
 	header      http.Header
 	body        []byte
-	announced   int      // the Content-Length, -1 when not known
-	undone      []string // what the program had done to it by which it was captured
+	announced   int         // the Content-Length, -1 when not known
+	undone      []text.Text // what the program had done to it by which it was captured
 }
 
 // capture reads what the options name.
@@ -34,7 +34,7 @@ func (p Plugin) capture(o options) (capture, error) {
 	if o.request != "" {
 		data, err := p.readFile(o.request, maxCapture)
 		if err != nil {
-			return capture{}, fmt.Errorf("reading the request: %w", err)
+			return capture{}, text.Errorf("reading the request: %w", err)
 		}
 		return parseRequest(data)
 	}
@@ -43,7 +43,7 @@ func (p Plugin) capture(o options) (capture, error) {
 	if o.body != "" {
 		var err error
 		if c.body, err = p.readFile(o.body, maxCapture); err != nil {
-			return capture{}, fmt.Errorf("reading the body: %w", err)
+			return capture{}, text.Errorf("reading the body: %w", err)
 		}
 		c.unescape()
 	}
@@ -76,12 +76,12 @@ func parseRequest(data []byte) (capture, error) {
 	lines := strings.Split(strings.ReplaceAll(string(head), "\r\n", "\n"), "\n")
 	c := capture{header: http.Header{}, body: body, announced: -1}
 	if quoted {
-		c.undone = append(c.undone, "took the > of curl -v away")
+		c.undone = append(c.undone, text.New("took the > of curl -v away"))
 	}
 	c.unescape()
 	words := strings.Fields(lines[0])
 	if len(words) < 2 {
-		return capture{}, errors.New("the request does not begin with a line like POST /weixin?signature=… HTTP/1.1")
+		return capture{}, text.Errorf("the request does not begin with a line like POST /weixin?signature=… HTTP/1.1")
 	}
 	c.path, c.query = parseTarget(lines[0])
 	if !strings.Contains(lines[0], "?") {
@@ -136,7 +136,7 @@ func (c *capture) unescape() {
 		number, _ := strconv.ParseUint(string(escape[2:]), 16, 8) // two digits
 		return []byte{byte(number)}
 	})
-	c.undone = append(c.undone, `turned nginx's escapes (\x22) back into the bytes of the body`)
+	c.undone = append(c.undone, text.New(`turned nginx's escapes (\x22) back into the bytes of the body`))
 }
 
 // tellUndone is the first step where something was undone.
@@ -144,7 +144,11 @@ func (c *capture) tellUndone() []step {
 	if len(c.undone) == 0 {
 		return nil
 	}
-	return []step{{"capture", func() finding { return found("%s", strings.Join(c.undone, ", and ")) }}}
+	all := c.undone[0]
+	for _, more := range c.undone[1:] {
+		all = text.New("%s, and %s", all, more)
+	}
+	return []step{{"capture", func() finding { return found("%s", all) }}}
 }
 
 // frame takes the body out of its chunks, or as many bytes of it as were announced: editors and copying add a line end.
@@ -152,7 +156,7 @@ func (c *capture) frame() error {
 	if strings.EqualFold(c.header.Get("Transfer-Encoding"), "chunked") {
 		body, err := io.ReadAll(httputil.NewChunkedReader(bytes.NewReader(c.body)))
 		if err != nil {
-			return errors.New("the request says that its body is in chunks, and it is not, or they are cut: leave Transfer-Encoding out if the body was joined already")
+			return text.Errorf("the request says that its body is in chunks, and it is not, or they are cut: leave Transfer-Encoding out if the body was joined already")
 		}
 		c.body = body
 		return nil
@@ -168,9 +172,9 @@ func (c *capture) frame() error {
 func (c *capture) whole() finding {
 	switch {
 	case len(c.body) == 0:
-		return failed("there is no body", "capture the body too: an access log holds only the query; a proxy's or the app's own dump holds both")
+		return failed(text.New("there is no body"), "capture the body too: an access log holds only the query; a proxy's or the app's own dump holds both")
 	case c.announced > len(c.body):
-		return failed(fmt.Sprintf("the body has %d bytes, and its Content-Length says %d: the capture is cut", len(c.body), c.announced), "capture the whole body")
+		return failed(text.New("the body has %d bytes, and its Content-Length says %d: the capture is cut", len(c.body), c.announced), "capture the whole body")
 	}
 	return found("%d bytes", len(c.body))
 }

@@ -6,7 +6,6 @@ package plugin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
@@ -65,16 +65,16 @@ func (v *vault) read(ctx context.Context, want value) (string, error) {
 		return v.plugin.valueOfFile(want)
 	}
 	if v.endpoint == nil {
-		return "", fmt.Errorf("without an endpoint the %s is read from a file: pass --%s FILE", want.name, want.flag)
+		return "", text.Errorf("without an endpoint the %s is read from a file: pass --%s FILE", want.name, want.flag)
 	}
 	if err := v.load(ctx); err != nil {
-		return "", fmt.Errorf("reading the %s from Secret %s (--%s reads it from elsewhere): %w", want.name, v.secretKey(), want.flag, err)
+		return "", text.Errorf("reading the %s from Secret %s (--%s reads it from elsewhere): %w", want.name, v.secretKey(), want.flag, err)
 	}
 	data, ok := v.secret.Data[want.key]
 	if !ok {
-		return "", fmt.Errorf("the Secret %s has no key %s: put %s there", v.secretKey(), want.key, want.purpose)
+		return "", text.Errorf("the Secret %s has no key %s: put %s there", v.secretKey(), want.key, text.Verbatim(want.purpose))
 	}
-	return want.check(fmt.Sprintf("the key %s of Secret %s", want.key, v.secretKey()), string(data))
+	return want.check(text.New("the key %s of Secret %s", want.key, v.secretKey()), string(data))
 }
 
 func (v *vault) secretKey() client.ObjectKey {
@@ -89,7 +89,7 @@ func (v *vault) load(ctx context.Context) error {
 	err := v.reader.Get(ctx, v.secretKey(), &secret)
 	switch {
 	case apierrors.IsNotFound(err):
-		return errors.New("it does not exist: create it, or correct spec.credentials.secretName")
+		return text.Errorf("it does not exist: create it, or correct spec.credentials.secretName")
 	case err != nil:
 		return err
 	}
@@ -100,11 +100,11 @@ func (v *vault) load(ctx context.Context) error {
 // platformKeys are WeChat Pay's public keys in the Secret, as PEM by serial.
 func (v *vault) platformKeys(ctx context.Context) (map[string]string, error) {
 	if err := v.load(ctx); err != nil {
-		return nil, fmt.Errorf("reading WeChat Pay's public keys from Secret %s: %w", v.secretKey(), err)
+		return nil, text.Errorf("reading WeChat Pay's public keys from Secret %s: %w", v.secretKey(), err)
 	}
 	keys := map[string]string{}
 	wrong := func(key string, err error) error {
-		return fmt.Errorf("the key %s of Secret %s %w", key, v.secretKey(), err)
+		return text.Errorf("the key %s of Secret %s %w", key, v.secretKey(), err)
 	}
 	id, publicKey := string(v.secret.Data[v1alpha1.KeyPublicKeyID]), string(v.secret.Data[v1alpha1.KeyPublicKey])
 	if id+publicKey != "" {
@@ -127,23 +127,23 @@ func (v *vault) platformKeys(ctx context.Context) (map[string]string, error) {
 // valueOfFile reads a token or key from a file, or from standard input for -. An editor and echo end a line with a newline,
 // so one is left out. Errors do not quote the path, which is the token if somebody mistakes the flag.
 func (p Plugin) valueOfFile(want value) (string, error) {
-	where := "the " + want.name + " file"
+	where := text.New("the %s file", want.name)
 	if want.file == "-" {
-		where = "standard input"
+		where = text.New("standard input")
 	}
 	data, err := p.readFile(want.file, maxSecretFile)
 	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", where, err)
+		return "", text.Errorf("reading %s: %w", where, err)
 	}
 	return want.check(where, strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"))
 }
 
 // check refuses what the operator would refuse, without quoting it.
-func (v value) check(where, text string) (string, error) {
-	if err := v.validate(text); err != nil {
-		return "", fmt.Errorf("the %s in %s %w", v.name, where, err)
+func (v value) check(where text.Text, content string) (string, error) {
+	if err := v.validate(content); err != nil {
+		return "", text.Errorf("the %s in %s %w", v.name, where, err)
 	}
-	return text, nil
+	return content, nil
 }
 
 // readFile reads a bounded file, or standard input for -. Its errors do not hold the path.
@@ -159,7 +159,7 @@ func (p Plugin) readFile(path string, limit int64) ([]byte, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(reader, limit+1))
 	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("it has more than %d bytes", limit)
+		err = text.Errorf("it has more than %d bytes", limit)
 	}
 	return data, withoutPath(err)
 }

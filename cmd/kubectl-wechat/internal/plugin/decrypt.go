@@ -9,8 +9,8 @@ import (
 	"crypto/cipher"
 	"encoding/base64"
 	"encoding/binary"
-	"fmt"
 
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -32,7 +32,7 @@ const (
 type decryption struct {
 	key      keyring
 	stage    int
-	why      string // it went no further
+	why      text.Text // it went no further
 	padding  int
 	message  []byte
 	receiver string
@@ -48,12 +48,12 @@ func decrypt(key keyring, sealed []byte) decryption {
 	d := decryption{key: key}
 	raw, err := base64.RawStdEncoding.DecodeString(key.EncodingAESKey)
 	if err != nil {
-		d.why = "the EncodingAESKey is not base64"
+		d.why = text.New("the EncodingAESKey is not base64")
 		return d
 	}
 	block, err := aes.NewCipher(raw)
 	if err != nil {
-		d.why = "the EncodingAESKey does not stand for 32 bytes"
+		d.why = text.New("the EncodingAESKey does not stand for 32 bytes")
 		return d
 	}
 	plain := make([]byte, len(sealed))
@@ -69,12 +69,12 @@ func decrypt(key keyring, sealed []byte) decryption {
 func (d *decryption) unpad(plain *[]byte) bool {
 	size := int((*plain)[len(*plain)-1])
 	if size < 1 || size > blockSize {
-		d.why = fmt.Sprintf("the last byte decrypts to %d, and a padding has 1 to %d bytes", size, blockSize)
+		d.why = text.New("the last byte decrypts to %d, and a padding has 1 to %d bytes", size, blockSize)
 		return false
 	}
 	start := len(*plain) - size
 	if same := bytes.Count((*plain)[start:], []byte{byte(size)}); same != size {
-		d.why = fmt.Sprintf("the last byte decrypts to %d, and only %d of the last %d bytes do", size, same, size)
+		d.why = text.New("the last byte decrypts to %d, and only %d of the last %d bytes do", size, same, size)
 		return false
 	}
 	d.stage, d.padding, *plain = stagePadding, size, (*plain)[:start]
@@ -84,15 +84,15 @@ func (d *decryption) unpad(plain *[]byte) bool {
 // split takes the message and the receiver's id apart.
 func (d *decryption) split(plain []byte) {
 	if len(plain) < prefixSize {
-		d.why = fmt.Sprintf("%d bytes are left without the padding, and the random bytes and the length alone have %d", len(plain), prefixSize)
+		d.why = text.New("%d bytes are left without the padding, and the random bytes and the length alone have %d", len(plain), prefixSize)
 		return
 	}
 	content, size := plain[prefixSize:], uint64(binary.BigEndian.Uint32(plain[wechat.RandomSize:]))
 	switch {
 	case size > uint64(len(content)):
-		d.why = fmt.Sprintf("the length says %d bytes, and %d follow it", size, len(content))
+		d.why = text.New("the length says %d bytes, and %d follow it", size, len(content))
 	case uint64(len(content))-size > maxReceiver:
-		d.why = fmt.Sprintf("the length says %d of %d bytes, which leaves more than %d for the receiver's id", size, len(content), maxReceiver)
+		d.why = text.New("the length says %d of %d bytes, which leaves more than %d for the receiver's id", size, len(content), maxReceiver)
 	default:
 		d.stage, d.message, d.receiver = stageLength, content[:size], string(content[size:])
 	}

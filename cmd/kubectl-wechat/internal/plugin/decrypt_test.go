@@ -58,7 +58,7 @@ func TestDecryptAgreesWithTheSidecar(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := decrypt(keyring{Pair: config.Pair{EncodingAESKey: aesKey}}, test.sealed)
-			if got.stage != test.stage || !strings.Contains(got.why, test.why) {
+			if got.stage != test.stage || !strings.Contains(got.why.String(), test.why) {
 				t.Errorf("stage %d because %q, want %d because %q", got.stage, got.why, test.stage, test.why)
 			}
 			opened, err := key.Open([]byte(base64.StdEncoding.EncodeToString(test.sealed)))

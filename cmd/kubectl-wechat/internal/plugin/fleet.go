@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 )
 
 // fleet is whose pods serve an endpoint: a WeChatGateway's by its name, or, empty, the endpoint's own.
@@ -27,11 +28,11 @@ func fleetOf(deployment string) fleet {
 	return fleet(gateway)
 }
 
-func (f fleet) pods() string {
+func (f fleet) pods() text.Text {
 	if f == "" {
-		return "its own pods"
+		return text.New("its own pods")
 	}
-	return "the pods of WeChatGateway " + string(f)
+	return text.New("the pods of WeChatGateway %s", string(f))
 }
 
 // asked is what the endpoint asks for.
@@ -64,35 +65,35 @@ func published(endpoint *v1alpha1.WeChatEndpoint) bool {
 }
 
 // moves says where an endpoint is on its way to, if it is.
-func moves(endpoint *v1alpha1.WeChatEndpoint) string {
+func moves(endpoint *v1alpha1.WeChatEndpoint) text.Text {
 	all := serving(endpoint)
 	switch {
 	case all[0] != asked(endpoint):
-		return "the endpoint moves to " + asked(endpoint).pods()
+		return text.New("the endpoint moves to %s", asked(endpoint).pods())
 	case len(all) > 1:
-		return all[1].pods() + " serve for some seconds, too"
+		return text.New("%s serve for some seconds, too", all[1].pods())
 	}
-	return ""
+	return text.Text{}
 }
 
 // servers names who serves the endpoint; empty where its own pods do, as mostly.
-func servers(endpoint *v1alpha1.WeChatEndpoint) string {
+func servers(endpoint *v1alpha1.WeChatEndpoint) text.Text {
 	all, moving := serving(endpoint), moves(endpoint)
 	switch {
-	case moving != "":
-		return all[0].pods() + "; " + moving
+	case !moving.IsZero():
+		return text.New("%s; %s", all[0].pods(), moving)
 	case all[0] != "":
 		return all[0].pods()
 	}
-	return ""
+	return text.Text{}
 }
 
 // named is the endpoint's name, and its gateway's where it is on one.
-func named(endpoint *v1alpha1.WeChatEndpoint) string {
+func named(endpoint *v1alpha1.WeChatEndpoint) text.Text {
 	if gateway := serving(endpoint)[0]; gateway != "" {
-		return fmt.Sprintf("%s (WeChatGateway %s)", endpoint.Name, gateway)
+		return text.New("%s (WeChatGateway %s)", endpoint.Name, string(gateway))
 	}
-	return endpoint.Name
+	return text.Verbatim(endpoint.Name)
 }
 
 // logs says how to read what the pods logged of the endpoint in the last minute. Those of a gateway log of others, too.

@@ -64,10 +64,10 @@ func TestWhosePodsServe(t *testing.T) {
 		"back at its own since a moment ago": {demo(on("", ownPods, frontPods)), "its own pods; the pods of WeChatGateway front serve for some seconds, too", "demo", ownLog + " ; " + gatewayLog("front")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := servers(test.endpoint); got != test.pods {
+			if got := servers(test.endpoint).String(); got != test.pods {
 				t.Errorf("served by %q, want %q", got, test.pods)
 			}
-			if got := named(test.endpoint); got != test.named {
+			if got := named(test.endpoint).String(); got != test.named {
 				t.Errorf("named %q, want %q", got, test.named)
 			}
 			if got := logs(test.endpoint); got != test.logs {

@@ -17,13 +17,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 // keyring is credentials with where they come from.
 type keyring struct {
 	config.Pair
-	from string
+	from text.Text
 }
 
 // opening is a captured callback that is being opened.
@@ -51,13 +52,13 @@ func (p Plugin) open(ctx context.Context, o options) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	report{out: p.Stderr}.endpoint(target{endpoint: endpoint})
+	p.report(p.Stderr).endpoint(target{endpoint: endpoint})
 	var captive opening = &pushOpening{account: a, capture: captured, keys: keys, now: time.Now()}
 	if a.platform == v1alpha1.PlatformPay {
 		captive = &payOpening{account: a, capture: captured, keys: keys, now: time.Now()}
 	}
-	whole := work(p.Stderr, captive.steps())
-	p.print(captive.opened())
+	whole := p.work(p.Stderr, captive.steps())
+	p.printMessage(captive.opened())
 	if !whole {
 		return StatusRefused, nil
 	}
@@ -68,9 +69,9 @@ func (p Plugin) open(ctx context.Context, o options) (int, error) {
 // have been changed since, or be broken while the sidecar goes on with what it had.
 func (p Plugin) keyrings(ctx context.Context, o options, a account, reader client.Reader, endpoint *v1alpha1.WeChatEndpoint) ([]keyring, error) {
 	keys := vault{plugin: p, reader: reader, endpoint: endpoint}
-	from := "the files"
+	from := text.New("the files")
 	if endpoint != nil && o.tokenFile+o.aesKeyFile+o.apiV3KeyFile == "" {
-		from = "Secret " + keys.secretKey().String()
+		from = text.New("Secret %s", keys.secretKey())
 	}
 	pair, err := keys.pair(ctx, o, a)
 	var all []keyring
@@ -81,7 +82,7 @@ func (p Plugin) keyrings(ctx context.Context, o options, a account, reader clien
 		all = append(all, accepted(ctx, reader, endpoint, all)...)
 	}
 	if len(all) > 0 && err != nil {
-		report{out: p.Stderr}.line("note", "%v; what the sidecar goes on with is used", err)
+		p.report(p.Stderr).line("note", "%v; what the sidecar goes on with is used", err)
 		err = nil
 	}
 	return all, err
@@ -102,28 +103,36 @@ func accepted(ctx context.Context, reader client.Reader, endpoint *v1alpha1.WeCh
 	var all []keyring
 	for _, pair := range credentials.Pairs {
 		if len(known) == 0 || !pair.Equal(known[0].Pair) {
-			all = append(all, keyring{pair, fmt.Sprintf("Secret %s, generation %d", key, pair.Generation)})
+			all = append(all, keyring{pair, text.New("Secret %s, generation %d", key, pair.Generation)})
 		}
 	}
 	return all
 }
 
-// print writes a message as it is, for jq and xmllint. On a terminal, what could steer it is escaped.
-func (p Plugin) print(message []byte) {
+// printMessage writes a message as it is, for jq and xmllint. On a terminal, what could steer it is escaped.
+func (p Plugin) printMessage(message []byte) {
 	if len(message) == 0 {
 		return
 	}
-	text := string(message)
-	if terminal(p.Stdout) {
-		text = harmless(text)
+	shown := string(message)
+	if p.onTerminal(p.Stdout) {
+		shown = harmless(shown)
 	}
-	_, _ = io.WriteString(p.Stdout, text)
-	if !strings.HasSuffix(text, "\n") {
+	_, _ = io.WriteString(p.Stdout, shown)
+	if !strings.HasSuffix(shown, "\n") {
 		fmt.Fprintln(p.Stdout)
 	}
 }
 
-func terminal(out io.Writer) bool {
+// onTerminal reports whether what is written is seen at once, and by nobody later.
+func (p Plugin) onTerminal(out io.Writer) bool {
+	if p.terminal != nil {
+		return p.terminal(out)
+	}
+	return isTerminal(out)
+}
+
+func isTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
 	if !ok {
 		return false
@@ -133,9 +142,9 @@ func terminal(out io.Writer) bool {
 }
 
 // harmless escapes what is neither graphic nor a line end or tab.
-func harmless(text string) string {
+func harmless(raw string) string {
 	var b strings.Builder
-	for _, c := range text {
+	for _, c := range raw {
 		if unicode.IsPrint(c) || c == '\n' || c == '\t' {
 			b.WriteRune(c)
 		} else {
@@ -153,14 +162,14 @@ func age(timestamp string, now time.Time, freshness time.Duration) finding {
 	}
 	sent := time.Unix(seconds, 0).UTC()
 	old := now.Sub(sent).Round(time.Second)
-	said := fmt.Sprintf("signed at %s, %v ago", sent.Format(time.RFC3339), old)
+	at := sent.Format(time.RFC3339)
 	switch {
 	case old < 0:
-		said = fmt.Sprintf("signed at %s, %v ahead of this computer's clock", sent.Format(time.RFC3339), -old)
+		return found("signed at %s, %v ahead of this computer's clock", at, -old)
 	case freshness == 0 && old > config.Freshness && old <= config.LongFreshness:
-		said += fmt.Sprintf("; the sidecar would refuse it by now, after %v, unless it is one that WeChat repeats for a day", config.Freshness)
+		return found("signed at %s, %v ago; the sidecar would refuse it by now, after %v, unless it is one that WeChat repeats for a day", at, old, config.Freshness)
 	case old > cmp.Or(freshness, config.LongFreshness):
-		said += fmt.Sprintf("; the sidecar would refuse it by now, after %v", cmp.Or(freshness, config.LongFreshness))
+		return found("signed at %s, %v ago; the sidecar would refuse it by now, after %v", at, old, cmp.Or(freshness, config.LongFreshness))
 	}
-	return found("%s", said)
+	return found("signed at %s, %v ago", at, old)
 }

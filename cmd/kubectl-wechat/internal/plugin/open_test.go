@@ -428,7 +428,7 @@ func TestWrongArgumentsOfOpen(t *testing.T) {
 		"does not begin with a line like":    {"open", "--token-file", "-", "--request", file(t, "hello")},
 		"a line like POST /weixin":           {"open", "--token-file", "-", "--request", file(t, "POST \n\n")},
 		"its body is in chunks, and it is":   {"open", "--token-file", "-", "--request", file(t, "POST /?a=b HTTP/1.1\nTransfer-Encoding: chunked\n\nhello")},
-		"not defined: -url":                  {"open", "--url", wxURL},
+		"there is no flag --url":             {"open", "--url", wxURL},
 		"never taken as an argument":         {"open", "demo", "--api-v3-key=" + apiV3Key},
 		"reading the request: it has more t": {"open", "--token-file", "-", "--request", file(t, strings.Repeat("x", maxCapture+1))},
 	} {

@@ -6,7 +6,6 @@ package plugin
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -15,6 +14,8 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 )
 
 // payOpening is a captured notification of Pay. Each step adds to it what the next needs.
@@ -47,7 +48,7 @@ func (p *payOpening) readHeader() finding {
 	var refusal *wechat.Refusal
 	var err error
 	if p.header, err = wechat.ParsePayHeader(p.capture.header); errors.As(err, &refusal) {
-		return failed(refusal.Detail, "capture the request as it arrived: proxies drop headers that they do not know, and the signature stands in them")
+		return failed(text.Verbatim(refusal.Detail), "capture the request as it arrived: proxies drop headers that they do not know, and the signature stands in them")
 	}
 	return found("timestamp, nonce, signature, serial %s", p.header.Serial)
 }
@@ -74,7 +75,7 @@ func (p *payOpening) findSerial() finding {
 		known = slices.AppendSeq(known, maps.Keys(key.PlatformKeys))
 	}
 	slices.Sort(known)
-	return failed(fmt.Sprintf("signed with %s, and known are %s", p.header.Serial, strings.Join(slices.Compact(known), ", ")),
+	return failed(text.New("signed with %s, and known are %s", p.header.Serial, strings.Join(slices.Compact(known), ", ")),
 		"put WeChat Pay's public key with that id, or the certificate with that serial, into the Secret; a merchant's own serial is never there")
 }
 
@@ -97,10 +98,10 @@ func (p *payOpening) verify() finding {
 	case !tried:
 		return skipped("no public key of WeChat Pay is known")
 	case strings.HasPrefix(p.header.Signature, caller.SignTestPrefix):
-		return failed("this is one of WeChat Pay's own tests of whether anybody looks (SIGNTEST)",
+		return failed(text.New("this is one of WeChat Pay's own tests of whether anybody looks (SIGNTEST)"),
 			"nothing: it is to be refused, and the same notification comes again with a right signature")
 	}
-	return failed("not made over this body by the key with serial "+p.header.Serial,
+	return failed(text.New("not made over this body by the key with serial %s", p.header.Serial),
 		"look whether the body is byte for byte what was sent: an editor's line end, or JSON that was written anew, breaks it; "+
 			"if it is, the request is not WeChat Pay's, or the public key beside the serial is another")
 }
@@ -109,7 +110,7 @@ func (p *payOpening) parse() finding {
 	var refusal *wechat.Refusal
 	var err error
 	if p.notification, err = wechat.ParsePayNotification(p.capture.body); errors.As(err, &refusal) {
-		return failed(refusal.Detail, "look whether the body is whole, and a notification of API v3: those of v2 are XML and not served")
+		return failed(text.Verbatim(refusal.Detail), "look whether the body is whole, and a notification of API v3: those of v2 are XML and not served")
 	}
 	return found("event_type %s", p.notification.EventType)
 }
@@ -121,6 +122,6 @@ func (p *payOpening) open() finding {
 			return found("%d bytes, with the APIv3 key of %s", len(opened), key.from)
 		}
 	}
-	return failed("no APIv3 key opens it, or it is not AEAD_AES_256_GCM",
+	return failed(text.New("no APIv3 key opens it, or it is not AEAD_AES_256_GCM"),
 		"compare the APIv3 key with the merchant platform's (账户中心, API安全); if it was changed, what was sent before needs the older one (--api-v3-key-file)")
 }

@@ -6,14 +6,14 @@ package plugin
 import (
 	"encoding/base64"
 	"errors"
-	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 )
 
 // pushOpening is a captured message, or URL check, of every platform but Pay. Each step adds to it what the next needs.
@@ -62,7 +62,7 @@ func (p *pushOpening) readQuery() finding {
 	var refusal *wechat.Refusal
 	var err error
 	if p.query, err = wechat.ParseQuery(p.capture.query); errors.As(err, &refusal) {
-		return failed(refusal.Detail, "copy the query as it stands in the request line, with its escapes; a log viewer may have decoded it, or written &amp; for &")
+		return failed(text.Verbatim(refusal.Detail), "copy the query as it stands in the request line, with its escapes; a log viewer may have decoded it, or written &amp; for &")
 	}
 	var names []string
 	for _, one := range []struct{ name, value string }{
@@ -88,14 +88,14 @@ func (p *pushOpening) verifyPlain() finding {
 	case p.capture.query == "":
 		return skipped("it stands in the query")
 	case p.query.Signature == "":
-		return failed("the query has no signature", "look whether this is a request of WeChat's at all, or whether the platform is WeCom")
+		return failed(text.New("the query has no signature"), "look whether this is a request of WeChat's at all, or whether the platform is WeCom")
 	}
 	for _, key := range p.keys {
 		if wechat.Verify(p.query.Signature, key.Token, p.query.Timestamp, p.query.Nonce) {
 			return found("made with the token of %s; it does not cover the body", key.from)
 		}
 	}
-	return failed("made with another token than that of "+p.sources(), otherToken)
+	return failed(text.New("made with another token than that of %s", p.sources()), otherToken)
 }
 
 const otherToken = "compare the token with Token in the console; " +
@@ -109,10 +109,10 @@ func (p *pushOpening) echo() finding {
 func (p *pushOpening) takePlain() finding {
 	clear, err := wechat.WithoutEncrypt(p.capture.body)
 	if err != nil && !errors.Is(err, wechat.ErrNoCleartext) {
-		return failed(err.Error(), "WeChat sends no such body: compare the capture with what the ingress controller saw")
+		return failed(text.Verbatim(err.Error()), "WeChat sends no such body: compare the capture with what the ingress controller saw")
 	}
 	if err != nil {
-		return failed("the body is encrypted, and the endpoint is in plaintext mode",
+		return failed(text.New("the body is encrypted, and the endpoint is in plaintext mode"),
 			"choose 明文模式 in the console, or set messageMode to Encrypted and put the encodingAESKey into the Secret")
 	}
 	p.message = clear
@@ -128,7 +128,7 @@ func (p *pushOpening) readEnvelope() finding {
 	envelope, err := wechat.ParseEnvelope(p.capture.body, config.HasModes(string(p.account.platform)))
 	var refusal *wechat.Refusal
 	if errors.As(err, &refusal) {
-		return failed(refusal.Detail, "look whether the body is whole and not written anew by a proxy or log; "+
+		return failed(text.Verbatim(refusal.Detail), "look whether the body is whole and not written anew by a proxy or log; "+
 			"a body without Encrypt comes from a console in plaintext mode (明文模式), which this endpoint refuses")
 	}
 	p.encrypt = string(envelope.Encrypt)
@@ -137,7 +137,7 @@ func (p *pushOpening) readEnvelope() finding {
 		notation = "JSON"
 	}
 	if envelope.Cleartext {
-		notation += ", with a cleartext beside it that nothing authenticates"
+		return found("Encrypt of %d characters in %s, with a cleartext beside it that nothing authenticates", len(p.encrypt), notation)
 	}
 	return found("Encrypt of %d characters in %s", len(p.encrypt), notation)
 }
@@ -147,7 +147,7 @@ func (p *pushOpening) verify() finding {
 	case p.capture.query == "":
 		return skipped("it stands in the query")
 	case p.query.MsgSignature == "":
-		return failed("the query has no msg_signature, which an encrypted message has",
+		return failed(text.New("the query has no msg_signature, which an encrypted message has"),
 			"compare 消息加解密方式 in the console with messageMode: a message with signature alone is refused, because it covers no body")
 	}
 	var signers []keyring
@@ -162,36 +162,41 @@ func (p *pushOpening) verify() finding {
 	}
 	for _, key := range p.keys {
 		if wechat.Verify(p.query.Signature, key.Token, p.query.Timestamp, p.query.Nonce) {
-			return failed("the token of "+key.from+" is right (signature was made with it), and msg_signature does not cover this Encrypt",
+			return failed(text.New("the token of %s is right (signature was made with it), and msg_signature does not cover this Encrypt", key.from),
 				"this body did not come with this query, or was changed on the way into the capture: look for escapes (\\/), line ends, or a + that became a space")
 		}
 	}
-	return failed("msg_signature was made with another token than that of "+p.sources()+", or over another Encrypt",
+	return failed(text.New("msg_signature was made with another token than that of %s, or over another Encrypt", p.sources()),
 		otherToken+"; look whether the body belongs to this query")
 }
 
 // sources names where the credentials come from.
-func (p *pushOpening) sources() string {
-	var names []string
-	for _, key := range p.keys {
-		names = append(names, key.from)
+func (p *pushOpening) sources() text.Text {
+	var all text.Text
+	for i, key := range p.keys {
+		switch {
+		case i == 0:
+			all = key.from
+		case key.from.String() != p.keys[i-1].from.String():
+			all = text.New("%s and %s", all, key.from)
+		}
 	}
-	return strings.Join(slices.Compact(names), " and ")
+	return all
 }
 
 func (p *pushOpening) decode() finding {
 	if strings.Contains(p.encrypt, " ") {
-		return failed("the encrypted text holds a space, which base64 does not have",
+		return failed(text.New("the encrypted text holds a space, which base64 does not have"),
 			"something decoded the text once too often, which turns + into a space: capture it before that")
 	}
 	sealed, err := base64.StdEncoding.Strict().DecodeString(p.encrypt)
 	var place base64.CorruptInputError
 	if errors.As(err, &place) {
-		return failed(fmt.Sprintf("the encrypted text is not base64 at character %d of %d", int64(place)+1, len(p.encrypt)),
+		return failed(text.New("the encrypted text is not base64 at character %d of %d", int64(place)+1, len(p.encrypt)),
 			"capture the whole text; it is letters, digits, + and /, and perhaps = at its end")
 	}
 	if len(sealed) == 0 || len(sealed)%blockSize != 0 {
-		return failed(fmt.Sprintf("%d bytes are encrypted, which is no multiple of %d", len(sealed), blockSize),
+		return failed(text.New("%d bytes are encrypted, which is no multiple of %d", len(sealed), blockSize),
 			"capture the whole text: WeChat pads to 32 bytes, so that the end is missing, or the text is not WeChat's")
 	}
 	p.sealed = sealed
@@ -210,7 +215,7 @@ func (p *pushOpening) parseKeys() finding {
 		good = append(good, key)
 	}
 	if len(good) == 0 {
-		return failed(fmt.Sprintf("the EncodingAESKey of %s %v", p.sources(), problem), "copy the EncodingAESKey of the console again")
+		return failed(text.New("the EncodingAESKey of %s %v", p.sources(), problem), "copy the EncodingAESKey of the console again")
 	}
 	p.keys = good
 	return found("43 characters from %s", p.sources())
@@ -257,7 +262,7 @@ func (p *pushOpening) compareReceiver() finding {
 			return found("encrypted for %q, as the URL says", got)
 		}
 	}
-	return failed(fmt.Sprintf("encrypted for %q, and accepted is %q", got, p.account.receivers),
+	return failed(text.New("encrypted for %q, and accepted is %q", got, p.account.receivers),
 		"add the id to receiverIDs if the message is for this account "+
 			"(a suite's commands carry its suite id, a bot's messages none, an authorizer's messages the platform's AppID); otherwise another account has this URL, token and key")
 }

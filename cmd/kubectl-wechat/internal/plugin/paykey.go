@@ -8,12 +8,11 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
@@ -28,7 +27,7 @@ func (p Plugin) sign(pay *caller.PayAccount, o options, pair config.Pair) (err e
 	pay.Serial = o.serial
 	if o.payPrivateKey == "" {
 		if o.scenario != scenarioSignTest {
-			return errors.New("a notification is signed with a private key: " + onlyAtWeChat +
+			return text.Errorf("a notification is signed with a private key: " + onlyAtWeChat +
 				"; pass a key of your own with --pay-private-key FILE, whose public half is in the Secret of an endpoint for tests, or play --scenario signtest, which needs none")
 		}
 		pay.Serial = cmp.Or(o.serial, first, "PUB_KEY_ID_0")
@@ -39,7 +38,7 @@ func (p Plugin) sign(pay *caller.PayAccount, o options, pair config.Pair) (err e
 	}
 	if o.name == "" {
 		if o.serial == "" {
-			return errors.New("without an endpoint, --serial says under which serial the server holds the public half of the private key")
+			return text.Errorf("without an endpoint, --serial says under which serial the server holds the public half of the private key")
 		}
 		return nil
 	}
@@ -55,19 +54,19 @@ func serialOf(key *rsa.PrivateKey, platformKeys map[string]string) (string, erro
 			return serial, nil
 		}
 	}
-	return "", fmt.Errorf("the private key belongs to none of the keys in the Secret (%s), so that the sidecar would refuse what it signs: %s; "+
-		"to play a payment, make an endpoint for tests and put the public half of your key into its Secret", strings.Join(serials, ", "), onlyAtWeChat)
+	return "", text.Errorf("the private key belongs to none of the keys in the Secret (%s), so that the sidecar would refuse what it signs: %s; "+
+		"to play a payment, make an endpoint for tests and put the public half of your key into its Secret", strings.Join(serials, ", "), text.New(onlyAtWeChat))
 }
 
 // privateKey reads an RSA key in PEM, as openssl writes it. Errors quote neither the file nor its path.
 func (p Plugin) privateKey(path string) (*rsa.PrivateKey, error) {
 	data, err := p.readFile(path, maxSecretFile)
 	if err != nil {
-		return nil, fmt.Errorf("reading the private key: %w", err)
+		return nil, text.Errorf("reading the private key: %w", err)
 	}
 	block, _ := pem.Decode(data)
 	if block == nil {
-		return nil, errors.New("the private key is not PEM: make one with openssl genrsa 2048")
+		return nil, text.Errorf("the private key is not PEM: make one with openssl genrsa 2048")
 	}
 	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 		return key, nil
@@ -75,7 +74,7 @@ func (p Plugin) privateKey(path string) (*rsa.PrivateKey, error) {
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	key, ok := parsed.(*rsa.PrivateKey)
 	if err != nil || !ok {
-		return nil, errors.New("the private key is not an RSA key without a password: make one with openssl genrsa 2048")
+		return nil, text.Errorf("the private key is not an RSA key without a password: make one with openssl genrsa 2048")
 	}
 	return key, nil
 }

@@ -24,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -103,7 +104,7 @@ func TestASpecThatCannotBeReadIsNamed(t *testing.T) {
 				return c.Get(ctx, key, object, options...)
 			},
 		}).Build()
-		connect := func(string, string) (client.Client, string, error) { return reader, "team-a", nil }
+		connect := func(*genericclioptions.ConfigFlags) (client.Client, string, error) { return reader, "team-a", nil }
 		outcome := run(t, connect, "", "verify", "shop")
 		if outcome.status == StatusOK || !strings.Contains(outcome.errout, want) {
 			t.Errorf("%s: exit status %d, standard error %q, want %q", spec, outcome.status, outcome.errout, want)
@@ -112,7 +113,7 @@ func TestASpecThatCannotBeReadIsNamed(t *testing.T) {
 }
 
 func noCluster(t *testing.T) Connect {
-	return func(string, string) (client.Client, string, error) {
+	return func(*genericclioptions.ConfigFlags) (client.Client, string, error) {
 		t.Error("the cluster is asked")
 		return nil, "", errors.New("no cluster")
 	}
@@ -126,7 +127,7 @@ func cluster(t *testing.T, objects ...client.Object) Connect {
 		t.Fatal(err)
 	}
 	reader := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
-	return func(string, string) (client.Client, string, error) { return reader, "shop", nil }
+	return func(*genericclioptions.ConfigFlags) (client.Client, string, error) { return reader, "shop", nil }
 }
 
 func demo(change ...func(*v1alpha1.WeChatEndpoint)) *v1alpha1.WeChatEndpoint {
@@ -274,6 +275,12 @@ func TestWhatNobodyServesLeadsToTheEndpointsURL(t *testing.T) {
 	} {
 		run(t, cluster(t, demo(), secret(token)), "", append(strings.Fields(args), "--address", address)...).check(t, StatusRefused, words)
 	}
+	page := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, "<html>")
+	})
+	run(t, cluster(t, demo(), secret(token)), "", "verify", "demo", "--url", "http://wx.example.com/wechat", "--address", page).
+		check(t, StatusRefused, "refused: another web server answers", "do: enter the endpoint's own URL in the console: "+wxURL+"\n")
 	unseen := demo(func(e *v1alpha1.WeChatEndpoint) { e.Status.Conditions = nil })
 	run(t, cluster(t, unseen, secret(token)), "", "verify", "demo", "--address", address).check(t, StatusRefused, "do: see whether the operator runs, and")
 	secure := httptest.NewTLSServer(http.NotFoundHandler()) // with a certificate for *.example.com
@@ -321,11 +328,11 @@ func TestNamespaceKubeconfigAndContext(t *testing.T) {
 	elsewhere, theirs := demo(), secret(token)
 	elsewhere.Namespace, theirs.Namespace = "other", "other"
 	inner := cluster(t, elsewhere, theirs)
-	connect := func(kubeconfig, context string) (client.Client, string, error) {
-		if kubeconfig != "/k" || context != "c" {
-			t.Errorf("kubeconfig %q, context %q", kubeconfig, context)
+	connect := func(flags *genericclioptions.ConfigFlags) (client.Client, string, error) {
+		if *flags.KubeConfig != "/k" || *flags.Context != "c" {
+			t.Errorf("kubeconfig %q, context %q", *flags.KubeConfig, *flags.Context)
 		}
-		return inner(kubeconfig, context)
+		return inner(flags)
 	}
 	address := serve(t, correct)
 	for _, flag := range []string{"-n", "--namespace"} {
@@ -385,16 +392,16 @@ func TestATokenIsNotTakenAsAnArgument(t *testing.T) {
 
 func TestWrongArguments(t *testing.T) {
 	for words, args := range map[string][]string{
-		"Usage:":                           {},
-		"unknown command":                  {"check"},
-		"name an endpoint":                 {"verify"},
-		"more than one endpoint":           {"verify", "demo", token},
-		"needs --token-file":               {"verify", "--url", wxURL},
-		"--timeout must be longer":         {"verify", "demo", "--timeout", "0s"},
-		"--address must be HOST:PORT":      {"verify", "demo", "--address", "203.0.113.7"},
-		"not defined: -text (see kubectl":  {"verify", "demo", "--text", "hi"},
-		"needs an argument: -n":            {"send", "demo", "-n"},
-		"the URL does not begin with http": {"send", "--url", "wx.example.com", "--token-file", "-"},
+		"Usage:":                             {},
+		"unknown command":                    {"check"},
+		"name an endpoint":                   {"verify"},
+		"more than one endpoint":             {"verify", "demo", token},
+		"needs --token-file":                 {"verify", "--url", wxURL},
+		"--timeout must be longer":           {"verify", "demo", "--timeout", "0s"},
+		"--address must be HOST:PORT":        {"verify", "demo", "--address", "203.0.113.7"},
+		"there is no flag --text (see kube":  {"verify", "demo", "--text", "hi"},
+		"flag --namespace needs an argument": {"send", "demo", "-n"},
+		"the URL does not begin with http":   {"send", "--url", "wx.example.com", "--token-file", "-"},
 	} {
 		t.Run(words, func(t *testing.T) {
 			result := run(t, noCluster(t), token, args...)
@@ -417,9 +424,11 @@ func TestTheClusterSaysNo(t *testing.T) {
 				return err
 			},
 		}).Build()
-		return func(string, string) (client.Client, string, error) { return reader, "shop", nil }
+		return func(*genericclioptions.ConfigFlags) (client.Client, string, error) { return reader, "shop", nil }
 	}
-	none := func(string, string) (client.Client, string, error) { return nil, "", errors.New("no kubeconfig") }
+	none := func(*genericclioptions.ConfigFlags) (client.Client, string, error) {
+		return nil, "", errors.New("no kubeconfig")
+	}
 	run(t, none, "", "verify", "demo").check(t, StatusUsage, "kubectl wechat verify: no kubeconfig")
 	run(t, failing(errors.New("weather")), "", "verify", "demo").check(t, StatusUsage, "reading WeChatEndpoint shop/demo: weather")
 	run(t, failing(&meta.NoKindMatchError{GroupKind: schema.GroupKind{Kind: "WeChatEndpoint"}}), "", "verify", "demo").
@@ -484,16 +493,16 @@ func TestInterruption(t *testing.T) {
 
 func TestHelpAndVersion(t *testing.T) {
 	for words, args := range map[string][]string{
-		"client    v1.2.3\n":           {"version", "--client"},
-		"kubectl wechat version":       {"help"},
-		"no cluster is asked":          {"version", "--help"},
-		"kubectl wechat verify (NAME":  {"--help"},
-		"Do the URL check":             {"verify", "--help"},
-		"--from OPENID":                {"send", "-h"},
-		"Exit status:":                 {"send", "demo", "--help"},
-		"signtest: WeChat Pay's own":   {"send", "--help"},
-		"explain each step":            {"open", "--help"},
-		"standard input if FILE is -,": {"verify", "-h"},
+		"client    v1.2.3\n":            {"version", "--client"},
+		"kubectl wechat version":        {"help"},
+		"no cluster is asked":           {"version", "--help"},
+		"kubectl wechat verify      do": {"--help"},
+		"Do the URL check":              {"verify", "--help"},
+		"--from OPENID":                 {"send", "-h"},
+		"Exit status:":                  {"send", "demo", "--help"},
+		"signtest: WeChat Pay's own":    {"send", "--help"},
+		"explain each step:":            {"help", "open"},
+		"standard input if FILE is -,":  {"verify", "-h"},
 	} {
 		result := run(t, noCluster(t), "", args...)
 		result.check(t, StatusOK, words)
@@ -501,6 +510,12 @@ func TestHelpAndVersion(t *testing.T) {
 			t.Errorf("standard error: %s", result.errout)
 		}
 	}
+}
+
+func kubeconfigFlags(file, context string) *genericclioptions.ConfigFlags {
+	flags := clusterFlags()
+	flags.KubeConfig, flags.Context = &file, &context
+	return flags
 }
 
 func TestKubeconfig(t *testing.T) {
@@ -515,12 +530,12 @@ current-context: first
 		t.Fatal(err)
 	}
 	for context, want := range map[string]string{"": "shop", "second": "other"} {
-		if reader, namespace, err := Kubeconfig(file, context); err != nil || namespace != want || reader == nil {
+		if reader, namespace, err := Kubeconfig(kubeconfigFlags(file, context)); err != nil || namespace != want || reader == nil {
 			t.Errorf("context %q: namespace %q, %v", context, namespace, err)
 		}
 	}
 	for _, test := range [][2]string{{file, "third"}, {file + ".absent", ""}} {
-		if _, _, err := Kubeconfig(test[0], test[1]); err == nil {
+		if _, _, err := Kubeconfig(kubeconfigFlags(test[0], test[1])); err == nil {
 			t.Errorf("%v: no error", test)
 		}
 	}

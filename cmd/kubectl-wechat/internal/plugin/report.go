@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
@@ -28,15 +29,20 @@ const maxShown = 2048
 
 // report writes what was done, a line for each fact, and at last the verdict.
 type report struct {
-	out io.Writer
+	plugin Plugin
+	out    io.Writer
 	// about is the endpoint that was called; nil when only a URL was named.
 	about *v1alpha1.WeChatEndpoint
 	// called is the URL in place of the endpoint's own, empty where it is that.
 	called string
 }
 
-func newReport(out io.Writer, t target, o options) report {
-	r := report{out: out, about: t.endpoint}
+func (p Plugin) report(out io.Writer) report { return report{plugin: p, out: out} }
+
+// reportOn is about what was called.
+func (p Plugin) reportOn(t target, o options) report {
+	r := p.report(p.Stdout)
+	r.about = t.endpoint
 	if t.endpoint != nil && o.url != endpointURL(t.endpoint) {
 		r.called = o.url
 	}
@@ -44,11 +50,11 @@ func newReport(out io.Writer, t target, o options) report {
 }
 
 func (r report) line(label, format string, values ...any) {
-	fmt.Fprintf(r.out, "%-9s %s\n", label, fmt.Sprintf(format, values...))
+	fmt.Fprintf(r.out, "%s %s\n", text.Pad(r.plugin.say(label), 9), r.plugin.lang.Sprintf(format, values...))
 }
 
-func (r report) ok(what string) int {
-	fmt.Fprintln(r.out, "ok:", what)
+func (r report) ok(format string, values ...any) int {
+	fmt.Fprintln(r.out, r.plugin.paint(green, r.plugin.say("ok:"), r.out), r.plugin.lang.Sprintf(format, values...))
 	return StatusOK
 }
 
@@ -58,13 +64,13 @@ func (r report) endpoint(t target) {
 		return
 	}
 	r.line("endpoint", "%s/%s", t.endpoint.Namespace, t.endpoint.Name)
-	if pods := servers(t.endpoint); pods != "" {
+	if pods := servers(t.endpoint); !pods.IsZero() {
 		r.line("served by", "%s", pods)
 	}
 	ready := meta.FindStatusCondition(t.endpoint.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
 	case unobserved(t.endpoint):
-		r.line("note", "no operator has looked at the endpoint yet: %s", findOperator)
+		r.line("note", "no operator has looked at the endpoint yet: %s", text.New(findOperator))
 	case ready.Status != metav1.ConditionTrue:
 		r.line("note", "the endpoint is not Ready: %s: %s", ready.Reason, printable(ready.Message))
 	case ready.ObservedGeneration < t.endpoint.Generation:
@@ -109,19 +115,19 @@ func (r report) app(report outcome.Report) {
 }
 
 // appLine says what the sidecar reports of the app.
-func appLine(report outcome.Report) string {
+func appLine(report outcome.Report) text.Text {
 	switch report.Outcome {
 	case outcome.Answered:
-		return fmt.Sprintf("answered in %v", report.Took)
+		return text.New("answered in %v", report.Took)
 	case outcome.Acknowledged, outcome.TimedOut:
-		return fmt.Sprintf("too slow: it took %v", report.Took)
+		return text.New("too slow: it took %v", report.Took)
 	case outcome.Discarded:
-		return "not called: a rule discards the message"
+		return text.New("not called: a rule discards the message")
 	case outcome.Probe, outcome.URLCheck:
-		return "not called: the sidecar answers this by itself"
+		return text.New("not called: the sidecar answers this by itself")
 	case outcome.Unavailable, outcome.Overloaded, outcome.BadReply:
 	}
-	return strings.ReplaceAll(string(report.Outcome), "_", " ")
+	return text.Verbatim(strings.ReplaceAll(string(report.Outcome), "_", " "))
 }
 
 func shownURL(raw string, request *caller.Request, answer caller.Answer) string {
@@ -136,16 +142,16 @@ func shownURL(raw string, request *caller.Request, answer caller.Answer) string 
 	return printable(shown)
 }
 
-func head(answer caller.Answer) string {
-	kind := answer.Header.Get("Content-Type")
-	if kind == "" {
-		kind = "no Content-Type"
+func head(answer caller.Answer) text.Text {
+	kind := text.Verbatim(printable(answer.Redact(answer.Header.Get("Content-Type"))))
+	if answer.Header.Get("Content-Type") == "" {
+		kind = text.New("no Content-Type")
 	}
-	size := fmt.Sprintf("%d bytes", len(answer.Body))
+	size := text.New("%d bytes", len(answer.Body))
 	if answer.Truncated {
-		size = "more than " + size
+		size = text.New("more than %d bytes", len(answer.Body))
 	}
-	return strings.TrimSpace(fmt.Sprintf("%d %s", answer.Status, http.StatusText(answer.Status))) + ", " + printable(answer.Redact(kind)) + ", " + size
+	return text.New("%s, %s, %s", strings.TrimSpace(fmt.Sprintf("%d %s", answer.Status, http.StatusText(answer.Status))), kind, size)
 }
 
 func private(remote string) bool {
@@ -173,10 +179,10 @@ func (r report) reply(answer caller.Answer, reply diagnose.Reply) {
 
 // printable makes text harmless for a terminal: line ends are kept and followed by an indent, everything else that is
 // not a graphic character is escaped, and what is too long is cut.
-func printable(text string) string {
+func printable(raw string) string {
 	var b strings.Builder
 	shown := 0
-	for _, c := range text {
+	for _, c := range raw {
 		if shown++; shown > maxShown {
 			b.WriteString("… (cut)")
 			break

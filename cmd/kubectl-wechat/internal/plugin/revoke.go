@@ -13,22 +13,23 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 )
 
 // notSaved is what is left to do when the console has not taken the new values.
-var notSaved = &diagnose.Refusal{
-	Cause: "the console was not said to hold the new ones", Remedy: "press Save, then set spec.credentials.revokeBefore to status.credentials.generation",
+var notSaved = &refusal{
+	cause:  text.New("the console was not said to hold the new ones"),
+	remedy: text.New("press Save, then set spec.credentials.revokeBefore to status.credentials.generation"),
 }
 
 // revoke ends the earlier values at once, when the console has the new ones.
 func (p Plugin) revoke(ctx context.Context, cluster client.Client, o options, endpoints []v1alpha1.WeChatEndpoint) (int, error) {
-	r := report{out: p.Stdout}
+	r := p.report(p.Stdout)
 	if !o.yes {
-		fmt.Fprint(p.Stdout, "Press Save (提交) in the console now. Was it accepted? Then the earlier values are refused at once. [y/N] ")
+		fmt.Fprint(p.Stdout, p.say("Press Save (提交) in the console now. Was it accepted? Then the earlier values are refused at once. [y/N] "))
 		answer, _ := bufio.NewReader(p.Stdin).ReadString('\n') // no answer is no
 		if strings.ToLower(strings.TrimSpace(answer)) != "y" {
-			return r.refused("the earlier values are still accepted: ", notSaved), nil
+			return r.refused(text.New("the earlier values are still accepted: "), notSaved), nil
 		}
 	}
 	newest := generations(endpoints)
@@ -36,7 +37,7 @@ func (p Plugin) revoke(ctx context.Context, cluster client.Client, o options, en
 		before := endpoints[i].DeepCopy()
 		endpoints[i].Spec.Credentials.RevokeBefore = newest[i]
 		if err := cluster.Patch(ctx, &endpoints[i], client.MergeFrom(before)); err != nil {
-			return 0, fmt.Errorf("setting credentials.revokeBefore of %s: %w", endpoints[i].Name, err)
+			return 0, text.Errorf("setting credentials.revokeBefore of %s: %w", endpoints[i].Name, err)
 		}
 	}
 	waiting, cancel := context.WithTimeout(ctx, o.timeout)
@@ -46,7 +47,7 @@ func (p Plugin) revoke(ctx context.Context, cluster client.Client, o options, en
 			return !slices.ContainsFunc(status.Accepted, func(a v1alpha1.AcceptedCredentials) bool { return a.Generation < newest[i] })
 		}
 		if err := await(waiting, cluster, &endpoints[i], ended); err != nil {
-			return r.refused("what leaked may still be accepted: ", notRevoked(endpoints, i, err)), nil
+			return r.refused(text.New("what leaked may still be accepted: "), notRevoked(endpoints, i, err)), nil
 		}
 		r.line("revoked", "every sidecar of %s refuses every generation before %d", named(&endpoints[i]), newest[i])
 	}
@@ -55,11 +56,11 @@ func (p Plugin) revoke(ctx context.Context, cluster client.Client, o options, en
 
 // notRevoked says what is left to do when an endpoint was told to refuse the earlier values, and is not known to. The ones
 // after it may be no better.
-func notRevoked(endpoints []v1alpha1.WeChatEndpoint, at int, why error) *diagnose.Refusal {
+func notRevoked(endpoints []v1alpha1.WeChatEndpoint, at int, why error) *refusal {
 	left := strings.ReplaceAll(names(endpoints[at:]), ",", "")
-	return &diagnose.Refusal{
-		Cause: fmt.Sprintf("not every sidecar of %s is known to refuse it (%v)", named(&endpoints[at]), why),
-		Remedy: fmt.Sprintf("mend that; credentials.revokeBefore is set, and the operator then needs nothing more. What leaked is of no use once kubectl -n %s get wxe %s -o yaml "+
+	return &refusal{
+		cause: text.New("not every sidecar of %s is known to refuse it (%v)", named(&endpoints[at]), why),
+		remedy: text.New("mend that; credentials.revokeBefore is set, and the operator then needs nothing more. What leaked is of no use once kubectl -n %s get wxe %s -o yaml "+
 			"shows no generation below revokeBefore in status.credentials.accepted, the newest generation in status.observedGeneration, and SidecarAvailable True", endpoints[at].Namespace, left),
 	}
 }

@@ -6,8 +6,6 @@ package plugin
 import (
 	"context"
 	"crypto/rand"
-	"errors"
-	"fmt"
 	"maps"
 	"math/big"
 	"slices"
@@ -18,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
@@ -29,7 +28,7 @@ func (p Plugin) rotate(ctx context.Context, o options) (int, error) {
 		return 0, err
 	}
 	if endpoint.Spec.Platform == v1alpha1.PlatformPay {
-		return 0, errors.New("the APIv3 key of a merchant is set in the merchant platform (账户中心, API安全): set it there, then in the Secret; the earlier one stays accepted for credentials.overlap")
+		return 0, text.Errorf("the APIv3 key of a merchant is set in the merchant platform (账户中心, API安全): set it there, then in the Secret; the earlier one stays accepted for credentials.overlap")
 	}
 	sharing, err := p.sharing(ctx, cluster, endpoint)
 	if err != nil {
@@ -40,7 +39,7 @@ func (p Plugin) rotate(ctx context.Context, o options) (int, error) {
 			return 0, err
 		}
 		if gateway := pausedGateway(ctx, cluster, &sharing[i]); gateway != "" {
-			return 0, fmt.Errorf("WeChatGateway %s is paused, so that its pods would not get new values of WeChatEndpoint %s: set its spec.paused to false first; nothing is changed", gateway, sharing[i].Name)
+			return 0, text.Errorf("WeChatGateway %s is paused, so that its pods would not get new values of WeChatEndpoint %s: set its spec.paused to false first; nothing is changed", gateway, sharing[i].Name)
 		}
 	}
 	secret, err := credentialsOf(ctx, cluster, endpoint)
@@ -52,7 +51,7 @@ func (p Plugin) rotate(ctx context.Context, o options) (int, error) {
 			return 0, err
 		}
 	}
-	r := report{out: p.Stdout}
+	r := p.report(p.Stdout)
 	r.line("secret", "%s/%s, of %s", endpoint.Namespace, endpoint.Spec.Credentials.SecretName, names(sharing))
 	before := generations(sharing)
 	values, err := renew(ctx, cluster, secret, sharing)
@@ -64,7 +63,7 @@ func (p Plugin) rotate(ctx context.Context, o options) (int, error) {
 	for i := range sharing {
 		newer := func(status v1alpha1.CredentialsStatus) bool { return status.Generation > before[i] }
 		if err := await(waiting, cluster, &sharing[i], newer); err != nil {
-			return 0, fmt.Errorf("the Secret is changed, and not every sidecar of %s is known to serve it (%w): do not press Save before kubectl -n %s get wxe %s -o yaml "+
+			return 0, text.Errorf("the Secret is changed, and not every sidecar of %s is known to serve it (%w): do not press Save before kubectl -n %s get wxe %s -o yaml "+
 				"shows a status.credentials.generation above %d, and SidecarAvailable True", named(&sharing[i]), err, endpoint.Namespace, sharing[i].Name, before[i])
 		}
 		r.line("served", "every sidecar of %s accepts generation %d beside the earlier ones", named(&sharing[i]), sharing[i].Status.Credentials.Generation)
@@ -80,7 +79,7 @@ func (p Plugin) rotate(ctx context.Context, o options) (int, error) {
 func (p Plugin) sharing(ctx context.Context, cluster client.Client, endpoint *v1alpha1.WeChatEndpoint) ([]v1alpha1.WeChatEndpoint, error) {
 	var all v1alpha1.WeChatEndpointList
 	if err := cluster.List(ctx, &all, client.InNamespace(endpoint.Namespace)); err != nil {
-		return nil, fmt.Errorf("listing the endpoints that share the Secret: %w", err)
+		return nil, text.Errorf("listing the endpoints that share the Secret: %w", err)
 	}
 	var sharing []v1alpha1.WeChatEndpoint
 	for _, other := range all.Items {
@@ -95,7 +94,7 @@ func (p Plugin) sharing(ctx context.Context, cluster client.Client, endpoint *v1
 // of the credentials. While not all of them serve what they have, nobody would know when to press Save; for values that leaked that is no reason to wait.
 func rotatable(endpoint *v1alpha1.WeChatEndpoint, compromised bool) error {
 	if endpoint.Spec.Paused {
-		return fmt.Errorf("WeChatEndpoint %s is paused, so that its sidecars would not get new values: set spec.paused to false first; nothing is changed", endpoint.Name)
+		return text.Errorf("WeChatEndpoint %s is paused, so that its sidecars would not get new values: set spec.paused to false first; nothing is changed", endpoint.Name)
 	}
 	stops := map[string][]string{v1alpha1.ConditionAccepted: nil, v1alpha1.ConditionBackendResolved: nil} // every reason
 	if endpoint.Status.Credentials.Generation > 0 {
@@ -110,7 +109,7 @@ func rotatable(endpoint *v1alpha1.WeChatEndpoint, compromised bool) error {
 	for _, name := range slices.Sorted(maps.Keys(stops)) {
 		condition := meta.FindStatusCondition(endpoint.Status.Conditions, name)
 		if why := hindrance(endpoint, name); why != "" && (stops[name] == nil || slices.Contains(stops[name], condition.Reason)) {
-			return fmt.Errorf("the sidecars of WeChatEndpoint %s would not get new values (%s): mend that first; nothing is changed", endpoint.Name, why)
+			return text.Errorf("the sidecars of WeChatEndpoint %s would not get new values (%s): mend that first; nothing is changed", endpoint.Name, why)
 		}
 	}
 	return nil
@@ -137,7 +136,7 @@ func credentialsOf(ctx context.Context, cluster client.Client, endpoint *v1alpha
 	key := client.ObjectKey{Namespace: endpoint.Namespace, Name: endpoint.Spec.Credentials.SecretName}
 	var secret corev1.Secret
 	if err := cluster.Get(ctx, key, &secret); err != nil {
-		return nil, fmt.Errorf("reading Secret %s: %w", key, err)
+		return nil, text.Errorf("reading Secret %s: %w", key, err)
 	}
 	return &secret, nil
 }
@@ -158,7 +157,7 @@ func renew(ctx context.Context, cluster client.Client, secret *corev1.Secret, sh
 		secret.Data[name] = []byte(value)
 	}
 	if err := cluster.Patch(ctx, secret, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return nil, fmt.Errorf("writing Secret %s: %w", client.ObjectKeyFromObject(secret), err)
+		return nil, text.Errorf("writing Secret %s: %w", client.ObjectKeyFromObject(secret), err)
 	}
 	return values, nil
 }

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -89,7 +90,7 @@ func operated(t *testing.T, operator operator, objects ...client.Object) client.
 }
 
 func connectTo(c client.Client) Connect {
-	return func(string, string) (client.Client, string, error) { return c, "shop", nil }
+	return func(*genericclioptions.ConfigFlags) (client.Client, string, error) { return c, "shop", nil }
 }
 
 func TestRotateMakesValuesThatTheConsoleTakes(t *testing.T) {
@@ -362,7 +363,7 @@ func TestRotateSaysWhatIsNotServed(t *testing.T) {
 
 // TestRotateNamesAPauseThatCameLater, which no condition does: a paused endpoint is accepted.
 func TestRotateNamesAPauseThatCameLater(t *testing.T) {
-	if why := missing(servedDemo(func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused = true })); why != "spec.paused is true" {
+	if why := missing(servedDemo(func(e *v1alpha1.WeChatEndpoint) { e.Spec.Paused = true })); why.Error() != "spec.paused is true" {
 		t.Errorf("it says %q", why)
 	}
 }

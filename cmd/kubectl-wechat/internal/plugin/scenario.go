@@ -4,10 +4,10 @@
 package plugin
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
@@ -42,13 +42,13 @@ type play struct {
 	caller.Scenario
 	text string // what the user writes, empty where nobody does
 	// consequence goes before the cause of a refusal.
-	consequence, ok string
+	consequence, ok text.Text
 }
 
 // after is the consequence of an answer: who is told success in the app's place is shown nothing.
-func (p play) after(answer caller.Answer) string {
+func (p play) after(answer caller.Answer) text.Text {
 	if report, ok := answer.Report(); ok && report.Outcome == outcome.Acknowledged && p.text != "" {
-		return "WeChat would show the user nothing: "
+		return text.New("WeChat would show the user nothing: ")
 	}
 	return p.consequence
 }
@@ -60,10 +60,10 @@ func (t target) plays(o options) ([]play, error) {
 		o.scenario = known[0]
 	}
 	if !slices.Contains(known, o.scenario) {
-		return nil, fmt.Errorf("nobody sends that to an account of platform %s: --scenario is one of %v", t.account.platform, known)
+		return nil, text.Errorf("nobody sends that to an account of platform %s: --scenario is one of %v", t.account.platform, known)
 	}
 	s := &t.sender
-	one := play{ok: "WeChat would take this answer"}
+	one := play{ok: text.New("WeChat would take this answer")}
 	switch o.scenario {
 	case scenarioReleaseCheck:
 		return t.releaseCheck(o), nil
@@ -76,9 +76,9 @@ func (t target) plays(o options) ([]play, error) {
 	case scenarioTicket:
 		one.Scenario = s.TicketScenario()
 	case scenarioPayment:
-		one.Scenario, one.consequence, one.ok = s.PaymentScenario(t.merchant(o), o.from), "WeChat Pay would send it again: ", "WeChat Pay would take this answer"
+		one.Scenario, one.consequence, one.ok = s.PaymentScenario(t.merchant(o), o.from), text.New("WeChat Pay would send it again: "), text.New("WeChat Pay would take this answer")
 	case scenarioSignTest:
-		one.Scenario, one.ok = s.ProbeScenario(t.merchant(o), o.from), "the wrong signature was refused, as WeChat Pay wants"
+		one.Scenario, one.ok = s.ProbeScenario(t.merchant(o), o.from), text.New("the wrong signature was refused, as WeChat Pay wants")
 	default: // a kind of authorization
 		one.Scenario = s.AuthorizationScenario(o.scenario, caller.ReleaseAccounts[0].AppID)
 	}
@@ -87,9 +87,9 @@ func (t target) plays(o options) ([]play, error) {
 
 // message is what a user writes. WeCom shows its users no notice of a fault.
 func (t target) message(o options) play {
-	p := play{Scenario: t.sender.TextScenario(o.from, o.text), text: o.text, ok: "WeChat would take this reply"}
+	p := play{Scenario: t.sender.TextScenario(o.from, o.text), text: o.text, ok: text.New("WeChat would take this reply")}
 	if t.account.platform != v1alpha1.PlatformWeCom {
-		p.consequence = fmt.Sprintf("WeChat would show the user %q: ", diagnose.FaultNotice)
+		p.consequence = text.New("WeChat would show the user %q: ", diagnose.FaultNotice)
 	}
 	return p
 }
@@ -104,7 +104,7 @@ func (t target) releaseCheck(o options) []play {
 		}
 		seen[account.MiniProgram] = true
 		for _, scenario := range t.sender.ReleaseCheck(account, o.from) {
-			all = append(all, play{Scenario: scenario, consequence: "the release check would fail: ", ok: "the release check would take this answer"})
+			all = append(all, play{Scenario: scenario, consequence: text.New("the release check would fail: "), ok: text.New("the release check would take this answer")})
 		}
 	}
 	return all

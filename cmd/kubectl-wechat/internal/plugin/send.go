@@ -26,10 +26,10 @@ func (p Plugin) send(ctx context.Context, o options) (int, error) {
 			return 0, err
 		}
 	}
-	r := newReport(p.Stdout, t, o)
+	r := p.reportOn(t, o)
 	r.endpoint(t)
 	if refusal := diagnose.URL(&t.sender); refusal != nil {
-		r.line("note", "%s", refusal.Cause)
+		r.line("note", "%s", told(refusal).cause)
 	}
 	worst := StatusOK
 	for i, one := range plays {
@@ -59,7 +59,7 @@ func (r report) play(ctx context.Context, t target, p play, request *caller.Requ
 	}
 	answer, refusal := diagnose.Open(&t.sender, answer, err)
 	if refusal != nil {
-		return r.refused(p.consequence, refusal), nil
+		return r.refused(p.consequence, told(refusal)), nil
 	}
 	if answer.Sealed {
 		r.line("sealed", "yes, and opened with the EncodingAESKey")
@@ -67,7 +67,7 @@ func (r report) play(ctx context.Context, t target, p play, request *caller.Requ
 	reply, refusal := diagnose.Scenario(p.Scenario, answer, err)
 	r.reply(answer, reply)
 	if refusal != nil {
-		return r.refused(p.after(answer), refusal), nil
+		return r.refused(p.after(answer), told(refusal)), nil
 	}
-	return r.ok(p.ok), nil
+	return r.ok("%s", p.ok), nil
 }

@@ -6,15 +6,13 @@ package plugin
 import (
 	"context"
 	"crypto/rand"
-	"errors"
-	"fmt"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
@@ -30,7 +28,7 @@ type target struct {
 // target finds the URL, the token and the keys. The cluster is asked only when an endpoint is named, and for the Secret
 // only where no file takes its place.
 func (p Plugin) target(ctx context.Context, o options) (target, error) {
-	t := target{sender: caller.Sender{URL: o.url, Address: o.address, Timeout: o.timeout, Nonce: o.nonce}}
+	t := target{sender: caller.Sender{URL: o.url, Address: o.address, Timeout: o.timeout, Nonce: o.nonce, RootCAs: p.RootCAs}}
 	var reader client.Reader
 	if o.name != "" {
 		var err error
@@ -41,7 +39,7 @@ func (p Plugin) target(ctx context.Context, o options) (target, error) {
 			t.sender.URL = endpointURL(t.endpoint)
 		}
 		if t.sender.URL == "" {
-			return target{}, errors.New("the endpoint has neither url.host nor a URL in its status: pass the URL with --url")
+			return target{}, text.Errorf("the endpoint has neither url.host nor a URL in its status: pass the URL with --url")
 		}
 	}
 	t.account = accountOf(o, t.endpoint)
@@ -77,11 +75,11 @@ func (t *target) choosePath(o options) error {
 	}
 	holds := strings.Contains(t.sender.URL, config.PlaceholderAppID) || strings.Contains(t.sender.URL, config.PlaceholderCorpID)
 	if !holds && o.scenario == scenarioReleaseCheck {
-		return errors.New("the release check writes to several accounts, whose AppID stands in the URL: " +
+		return text.Errorf("the release check writes to several accounts, whose AppID stands in the URL: " +
 			"name the endpoint whose URL holds $APPID$; the other URL, for tickets, is played by --scenario ticket")
 	}
 	if holds && o.scenario != scenarioReleaseCheck {
-		return errors.New("the URL holds a placeholder: pass the id that is to stand in its place with --path-id, or the whole URL with --url")
+		return text.Errorf("the URL holds a placeholder: pass the id that is to stand in its place with --path-id, or the whole URL with --url")
 	}
 	return nil
 }
@@ -97,28 +95,23 @@ func (p Plugin) disguise(t *target, o options, pair config.Pair) error {
 	case a.platform == v1alpha1.PlatformPay:
 		return p.sign(s.Pay, o, pair)
 	case a.encrypted() && !bot && s.ReceiverID == "" && !a.bot():
-		return errors.New("a message is encrypted for somebody: pass the AppID, CorpID or suite's id with --receiver-id")
+		return text.Errorf("a message is encrypted for somebody: pass the AppID, CorpID or suite's id with --receiver-id")
 	}
 	return nil
 }
 
 func (p Plugin) endpoint(ctx context.Context, o options) (client.Client, *v1alpha1.WeChatEndpoint, error) {
-	reader, namespace, err := p.Connect(o.kubeconfig, o.context)
+	reader, namespace, err := p.connect(o)
 	if err != nil {
 		return nil, nil, err
-	}
-	if o.namespace != "" {
-		namespace = o.namespace
 	}
 	var endpoint v1alpha1.WeChatEndpoint
 	err = reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: o.name}, &endpoint)
 	switch {
-	case meta.IsNoMatchError(err):
-		return nil, nil, errors.New("this cluster has no WeChatEndpoint resource: install the operator, or choose another --context")
 	case apierrors.IsNotFound(err):
-		return nil, nil, fmt.Errorf("there is no WeChatEndpoint %s in namespace %s: see kubectl get wechatendpoints -A", o.name, namespace)
+		return nil, nil, notThere(ctx, reader, kindEndpoint, namespace, o.name, &v1alpha1.WeChatEndpointList{})
 	case err != nil:
-		return nil, nil, fmt.Errorf("reading WeChatEndpoint %s/%s: %w", namespace, o.name, err)
+		return nil, nil, unread(kindEndpoint, namespace, o.name, err)
 	}
 	return reader, &endpoint, unreadable(&endpoint)
 }
@@ -129,7 +122,7 @@ func unreadable(endpoint *v1alpha1.WeChatEndpoint) error {
 	for _, problem := range endpoint.Spec.Unreadable {
 		for _, needed := range []string{"platform", "appID", "receiverIDs", "messageMode", "credentials", "url"} {
 			if strings.HasPrefix(problem, "spec."+needed) {
-				return fmt.Errorf("WeChatEndpoint %s/%s: %s: correct it first with kubectl edit", endpoint.Namespace, endpoint.Name, problem)
+				return text.Errorf("WeChatEndpoint %s/%s: %s: correct it first with kubectl edit", endpoint.Namespace, endpoint.Name, problem)
 			}
 		}
 	}

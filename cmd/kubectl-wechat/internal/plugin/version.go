@@ -6,13 +6,14 @@ package plugin
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 )
 
 // What the pods of the operator and of sidecars are found by, and the container that is asked about: a mesh may add others.
@@ -28,27 +29,27 @@ const (
 
 // version prints the releases of the plugin, the operator and the sidecars. The last two are read from the images of their pods.
 func (p Plugin) version(ctx context.Context, o options) (int, error) {
-	r := report{out: p.Stdout}
+	r := p.report(p.Stdout)
 	r.line("client", "%s", p.Version)
 	if o.client {
 		return StatusOK, nil
 	}
-	cluster, namespace, err := p.Connect(o.kubeconfig, o.context)
+	cluster, namespace, err := p.connect(o)
 	if err != nil {
 		return StatusUsage, err
 	}
-	if err := r.images(ctx, cluster, operatorContainer, "none runs in the cluster", operatorPods); err != nil {
+	if err := r.images(ctx, cluster, operatorContainer, text.New("none runs in the cluster"), operatorPods); err != nil {
 		return StatusUsage, err
 	}
-	where := client.InNamespace(cmp.Or(o.namespace, namespace))
+	where := client.InNamespace(namespace)
 	if o.allNamespaces {
 		where = client.InNamespace("")
 	}
-	return StatusOK, r.images(ctx, cluster, sidecarContainer, "none runs here: see --namespace and --all-namespaces", sidecarPods, where)
+	return StatusOK, r.images(ctx, cluster, sidecarContainer, text.New("none runs here: see --namespace and --all-namespaces"), sidecarPods, where)
 }
 
 // images writes a line for each image that pods run. Who may not see the pods is told so.
-func (r report) images(ctx context.Context, cluster client.Reader, container, none string, which ...client.ListOption) error {
+func (r report) images(ctx context.Context, cluster client.Reader, container string, none text.Text, which ...client.ListOption) error {
 	var pods corev1.PodList
 	err := cluster.List(ctx, &pods, which...)
 	switch {
@@ -56,11 +57,11 @@ func (r report) images(ctx context.Context, cluster client.Reader, container, no
 		r.line(container, "not known, because you may not list its pods")
 		return nil
 	case err != nil:
-		return fmt.Errorf("listing the pods of the %s: %w", container, err)
+		return text.Errorf("listing the pods of the %s: %w", container, err)
 	}
 	all := countImages(pods.Items, container)
 	for _, image := range all {
-		r.line(container, "%s", image)
+		r.line(container, "%s", image.text())
 	}
 	if len(all) == 0 {
 		r.line(container, "%s", none)
@@ -99,23 +100,23 @@ func countImages(pods []corev1.Pod, container string) []runningImage {
 	return all
 }
 
-// String is like 0.2.0, 2 pods in team-a: ghcr.io/wechatendpoint/sidecar:0.2.0.
-func (r runningImage) String() string {
-	noun, where := "pods", r.namespaces[0]
+// text is like 0.2.0, 2 pods in team-a: ghcr.io/wechatendpoint/sidecar:0.2.0.
+func (r runningImage) text() text.Text {
+	number, where := text.New("%d pods", r.pods), text.Verbatim(r.namespaces[0])
 	if r.pods == 1 {
-		noun = "pod"
+		number = text.New("1 pod")
 	}
 	if len(r.namespaces) > 1 {
-		where = fmt.Sprintf("%d namespaces", len(r.namespaces))
+		where = text.New("%d namespaces", len(r.namespaces))
 	}
-	return fmt.Sprintf("%s, %d %s in %s: %s", versionOf(r.image), r.pods, noun, where, r.image)
+	return text.New("%s, %s in %s: %s", versionOf(r.image), number, where, r.image)
 }
 
 // versionOf is an image's tag. One without a tag, by a digest alone, does not say its version.
-func versionOf(image string) string {
+func versionOf(image string) text.Text {
 	name, _, _ := strings.Cut(image, "@")
 	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') { // else it is a registry's port
-		return name[colon+1:]
+		return text.Verbatim(name[colon+1:])
 	}
-	return "unknown version"
+	return text.New("unknown version")
 }

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -74,12 +75,14 @@ func TestVersionsOfAClusterThatDoesNotTell(t *testing.T) {
 		reader := fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
 			List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error { return err },
 		}).Build()
-		return func(string, string) (client.Client, string, error) { return reader, "shop", nil }
+		return func(*genericclioptions.ConfigFlags) (client.Client, string, error) { return reader, "shop", nil }
 	}
 	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("not you"))
 	run(t, failing(forbidden), "", "version").check(t, StatusOK, "client    v1.2.3\n", "operator  not known, because you may not list its pods\n", "sidecar   not known")
 	run(t, failing(errors.New("weather")), "", "version").check(t, StatusUsage, "client    v1.2.3\n", "kubectl wechat version: listing the pods of the operator: weather")
-	none := func(string, string) (client.Client, string, error) { return nil, "", errors.New("no kubeconfig") }
+	none := func(*genericclioptions.ConfigFlags) (client.Client, string, error) {
+		return nil, "", errors.New("no kubeconfig")
+	}
 	run(t, none, "", "version").check(t, StatusUsage, "client    v1.2.3\n", "no kubeconfig")
 	run(t, noCluster(t), "", "version", "shop").check(t, StatusUsage, "it takes no name of an endpoint (see kubectl wechat version --help)")
 	run(t, noCluster(t), "", "version", "--token", "x").check(t, StatusUsage, "never taken as an argument")

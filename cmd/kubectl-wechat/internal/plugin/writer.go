@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 )
 
 // otherWriter is who writes a Secret beside people, and where it has the values from. Both are empty where nobody does, as far as the Secret tells.
@@ -47,7 +48,7 @@ func checkWriter(secret *corev1.Secret, endpoint *v1alpha1.WeChatEndpoint) error
 	if who == "" {
 		return nil
 	}
-	return fmt.Errorf("the Secret %s/%s is written by %s, which would put the earlier values back: change them %s. Its sidecars take up what comes from there; "+
+	return text.Errorf("the Secret %s/%s is written by %s, which would put the earlier values back: change them %s. Its sidecars take up what comes from there; "+
 		"when kubectl -n %s describe wxe %s shows RotationPending, enter the same values in the console, and press Save. Nothing is changed; "+
 		"--overwrite changes the Secret all the same, for where %s leaves its data alone",
 		secret.Namespace, secret.Name, who, source, endpoint.Namespace, endpoint.Name, who)

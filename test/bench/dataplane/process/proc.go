@@ -3,7 +3,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package process starts the programs of the benchmark and reads from the kernel what they cost.
+// Package process starts the programs that are measured, and reads from the kernel what they cost.
 package process
 
 import (

@@ -44,7 +44,7 @@ func say(status int, text string) Answer {
 }
 
 // Len is the length of the body. Bytes.
-func (a Answer) Len() int {
+func (a *Answer) Len() int {
 	if a.Sealing != nil {
 		return a.Sealing.Len()
 	}
@@ -55,7 +55,7 @@ func (a Answer) Len() int {
 const maxFields = 4
 
 // appendFields appends the fields of the answer's head, but for those that HTTP itself needs.
-func (a Answer) appendFields(fields []http1.Field) []http1.Field {
+func (a *Answer) appendFields(fields []http1.Field) []http1.Field {
 	fields = append(fields, http1.Field{Name: "Cache-Control", Value: "no-store"})
 	if a.ContentType != "" {
 		fields = append(fields, http1.Field{Name: "Content-Type", Value: a.ContentType}, http1.Field{Name: "X-Content-Type-Options", Value: "nosniff"})
@@ -67,7 +67,7 @@ func (a Answer) appendFields(fields []http1.Field) []http1.Field {
 }
 
 // Write writes the exact bytes of the body.
-func (a Answer) Write(w io.Writer) error {
+func (a *Answer) Write(w io.Writer) error {
 	if a.Sealing != nil {
 		return a.Sealing.Write(w)
 	}
@@ -76,7 +76,7 @@ func (a Answer) Write(w io.Writer) error {
 }
 
 // Free gives back what the answer takes of the memory.
-func (a Answer) Free() {
+func (a *Answer) Free() {
 	if a.room != nil {
 		a.room.free()
 	}

@@ -54,7 +54,7 @@ func boundsFor(memory int64) bounds {
 		handovers:   int(memory / (512 << 10)),
 		bodies:      memory / 4,
 		strangers:   max(memory/32, 2*MaxBodySize),
-		uses:        int(memory / 16),
+		uses:        int(memory / 20),
 		repeats:     int(memory / 16),
 		spans:       int(memory / 64 / tracing.SpanCost),
 		entries:     config.RoomForEntries(memory),

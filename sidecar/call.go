@@ -27,13 +27,13 @@ import (
 func (e *errand) makeCall(f *fields) backend.Call {
 	if e.decision.Unverified {
 		call := e.callTo(e.request.RawQuery)
-		f.describeUnverified(&e.account.config, &e.message)
+		f.describeUnverified(&e.account.config, e.message)
 		call.Body, call.Fields = e.message.Body, f.head
 		return call
 	}
 	original := gate.Original{Body: e.message.Body}
 	if e.decision.Backend.Payload == config.PayloadOriginal {
-		original = e.account.gate.Original(&e.message)
+		original = e.account.gate.Original(e.message)
 	}
 	call := e.callTo(e.account.gate.URLQuery(e.message.PathID), original.Query)
 	f.tell("Content-Type", wechat.FormOf(original.Body).ContentType())
@@ -41,7 +41,7 @@ func (e *errand) makeCall(f *fields) backend.Call {
 		f.tell(name, value)
 	}
 	f.sign(e.account.gatewayKey, e.request.Arrived, "POST", call.Target)
-	f.describe(&e.account.config, &e.key, &e.message, e.deadline)
+	f.describe(&e.account.config, &e.key, e.message, e.deadline)
 	f.signed(original.Body)
 	call.Body, call.Fields = original.Body, f.head
 	return call

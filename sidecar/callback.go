@@ -6,6 +6,7 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
@@ -31,33 +32,42 @@ type callback struct {
 	handover *handover
 }
 
+// messages are for one callback each, until it is answered. On the stacks of all that wait for an app they would double these.
+var messages = sync.Pool{New: func() any { return new(gate.Message) }}
+
+func forget(m *gate.Message) {
+	*m = gate.Message{}
+	messages.Put(m)
+}
+
 // serve obeys the gate: what it refuses is refused here, what it passes goes to the app.
 func (c *callback) serve(ctx context.Context) Answer {
 	c.parcel = newParcel(c.request.Stream, c.request.Length, maxBody(&c.account.config), c.strangers, c.patience())
 	defer c.parcel.free()
 	c.request.Body = func() ([]byte, error) { return c.handover.read(c.parcel.read()) }
-	var message gate.Message
-	err := c.account.gate.Check(&message, c.request, c.now)
+	message := messages.Get().(*gate.Message)
+	defer forget(message)
+	err := c.account.gate.Check(message, c.request, c.now)
 	door.Received(ctx)
-	if answer, elsewhere := c.seekOwner(ctx, &message, err); elsewhere {
+	if answer, elsewhere := c.seekOwner(ctx, message, err); elsewhere {
 		return answer
 	}
-	if err := c.account.gate.Admit(ctx, &message, c.request, err, c, c.now); err != nil {
+	if err := c.account.gate.Admit(ctx, message, c.request, err, c, c.now); err != nil {
 		return c.refuse(err)
 	}
-	decision := c.decide(&message)
+	decision := c.decide(message)
 	if !c.parcel.move(c.bodies, decision.Backend.URL, message.Forms()) {
 		return c.handover.declines(c.refuse, errOverloaded)
 	}
 	if !c.handover.takes(ctx) {
 		return Answer{}
 	}
-	c.note(ctx, &message)
+	c.note(ctx, message)
 	if answer, own := message.Answer(); own {
-		c.conclude(&message, outcome.Report{Outcome: ownOutcome(&message)})
+		c.conclude(message, outcome.Report{Outcome: ownOutcome(message)})
 		return Answer{Status: statusTaken, ContentType: plainText, Body: answer}
 	}
-	return c.forward(ctx, &message, decision)
+	return c.forward(ctx, message, decision)
 }
 
 // Use asks the memory about a signature, and where that fails the policy. It makes the callback the gate's memory.

@@ -59,7 +59,7 @@ func (s *Sidecar) serveCallback(ctx context.Context, w *http1.Response, r *http1
 	if s.draining.Load() {
 		w.Close() // the router opens its next connection elsewhere
 	}
-	answer := s.answer(ctx, gate.Request{
+	answer := s.answer(ctx, &gate.Request{
 		Method: r.Method, Host: r.Host, Path: r.Path, RawQuery: r.RawQuery, Header: r.Header, Stream: r.Body, Length: r.Length, Arrived: r.Arrived,
 	})
 	defer answer.Free()
@@ -78,7 +78,7 @@ func (s *Sidecar) callbackHandler() http.Handler {
 		if s.draining.Load() {
 			w.Header().Set("Connection", "close") // the router opens its next connection elsewhere
 		}
-		answer := s.answer(r.Context(), gate.Request{
+		answer := s.answer(r.Context(), &gate.Request{
 			Method:   r.Method,
 			Host:     r.Host,
 			Path:     r.URL.EscapedPath(),
@@ -92,7 +92,7 @@ func (s *Sidecar) callbackHandler() http.Handler {
 		if answer.Refused && s.crowded() {
 			w.Header().Set("Connection", "close")
 		}
-		write(w, answer)
+		write(w, &answer)
 	})
 }
 
@@ -109,7 +109,7 @@ func (s *Sidecar) noteFault() {
 }
 
 // write writes an answer, byte for byte.
-func write(w http.ResponseWriter, answer Answer) {
+func write(w http.ResponseWriter, answer *Answer) {
 	header := w.Header()
 	for _, field := range answer.appendFields(nil) {
 		header.Set(field.Name, field.Value)

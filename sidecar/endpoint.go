@@ -116,7 +116,7 @@ func (e *Endpoint) close() {
 }
 
 // Serve decides about a request, and does what was decided. Whoever gets the answer frees it.
-func (a *account) Serve(ctx context.Context, request gate.Request) Answer {
+func (a *account) Serve(ctx context.Context, request *gate.Request) Answer {
 	if file, ok := a.findFile(request.Host, request.Path); ok && (request.Method == "GET" || request.Method == "HEAD") {
 		door.Received(ctx)
 		return say(statusTaken, file.Content)
@@ -124,8 +124,8 @@ func (a *account) Serve(ctx context.Context, request gate.Request) Answer {
 	return a.newCallback(request).answer(ctx)
 }
 
-func (a *account) newCallback(request gate.Request) *callback {
-	return &callback{Endpoint: a.endpoint, account: a, request: request, now: a.endpoint.clock(request.Arrived)}
+func (a *account) newCallback(request *gate.Request) *callback {
+	return &callback{Endpoint: a.endpoint, account: a, request: *request, now: a.endpoint.clock(request.Arrived)}
 }
 
 // answer serves the callback.

@@ -22,7 +22,7 @@ import (
 // errand is one message on its way to an app and back.
 type errand struct {
 	*callback
-	message  gate.Message
+	message  *gate.Message
 	decision policy.Decision
 	deadline time.Time // of the answer to WeChat
 	key      memory.Key
@@ -43,7 +43,7 @@ func (c *callback) forward(ctx context.Context, message *gate.Message, decision 
 	if decision.Delivery != policy.Direct {
 		return c.fail(statusAgain)
 	}
-	e := &errand{callback: c, message: *message, decision: decision, deadline: c.deadline(decision)}
+	e := &errand{callback: c, message: message, decision: decision, deadline: c.deadline(decision)}
 	if !decision.Unverified {
 		e.key = e.message.Key(c.account.config.Endpoint)
 		e.beginTrace()
@@ -91,9 +91,9 @@ func (e *errand) callApp(ctx context.Context) Answer {
 		}
 		traced := e.trace.Call(e.decision.Backend.URL)
 		call.Fields = traced.Inject(call.Fields)
-		return e.backend.Deliver(ctx, delivery, call, patience, e.begin(e.key, traced, e.parcel.hand()))
+		return e.backend.Deliver(ctx, delivery, &call, patience, e.begin(e.key, traced, e.parcel.hand()))
 	})
-	e.conclude(&e.message, outcome.Report{Outcome: answer.Outcome, Failure: answer.Failure, Took: took})
+	e.conclude(e.message, outcome.Report{Outcome: answer.Outcome, Failure: answer.Failure, Took: took})
 	return e.reply(answer)
 }
 
@@ -220,7 +220,7 @@ func (e *errand) passOn(reply []byte) Answer {
 	if size := int64(len(reply)); size > freeBody {
 		room = &parcel{budget: e.bodies, app: e.decision.Backend.URL, deadline: e.deadline}
 		if !room.hold(size) {
-			e.conclude(&e.message, outcome.Report{Outcome: outcome.Overloaded})
+			e.conclude(e.message, outcome.Report{Outcome: outcome.Overloaded})
 			return e.fail(statusAgain)
 		}
 	}
@@ -240,7 +240,7 @@ func (e *errand) dress(reply []byte) Answer {
 	}
 	var random [wechat.RandomSize / 2]byte
 	_, _ = io.ReadFull(e.random, random[:]) // crypto/rand never fails
-	sealing, err := e.account.gate.Seal(&e.message, reply, random, e.now)
+	sealing, err := e.account.gate.Seal(e.message, reply, random, e.now)
 	switch {
 	case err != nil:
 		e.log.Error("sealing a reply", "error", err)

@@ -205,7 +205,7 @@ func (s *Sidecar) takeHandover(ctx context.Context, r peers.Request, stream io.R
 	defer a.endpoint.handing.Give("", 1)
 	r.IfHeld = r.IfHeld || s.draining.Load()
 	h := &handover{Request: r, until: came.Add(s.peers.Patience()), take: func() { take(key) }}
-	c := a.newCallback(request)
+	c := a.newCallback(&request)
 	c.handover = h
 	return c.answer(ctx), key, h.declined
 }

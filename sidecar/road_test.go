@@ -70,7 +70,7 @@ func BenchmarkRoad(b *testing.B) {
 					stream := new(bytes.Reader)
 					for n := next.Add(1) - 1; n < int64(b.N); n = next.Add(1) - 1 {
 						stream.Reset(bodies[n])
-						answer := account.Serve(context.Background(), gate.Request{
+						answer := account.Serve(context.Background(), &gate.Request{
 							Method: "POST", Host: "wx.example.com", Path: "/weixin", RawQuery: queries[n],
 							Stream: stream, Length: int64(len(bodies[n])), Arrived: time.Now(),
 						})

@@ -198,15 +198,15 @@ func (s *Sidecar) drain(shutdown, shutdownOps func(context.Context) error) error
 }
 
 // answer lets the endpoint decide whose the request is. Nobody's is refused like any other.
-func (s *Sidecar) answer(ctx context.Context, request gate.Request) Answer {
+func (s *Sidecar) answer(ctx context.Context, request *gate.Request) Answer {
 	table := s.table.Load()
-	if found := table.find(&request); found != nil {
+	if found := table.find(request); found != nil {
 		return found.Serve(ctx, request)
 	}
 	if len(table.entries) == 0 {
 		return say(statusAgain, "")
 	}
-	s.metrics.CountUnknown(gate.SaysPlayed(request))
+	s.metrics.CountUnknown(gate.SaysPlayed(*request))
 	if s.unknown.Allow() {
 		s.options.Log.Info("refused a callback", "reason", wechat.ReasonUnknownURL, "detail", "not the URL of any endpoint; compare the URL in the console with status.url")
 	}

@@ -340,7 +340,7 @@ func serve(t *testing.T, a *account, sender *caller.Sender, event string, status
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer := a.Serve(t.Context(), gate.Request{
+	answer := a.Serve(t.Context(), &gate.Request{
 		Method: request.Method, Path: request.Path, RawQuery: request.Query,
 		Stream: bytes.NewReader(request.Body), Length: int64(len(request.Body)), Arrived: time.Now(),
 	})

@@ -46,7 +46,7 @@ func explain(a Answer) string {
 func deliver(c *Client, call Call) Answer {
 	call.Places = c.NewPortion()
 	defer call.Places.Close()
-	return c.Deliver(context.Background(), new(Delivery), call, Patience{call.Deadline, true}, func(Answer, bool) {})
+	return c.Deliver(context.Background(), new(Delivery), &call, Patience{call.Deadline, true}, func(Answer, bool) {})
 }
 
 func TestOutcomes(t *testing.T) {
@@ -240,7 +240,7 @@ func TestADeadlineIsAcknowledgedOnlyOnceTheAppHasTheMessage(t *testing.T) {
 		client := New(1)
 		slow := call(app.URL, 100*time.Millisecond)
 		slow.Places = client.NewPortion()
-		answer := client.Deliver(t.Context(), new(Delivery), slow, Patience{slow.Deadline, true}, func(a Answer, acknowledged bool) {
+		answer := client.Deliver(t.Context(), new(Delivery), &slow, Patience{slow.Deadline, true}, func(a Answer, acknowledged bool) {
 			if acknowledged {
 				late <- a
 			}

@@ -47,8 +47,8 @@ type pending struct {
 // Deliver delivers a message and waits for it as the delivery's Wait does. It does not end when WeChat hangs up: the app had better see the
 // message through. Ended is called once it is over, with the answer, and whether WeChat was told success before; perhaps after Deliver has
 // returned.
-func (c *Client) Deliver(ctx context.Context, d *Delivery, call Call, patience Patience, ended func(answer Answer, acknowledged bool)) Answer {
-	p := &pending{client: c, delivery: d, call: call, ended: ended, pause: firstPause, failure: outcome.Failure{Cause: outcome.Late}}
+func (c *Client) Deliver(ctx context.Context, d *Delivery, call *Call, patience Patience, ended func(answer Answer, acknowledged bool)) Answer {
+	p := &pending{client: c, delivery: d, call: *call, ended: ended, pause: firstPause, failure: outcome.Failure{Cause: outcome.Late}}
 	p.place = place{app: app{call.Places, call.Origin}, expires: call.Deadline, end: p.end}
 	c.pending.Add(1)
 	d.begin(p)

@@ -79,7 +79,7 @@ func begin(ctx context.Context, client *Client, d *Delivery, c Call, patience Pa
 	told, ended = make(chan Answer, 1), make(chan end, 1)
 	c.Places = client.NewPortion()
 	go func() {
-		told <- client.Deliver(ctx, d, c, patience, func(a Answer, acknowledged bool) { ended <- end{a, acknowledged} })
+		told <- client.Deliver(ctx, d, &c, patience, func(a Answer, acknowledged bool) { ended <- end{a, acknowledged} })
 	}()
 	return told, ended
 }
@@ -187,7 +187,7 @@ func TestAPanicLeavesNobodyWaiting(t *testing.T) {
 	ended := make(chan Answer, 1)
 	go func() {
 		defer func() { _ = recover() }()
-		client.Deliver(t.Context(), d, c, Patience{c.Deadline, true}, func(a Answer, _ bool) { ended <- a })
+		client.Deliver(t.Context(), d, &c, Patience{c.Deadline, true}, func(a Answer, _ bool) { ended <- a })
 	}()
 	app.release <- "<xml/>"
 	if answer := d.Wait(t.Context(), Patience{c.Deadline, true}); answer.Outcome != outcome.Unavailable || (<-ended).Outcome != outcome.Unavailable {

@@ -18,15 +18,18 @@ type aged[K comparable, V any] struct {
 	pool        *Pool
 	held        int // bytes
 	closed      bool
-	numbers     map[K]uint32 // of the entries, in the order in which they came; they begin anew behind the last one
+	index       index[K]
 	pages       []*page[K, V]
 	first, next uint32 // numbers of the oldest entry, and of the next one; the oldest is on the first page
 	evicted     uint64
 	forgotten   uint32 // the latest until of what was forgotten because it was stale; seconds since 1970
 }
 
-// perPage divides the number of all numbers.
-const perPage = 8
+// Entries have numbers in the order in which they came, which begin anew behind the last one. perPage divides how many there are.
+const (
+	lastNumber = 1<<31 - 1
+	perPage    = 8
+)
 
 type page[K comparable, V any] [perPage]entry[K, V]
 
@@ -38,14 +41,15 @@ type entry[K comparable, V any] struct {
 }
 
 func newAged[K comparable, V any](pool *Pool) *aged[K, V] {
-	a := &aged[K, V]{pool: pool, numbers: map[K]uint32{}}
+	a := &aged[K, V]{pool: pool}
+	a.index = newIndex(func(number uint32) K { return a.at(number).key })
 	pool.join(a)
 	return a
 }
 
 // at is the entry of that number, which is kept.
 func (a *aged[K, V]) at(number uint32) *entry[K, V] {
-	return &a.pages[(number-a.first/perPage*perPage)/perPage][number%perPage]
+	return &a.pages[(number-a.first/perPage*perPage)&lastNumber/perPage][number%perPage]
 }
 
 // get returns the value that is kept for a key, once everything is forgotten that is stale now.
@@ -53,7 +57,7 @@ func (a *aged[K, V]) get(key K, now time.Time) (value V, known bool) {
 	for a.isStale(now) {
 		a.forgetOldest(now)
 	}
-	if number, ok := a.numbers[key]; ok {
+	if number, ok := a.index.find(key); ok {
 		return a.at(number).value, true
 	}
 	return value, false
@@ -74,9 +78,10 @@ func (a *aged[K, V]) add(key K, value V, size int, now, until time.Time) {
 	if a.next%perPage == 0 {
 		a.pages = append(a.pages, new(page[K, V]))
 	}
-	a.next++
-	*a.at(a.next - 1) = entry[K, V]{key, value, uint32(size), seconds(until)}
-	a.numbers[key] = a.next - 1
+	number := a.next
+	a.next = (number + 1) & lastNumber
+	*a.at(number) = entry[K, V]{key, value, uint32(size), seconds(until)}
+	a.index.add(key, number)
 	a.held += size
 	a.pool.bytes += size
 	a.pool.makeRoom(a, now)
@@ -102,11 +107,11 @@ func (a *aged[K, V]) forgetOldest(now time.Time) {
 	} else {
 		a.evicted++
 	}
-	delete(a.numbers, oldest.key)
+	a.index.remove(oldest.key)
 	a.held -= int(oldest.size)
 	a.pool.bytes -= int(oldest.size)
 	*oldest = entry[K, V]{}
-	if a.first++; a.first%perPage == 0 {
+	if a.first = (a.first + 1) & lastNumber; a.first%perPage == 0 {
 		a.pages[0] = nil
 		a.pages = a.pages[1:]
 	}
@@ -118,5 +123,6 @@ func (a *aged[K, V]) close() {
 	defer a.pool.mu.Unlock()
 	delete(a.pool.members, a)
 	a.pool.bytes -= a.held
-	a.numbers, a.pages, a.first, a.next, a.held, a.closed = nil, nil, 0, 0, 0, true
+	a.index.clear()
+	a.pages, a.first, a.next, a.held, a.closed = nil, 0, 0, 0, true
 }

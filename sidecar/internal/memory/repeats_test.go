@@ -99,7 +99,7 @@ func TestWhatIsStaleIsNotCountedAsForgotten(t *testing.T) {
 		keep(1+n, 100, now, time.Minute)
 	}
 	for n := range byte(3) {
-		keep(100+n, 180, now.Add(2*time.Minute), time.Hour) // the first takes the place of 0, and of one that is stale
+		keep(100+n, 170, now.Add(2*time.Minute), time.Hour) // the first takes the place of 0, and of one that is stale
 	}
 	if r.Evicted() != 1 {
 		t.Errorf("%d evicted, want 1: the others were stale", r.Evicted())
@@ -109,7 +109,7 @@ func TestWhatIsStaleIsNotCountedAsForgotten(t *testing.T) {
 // TestARepeatCountsForWhatItTakes measures the memory of many settled deliveries.
 func TestARepeatCountsForWhatItTakes(t *testing.T) {
 	type delivery struct{ _ [144]byte } // what the sidecar keeps of one
-	const n = mostInMaps
+	const n = justGrown
 	r := NewRepeats[*delivery](NewPool(2 * n * repeatCost))
 	taken := measure(func() {
 		for i := range n {
@@ -120,7 +120,7 @@ func TestARepeatCountsForWhatItTakes(t *testing.T) {
 		}
 	})
 	t.Logf("%d bytes each, counted are %d", taken/n, repeatCost)
-	if kept := len(r.settled.numbers); kept != n || taken > n*repeatCost {
+	if kept := r.settled.index.len; kept != n || taken > n*repeatCost {
 		t.Errorf("%d deliveries take more than is counted", kept)
 	}
 }

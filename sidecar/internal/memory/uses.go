@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// useCost is what one use takes: its entry and its place in the map. Bytes; a test measures it.
-const useCost = 80
+// useCost is what one use takes: its entry and its place in the index. Bytes; a test measures it.
+const useCost = 64
 
 // Uses remembers the first use of each signature until it is stale. It is safe for concurrent use.
 //
@@ -90,7 +90,7 @@ func keyOf(of string) (key signature, ok bool) {
 func (u *Uses) Len() int {
 	u.uses.pool.mu.Lock()
 	defer u.uses.pool.mu.Unlock()
-	return len(u.uses.numbers)
+	return u.uses.index.len
 }
 
 // Evicted returns how many uses were forgotten before they were stale.

@@ -118,12 +118,12 @@ func TestOnlyOneOfManyBodiesWins(t *testing.T) {
 	}
 }
 
-// mostInMaps is a number of entries for which a map has just become larger, and holds the most memory for each.
-const mostInMaps = 60_000
+// justGrown is a number of entries for which an index has just become larger, and holds the most memory for each.
+const justGrown = 66_000
 
 // TestAUseCountsForWhatItTakes measures the memory of many uses.
 func TestAUseCountsForWhatItTakes(t *testing.T) {
-	const n = mostInMaps
+	const n = justGrown
 	u := NewUses(NewPool(2 * n * useCost))
 	taken := measure(func() {
 		for i := range n {

@@ -249,7 +249,7 @@ func (c Config) Apps() []string {
 // in parts, its keys and its metrics, with the series that begin with its first message, with everything that strangers try, and with the use of
 // its rules and apps. Bytes; a test of the sidecar measures it.
 func EntryCost(size, rules, apps int) int {
-	cost := 16<<10 + 2*size + rules<<10
+	cost := 17<<10 + 2*size + rules<<10
 	if apps > 1 {
 		cost += apps * 1536
 	}

@@ -80,11 +80,11 @@ verify: ## Fail if a generated file or go.mod is stale
 
 ##@ Tests
 
-# Two things at once where one of them waits most of the time, as the first half of e2e does.
+# Two things at once where one of them waits most of the time, as e2e does. It is the longest, and all others run beside it.
 test: lint ## Run every test
 	@$(MAKE) -j2 limits interop monitoring
-	@$(cluster) assets oldest >/dev/null; $(MAKE) integration-newest
-	@$(MAKE) -j2 e2e unit integration-oldest
+	@$(cluster) assets oldest >/dev/null
+	@$(MAKE) -j2 e2e integration-newest unit integration-oldest
 
 lint: ## Lint the Go code, the workflows, the chart and what it renders
 	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits,prometheus ./...

@@ -144,11 +144,11 @@ func TestScenesAreAsOnAnAPIServer(t *testing.T) {
 	t.Run("what is refused changes nothing for endpoints that serve", func(t *testing.T) { whatIsRefusedChangesNothing(t, w.world) })
 }
 
-// TestWhatServesGoesOnAnAPIServer plays some of the random trials there.
+// TestWhatServesGoesOnAnAPIServer plays one of the random trials there. Many are played in this process.
 func TestWhatServesGoesOnAnAPIServer(t *testing.T) {
 	onTheNewestAlone(t)
 	t.Parallel()
-	tryTrials(t, newServer(t).world, []uint64{0, 1, 2, 3})
+	tryTrials(t, newServer(t).world, []uint64{0})
 }
 
 // settled plays a story. It returns which calls of the operator write, and the status in the end.

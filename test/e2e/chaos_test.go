@@ -33,6 +33,7 @@ const (
 	chaosForge    = 2
 	chaosBefore   = 2 * time.Second
 	chaosAfter    = 3 * time.Second
+	chaosSettled  = 6 * time.Second // before a fault: what the one before left in the pods' DNS is gone
 )
 
 // TestChaos accounts for each message that is sent while something fails. Alone it plays a few faults; CHAOS=long, which `make chaos` sets, plays
@@ -180,6 +181,7 @@ func (c *disaster) awaitWhole(t *testing.T) {
 // play sends messages to the accounts while the fault strikes, and judges what became of them.
 func (c *disaster) play(t *testing.T, f fault) {
 	c.awaitWhole(t)
+	time.Sleep(chaosSettled)
 	c.deaths = nil
 	victims := c.accounts
 	if f.shared {

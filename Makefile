@@ -92,11 +92,14 @@ lint: ## Lint the Go code, the workflows, the chart and what it renders
 	$(call tool,helm) lint --strict charts/wechat-endpoint
 	hack/schema-check.sh
 
+# Packages where no goroutines meet.
+one_by_one := wechatendpoint/(api|charts|config|docs|hack)(/|$$)
 # The scenes of controllers are many, and played by one goroutine each. The sidecar's tests wait most of the time: they begin with the others.
 unit: ## Run the unit tests, with the race detector where goroutines meet
 	@(GOGC=400 go test ./controllers ./controllers/internal/kept && go test -race -run '^Test(TwoOperatorsAtOnce|EachObjectIsReadOnce)$$' ./controllers) & scenes=$$!; \
 	  go test -race ./sidecar & sidecar=$$!; \
-	  go test -race $$(go list ./... | grep -vE '/(controllers|controllers/internal/kept|sidecar)$$'); wait $$scenes; wait $$sidecar
+	  go test $$(go list ./... | grep -E '$(one_by_one)'); \
+	  go test -race $$(go list ./... | grep -vE '/(controllers|controllers/internal/kept|sidecar)$$|$(one_by_one)'); wait $$scenes; wait $$sidecar
 	for module in test/cluster test/gitops tools/release; do (cd $$module && go test ./...); done
 
 limits: ## Flood the sidecar in a memory cgroup of its pods' size (Linux, root); LIMITS=long tries everything, and for longer
@@ -108,17 +111,6 @@ monitoring: ## Try the alerts and the dashboards with a real Prometheus
 interop: ## Try the sidecar against other people's WeChat code, on both sides
 	test/interop/setup
 	cd test/interop && go vet . && go test -count=1
-
-FUZZTIME ?= 20s
-fuzz: ## Look for inputs that break a property, FUZZTIME for each
-	@grep -rl --include='*_test.go' '^func Fuzz' api controllers sidecar | while read -r file; do \
-	  for name in $$(grep -ho '^func Fuzz[A-Za-z]*' "$$file" | cut -c6-); do \
-	    echo "$$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; \
-	  done; \
-	done
-
-mutation: ## Weaken each security check, one after the other, and fail unless a test notices
-	go run ./test/mutation
 
 integration: ## Run the tests that need an API server, on the newest Kubernetes and on the oldest that is supported
 	@$(MAKE) -j2 integration-newest integration-oldest
@@ -132,15 +124,6 @@ e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images previous ledger ## Run t
 	test/prometheus/install
 	HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
 	  go test -v -count=1 -timeout 25m -parallel 6 -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/... | $(figures)
-
-bench-operator: bin/operator bin/sidecar ## Measure what the operator costs an API server, side by side with a bare client, and what gateways save (not a part of test)
-	@go build -o bin/bench-operator ./test/bench/operator
-	@KUBEBUILDER_ASSETS="$$($(cluster) assets)" bin/bench-operator $(BENCH)
-
-bench: $(if $(SIDECAR),,bin/sidecar) ## Measure what the sidecar costs a message, side by side with other proxies; PEERS, COLUMNS, ROUNDS, SECONDS, SIDECAR (not a part of test)
-	@test/bench/dataplane/setup '$(PEERS)'
-	@bin/bench-dataplane -sidecar '$(or $(SIDECAR),bin/sidecar)' -peers '$(PEERS)' -columns '$(COLUMNS)' \
-	  $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(SECONDS),-seconds $(SECONDS)) $(BENCH)
 
 ##@ A cluster to try it on
 
@@ -157,4 +140,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test lint unit limits monitoring interop fuzz mutation integration integration-newest integration-oldest e2e bench-operator bench demo demo-down cluster-up cluster-down
+.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test lint unit limits monitoring interop integration integration-newest integration-oldest e2e demo demo-down cluster-up cluster-down

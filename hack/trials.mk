@@ -1,4 +1,4 @@
-# Trials that take long and are no part of `make test`: docs/chaos.md and docs/performance.md say what they show. They are included by the Makefile.
+# Trials that take long and are no part of `make test`. docs/chaos.md and docs/performance.md say what some show. They are included by the Makefile.
 
 ##@ Trials
 
@@ -19,4 +19,24 @@ soak: bin/sidecar bin/soak ## Send mixed traffic to one sidecar for SOAK (1h), a
 hostile: bin/sidecar bin/soak ## Measure what valid messages lose beside hostile traffic, with one sidecar (Linux)
 	@bin/soak -hostile $(SOAK_FLAGS)
 
-.PHONY: ledger chaos soak hostile
+FUZZTIME ?= 20s
+fuzz: ## Look for inputs that break a property, FUZZTIME for each
+	@grep -rl --include='*_test.go' '^func Fuzz' api controllers sidecar | while read -r file; do \
+	  for name in $$(grep -ho '^func Fuzz[A-Za-z]*' "$$file" | cut -c6-); do \
+	    echo "$$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; \
+	  done; \
+	done
+
+mutation: ## Weaken each security check, one after the other, and fail unless a test notices
+	go run ./test/mutation
+
+bench-operator: bin/operator bin/sidecar ## Measure what the operator costs an API server, side by side with a bare client, and what gateways save
+	@go build -o bin/bench-operator ./test/bench/operator
+	@KUBEBUILDER_ASSETS="$$($(cluster) assets)" bin/bench-operator $(BENCH)
+
+bench: $(if $(SIDECAR),,bin/sidecar) ## Measure what the sidecar costs a message, side by side with other proxies; PEERS, COLUMNS, ROUNDS, SECONDS, SIDECAR
+	@test/bench/dataplane/setup '$(PEERS)'
+	@bin/bench-dataplane -sidecar '$(or $(SIDECAR),bin/sidecar)' -peers '$(PEERS)' -columns '$(COLUMNS)' \
+	  $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(SECONDS),-seconds $(SECONDS)) $(BENCH)
+
+.PHONY: ledger chaos soak hostile fuzz mutation bench-operator bench

@@ -16,7 +16,7 @@ var chinese = map[string]map[string]string{
 		"How many pods of a WeChatGateway are ready.":                                                                                                                              "一个 WeChatGateway 有多少个 Pod 就绪。",
 		"What a WeChatEndpoint is: always 1.":                                                                                                                                      "一个 WeChatEndpoint 是什么：总是 1。",
 		"WeChatEndpoints and WeChatGateways with spec.paused: always 1. The others have no series.":                                                                                "设置了 spec.paused 的 WeChatEndpoint 和 WeChatGateway：总是 1。其他的没有序列。",
-		"Since when newer credentials are accepted beside earlier ones, and WeChat was not seen using them: the console's form waits to be saved.":                                 "从什么时候起，新凭据与以前的凭据同时接受，而还没有看到微信使用新凭据：等待在后台点“提交”。",
+		"Since when newer credentials are accepted beside earlier ones, and WeChat was not seen using them: the console's form waits to be saved.":                                 "从什么时候起，新凭据与旧凭据同时接受，而还没有看到微信使用新凭据：等待在后台点“提交”。",
 		"What each condition of a WeChatEndpoint or a WeChatGateway says now: always 1. What it does not say has no series.":                                                       "WeChatEndpoint 或 WeChatGateway 的每个条件现在的状态和原因：总是 1。其他状态和原因没有序列。",
 		"WeChatEndpoints and WeChatGateways whose stored spec or status the operator cannot read as a whole: 1 for each, and at most 100 of each kind.":                            "operator 不能完整读取其 spec 或状态的 WeChatEndpoint 和 WeChatGateway：每个为 1，每种最多 100 个。",
 	},

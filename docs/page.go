@@ -26,6 +26,7 @@ type Page struct {
 	Rows     []Row
 	Items    int      // of all lists
 	Code     []string // what stands between backticks, outside of blocks, in the order of the text
+	Figures  []string // the numbers beside these, of the lines in their order; not those that count the items of a list
 }
 
 // Row is a line of a table. The line below the head of a table is one, too.
@@ -168,10 +169,10 @@ func Parse(text string) (Page, error) {
 			for _, found := range linkText.FindAllStringSubmatch(inlineCode.ReplaceAllString(line, ""), -1) {
 				page.Links = append(page.Links, Link{i + 1, found[1]})
 			}
-			code := inlineCode.FindAllString(line, -1)
-			page.Code = append(page.Code, code...)
+			code, numbers := inlineCode.FindAllString(line, -1), figures(itemLine.ReplaceAllString(line, ""))
+			page.Code, page.Figures = append(page.Code, code...), append(page.Figures, numbers...)
 			if cells := strings.Count(line, "|") - strings.Count(line, `\|`) - 1; strings.HasPrefix(line, "|") {
-				page.Rows = append(page.Rows, Row{Line: i + 1, Cells: cells, Code: code, Figures: figures(line)})
+				page.Rows = append(page.Rows, Row{Line: i + 1, Cells: cells, Code: code, Figures: numbers})
 			}
 			if itemLine.MatchString(line) {
 				page.Items++

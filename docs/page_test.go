@@ -51,9 +51,10 @@ func TestParse(t *testing.T) {
 			{Line: 13, Language: "sh", Remark: "not run: node", Text: "ctr images ls\n"},
 			{Line: 16, Text: "NAME   READY\n"},
 		},
-		Rows:  []Row{{Line: 19, Cells: 2, Code: []string{"`b`"}}, {Line: 20, Cells: 2}, {Line: 21, Cells: 2, Code: []string{"`c\\|d 1`"}, Figures: []string{"10", "4,096", "5"}}},
-		Items: 2,
-		Code:  []string{"`page`", "`[none](x.md)`", "`b`", "`c\\|d 1`"},
+		Rows:    []Row{{Line: 19, Cells: 2, Code: []string{"`b`"}}, {Line: 20, Cells: 2}, {Line: 21, Cells: 2, Code: []string{"`c\\|d 1`"}, Figures: []string{"10", "4,096", "5"}}},
+		Items:   2,
+		Code:    []string{"`page`", "`[none](x.md)`", "`b`", "`c\\|d 1`"},
+		Figures: []string{"1", "10", "4,096", "5"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -22,6 +23,18 @@ type Page struct {
 	Headings []Heading
 	Links    []Link
 	Blocks   []Block
+	Rows     []Row
+	Items    int      // of all lists
+	Code     []string // what stands between backticks, outside of blocks, in the order of the text
+	Figures  []string // the numbers beside these, of the lines in their order; not those that count the items of a list
+}
+
+// Row is a line of a table. The line below the head of a table is one, too.
+type Row struct {
+	Line    int
+	Cells   int
+	Code    []string // what stands between backticks
+	Figures []string // numbers beside these, sorted; not the digits of a word such as APIv3
 }
 
 // Heading is one of a page's.
@@ -122,6 +135,8 @@ var (
 	linkText    = regexp.MustCompile(`\]\(([^()\s]+(?:\([^()\s]*\)[^()\s]*)*)\)`)
 	linkUsed    = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
 	inlineCode  = regexp.MustCompile("`[^`]*`")
+	itemLine    = regexp.MustCompile(`^ *(?:-|\d+\.) `)
+	figure      = regexp.MustCompile(`\b\d[\d.,]*`)
 )
 
 // Parse reads a page. It knows as much of Markdown as the pages here use: headings with #, fences of three backticks, links with their target
@@ -154,6 +169,14 @@ func Parse(text string) (Page, error) {
 			for _, found := range linkText.FindAllStringSubmatch(inlineCode.ReplaceAllString(line, ""), -1) {
 				page.Links = append(page.Links, Link{i + 1, found[1]})
 			}
+			code, numbers := inlineCode.FindAllString(line, -1), figures(itemLine.ReplaceAllString(line, ""))
+			page.Code, page.Figures = append(page.Code, code...), append(page.Figures, numbers...)
+			if cells := strings.Count(line, "|") - strings.Count(line, `\|`) - 1; strings.HasPrefix(line, "|") {
+				page.Rows = append(page.Rows, Row{Line: i + 1, Cells: cells, Code: code, Figures: numbers})
+			}
+			if itemLine.MatchString(line) {
+				page.Items++
+			}
 		}
 		remark = ""
 		if found := remarkLine.FindStringSubmatch(line); found != nil && !inside {
@@ -164,6 +187,16 @@ func Parse(text string) (Page, error) {
 		return page, fmt.Errorf("the fence in line %d is never closed", page.Blocks[len(page.Blocks)-1].Line)
 	}
 	return page, nil
+}
+
+// figures are the numbers of a line, without those of code and of addresses.
+func figures(line string) []string {
+	found := figure.FindAllString(linkText.ReplaceAllString(inlineCode.ReplaceAllString(line, ""), "]"), -1)
+	for i := range found {
+		found[i] = strings.TrimRight(found[i], ".,")
+	}
+	slices.Sort(found)
+	return found
 }
 
 // anchor is what GitHub makes of a heading: letters and digits of every script in lower case, hyphens for spaces, and nothing else.

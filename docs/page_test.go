@@ -32,6 +32,10 @@ func TestParse(t *testing.T) {
 		fence,
 		"NAME   READY",
 		fence,
+		"| a | `b` |",
+		"|---|---|",
+		"| `c\\|d 1` | 4,096 bytes, 5, APIv3 [10](e.md#11) |",
+		"1. another list",
 	}, "\n")
 	got, err := Parse(text)
 	if err != nil {
@@ -41,12 +45,16 @@ func TestParse(t *testing.T) {
 		Headings: []Heading{
 			{1, "The `page`, of a [link](a.md)", "the-page-of-a-link"}, {2, "Same", "same"}, {2, "Same", "same-1"}, {3, "安装，第 1 步", "安装第-1-步"},
 		},
-		Links: []Link{{1, "a.md"}, {2, "b.md#c"}, {2, "d.png"}},
+		Links: []Link{{1, "a.md"}, {2, "b.md#c"}, {2, "d.png"}, {21, "e.md#11"}},
 		Blocks: []Block{
 			{Line: 7, Language: "sh", Remark: "run: TestPages", Text: "# no heading, [no](link.md)\nkubectl get wxe\n"},
 			{Line: 13, Language: "sh", Remark: "not run: node", Text: "ctr images ls\n"},
 			{Line: 16, Text: "NAME   READY\n"},
 		},
+		Rows:    []Row{{Line: 19, Cells: 2, Code: []string{"`b`"}}, {Line: 20, Cells: 2}, {Line: 21, Cells: 2, Code: []string{"`c\\|d 1`"}, Figures: []string{"10", "4,096", "5"}}},
+		Items:   2,
+		Code:    []string{"`page`", "`[none](x.md)`", "`b`", "`c\\|d 1`"},
+		Figures: []string{"1", "10", "4,096", "5"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

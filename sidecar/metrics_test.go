@@ -19,7 +19,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/test/exposition"
 )
 
-var update = flag.Bool("update", false, "write the section of docs/metrics.md anew")
+var update = flag.Bool("update", false, "write the section of docs/metrics.md anew, in both languages")
 
 // TestMetricsPage: every metric of the page stands in docs/metrics.md, and its name and help are as Prometheus likes them.
 func TestMetricsPage(t *testing.T) {

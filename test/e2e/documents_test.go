@@ -263,7 +263,7 @@ const pluginScript = `#!/bin/sh
 plugin=$HOME/.local/bin/kubectl-wechat
 case "$1 $*" in
 *--address*) tries=9 ;;
-verify* | send*) tries=9; set -- "$@" --address %s ;;
+verify* | send* | doctor*) tries=9; set -- "$@" --address %s ;;
 *) tries=0 ;;
 esac
 while [ $tries -gt 0 ]; do

@@ -21,8 +21,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// Check compares the section of docs/metrics.md with the families of a program whose names begin with the prefix, and lists what values the closed
-// labels have there. With update it writes the section anew. Root is the folder of the repository.
+// Check compares a section of docs/metrics.md and of docs/metrics.zh-CN.md with the families of a program whose names begin with the prefix, and
+// lists what values the closed labels have there. With update it writes both anew. Root is the folder of the repository.
 func Check(t *testing.T, root, section, prefix string, families []*dto.MetricFamily, closed []string, update bool) {
 	t.Helper()
 	families = slices.DeleteFunc(slices.Clone(families), func(f *dto.MetricFamily) bool { return !strings.HasPrefix(f.GetName(), prefix) })
@@ -31,7 +31,32 @@ func Check(t *testing.T, root, section, prefix string, families []*dto.MetricFam
 	}
 	slices.SortFunc(families, byName)
 	lint(t, families)
-	page := filepath.Join(root, "docs", "metrics.md")
+	translated(t, section, families)
+	checkPage(t, filepath.Join(root, "docs", "metrics.md"), section, table(families, english)+values(families, closed, english), update)
+	inChinese := language{"指标", "类型", "标签", "含义", "`%s` 的取值：%s。", "、", func(help string) string { return chinese[section][help] }}
+	checkPage(t, filepath.Join(root, "docs", "metrics.zh-CN.md"), section, table(families, inChinese)+values(families, closed, inChinese), update)
+}
+
+// translated compares the texts in Chinese with the help of the families.
+func translated(t *testing.T, section string, families []*dto.MetricFamily) {
+	t.Helper()
+	helps := map[string]bool{}
+	for _, family := range families {
+		helps[family.GetHelp()] = true
+		if chinese[section][family.GetHelp()] == "" {
+			t.Errorf("chinese.go has no text for %s: %s", family.GetName(), family.GetHelp())
+		}
+	}
+	for help := range chinese[section] {
+		if !helps[help] {
+			t.Errorf("chinese.go has a text for what is no help of a metric: %s", help)
+		}
+	}
+}
+
+// checkPage compares a section of a page with the text that it must have, or with update writes it.
+func checkPage(t *testing.T, page, section, want string, update bool) {
+	t.Helper()
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +67,6 @@ func Check(t *testing.T, root, section, prefix string, families []*dto.MetricFam
 	if !found || !ends {
 		t.Fatalf("%s has no section %s", page, section)
 	}
-	want := table(families) + values(families, closed)
 	switch {
 	case is == want:
 	case update:
@@ -50,7 +74,7 @@ func Check(t *testing.T, root, section, prefix string, families []*dto.MetricFam
 			t.Fatal(err)
 		}
 	default:
-		t.Errorf("section %s of docs/metrics.md is stale: write it anew with -update. It must be:\n%s", section, want)
+		t.Errorf("section %s of %s is stale: write it anew with -update. It must be:\n%s", section, page, want)
 	}
 }
 
@@ -110,17 +134,28 @@ func Gather(t testing.TB, collector prometheus.Collector) []*dto.MetricFamily {
 	return families
 }
 
-func table(families []*dto.MetricFamily) string {
+// language has the words of a page.
+type language struct {
+	metric, kind, labels, meaning string // the head of the table
+	oneOf                         string // a sentence that lists the values of a label
+	comma                         string // between words of a list
+	help                          func(string) string
+}
+
+var english = language{"metric", "type", "labels", "meaning", "`%s` is one of %s.", ", ", func(help string) string { return help }}
+
+func table(families []*dto.MetricFamily, l language) string {
 	var text strings.Builder
-	text.WriteString("| metric | type | labels | meaning |\n|---|---|---|---|\n")
+	fmt.Fprintf(&text, "| %s | %s | %s | %s |\n|---|---|---|---|\n", l.metric, l.kind, l.labels, l.meaning)
 	for _, family := range families {
-		fmt.Fprintf(&text, "| `%s` | %s | %s | %s |\n", family.GetName(), strings.ToLower(family.GetType().String()), quoted(Labels(family)), family.GetHelp())
+		kind := strings.ToLower(family.GetType().String())
+		fmt.Fprintf(&text, "| `%s` | %s | %s | %s |\n", family.GetName(), kind, l.quoted(Labels(family)), l.help(family.GetHelp()))
 	}
 	return text.String()
 }
 
 // values tells which values the labels have.
-func values(families []*dto.MetricFamily, labels []string) string {
+func values(families []*dto.MetricFamily, labels []string, l language) string {
 	var text strings.Builder
 	for _, label := range labels {
 		found := map[string]bool{}
@@ -133,7 +168,7 @@ func values(families []*dto.MetricFamily, labels []string) string {
 				}
 			}
 		}
-		fmt.Fprintf(&text, "\n`%s` is one of %s.\n", label, quoted(slices.Sorted(maps.Keys(found))))
+		fmt.Fprintf(&text, "\n"+l.oneOf+"\n", label, l.quoted(slices.Sorted(maps.Keys(found))))
 	}
 	return text.String()
 }
@@ -149,10 +184,10 @@ func Labels(family *dto.MetricFamily) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-func quoted(words []string) string {
+func (l language) quoted(words []string) string {
 	all := make([]string, len(words))
 	for i, word := range words {
 		all[i] = "`" + word + "`"
 	}
-	return strings.Join(all, ", ")
+	return strings.Join(all, l.comma)
 }

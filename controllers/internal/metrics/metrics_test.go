@@ -21,7 +21,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/test/exposition"
 )
 
-var update = flag.Bool("update", false, "write the golden file and the section of docs/metrics.md anew")
+var update = flag.Bool("update", false, "write the golden file and the section of docs/metrics.md anew, in both languages")
 
 // collector shows the metrics of objects that stand still.
 type collector Objects
@@ -104,7 +104,7 @@ func town(t *testing.T) Objects {
 	}
 }
 
-// TestMetrics tells of each kind of object what stands in the golden file, and docs/metrics.md says what it means.
+// TestMetrics tells of each kind of object what stands in the golden file, and docs/metrics.md says what it means, in both languages.
 func TestMetrics(t *testing.T) {
 	families := exposition.Gather(t, collector(town(t)))
 	all := append(exposition.Gather(t, BuildInfo()), families...)

@@ -80,11 +80,13 @@ verify: ## Fail if a generated file or go.mod is stale
 
 ##@ Tests
 
-# Two things at once where one of them waits most of the time, as e2e does. It is the longest, and all others run beside it.
-test: lint ## Run every test
-	@$(MAKE) -j2 limits interop monitoring
-	@$(cluster) assets oldest >/dev/null
-	@$(MAKE) -j2 e2e integration-newest unit integration-oldest
+# The end-to-end tests take longest, and wait half of the time: all others run beside them, one after the other.
+test: ## Run every test
+	@test/interop/setup; test/prometheus/install >/dev/null; $(cluster) assets oldest >/dev/null
+	@$(MAKE) -j2 e2e beside
+
+beside:
+	@set -e; for target in lint limits interop monitoring integration-newest unit integration-oldest; do $(MAKE) $$target; done
 
 lint: ## Lint the Go code, the workflows, the chart and what it renders
 	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits,prometheus ./...
@@ -140,4 +142,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test lint unit limits monitoring interop integration integration-newest integration-oldest e2e demo demo-down cluster-up cluster-down
+.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test beside lint unit limits monitoring interop integration integration-newest integration-oldest e2e demo demo-down cluster-up cluster-down

@@ -65,8 +65,10 @@ check: ## Lint the Go code and run the unit tests of what changed: the loop of a
 	$(call tool,golangci-lint) run --allow-parallel-runners ./...
 	go test -short ./...
 
-generate: ## Write the generated Go code
+generate: ## Write the generated Go code, and the reference of the API in docs/api.md
 	$(call tool,controller-gen) object:headerFile=hack/boilerplate.go.txt paths=./api/... paths=./controllers/internal/gatewayapi
+	$(call tool,crd-ref-docs) --log-level ERROR --source-path api/v1alpha1 --config hack/api-docs/config.yaml --templates-dir hack/api-docs/templates \
+	  --renderer markdown --output-path docs/api.md
 
 manifests: ## Write the CRD, the roles, the admission policies and their copies in the chart, and the schema and README of its values
 	$(call tool,controller-gen) crd paths=./api/... output:crd:dir=config/crd/bases

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/controllers"
 	"github.com/wechatendpoint/wechatendpoint/hack/policy/literal"
 )
@@ -96,6 +97,46 @@ func checkNamespaces(t *testing.T, objects map[string]*unstructured.Unstructured
 	}
 	if bindings != 2 {
 		t.Errorf("there are %d bound ServiceAccounts, want 2", bindings)
+	}
+}
+
+// TestGitOpsSample: each overlay says which account and which host it is for, and where its tokens are.
+func TestGitOpsSample(t *testing.T) {
+	for overlay, want := range map[string]struct {
+		host, appID, key string
+		replicas         int32
+	}{
+		"staging":    {"wx.staging.example.com", "wx5823bf96d3bd56c8", "wechat/staging/shop", 1},
+		"production": {"wx.example.com", "wx5823bf96d3bd56c7", "wechat/production/shop", 3},
+	} {
+		t.Run(overlay, func(t *testing.T) {
+			t.Parallel()
+			objects := build(t, "samples/gitops/overlays/"+overlay)
+			var endpoint v1alpha1.WeChatEndpoint
+			if err := yaml.UnmarshalStrict([]byte(text(t, objects["WeChatEndpoint/shop"])), &endpoint); err != nil {
+				t.Fatal(err)
+			}
+			spec := endpoint.Spec
+			if spec.URL.Host != want.host || spec.AppID != want.appID || *spec.Sidecar.Replicas != want.replicas {
+				t.Errorf("the endpoint is for %s on %s, with %d replicas; want %+v", spec.AppID, spec.URL.Host, *spec.Sidecar.Replicas, want)
+			}
+			secret := objects["ExternalSecret/"+spec.Credentials.SecretName]
+			if secret == nil {
+				t.Fatalf("nothing makes the Secret %s", spec.Credentials.SecretName)
+			}
+			labels, _, _ := unstructured.NestedStringMap(secret.Object, "spec", "target", "template", "metadata", "labels")
+			if labels[v1alpha1.LabelCredentials] != v1alpha1.CredentialsUser {
+				t.Errorf("the operator does not see the Secret, which is labelled %v", labels)
+			}
+			if !strings.Contains(text(t, secret.Object["spec"]), "key: "+want.key+"\n") {
+				t.Errorf("the tokens are not those of %s:\n%s", want.key, text(t, secret))
+			}
+			for name, object := range objects {
+				if object.GetNamespace() != overlay {
+					t.Errorf("%s is in namespace %q", name, object.GetNamespace())
+				}
+			}
+		})
 	}
 }
 

@@ -23,10 +23,10 @@ func TestSamplesAreAccepted(t *testing.T) {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "samples-"}}
 	create(t, namespace)
 	files, err := filepath.Glob("../config/samples/[^k]*.yaml")
-	if err != nil || len(files) < 6 {
-		t.Fatalf("found %v, %v; want one for each platform", files, err)
+	if err != nil || len(files) < 12 {
+		t.Fatalf("found %v, %v; want one for each platform, and those that config/samples/README.md lists beside them", files, err)
 	}
-	for _, file := range files {
+	for _, file := range append(files, "../config/samples/gitops/base/endpoint.yaml") {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

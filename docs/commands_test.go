@@ -166,7 +166,7 @@ var (
 	programs = strings.Fields("base64 break cd cosign ctr curl cut echo for gh go grep head install mkdir oc openssl perf printf read sed seq sha256sum shasum skopeo sleep sort sudo tar tr " +
 		"until wc while od rm ls cat xargs date bin/try bin/demo export")
 	helmVerbs    = strings.Fields("get history pull registry rollback show status template test uninstall upgrade")
-	kubectlVerbs = strings.Fields("annotate api-resources apply config create delete describe expose get krew label logs patch rollout version wait wechat")
+	kubectlVerbs = strings.Fields("annotate api-resources apply config create delete describe expose get krew kustomize label logs patch rollout version wait wechat")
 )
 
 // check says what of a command is not known.

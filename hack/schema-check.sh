@@ -31,7 +31,7 @@ if "${narrow[@]}" | grep '^kind:' | grep -Ev '^kind: (ConfigMap|Deployment|Lease
   exit 1
 fi
 check "the kustomize bases" config/{manager,rbac,admission}/[!k]*.yaml config/crd/bases/*.yaml
-check "the samples" config/samples/[!k]*.yaml
+check "the samples" config/samples/[!k]*.yaml config/samples/gitops/base/endpoint.yaml
 if printf 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicass: 1}\n' | check "a typing mistake" >/dev/null; then
   echo "schema check: a typing mistake was not found" >&2
   exit 1

@@ -11,7 +11,7 @@ git ls-files -z --cached --others --exclude-standard | tar --null --ignore-faile
 (cd "$copy" && make generate manifests >/dev/null && go mod tidy)
 
 stale=0
-for path in api controllers/internal/gatewayapi config charts go.mod go.sum; do
+for path in api controllers/internal/gatewayapi config charts docs/api.md go.mod go.sum; do
   diff -ru "$path" "$copy/$path" || stale=1
 done
 unformatted=$(git ls-files '*.go' | xargs -r gofmt -l)

@@ -86,6 +86,7 @@ var stories = map[string]story{
 	}, (*reader).hasAccounts},
 	"by-hand":       {[]string{"docs/spec/wechatendpoint.md"}, (*reader).hasTokens},
 	"many-accounts": {[]string{"docs/many-accounts.md"}, (*reader).hasManyAccounts},
+	"migrate":       {[]string{"docs/migrate/nginx.md", "docs/migrate/sdk.md"}, (*reader).hasAConsole},
 }
 
 // TestPages follows the pages of those who have accounts.
@@ -159,6 +160,9 @@ func (r *reader) hasTokens(t *testing.T) {
 	r.types = token + "\n" + sampleKey + "\n"
 	r.prints["docs/spec/wechatendpoint.md"] = "4375120948345356249" // the echostr, in the clear
 }
+
+// hasAConsole has what is in the console, and types it. The app is there.
+func (r *reader) hasAConsole(*testing.T) { r.types = r.stage.token + "\n" + sampleKey + "\n" }
 
 // hasManyAccounts has endpoints with pods of their own. Somebody tries to forge messages of one, so that the log has something to show.
 func (r *reader) hasManyAccounts(t *testing.T) {

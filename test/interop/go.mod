@@ -13,6 +13,8 @@ require (
 	github.com/xen0n/go-workwx v1.7.0
 )
 
+require go.yaml.in/yaml/v2 v2.4.4 // indirect
+
 require (
 	github.com/bradfitz/gomemcache v0.0.0-20220106215444-fb4bf637b56d // indirect
 	github.com/cenkalti/backoff/v4 v4.1.3 // indirect
@@ -27,4 +29,5 @@ require (
 	github.com/tidwall/pretty v1.2.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
+	sigs.k8s.io/yaml v1.6.0
 )

@@ -47,22 +47,26 @@ var generations int
 // start runs the sidecar, from files as the operator writes them, until the test ends.
 func start(t *testing.T, a account, appURL, payload string, pair config.Pair) *running {
 	t.Helper()
+	return startWith(t, a, config.Backend{URL: appURL, Payload: payload, Path: "/app"}, config.Credentials{Pairs: []config.Pair{pair}})
+}
+
+// startWith runs it before an app, with all that is accepted.
+func startWith(t *testing.T, a account, backend config.Backend, credentials config.Credentials) *running {
+	t.Helper()
 	path := a.path
 	if path == "" {
 		path = "/weixin"
 	}
 	generations++
 	generation := "g-" + strconv.Itoa(generations)
+	backend.Deadline = config.Duration(4 * time.Second)
 	c := config.Config{
 		Generation: generation, Endpoint: "interop/account", Platform: a.platform, AppID: appID, ReceiverIDs: a.receivers, MessageMode: a.mode, Path: path,
-		Backend: config.Backend{URL: appURL, Payload: payload, Path: "/app", Deadline: config.Duration(4 * time.Second)},
+		Backend: backend,
 	}
-	pair.Generation = 1
+	credentials.Pairs[0].Generation = 1
 	dir := t.TempDir()
-	text, err := json.Marshal(config.Document{
-		Config:      c,
-		Credentials: config.Credentials{Pairs: []config.Pair{pair}},
-	})
+	text, err := json.Marshal(config.Document{Config: c, Credentials: credentials})
 	if err != nil {
 		t.Fatal(err)
 	}

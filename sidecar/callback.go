@@ -137,7 +137,7 @@ func (c *callback) complain(err error) {
 // fail answers with a status that makes WeChat try again, if it was WeChat. Pay wants to be told so in JSON too.
 func (c *callback) fail(status int) Answer {
 	if c.account.config.Platform == config.PlatformPay {
-		return Answer{Status: status, ContentType: "application/json", Body: []byte(`{"code":"FAIL","message":"not accepted"}`)}
+		return Answer{Status: status, ContentType: "application/json", Body: []byte(wechat.PayRefusal)}
 	}
 	return say(status, "")
 }

@@ -140,6 +140,9 @@ func OpenPay(apiV3Key, nonce, associatedData, ciphertext string) ([]byte, error)
 	return opened, nil
 }
 
+// PayRefusal is the body of an answer that is no 2xx: WeChat Pay wants to be told in JSON that it failed.
+const PayRefusal = `{"code":"FAIL","message":"not accepted"}`
+
 // PayHeader is what signs a notification.
 type PayHeader struct{ Timestamp, Nonce, Signature, Serial, Type string }
 

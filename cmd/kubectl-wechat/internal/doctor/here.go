@@ -18,6 +18,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
@@ -131,7 +132,7 @@ func mendClock() text.Text {
 
 // excused are refusals that are as they should be: of a call without the token, or to a platform without a URL check.
 func excused(f Facts, call Call, code diagnose.Code) bool {
-	bare := len(call.Answer.Body) == 0
+	bare := len(call.Answer.Body) == 0 || f.Platform == v1alpha1.PlatformPay && string(call.Answer.Body) == wechat.PayRefusal
 	switch code {
 	case diagnose.CodeForbidden:
 		return bare && (!call.Signed || !f.Checked)

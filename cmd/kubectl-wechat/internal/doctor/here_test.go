@@ -314,6 +314,9 @@ func TestEachCauseIsToldApartFromHere(t *testing.T) {
 		"without the token, a sidecar":              {setup{dns: dns, servers: at(serve(t, correct)), unsigned: true}, []string{"unknown no_token"}},
 		"without the token, another server":         {setup{dns: dns, servers: at(serve(t, page(http.StatusForbidden, "nginx", "<html>"))), unsigned: true}, []string{"refuses other_server"}},
 		"a platform that checks no URL":             {setup{dns: dns, servers: at(serve(t, status(http.StatusMethodNotAllowed))), unsigned: true, unchecked: true, platform: v1alpha1.PlatformPay}, []string{"unknown not_checked"}},
+		"WeChat Pay's, and a sidecar":               {setup{dns: dns, servers: at(serve(t, page(http.StatusForbidden, "", wechat.PayRefusal))), unsigned: true, unchecked: true, platform: v1alpha1.PlatformPay}, []string{"unknown not_checked"}},
+		"WeChat Pay's, and another server":          {setup{dns: dns, servers: at(serve(t, page(http.StatusForbidden, "nginx", `{"code":"FAIL"}`))), unsigned: true, unchecked: true, platform: v1alpha1.PlatformPay}, []string{"refuses forbidden"}},
+		"the Open Platform's, and an answer of Pay": {setup{dns: dns, servers: at(serve(t, page(http.StatusForbidden, "nginx", wechat.PayRefusal))), unsigned: true, unchecked: true, platform: v1alpha1.PlatformOpenPlatform}, []string{"refuses forbidden"}},
 		"a platform that checks no URL, redirected": {setup{dns: dns, servers: at(serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) })), unsigned: true, unchecked: true, platform: v1alpha1.PlatformPay}, []string{"refuses redirect"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/taps"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/tracing"
 )
 
@@ -38,6 +39,9 @@ type bounds struct {
 	uses, repeats int
 	// spans that wait to be sent, where messages are traced.
 	spans int
+	// verdicts are remembered of the last callbacks, and taps is for copies of messages that somebody looks at.
+	verdicts int
+	taps     int64
 	// entries are what the endpoints themselves take, where there are several.
 	entries int
 }
@@ -57,6 +61,8 @@ func boundsFor(memory int64) bounds {
 		uses:        int(memory / 20),
 		repeats:     int(memory / 16),
 		spans:       int(memory / 64 / tracing.SpanCost),
+		verdicts:    int(memory / 128 / taps.VerdictSize),
+		taps:        memory / 64,
 		entries:     config.RoomForEntries(memory),
 	}
 }
@@ -99,12 +105,12 @@ func (b bounds) door() door.Bounds {
 // doorGrace is for a packet to come and for a server to read it, where the processor has other work.
 const doorGrace = 100 * time.Millisecond
 
-// The second port is for a kubelet, an operator and some Prometheus, and for other pods that hand over callbacks.
+// The second port is for a kubelet, an operator and some Prometheus, for other pods that hand over callbacks, and for taps.
 const opsIdleTimeout = 15 * time.Second
 
-// opsDoor has room for what is handed over beside the others. A head has a callback's own in it.
+// opsDoor has room for what is handed over beside the others, and for taps, each with a connection for answers. A head has a callback's own in it.
 func (b bounds) opsDoor() door.Bounds {
-	return door.Bounds{Connections: 32 + b.handovers, HeadSize: 10 << 10, HeadLines: 32, HeadTime: 2 * time.Second, Grace: doorGrace}
+	return door.Bounds{Connections: 32 + b.handovers + 2*taps.MaxOfProcess, HeadSize: 10 << 10, HeadLines: 32, HeadTime: 2 * time.Second, Grace: doorGrace}
 }
 
 // Patience of a callback. WeChat hangs up after 5 s and sends a message three times in all.

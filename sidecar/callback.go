@@ -28,6 +28,7 @@ type callback struct {
 	genuine bool      // it is verified, and not played
 	told    string    // the outcome, to whoever plays WeChat
 	trace   *tracing.Trace
+	verdict verdict // for taps
 	// handover is not nil where another pod has handed the callback over.
 	handover *handover
 }
@@ -93,6 +94,7 @@ func (c *callback) note(ctx context.Context, message *gate.Message) {
 	if message.Unverified != nil {
 		c.metrics.CountRefusal(message.Unverified.Reason, gate.SaysPlayed(c.request))
 		c.metrics.Unverified.Inc()
+		c.verdict = verdict{tells: c.refusals.Allow(), reason: message.Unverified.Reason}
 		return
 	}
 	door.Proven(ctx)
@@ -111,11 +113,12 @@ func (c *callback) refuse(err error) Answer {
 	if !errors.As(err, &refusal) {
 		c.complain(err)
 		c.metrics.CountCallback(outcome.Overloaded)
+		c.verdict = verdict{tells: true, outcome: outcome.Overloaded}
 		return c.fail(statusAgain)
 	}
 	c.metrics.CountRefusal(refusal.Reason, gate.SaysPlayed(c.request))
 	c.uses.noteStranger(refusal.Receiver, c.now)
-	if c.refusals.Allow() {
+	if c.verdict = (verdict{tells: c.refusals.Allow(), reason: refusal.Reason}); c.verdict.tells {
 		c.log.Info("refused a callback", "reason", refusal.Reason, "detail", refusal.Detail)
 	}
 	status := statusRefused

@@ -20,6 +20,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/http1"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/peers"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/tap"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -121,7 +122,7 @@ func write(w http.ResponseWriter, answer *Answer) {
 	_ = answer.Write(w) // a client that hung up needs no answer
 }
 
-// opsHandler serves what the route never reaches: health, readiness, status and metrics.
+// opsHandler serves what the route never reaches: health, readiness, status, metrics and taps.
 func (s *Sidecar) opsHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
@@ -137,6 +138,8 @@ func (s *Sidecar) opsHandler() http.Handler {
 		writeJSON(w, http.StatusOK, s.statusOfAll())
 	})
 	mux.HandleFunc("POST "+peers.Path, s.answerPeer)
+	mux.HandleFunc("GET "+tap.Path, s.serveTap)
+	mux.HandleFunc("POST "+tap.AnswerPath, s.takeTapAnswer)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Gatherer(), promhttp.HandlerOpts{MaxRequestsInFlight: 4, DisableCompression: true}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		door.Received(r.Context())
@@ -177,6 +180,49 @@ func (s *Sidecar) answerPeer(w http.ResponseWriter, r *http.Request) {
 	told := peers.Answer{Status: answer.Status, ContentType: answer.ContentType, Outcome: answer.Outcome}
 	_ = handed.WriteHead(w, key, told, answer.Len(), [sha256.Size]byte(digest.Sum(nil)))
 	_ = answer.Write(w) // a pod that hung up needs no answer
+}
+
+// serveTap writes the lines of a tap as they come, until one of them is the last.
+func (s *Sidecar) serveTap(w http.ResponseWriter, r *http.Request) {
+	opened, refusal := s.openTap(asked(r, nil), r.Header["Authorization"])
+	if refusal != "" {
+		writeJSON(w, refusal.Status(), tap.Refused{Reason: refusal})
+		return
+	}
+	defer opened.Close()
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Time{}) // else it would pass for the caller's end
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("Cache-Control", "no-store")
+	lines := json.NewEncoder(w)
+	for {
+		line, more := opened.Next(r.Context())
+		if !more {
+			return
+		}
+		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if lines.Encode(line) != nil || connection.Flush() != nil {
+			return // nobody reads any more
+		}
+	}
+}
+
+// takeTapAnswer takes what somebody's computer answers to a message.
+func (s *Sidecar) takeTapAnswer(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, tap.MaxReply))
+	if err != nil {
+		writeJSON(w, tap.Malformed.Status(), tap.Refused{Reason: tap.Malformed})
+		return
+	}
+	if refusal := s.answerTap(asked(r, body), r.Header["Authorization"], body); refusal != "" {
+		writeJSON(w, refusal.Status(), tap.Refused{Reason: refusal})
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func asked(r *http.Request, body []byte) tap.Asked {
+	return tap.Asked{Method: r.Method, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Body: sha256.Sum256(body)}
 }
 
 func writeJSON(w http.ResponseWriter, code int, value any) {

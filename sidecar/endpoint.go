@@ -17,6 +17,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/metrics"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/peers"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/taps"
 )
 
 // Endpoint is one account: what is remembered and counted of it.
@@ -29,8 +30,9 @@ type Endpoint struct {
 	bodies     *memory.Portion  // of all others, and of replies
 	places     *backend.Portion // of calls
 	handing    *memory.Portion  // of callbacks that are handed over, both ways; nil without other pods
-	refusals   *rate.Limiter    // in the log
-	complaints *rate.Limiter    // likewise, about the app
+	taps       *taps.Endpoint
+	refusals   *rate.Limiter // in the log
+	complaints *rate.Limiter // likewise, about the app
 	log        *slog.Logger
 	metrics    *metrics.Endpoint
 }
@@ -90,6 +92,7 @@ func newEndpoint(shared *shared, process *metrics.Process, log *slog.Logger, nam
 		log:     log.With("endpoint", name),
 		metrics: process.NewEndpoint(name, local),
 	}
+	e.taps = shared.taps.NewEndpoint(name)
 	if shared.peers != nil {
 		e.handing = shared.handing.NewPortion()
 	}
@@ -97,7 +100,8 @@ func newEndpoint(shared *shared, process *metrics.Process, log *slog.Logger, nam
 }
 
 // follow lets what is remembered and divided follow a new document.
-func (e *Endpoint) follow(c config.Config, pairs []config.Pair) {
+func (e *Endpoint) follow(c config.Config, pairs []config.Pair, gatewayKey []byte) {
+	e.taps.Follow(gatewayKey)
 	e.uses.keep(pairs)
 	e.bodies.Between(len(c.Apps()))
 	e.places.Between(len(c.Apps()))
@@ -105,6 +109,7 @@ func (e *Endpoint) follow(c config.Config, pairs []config.Pair) {
 
 // close gives back what the endpoint has of the process. Callbacks under way end as they would have.
 func (e *Endpoint) close() {
+	e.taps.Close()
 	e.memory.Close()
 	e.strangers.Close()
 	e.bodies.Close()
@@ -131,8 +136,12 @@ func (a *account) newCallback(request *gate.Request) *callback {
 // answer serves the callback.
 func (c *callback) answer(ctx context.Context) Answer {
 	answer := c.serve(ctx)
-	if c.genuine {
-		c.metrics.ObserveAnswer(time.Since(c.request.Arrived))
+	if c.genuine || c.verdict.tells {
+		took := time.Since(c.request.Arrived)
+		if c.genuine {
+			c.metrics.ObserveAnswer(took)
+		}
+		c.record(answer.Status, took)
 	}
 	if c.told != "" {
 		answer.Outcome = c.told

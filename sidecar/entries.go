@@ -189,7 +189,7 @@ func (s *Sidecar) Settle() (refused map[string]error) {
 	}
 	s.table.Store(newTable(maps.Clone(s.entries.served)))
 	for _, o := range offered {
-		o.endpoint.follow(o.config, o.pairs)
+		o.endpoint.follow(o.config, o.pairs, o.gatewayKey)
 	}
 	for _, e := range s.entries.ended {
 		e.close()

@@ -46,6 +46,7 @@ func (c *callback) forward(ctx context.Context, message *gate.Message, decision 
 	e := &errand{callback: c, message: message, decision: decision, deadline: c.deadline(decision)}
 	if !decision.Unverified {
 		e.key = e.message.Key(c.account.config.Endpoint)
+		e.verdict.delivery = e.key[:16]
 		e.beginTrace()
 	}
 	answer := e.callApp(ctx)
@@ -89,6 +90,9 @@ func (e *errand) callApp(ctx context.Context) Answer {
 		if repeated {
 			return delivery.Wait(ctx, patience)
 		}
+		if answer, taken := e.show(ctx, &call, delivery); taken {
+			return answer
+		}
 		traced := e.trace.Call(e.decision.Backend.URL)
 		call.Fields = traced.Inject(call.Fields)
 		return e.backend.Deliver(ctx, delivery, &call, patience, e.begin(e.key, traced, e.parcel.hand()))
@@ -107,6 +111,7 @@ func (e *errand) claim(ctx context.Context) (delivery *backend.Delivery, repeate
 	if repeated {
 		e.metrics.Repeats.Inc()
 		e.trace.Repeat()
+		e.verdict.repeat = true
 	}
 	if err != nil && policy.WithoutClaim(&e.account.config) == policy.GoOn {
 		e.complain(err)
@@ -192,6 +197,7 @@ func (c *callback) conclude(message *gate.Message, report outcome.Report) {
 		return
 	}
 	c.metrics.CountCallback(report.Outcome)
+	c.verdict.conclude(message, report)
 	c.trace.Conclude(string(report.Outcome))
 	if cause, remedy := report.Explain(); cause != "" && c.complaints.Allow() {
 		c.log.Warn("WeChat did not get the app's reply", "outcome", report.Outcome, "took", report.Took.Round(time.Millisecond), "cause", cause, "remedy", remedy)

@@ -88,11 +88,17 @@ func (g *gateway) write(t *testing.T, tn *tenant) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(g.dir, tn.name+config.DocumentSuffix)
-	if err := os.WriteFile(path+".next", text, 0o600); err != nil {
+	path := filepath.Join(g.dir, tn.name+".next")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(path+".next", path); err != nil {
+	g.take(t, path, tn.name)
+}
+
+// take puts a file into the folder as the document of a tenant.
+func (g *gateway) take(t *testing.T, path, name string) {
+	t.Helper()
+	if err := os.Rename(path, filepath.Join(g.dir, name+config.DocumentSuffix)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -7,10 +7,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -22,6 +25,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/tap"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
@@ -37,10 +41,14 @@ func BenchmarkRoad(b *testing.B) {
 		name, mode string
 		sender     caller.Sender
 		at         int // messages at once
+		taps       int // that are open, and read
 	}{
-		{"plaintext, one at a time", config.ModePlaintext, caller.Sender{}, 1},
-		{"plaintext, 32 at once", config.ModePlaintext, caller.Sender{}, 32},
-		{"encrypted, 32 at once", config.ModeEncrypted, caller.Sender{EncodingAESKey: key, ReceiverID: "wx1"}, 32},
+		{"plaintext, one at a time", config.ModePlaintext, caller.Sender{}, 1, 0},
+		{"plaintext, one at a time, a tap is open", config.ModePlaintext, caller.Sender{}, 1, 1},
+		{"plaintext, 32 at once", config.ModePlaintext, caller.Sender{}, 32, 0},
+		{"plaintext, 32 at once, a tap is open", config.ModePlaintext, caller.Sender{}, 32, 1},
+		{"encrypted, 32 at once", config.ModeEncrypted, caller.Sender{EncodingAESKey: key, ReceiverID: "wx1"}, 32, 0},
+		{"encrypted, 32 at once, a tap is open", config.ModeEncrypted, caller.Sender{EncodingAESKey: key, ReceiverID: "wx1"}, 32, 1},
 	} {
 		b.Run(row.name, func(b *testing.B) {
 			s := New(Options{ConfigDir: b.TempDir(), Log: slog.New(slog.DiscardHandler)})
@@ -49,6 +57,9 @@ func BenchmarkRoad(b *testing.B) {
 				Backend: config.Backend{URL: "http://" + startRoadApp(b)},
 			}, Credentials: config.Credentials{GatewayKey: bytes.Repeat([]byte("k"), 32), Pairs: []config.Pair{{Generation: 1, Token: token, EncodingAESKey: key}}}})
 			account := s.table.Load().only
+			for range row.taps {
+				readTap(b, s)
+			}
 			nonces := 0
 			row.sender.URL, row.sender.Token = "http://wx.example.com/weixin", token
 			row.sender.Nonce = func() string { nonces++; return fmt.Sprint(1<<40 + nonces) } // of random ones two may be the same, and are refused
@@ -87,6 +98,33 @@ func BenchmarkRoad(b *testing.B) {
 			b.ReportMetric(float64(used.calls-before.calls)/float64(b.N), "reads+writes/op")
 		})
 	}
+}
+
+// readTap opens a tap, and reads what it tells until the benchmark ends.
+func readTap(b *testing.B, s *Sidecar) {
+	b.Helper()
+	own := []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+	s.own.Store(&own)
+	asked := tap.Asked{Method: "GET", Path: tap.Path, RawQuery: tap.Query{Endpoint: "team-a/shop", Messages: true, Follow: true}.Encode()}
+	proof := tap.Proof{At: time.Now(), To: own[0]}
+	_, _ = rand.Read(proof.Nonce[:])
+	opened, refusal := s.openTap(asked, []string{proof.Sign(tap.NewKey(bytes.Repeat([]byte("k"), 32)), asked)})
+	if refusal != "" {
+		b.Fatal(refusal)
+	}
+	ctx, cancel := context.WithCancel(b.Context())
+	var group sync.WaitGroup
+	group.Go(func() {
+		defer opened.Close()
+		for lines := json.NewEncoder(io.Discard); ; {
+			line, more := opened.Next(ctx)
+			if !more {
+				return
+			}
+			_ = lines.Encode(line) // it takes everything
+		}
+	})
+	b.Cleanup(func() { cancel(); group.Wait() })
 }
 
 // used is what a process has used so far.

@@ -18,6 +18,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/metrics"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/peers"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/reload"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/taps"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/tracing"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
@@ -69,6 +71,7 @@ type Sidecar struct {
 	unknown  *rate.Limiter // in the log, of callbacks for nobody's URL
 	failed   *rate.Limiter // likewise, of other pods that fail
 	draining atomic.Bool
+	own      atomic.Pointer[[]netip.Addr] // the pod's addresses, once it serves
 }
 
 // shared is what all endpoints of a process have together.
@@ -83,7 +86,9 @@ type shared struct {
 	handovers     func(peers.Result)
 	calls         sync.WaitGroup
 	tracer        *tracing.Tracer // nil where nothing is traced
-	random        io.Reader       // of the bytes before a sealed reply
+	taps          *taps.Process
+	taken         func(taps.Result) // counts a message whose sender a tap takes
+	random        io.Reader         // of the bytes before a sealed reply
 	// clock is the time that the timestamps of a request are compared with which arrived then. In tests it stands still.
 	clock func(arrived time.Time) time.Time
 }
@@ -100,6 +105,7 @@ func New(o Options) *Sidecar {
 		handing:   memory.NewBudget(int64(2 * b.handovers)),
 		uses:      memory.NewPool(b.uses),
 		repeats:   memory.NewPool(b.repeats),
+		taps:      taps.New(b.verdicts, b.taps),
 		random:    rand.Reader,
 		clock:     func(arrived time.Time) time.Time { return arrived },
 	}}
@@ -107,6 +113,7 @@ func New(o Options) *Sidecar {
 	s.entries = entries{served: map[string]*account{}, offered: map[string]offer{}}
 	s.table.Store(newTable(nil))
 	s.metrics = metrics.NewProcess(func() float64 { return float64(s.backend.Pending()) }, s.brokenDocuments)
+	s.taps.Dropped, s.taken = metrics.Taps(s.metrics, taps.Results, s.taps.Open, s.taps.KeepsUntil)
 	s.tracer = s.newTracer()
 	s.joinFleet()
 	s.folder = reload.New(o.ConfigDir, s, o.Log)
@@ -122,8 +129,10 @@ func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 	defer s.closeTracer()
 	go s.folder.Watch(background, reload.Interval)
 
+	own := peers.Own(ops.Addr())
+	s.own.Store(&own)
 	if s.peers != nil {
-		go s.peers.Watch(background, peers.Own(ops.Addr()))
+		go s.peers.Watch(background, own)
 	}
 	opsServer := newServer(s.opsHandler(), s.bounds.opsDoor())
 	opsServer.IdleTimeout = opsIdleTimeout
@@ -170,6 +179,7 @@ const drainInterval = 20 * time.Millisecond
 func (s *Sidecar) drain(shutdown, shutdownOps func(context.Context) error) error {
 	s.options.Log.Info("draining", "delay", s.options.DrainDelay)
 	s.draining.Store(true)
+	s.taps.Drain() // what they have taken goes to the app
 	if s.peers != nil {
 		s.peers.Leave()
 	}

@@ -43,6 +43,7 @@ func (s *Sidecar) tell(process config.ProcessStatus, entry string, document relo
 	}
 	if a := s.table.Load().entries[entry]; a != nil {
 		a.endpoint.uses.tell(&status)
+		status.Tap = a.endpoint.tellTaps()
 		status.Ready = process.Ready
 		status.Serials = a.gate.Serials(s.clock(time.Now()))
 	}

@@ -98,6 +98,16 @@ func (t *table) find(r *gate.Request) *account {
 	return first
 }
 
+// named returns the account of an endpoint, NAMESPACE/NAME. It looks at all of them: those who ask are few.
+func (t *table) named(endpoint string) *account {
+	for _, a := range t.entries {
+		if a.config.Endpoint == endpoint {
+			return a
+		}
+	}
+	return nil
+}
+
 // match finds accounts whose path has a placeholder, which stands for one segment.
 func (t *table) match(host, path string) []*account {
 	start := 0

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command kubectl-wechat is a kubectl plugin. It makes endpoints and shows what is missing (init, status, console, logs), plays WeChat's
-// server against a callback URL (verify, send), tells why WeChat would refuse it (doctor), and decrypts what was captured (open).
+// server against a callback URL (verify, send), tells why WeChat would refuse it (doctor), decrypts what was
+// captured (open), and shows messages as they come (listen, replay).
 package main
 
 import (
@@ -23,7 +24,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	command := plugin.Plugin{
-		Version: version.Get().String(), Connect: plugin.Kubeconfig, PodLog: plugin.KubernetesLog, Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Version: version.Get().String(), Connect: plugin.Kubeconfig, PodLog: plugin.KubernetesLog, Forward: plugin.KubernetesForward, Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}
 	status := command.Run(ctx, arguments(os.Args))
 	stop()

@@ -35,6 +35,20 @@ type Status struct {
 	Unreached *Unreached `json:"unreached,omitempty"`
 	// Serials name WeChat Pay's keys that notifications may be signed with now.
 	Serials []string `json:"serials,omitempty"`
+	// Tap is nil where nobody looks at messages, and none are kept for somebody who will.
+	Tap *Tap `json:"tap,omitempty"`
+}
+
+// Tap says who looks at an endpoint's messages on one pod, with kubectl wechat listen.
+type Tap struct {
+	// Open is how many do now, and Until is when the last of them has to end.
+	Open  int       `json:"open"`
+	Until time.Time `json:"until,omitzero"`
+	// TakenUsers is for how many users somebody's computer answers in place of the app.
+	TakenUsers int `json:"takenUsers,omitempty"`
+	// KeepsUntil is until when messages are kept, zero where none are, and KeptBytes is what they take now.
+	KeepsUntil time.Time `json:"keepsUntil,omitzero"`
+	KeptBytes  int64     `json:"keptBytes,omitempty"`
 }
 
 // Use says when WeChat was seen with one generation of the credentials since the process began: whoever signs with a new token has it

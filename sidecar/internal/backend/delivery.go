@@ -155,6 +155,12 @@ func (d *Delivery) begin(p *pending) {
 	d.going, p.ending = p, d.gaveUp
 }
 
+// Settle ends a delivery that Deliver was not asked for, because somebody else than the app has answered the message.
+func (d *Delivery) Settle(answer Answer) {
+	d.conclude(answer)
+	d.tell()
+}
+
 // conclude says what became of the message. It reports whether WeChat was told success before.
 func (d *Delivery) conclude(answer Answer) (acknowledged bool) {
 	d.mu.Lock()

@@ -113,6 +113,34 @@ func Handovers[R ~string](p *Process, results []R, others func() int) func(R) {
 	return func(result R) { handovers.WithLabelValues(string(result)).Inc() }
 }
 
+// Taps begins to tell how many taps are open, until when messages are kept, and what becomes of messages whose sender a tap takes. It returns
+// what counts a line that a tap did not get, and such a message.
+func Taps[R ~string](p *Process, results []R, open func() int, keepsUntil func() time.Time) (dropped func(), taken func(R)) {
+	lines := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "wechat_sidecar_tap_dropped_total",
+		Help: "Lines that somebody who looks at messages with kubectl wechat listen did not get, because he reads too slowly. No callback waits for him.",
+	})
+	messages := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "wechat_sidecar_tap_taken_total",
+		Help: "Messages of users for whom somebody's computer answers (kubectl wechat listen --take-user), by what came of it. All but the answered ones went to the app then.",
+	}, []string{"result"})
+	for _, result := range results {
+		messages.WithLabelValues(string(result))
+	}
+	p.registry.MustRegister(
+		lines, messages,
+		gauge("wechat_sidecar_taps", "How many look at messages with kubectl wechat listen now. /status says of which endpoints, and for how many users they answer.",
+			func() float64 { return float64(open()) }),
+		gauge("wechat_sidecar_tap_kept_until_timestamp_seconds", "Until when messages are kept for kubectl wechat replay; 0 where none are.", func() float64 {
+			if until := keepsUntil(); !until.IsZero() {
+				return float64(until.Unix())
+			}
+			return 0
+		}),
+	)
+	return lines.Inc, func(result R) { messages.WithLabelValues(string(result)).Inc() }
+}
+
 // CountUnknown counts a callback for a URL that is no endpoint's, and that may say of itself that it is played.
 func (p *Process) CountUnknown(played bool) { p.countRefusal("", wechat.ReasonUnknownURL, played) }
 

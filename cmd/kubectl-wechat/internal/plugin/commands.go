@@ -26,6 +26,8 @@ const (
 	commandConsole = "console"
 	commandLogs    = "logs"
 	commandReport  = "report"
+	commandListen  = "listen"
+	commandReplay  = "replay"
 
 	commandCompletion = "completion"
 )
@@ -55,6 +57,8 @@ func (p Plugin) table(o *options) []command {
 		{commandSend, []string{"NAME [--scenario SCENARIO]", "--url URL --platform PLATFORM --token-file FILE"}, sendManual, (*options).sendFlags, checkAll(options.validate, options.validateCall), Plugin.send, endpoints},
 		{commandOpen, []string{"NAME --request FILE", "NAME --body FILE [--query QUERY]", "--platform PLATFORM --token-file FILE --encoding-aes-key-file FILE --request FILE"}, openManual, (*options).openFlags, checkAll(options.validate, options.validateOpen), Plugin.open, endpoints},
 		{commandRotate, []string{"NAME"}, rotateManual, (*options).rotateFlags, options.validateName, Plugin.rotate, endpoints},
+		{commandListen, []string{"[NAME]", "[NAME] --forward-to URL [--take-user OPENID]"}, listenManual, (*options).listenFlags, options.validateListen, Plugin.listen, endpoints},
+		{commandReplay, []string{"ID [NAME] --to URL"}, replayManual, (*options).replayFlags, options.validateReplay, Plugin.replay, nil},
 		{commandLogs, []string{"NAME"}, logsManual, (*options).logsFlags, options.validateName, Plugin.logs, endpoints},
 		{commandReport, []string{"NAME"}, reportManual, (*options).bundleFlags, checkAll(options.validateName, options.validate, options.validateCall), Plugin.bundle, endpoints},
 		{commandVersion, []string{""}, versionManual, (*options).versionFlags, options.validateNoName, Plugin.version, nil},

@@ -6,6 +6,8 @@ package plugin
 import (
 	"errors"
 	"net"
+	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/tap"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
@@ -51,6 +54,11 @@ type options struct {
 	client, allNamespaces bool // of version
 
 	output, gateway string // of status and others
+
+	delivery                        string // of replay
+	forwardTo                       string // of listen and replay
+	events, types, users, takeUsers []string
+	keep, duration                  time.Duration
 
 	since time.Duration // of logs and report
 	file  string        // of report
@@ -132,6 +140,21 @@ func (o *options) logsFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.since, "since", time.Hour, "how far to look back")
 }
 
+func (o *options) listenFlags(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&o.events, "event", nil, "only messages with this Event or InfoType; may be repeated")
+	flags.StringArrayVar(&o.types, "type", nil, "only messages with this MsgType; may be repeated")
+	flags.StringArrayVar(&o.users, "user", nil, "only messages of the user with this `OPENID`; may be repeated")
+	flags.StringVar(&o.forwardTo, "forward-to", "", "send a copy of each message to this `URL`, with the head and the signature that the app gets; what it answers is only shown")
+	flags.StringArrayVar(&o.takeUsers, "take-user", nil, "with --forward-to, let that URL answer WeChat for the user with this `OPENID`, in place of the app; may be repeated")
+	flags.DurationVar(&o.keep, "keep", 0, "let the pods keep messages for so long, for kubectl wechat replay; 1h at most")
+	flags.DurationVar(&o.duration, "for", time.Hour, "for how long to listen; 1h at most")
+	flags.StringVarP(&o.output, "output", "o", "", "json: a line for each thing that a pod tells; wide: with the bodies")
+}
+
+func (o *options) replayFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.forwardTo, "to", "", "the `URL` to which the message is sent")
+}
+
 func (o *options) bundleFlags(flags *pflag.FlagSet) {
 	o.verifyFlags(flags)
 	flags.DurationVar(&o.since, "since", 24*time.Hour, "how far to look back in the logs")
@@ -170,6 +193,12 @@ func (o *options) statusFlags(flags *pflag.FlagSet) {
 
 // take puts the names into the options. Errors quote no argument that could be a token.
 func (o *options) take(names []string) error {
+	if o.command == commandReplay {
+		if len(names) == 0 {
+			return text.Errorf("name the message by its delivery id, which kubectl wechat listen shows")
+		}
+		o.delivery, names = names[0], names[1:]
+	}
 	if len(names) > 1 {
 		return text.Errorf("more than one endpoint is named")
 	}
@@ -229,6 +258,47 @@ func (o options) validateStatus() error {
 		return text.Errorf("name an endpoint or a --gateway, and not both")
 	}
 	return nil
+}
+
+func (o options) validateListen() error {
+	switch {
+	case len(o.takeUsers) > 0 && o.forwardTo == "":
+		return text.Errorf("--take-user lets a URL answer: name it with --forward-to")
+	case len(o.takeUsers) > tap.MaxTaken:
+		return text.Errorf("--take-user can be repeated %d times at most", tap.MaxTaken)
+	case o.duration <= 0 || o.duration > tap.MaxTime, o.keep < 0 || o.keep > tap.MaxTime, o.keep%time.Second != 0, o.duration%time.Second != 0:
+		return text.Errorf("--for and --keep must be whole seconds, and 1h at most")
+	case o.output != "" && o.output != outputJSON && o.output != outputWide:
+		return text.Errorf("--output must be json or wide")
+	}
+	return o.validateForward()
+}
+
+// validateForward refuses to send messages in clear to other computers.
+func (o options) validateForward() error {
+	if o.forwardTo == "" {
+		return nil
+	}
+	to, err := url.Parse(o.forwardTo)
+	if err != nil || to.Host == "" || to.User != nil || to.Fragment != "" || to.Scheme != "http" && to.Scheme != "https" {
+		return text.Errorf("the URL must be like http://localhost:3000/path")
+	}
+	if address, err := netip.ParseAddr(to.Hostname()); to.Scheme == "http" && to.Hostname() != "localhost" && (err != nil || !address.IsLoopback()) {
+		return text.Errorf("messages go to another computer by https only: write https://, or the URL of a program on this computer")
+	}
+	return nil
+}
+
+var deliveryID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+func (o options) validateReplay() error {
+	switch {
+	case !deliveryID.MatchString(o.delivery):
+		return text.Errorf("a delivery id has 32 hexadecimal digits: kubectl wechat listen shows it")
+	case o.forwardTo == "":
+		return text.Errorf("say where the message is to be sent, with --to http://localhost:3000")
+	}
+	return o.validateForward()
 }
 
 func (o options) validateNoName() error {

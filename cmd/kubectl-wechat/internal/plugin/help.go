@@ -59,6 +59,39 @@ terminal only; otherwise the commands are, which print them.`,
 	exits: [3]string{"it is told, and the endpoint is ready for it", "it is told, and it is too early", "nothing is known: wrong arguments, no such endpoint, no rights"},
 }
 
+var listenManual = manual{
+	short: "show verified messages as they come, and send copies to this computer",
+	long: `Show the verified messages of an endpoint as they come, with what became of each, and what was refused. It reads the pods
+through the API server, and proves to them that you have the endpoint's gateway key, which it reads from the Secret
+NAME-gateway-key. It ends by itself, after an hour at the latest. No message waits for it: what it does not read fast
+enough is left out, and counted.
+
+With --forward-to, a program on this computer gets a copy of each message, with the same head as the app and a fresh
+signature, which the app's own check takes. What it answers is only shown. With --take-user it answers WeChat for that
+user: the sidecar waits for it for half of the time that the app has, and 2 seconds at most. Where it is slower, is away
+or answers what WeChat would not take, the app gets the message, as ever; then both have seen it.
+
+Messages are private. With --keep the pods keep them, as many as fit into half a MiB for 64 MiB of a pod's memory.`,
+	examples: []example{
+		{"What does WeChat send to the endpoint shop?", "kubectl wechat listen shop -n production"},
+		{"Only subscriptions, with all that the app gets, for a program.", "kubectl wechat listen shop --event subscribe -o json"},
+		{"Copies for a program on this computer, which answers one user.", "kubectl wechat listen shop --forward-to http://localhost:3000/weixin --take-user oABCDEFGHIJKLMNOPQRSTUVWXYZa"},
+		{"Let the pods keep what comes in the next 30 minutes.", "kubectl wechat listen shop --keep 30m"},
+	},
+	exits: [3]string{"it was listened to the end, or until you pressed Ctrl-C", "something was missed: a pod was not listened to, or lines were left out", "nothing is known: wrong arguments, no such endpoint, no rights, no pod"},
+}
+
+var replayManual = manual{
+	short: "send a kept message to this computer once more",
+	long: `Send a message that the pods keep (kubectl wechat listen --keep) to a program on this computer, as the app got it and
+with a fresh signature, and say whether WeChat would take the answer. WeChat and the app learn nothing of it. The
+message is named by its delivery id, which kubectl wechat listen shows.`,
+	examples: []example{
+		{"That message once more.", "kubectl wechat replay 5f0c2a3be1a94d1f8f9b7a6c5d4e3f20 shop --to http://localhost:3000/weixin"},
+	},
+	exits: [3]string{"WeChat would take the answer", "WeChat would not, or there is none", "nothing is known: wrong arguments, no such endpoint, no rights, no such message"},
+}
+
 var logsManual = manual{
 	short: "show what the sidecars refused and why, and what to do",
 	long: `Show what the sidecars refused of an endpoint's callbacks and why, with what to do when it was WeChat's, and what else

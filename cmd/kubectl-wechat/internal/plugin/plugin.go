@@ -36,6 +36,8 @@ type Plugin struct {
 	Connect Connect
 	// PodLog reads the log of a pod; KubernetesLog does it like kubectl logs.
 	PodLog PodLog
+	// Forward reaches ports of pods; KubernetesForward does it like kubectl port-forward.
+	Forward Forward
 	// Getenv reads the environment, for the language and colours. Nil reads nothing.
 	Getenv func(string) string
 	// RootCAs are trusted for https; nil is the computer's own set.

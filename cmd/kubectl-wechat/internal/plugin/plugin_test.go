@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -30,6 +31,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/listen"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
@@ -49,7 +51,7 @@ type result struct {
 func run(t *testing.T, connect Connect, stdin string, args ...string) result {
 	t.Helper()
 	var out, errout bytes.Buffer
-	status := Plugin{Version: "v1.2.3", Connect: connect, Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errout}.Run(t.Context(), args)
+	status := Plugin{Version: "v1.2.3", Connect: connect, Forward: noPods, Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errout}.Run(t.Context(), args)
 	shown := out.String() + errout.String()
 	if strings.Contains(shown, token) || strings.Contains(shown, token[:12]) {
 		t.Errorf("the token is shown:\n%s", shown)
@@ -65,6 +67,11 @@ func run(t *testing.T, connect Connect, stdin string, args ...string) result {
 		}
 	}
 	return result{status, out.String(), errout.String()}
+}
+
+// noPods reaches no pod.
+func noPods(*genericclioptions.ConfigFlags, string) (listen.Dial, error) {
+	return func(context.Context, listen.Pod) (net.Conn, error) { return nil, errors.New("no pod can be reached") }, nil
 }
 
 func (o result) check(t *testing.T, status int, words ...string) {

@@ -23,7 +23,7 @@ import (
 
 // speakers are the functions that take a message, with the places of the messages among their arguments.
 var speakers = map[string][]int{
-	"New": {0}, "Errorf": {0}, "Sprintf": {0}, "say": {0}, "line": {0, 1}, "ok": {0}, "found": {0}, "skipped": {0}, "failed": {1}, "note": {0},
+	"New": {0}, "Errorf": {0}, "Sprintf": {0}, "say": {0}, "line": {0, 1}, "ok": {0}, "found": {0}, "skipped": {0}, "failed": {1}, "note": {0}, "wrong": {0}, "StringArrayVar": {3},
 	"StringVar": {3}, "BoolVar": {3}, "DurationVar": {3}, "IntVar": {3}, "BoolVarP": {4}, "StringVarP": {4}, "String": {2}, "BoolP": {3},
 }
 

@@ -768,4 +768,92 @@ var chinese = map[string]string{
 	"no pod serves the endpoint: see kubectl wechat status %s -n %s":                        "没有 Pod 为这个 endpoint 服务：请看 kubectl wechat status %s -n %s",
 	"you may not read the log of pod %s: ask for the right to get pods/log in namespace %s": "你无权读取 Pod %s 的日志：请申请命名空间 %s 的 pods/log 权限",
 	"the log of pod %s cannot be read: %v":                                                  "读不到 Pod %s 的日志：%v",
+	"the pod does not know this gateway key: if the Secret was made anew, wait until the pods have it; if somebody else wrote it, delete it for the operator to make it again": "Pod 不认识这个网关密钥：如果 Secret 刚刚重建，请等 Pod 拿到它；如果是别人写的，请删掉它，operator 会重新生成",
+	"the clocks of this computer and of the pod differ by %v, and a minute is allowed: set the one that is wrong":                                                              "本机与 Pod 的时钟相差 %v，最多允许一分钟：请校准不准的那一个",
+	"another pod answers than was asked: try again": "应答的不是所问的那个 Pod：请重试",
+	"as many look at messages as may at once, 4 of one endpoint and 16 of all that a pod serves: end one of them, or wait": "同时监听的人数已到上限（一个 endpoint 4 个，一个 Pod 所服务的全部 16 个）：请结束其中一个，或者等一等",
+	"the pod ends": "Pod 正在退出",
+	"the pod does not open a tap (%s): the plugin and the sidecar may be of different versions, see kubectl wechat version":       "Pod 不接受监听（%s）：插件与 sidecar 的版本可能不同，见 kubectl wechat version",
+	"the sidecar of the pod is older than this command: see kubectl wechat version":                                               "这个 Pod 的 sidecar 比本命令旧：见 kubectl wechat version",
+	"you may not forward ports of pod %s: ask for the right to create pods/portforward: %w":                                       "你无权转发 Pod %s 的端口：请申请 create pods/portforward 权限：%w",
+	"only messages with this Event or InfoType; may be repeated":                                                                  "只看带有这个 Event 或 InfoType 的消息；可以重复",
+	"only messages with this MsgType; may be repeated":                                                                            "只看带有这个 MsgType 的消息；可以重复",
+	"only messages of the user with this `OPENID`; may be repeated":                                                               "只看这个 `OPENID` 的用户的消息；可以重复",
+	"send a copy of each message to this `URL`, with the head and the signature that the app gets; what it answers is only shown": "把每条消息的副本发到这个 `URL`，请求头和签名与应用收到的一样；它的应答只用来显示",
+	"with --forward-to, let that URL answer WeChat for the user with this `OPENID`, in place of the app; may be repeated":         "与 --forward-to 合用：由那个 URL 代替应用，替这个 `OPENID` 的用户应答微信；可以重复",
+	"let the pods keep messages for so long, for kubectl wechat replay; 1h at most":                                               "让 Pod 在这段时间里留存消息，供 kubectl wechat replay 使用；最多 1h",
+	"for how long to listen; 1h at most":                                                                                          "监听多久；最多 1h",
+	"json: a line for each thing that a pod tells; wide: with the bodies":                                                         "json：Pod 说的每件事一行；wide：连同消息正文",
+	"the `URL` to which the message is sent":                                                                                      "消息发往的 `URL`",
+	"name the message by its delivery id, which kubectl wechat listen shows":                                                      "请用投递 id 指明是哪条消息，kubectl wechat listen 会显示它",
+	"--take-user lets a URL answer: name it with --forward-to":                                                                    "--take-user 让一个 URL 来应答：请用 --forward-to 指明它",
+	"--take-user can be repeated %d times at most":                                                                                "--take-user 最多重复 %d 次",
+	"--for and --keep must be whole seconds, and 1h at most":                                                                      "--for 和 --keep 必须是整秒，并且最多 1h",
+	"--output must be json or wide":                                                                                               "--output 必须是 json 或 wide",
+	"the URL must be like http://localhost:3000/path":                                                                             "URL 要写成 http://localhost:3000/path 这样的形式",
+	"messages go to another computer by https only: write https://, or the URL of a program on this computer":                     "消息只能用 https 发往别的电脑：请写 https://，或者写本机程序的 URL",
+	"a delivery id has 32 hexadecimal digits: kubectl wechat listen shows it":                                                     "投递 id 是 32 位十六进制数字：kubectl wechat listen 会显示它",
+	"say where the message is to be sent, with --to http://localhost:3000":                                                        "请用 --to http://localhost:3000 指明消息发往哪里",
+	"show verified messages as they come, and send copies to this computer":                                                       "实时查看通过验证的消息，并把副本发到本机",
+	`Show the verified messages of an endpoint as they come, with what became of each, and what was refused. It reads the pods
+through the API server, and proves to them that you have the endpoint's gateway key, which it reads from the Secret
+NAME-gateway-key. It ends by itself, after an hour at the latest. No message waits for it: what it does not read fast
+enough is left out, and counted.
+
+With --forward-to, a program on this computer gets a copy of each message, with the same head as the app and a fresh
+signature, which the app's own check takes. What it answers is only shown. With --take-user it answers WeChat for that
+user: the sidecar waits for it for half of the time that the app has, and 2 seconds at most. Where it is slower, is away
+or answers what WeChat would not take, the app gets the message, as ever; then both have seen it.
+
+Messages are private. With --keep the pods keep them, as many as fit into half a MiB for 64 MiB of a pod's memory.`: `实时查看一个 endpoint 通过验证的消息以及每条的结果，还有被拒绝的请求。它经由 API server 读取各个 Pod，并向它们证明
+你持有这个 endpoint 的网关密钥，密钥取自 Secret NAME-gateway-key。它会自己结束，最迟一小时后。没有消息会等它：
+来不及读的会略去并计数。
+
+加上 --forward-to，本机的程序会收到每条消息的副本，请求头与应用收到的一样，签名是新做的，能通过应用自己的校验。它的
+应答只用来显示。加上 --take-user，则由它替那个用户应答微信：sidecar 等它的时间是应用时限的一半，最多 2 秒。如果它更慢、
+不在，或者应答是微信不会接受的，消息照常交给应用；这时两边都见过这条消息。
+
+消息属于隐私。加上 --keep，Pod 会留存消息；Pod 每有 64 MiB 内存，最多留存 0.5 MiB。`,
+	"What does WeChat send to the endpoint shop?":                             "微信给 endpoint shop 发了什么？",
+	"Only subscriptions, with all that the app gets, for a program.":          "只看关注事件，连同应用收到的全部内容，供程序读取。",
+	"Copies for a program on this computer, which answers one user.":          "把副本发给本机的程序，并由它应答一个用户。",
+	"Let the pods keep what comes in the next 30 minutes.":                    "让 Pod 留存接下来 30 分钟的消息。",
+	"it was listened to the end, or until you pressed Ctrl-C":                 "监听到了结束，或者到你按下 Ctrl-C 为止",
+	"something was missed: a pod was not listened to, or lines were left out": "有遗漏：有的 Pod 没有监听到，或者略去了一些行",
+	"nothing is known: wrong arguments, no such endpoint, no rights, no pod":  "无法得知：参数有误、没有这个 endpoint、没有权限、没有 Pod",
+	"send a kept message to this computer once more":                          "把留存的消息再发给本机一次",
+	`Send a message that the pods keep (kubectl wechat listen --keep) to a program on this computer, as the app got it and
+with a fresh signature, and say whether WeChat would take the answer. WeChat and the app learn nothing of it. The
+message is named by its delivery id, which kubectl wechat listen shows.`: `把 Pod 留存的一条消息（kubectl wechat listen --keep）发给本机的程序，内容与应用当时收到的一样，签名是新做的，并说明微信
+会不会接受它的应答。微信和应用对此一无所知。消息用投递 id 指明，kubectl wechat listen 会显示它。`,
+	"That message once more.":            "把那条消息再发一次。",
+	"WeChat would take the answer":       "微信会接受这个应答",
+	"WeChat would not, or there is none": "微信不会接受，或者没有应答",
+	"nothing is known: wrong arguments, no such endpoint, no rights, no such message": "无法得知：参数有误、没有这个 endpoint、没有权限、没有这条消息",
+	"namespace %s has several endpoints: name one of %s":                              "命名空间 %s 里有多个 endpoint：请指明 %s 中的一个",
+	"the endpoint has no gateway key yet (Secret %s), and without one nobody can listen: the operator makes it once the spec can be served, see kubectl wechat status %s -n %s": "这个 endpoint 还没有网关密钥（Secret %s），没有它谁也不能监听：等 spec 可以服务时 operator 会生成它，见 kubectl wechat status %s -n %s",
+	"you may not get Secret %s, and only who has the gateway key in it can listen: ask for that right: %w":                                                                      "你无权读取 Secret %s，而只有持有其中网关密钥的人才能监听：请申请这项权限：%w",
+	"Secret %s has no key of %d bytes: somebody has changed it; delete it, and the operator makes it again":                                                                     "Secret %s 里没有 %d 字节的密钥：有人改过它；删掉它，operator 会重新生成",
+	"you may not list pods in namespace %s, and those that serve the endpoint are listened to: ask for that right: %w":                                                          "你无权列出命名空间 %s 里的 Pod，而监听的正是为 endpoint 服务的 Pod：请申请这项权限：%w",
+	"listening to pod %s until %s":                                                         "正在监听 Pod %s，到 %s 为止",
+	"pod %s is not listened to: %s":                                                        "没有监听到 Pod %s：%s",
+	"%d lines of pod %s were left out: they came faster than they are read here":           "略去了 %d 行（Pod %s）：来得比这里读得快",
+	"pod %s tells no more: %s":                                                             "Pod %s 不再提供消息：%s",
+	"the endpoint has another gateway key; start again":                                    "endpoint 换了网关密钥，请重新开始",
+	"it does not serve the endpoint any more":                                              "它不再为这个 endpoint 服务",
+	"it ends, and others take over":                                                        "它正在退出，由别的 Pod 接手",
+	"no copy of message %s was sent: the program has %d already":                           "没有发送消息 %s 的副本：程序手上已经有 %d 条",
+	"the answer to message %s came too late, or did not reach the pod: the app answers it": "对消息 %s 的应答太晚，或者没有送到 Pod：由应用来应答",
+	"%s did not answer message %s: %v":                                                     "%s 没有应答消息 %s：%v",
+	"%s answered message %s with status %d after %v":                                       "%s 应答了消息 %s，状态码 %d，用时 %v",
+	"%s answered message %s with status %d after %v: %s":                                   "%s 应答了消息 %s，状态码 %d，用时 %v：%s",
+	"let through unverified":                                                               "未经验证放行",
+	"answered from here":                                                                   "由本机应答",
+	"repeat":                                                                               "重复",
+	"played":                                                                               "模拟",
+	"%s, which came at %s":                                                                 "%s，收到于 %s",
+	"%s did not answer: is the program running, and does it listen there? %v":              "%s 没有应答：程序在运行吗？是不是监听在那里？%v",
+	"the app must answer with status 200":                                                  "应用必须返回状态码 200",
+	"the pods keep no messages: kubectl wechat listen %s -n %s --keep 30m lets them keep what comes from then on": "Pod 没有留存消息：kubectl wechat listen %s -n %s --keep 30m 会让它们从那时起留存",
+	"no pod keeps message %s: it came before --keep, was pushed out by newer ones, or its pod is gone":            "没有 Pod 留存着消息 %s：它早于 --keep，或被更新的消息挤掉，或它的 Pod 已经不在",
 }

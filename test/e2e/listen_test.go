@@ -1,0 +1,138 @@
+//go:build e2e
+
+// Copyright The WeChatEndpoint Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	verify "github.com/wechatendpoint/wechatendpoint/docs/verify"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
+)
+
+// listening is kubectl wechat listen at work.
+type listening struct {
+	command *exec.Cmd
+	mu      sync.Mutex
+	told    bytes.Buffer
+}
+
+func (l *listening) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.told.Write(p)
+}
+
+func (l *listening) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.told.String()
+}
+
+// listens runs the plugin until it listens to so many pods.
+func (s *stage) listens(t *testing.T, pods int, flags ...string) *listening {
+	t.Helper()
+	l := &listening{command: exec.CommandContext(t.Context(), plugin, append([]string{"listen", s.name, "-n", s.namespace}, flags...)...)}
+	l.command.Stdout, l.command.Stderr = l, l
+	if err := l.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.command.Process.Kill(); _ = l.command.Wait() })
+	l.await(t, "listening to pod", pods)
+	return l
+}
+
+func (l *listening) await(t *testing.T, words string, times int) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); strings.Count(l.String(), words) < times; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%q is not told %d times:\n%s", words, times, l)
+		}
+	}
+}
+
+// TestMessagesOnALaptop: a program on this computer gets copies that its own check takes, answers for one user, and dies; then the app
+// answers. New pods are listened to, too.
+func TestMessagesOnALaptop(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "listen")
+	s.create(t, s.secret(), s.endpoint(withReplicas(2)))
+	s.awaitReady(t)
+	s.awaitPublished(t)
+	labels := client.MatchingLabels{v1alpha1.LabelEndpoint: s.name}
+	s.awaitFleet(t, labels, 2)
+	var secret corev1.Secret
+	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: s.name + "-gateway-key"}, &secret); err != nil {
+		t.Fatal(err)
+	}
+	var copies, unsigned atomic.Int64
+	program := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		copies.Add(1)
+		if err != nil || !verify.Verify(secret.Data[v1alpha1.GatewayKeyKey], r.Method, r.RequestURI, r.Header, body, time.Now()) {
+			unsigned.Add(1)
+		}
+		_, _ = io.WriteString(w, "<xml><ToUserName>"+openID+"</ToUserName><FromUserName>gh_laptop</FromUserName><CreateTime>1</CreateTime><MsgType>text</MsgType><Content>from the laptop</Content></xml>")
+	}))
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program.Listener = listener
+	program.Start()
+	t.Cleanup(program.Close)
+
+	l := s.listens(t, 2, "--forward-to", program.URL+"/laptop", "--take-user", openID)
+	before := s.seen(t).Count
+	answered := func(want string) {
+		t.Helper()
+		reply, refusal := diagnose.Message(s.sender().Send(t.Context(), s.text(t, "hello")))
+		if refusal != nil || reply.Content != want {
+			t.Errorf("answered %+v, %v, want %q\n%s", reply, refusal, want, l)
+		}
+	}
+	for range 10 {
+		answered("from the laptop")
+	}
+	s.sawNothingSince(t, before)
+	if copies.Load() != 10 || unsigned.Load() != 0 {
+		t.Errorf("the program got %d messages, of which its check refuses %d", copies.Load(), unsigned.Load())
+	}
+	l.await(t, "answered from here", 10)
+
+	program.Close()
+	answered("you said: hello")
+	if after := s.seen(t).Count; after != before+1 {
+		t.Errorf("the app got %d messages when the program was gone", after-before)
+	}
+
+	s.change(t, withReplicas(3))
+	s.awaitFleet(t, labels, 3)
+	l.await(t, "listening to pod", 3)
+
+	if err := l.command.Process.Kill(); err != nil { // in the middle of all
+		t.Fatal(err)
+	}
+	for range 5 {
+		answered("you said: hello")
+	}
+	if after := s.seen(t).Count; after != before+6 {
+		t.Errorf("the app got %d messages of 6", after-before)
+	}
+}

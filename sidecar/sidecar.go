@@ -130,7 +130,8 @@ func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 	go s.folder.Watch(background, reload.Interval)
 
 	own := peers.Own(ops.Addr())
-	s.own.Store(&own)
+	addressed := addressesOf(own)
+	s.own.Store(&addressed)
 	if s.peers != nil {
 		go s.peers.Watch(background, own)
 	}

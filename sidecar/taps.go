@@ -6,6 +6,8 @@ package sidecar
 import (
 	"cmp"
 	"context"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
@@ -61,6 +63,15 @@ func (s *Sidecar) proven(endpoint string, asked tap.Asked, authorization []strin
 		return nil, tap.Proof{}, tap.Forbidden
 	}
 	return a.endpoint, proof, a.endpoint.taps.Verify(proof, asked, *own, s.clock(time.Now()))
+}
+
+// addressesOf are the addresses by which a pod is told from others: the loopback is every pod's, unless a process has no other.
+func addressesOf(own []netip.Addr) []netip.Addr {
+	others := slices.DeleteFunc(slices.Clone(own), netip.Addr.IsLoopback)
+	if len(others) == 0 {
+		return own
+	}
+	return others
 }
 
 // tellTaps is what /status says; nil where nobody looks.

@@ -120,7 +120,7 @@ func ParseQuery(text string) (Query, error) {
 			bad = true
 		}
 	}
-	if bad || q.Endpoint == "" || len(q.Take) > 0 && !(q.Messages && q.Follow) {
+	if bad || q.Endpoint == "" || len(q.Take) > 0 && (!q.Messages || !q.Follow) {
 		return Query{}, errQuery
 	}
 	return q, nil
@@ -203,6 +203,7 @@ func (r Refusal) Status() int {
 		return 429
 	case Ended:
 		return 410
+	case Forbidden, Stale, Used, OtherPod:
 	}
 	return 403
 }

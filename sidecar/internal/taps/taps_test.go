@@ -211,7 +211,7 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 		}
 	}
 	opened.Close()
-	o.Endpoint.Close()
+	o.Close()
 	if used := o.process.room.used.Load(); used != 0 || o.Listened() || !o.process.KeepsUntil().IsZero() {
 		t.Errorf("%d bytes are not given back, and until %v some are kept", used, o.process.KeepsUntil())
 	}
@@ -352,7 +352,7 @@ func TestNobodyWaitsForWhoReads(t *testing.T) {
 	group.Wait()
 	cancel()
 	readers.Wait()
-	o.Endpoint.Close()
+	o.Close()
 	if used := p.room.used.Load(); used != 0 || p.Open() != 0 || o.Listened() {
 		t.Errorf("%d bytes and %d taps are left", used, p.Open())
 	}

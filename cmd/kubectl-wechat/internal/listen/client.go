@@ -79,6 +79,7 @@ func (r *Refused) explain() error {
 		return text.Errorf("as many look at messages as may at once, 4 of one endpoint and 16 of all that a pod serves: end one of them, or wait")
 	case tap.Ended:
 		return text.Errorf("the pod ends")
+	case tap.Used, tap.Malformed: // which this client does not bring about
 	}
 	return text.Errorf("the pod does not open a tap (%s): the plugin and the sidecar may be of different versions, see kubectl wechat version", string(r.Reason))
 }
@@ -111,7 +112,7 @@ func (c Client) Open(ctx context.Context, pod Pod, query tap.Query) (*Stream, er
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return c.Dial(ctx, pod) },
 	}}}
 	s.silent = time.AfterFunc(patience, cancel)
-	response, err := s.ask(ctx, http.MethodGet, tap.Path, query.Encode(), nil)
+	response, err := s.ask(ctx, http.MethodGet, tap.Path, query.Encode(), nil) //nolint:bodyclose // Close does
 	if err != nil {
 		s.Close()
 		return nil, err

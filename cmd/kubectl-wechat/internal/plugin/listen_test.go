@@ -302,7 +302,7 @@ func TestReplay(t *testing.T) {
 	l.send(t, "oUser", "hello")
 	r.out.await(t, `"verdict"`)
 	r.end()
-	id := http.Header(l.app.requests[0].Header).Get("X-Wechat-Delivery-Id")
+	id := l.app.requests[0].Header.Get("X-Wechat-Delivery-Id")
 	replay(id).check(t, StatusOK, "message   "+id, "ok: WeChat would take this answer")
 	got, body := program.requests[0], program.bodies[0]
 	if body != l.app.bodies[0] || !verify.Verify(demoGatewayKey, got.Method, got.RequestURI, got.Header, []byte(body), time.Now()) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/listen"
 	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/tap"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
@@ -42,10 +43,11 @@ func (p Plugin) replay(ctx context.Context, o options) (int, error) {
 	if len(got.body) > 0 {
 		r.line("reply", "%s", printable(string(got.body)))
 	}
+	isPay := http.Header(message.Header).Get("X-Wechat-Platform") == config.PlatformPay
 	switch {
-	case got.status != http.StatusOK && !(got.status == http.StatusNoContent && http.Header(message.Header).Get("X-Wechat-Platform") == "Pay"):
+	case got.status != http.StatusOK && (got.status != http.StatusNoContent || !isPay):
 		return r.wrong("the app must answer with status 200"), nil
-	case got.long || wechat.CheckReply(got.body, wechat.FormOf(message.Body)) != nil:
+	case !isPay && (got.long || wechat.CheckReply(got.body, wechat.FormOf(message.Body)) != nil):
 		return r.wrong("the reply is neither empty, nor success, nor a passive reply"), nil
 	}
 	return r.ok("WeChat would take this answer"), nil

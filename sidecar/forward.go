@@ -14,8 +14,10 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/policy"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/taps"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/tracing"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/tap"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -46,7 +48,7 @@ func (c *callback) forward(ctx context.Context, message *gate.Message, decision 
 	e := &errand{callback: c, message: message, decision: decision, deadline: c.deadline(decision)}
 	if !decision.Unverified {
 		e.key = e.message.Key(c.account.config.Endpoint)
-		e.verdict.delivery = e.key[:16]
+		e.verdict.delivery = taps.Delivery(e.key[:tap.DeliverySize])
 		e.beginTrace()
 	}
 	answer := e.callApp(ctx)

@@ -88,7 +88,7 @@ type verdict struct {
 	tells         bool // there is something to tell
 	repeat, taken bool
 	played        bool
-	delivery      []byte
+	delivery      taps.Delivery
 	outcome       outcome.Outcome
 	cause         outcome.Cause
 	reason        wechat.Reason
@@ -136,7 +136,7 @@ func (e *errand) show(ctx context.Context, call *backend.Call, delivery *backend
 	}
 	now := time.Now()
 	until := now.Add(min(takePatience, e.deadline.Sub(now)/2))
-	shown := taps.Message{At: e.request.Arrived, Delivery: e.key[:16], Target: call.Target, Fields: call.Fields, Body: call.Body}
+	shown := taps.Message{At: e.request.Arrived, Delivery: e.verdict.delivery, Target: call.Target, Fields: call.Fields, Body: call.Body}
 	reply, result := e.taps.Show(ctx, shown, e.message.Fields.FromUserName, until)
 	if result == taps.NotTaken {
 		return backend.Answer{}, false

@@ -4,7 +4,6 @@
 package taps
 
 import (
-	"encoding/hex"
 	"net/textproto"
 	"slices"
 	"strings"
@@ -18,7 +17,7 @@ import (
 // Message is a message as the app gets it. Its bytes are somebody else's, and are copied.
 type Message struct {
 	At       time.Time
-	Delivery []byte // tap.DeliverySize bytes
+	Delivery Delivery
 	Target   string
 	Fields   []byte // the header fields as they are written, each ended by CRLF
 	Body     []byte
@@ -27,7 +26,7 @@ type Message struct {
 // message is a copy, which is never changed.
 type message struct {
 	at       time.Time
-	delivery [tap.DeliverySize]byte
+	delivery Delivery
 	target   string
 	fields   []byte
 	body     []byte
@@ -41,18 +40,14 @@ func (m Message) copied() *message {
 	text := make([]byte, len(m.Fields)+len(m.Body))
 	n := copy(text, m.Fields)
 	copy(text[n:], m.Body)
-	one := &message{at: m.At, target: strings.Clone(m.Target), fields: text[:n:n], body: text[n:]}
-	copy(one.delivery[:], m.Delivery)
-	return one
+	return &message{at: m.At, delivery: m.Delivery, target: strings.Clone(m.Target), fields: text[:n:n], body: text[n:]}
 }
 
 // size is what the copy takes. Bytes.
 func (m *message) size() int64 { return int64(overhead + len(m.target) + len(m.fields) + len(m.body)) }
 
-func (m *message) id() string { return hex.EncodeToString(m.delivery[:]) }
-
 func (m *message) line(turn uint64, until time.Time, kept bool) *tap.Message {
-	line := &tap.Message{At: m.at.UTC(), Delivery: m.id(), Method: "POST", Target: m.target, Header: map[string][]string{}, Body: m.body, Turn: turn, Kept: kept}
+	line := &tap.Message{At: m.at.UTC(), Delivery: m.delivery.String(), Method: "POST", Target: m.target, Header: map[string][]string{}, Body: m.body, Turn: turn, Kept: kept}
 	if turn != 0 {
 		line.Until = until.UTC()
 	}

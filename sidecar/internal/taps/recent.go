@@ -12,11 +12,21 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/tap"
 )
 
+// Delivery is the delivery id of a message; zero is none.
+type Delivery [tap.DeliverySize]byte
+
+func (d Delivery) String() string {
+	if d == (Delivery{}) {
+		return ""
+	}
+	return hex.EncodeToString(d[:])
+}
+
 // Verdict is what became of a callback. Its texts may be parts of a message, and are copied.
 type Verdict struct {
 	At       time.Time
 	Platform string // one of a closed list, as Outcome, Reason and Cause are
-	Delivery []byte // nil, or tap.DeliverySize bytes
+	Delivery Delivery
 	Outcome  string
 	Reason   string
 	Cause    string
@@ -39,8 +49,6 @@ type verdict struct {
 	Verdict
 	endpoint string
 	seq      uint64
-	known    bool // it has a delivery id
-	delivery [tap.DeliverySize]byte
 	kind     [2]word // type and event
 }
 
@@ -61,20 +69,15 @@ func (w *word) String() string { return string(w.text[:w.length]) }
 
 func (v Verdict) remembered(endpoint string) verdict {
 	one := verdict{Verdict: v, endpoint: endpoint, kind: [2]word{newWord(v.Type), newWord(v.Event)}}
-	one.known = copy(one.delivery[:], v.Delivery) == tap.DeliverySize
-	one.Delivery, one.Type, one.Event = nil, "", ""
+	one.Type, one.Event = "", ""
 	return one
 }
 
 func (v *verdict) line() *tap.Verdict {
-	line := &tap.Verdict{
-		At: v.At.UTC(), Platform: v.Platform, Outcome: v.Outcome, Reason: v.Reason, Cause: v.Cause, Type: v.kind[0].String(), Event: v.kind[1].String(), Status: v.Status,
+	return &tap.Verdict{
+		At: v.At.UTC(), Platform: v.Platform, Delivery: v.Delivery.String(), Outcome: v.Outcome, Reason: v.Reason, Cause: v.Cause, Type: v.kind[0].String(), Event: v.kind[1].String(), Status: v.Status,
 		Millis: v.Took.Milliseconds(), Repeat: v.Repeat, Played: v.Played, Taken: v.Taken,
 	}
-	if v.known {
-		line.Delivery = hex.EncodeToString(v.delivery[:])
-	}
-	return line
 }
 
 // recent remembers the newest verdicts of all endpoints. Those of refused callbacks stand apart: whoever makes many of them pushes out no others.

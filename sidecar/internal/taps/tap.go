@@ -108,9 +108,9 @@ func (t *Tap) wants(i item) bool {
 	case t.query.Delivery == "":
 		return true
 	case i.verdict != nil:
-		return i.verdict.known && i.verdict.line().Delivery == t.query.Delivery
+		return i.verdict.Delivery.String() == t.query.Delivery
 	}
-	return i.message.id() == t.query.Delivery
+	return i.message.delivery.String() == t.query.Delivery
 }
 
 // hold takes room for a line. What finds none is dropped.

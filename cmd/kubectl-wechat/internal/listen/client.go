@@ -20,6 +20,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
@@ -63,6 +64,10 @@ func Explain(err error) error {
 	var refused *Refused
 	if errors.As(err, &refused) {
 		return refused.explain()
+	}
+	var request *url.Error // whose URL is no place that somebody knows
+	if errors.As(err, &request) {
+		return request.Err
 	}
 	return err
 }

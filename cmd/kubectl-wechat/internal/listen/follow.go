@@ -33,51 +33,87 @@ const Interval = 2 * time.Second
 const pause = 3 * time.Second
 
 // Follow opens the tap of each pod that there is and of each that comes, and hands over what they tell, one event at a time, until ctx is done or the
-// time is over for which the query asks. Pods returns which there are; its error ends all, unless some were known before. A pod whose tap ended because the
-// time is over is not asked again. Follow returns nil at the end of the time and when ctx is done.
+// time is over for which the query asks: then it returns nil. Pods returns which there are. Its error is returned unless some were known before; so is
+// that of a pod, where none of them will ever be listened to.
 func (c Client) Follow(ctx context.Context, pods func(context.Context) ([]Pod, error), query tap.Query, take func(Event)) error {
 	if query.For <= 0 || query.For > tap.MaxTime {
 		query.For = tap.MaxTime
 	}
-	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, query.For)
+	f := follower{client: c, query: query, began: time.Now(), events: make(chan Event), ended: make(chan string), going: map[string]bool{}, over: map[string]error{}}
+	defer f.wait()
 	defer cancel()
-	events, going, known := make(chan Event), map[string]bool{}, false
-	ended := make(chan string)
 	look := time.NewTimer(0)
 	defer look.Stop()
-	for {
+	for known := false; ; {
 		select {
 		case <-ctx.Done():
-			cancel()
-			for len(going) > 0 { // the pods' goroutines end
-				select {
-				case <-events:
-				case name := <-ended:
-					delete(going, name)
-				}
-			}
 			return nil
-		case event := <-events:
+		case event := <-f.events:
+			if event.Over {
+				f.over[event.Pod.Name] = event.Err
+			}
 			take(event)
-		case name := <-ended:
-			delete(going, name)
+		case name := <-f.ended:
+			delete(f.going, name)
 		case <-look.C:
 			all, err := pods(ctx)
 			if err != nil && !known && ctx.Err() == nil {
-				cancel()
+				return err
+			}
+			if err := f.allOver(all); err != nil {
 				return err
 			}
 			for _, pod := range all {
-				if known = true; !going[pod.Name] {
-					going[pod.Name] = true
-					go func() {
-						c.followOne(ctx, pod, remaining(query, began), events)
-						ended <- pod.Name
-					}()
-				}
+				known = true
+				f.begin(ctx, pod)
 			}
 			look.Reset(Interval)
+		}
+	}
+}
+
+// follower follows the pods of an endpoint.
+type follower struct {
+	client Client
+	query  tap.Query
+	began  time.Time
+	events chan Event
+	ended  chan string
+	going  map[string]bool  // the pods that are followed
+	over   map[string]error // those that will not be asked again, and why
+}
+
+// begin follows a pod, unless it is followed already.
+func (f *follower) begin(ctx context.Context, pod Pod) {
+	if f.going[pod.Name] {
+		return
+	}
+	f.going[pod.Name] = true
+	query := remaining(f.query, f.began)
+	go func() {
+		f.client.followOne(ctx, pod, query, f.events)
+		f.ended <- pod.Name
+	}()
+}
+
+// allOver returns why none of the pods will be listened to; nil where one of them may.
+func (f *follower) allOver(pods []Pod) (why error) {
+	for _, pod := range pods {
+		if why = f.over[pod.Name]; why == nil {
+			return nil
+		}
+	}
+	return why
+}
+
+// wait waits until no pod is followed any more.
+func (f *follower) wait() {
+	for len(f.going) > 0 {
+		select {
+		case <-f.events:
+		case name := <-f.ended:
+			delete(f.going, name)
 		}
 	}
 }

@@ -10,11 +10,11 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
@@ -40,12 +40,12 @@ func PortForward(config *rest.Config, namespace string) (Dial, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, upgrader, err := spdy.RoundTripperFor(config)
-	if err != nil {
-		return nil, err
-	}
 	return func(ctx context.Context, pod Pod) (net.Conn, error) {
 		url := api.Post().Namespace(namespace).Resource("pods").Name(pod.Name).SubResource("portforward").URL()
+		transport, upgrader, err := spdy.RoundTripperFor(config) // which is of one connection
+		if err != nil {
+			return nil, err
+		}
 		older := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
 		newer, err := portforward.NewSPDYOverWebsocketDialerForStreaming(url, config)
 		if err != nil {
@@ -71,7 +71,7 @@ func dialWithin(ctx context.Context, dialer httpstream.Dialer, pod Pod) (net.Con
 	}()
 	select {
 	case d := <-done:
-		if apierrors.IsForbidden(d.err) {
+		if d.err != nil && strings.Contains(d.err.Error(), "is forbidden") { // the text is all that is left of the API server's error
 			return nil, text.Errorf("you may not forward ports of pod %s: ask for the right to create pods/portforward: %w", pod.Name, d.err)
 		}
 		return d.conn, d.err

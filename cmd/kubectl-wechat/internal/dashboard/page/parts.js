@@ -96,14 +96,14 @@ export function Detail({ view }) {
       ? html`<p class="banner warn"><${Icon} name="unknown" /><span>${t("behind", summary.observedGeneration, summary.generation)}</span></p>` : null}
     <div class="columns">
       <div class="column">
-        <${Callbacks} view=${view} />
+        <${Checklist} view=${view} />
         <${Test} view=${view} />
-        <${Pods} view=${view} />
+        <${Credentials} view=${view} />
       </div>
       <div class="column">
-        <${Checklist} view=${view} />
+        <${Callbacks} view=${view} />
         <${Console} view=${view} />
-        <${Credentials} view=${view} />
+        <${Pods} view=${view} />
       </div>
     </div>
     <footer class="foot"><span>${t("commandTitle")}</span><code>${state.object.command}</code><${Copy} view=${view} value=${state.object.command} of=${t("commandTitle")} /></footer>`;
@@ -149,7 +149,7 @@ function Checklist({ view }) {
           <p class="head"><b>${known("condition." + c.type) ? t("condition." + c.type) : c.type}</b><span class="sr">: ${said[status]}</span><span class="reason">${c.reason}</span></p>
           ${c.message && !c.holds ? html`<p class="message">${c.message}</p>` : null}
           ${c.outdated ? html`<p class="message">${t("outdated")}</p>` : null}
-          ${c.do ? html`<p class="do">${c.do}</p>` : null}
+          ${c.do && c.reason !== "Waiting" ? html`<p class="do">${c.do}</p>` : null}
         </div>
       </li>`;
     })}</ol>
@@ -164,7 +164,7 @@ function Console({ view }) {
   const reveal = "kubectl wechat console " + summary.name + " -n " + summary.namespace + " --reveal";
   return html`<${Card} id="console" title=${t("console")}>
     <p class=${"verdict " + (console.ready ? "ok" : "unknown")}><${Icon} name=${console.ready ? "ok" : "unknown"} /><span>${console.verdict}${console.do ? html`<code class="block">${console.do}</code>` : null}</span></p>
-    <ol class="steps">${console.steps.map((step, i) => html`<li key=${i}>
+    <ol class="steps">${console.steps.map((step, i) => html`<li key=${i} class=${step.command ? "secret" : ""}>
       <span class="action">${step.action}</span>
       <span class="field" lang="zh-CN">${step.field || ""}</span>
       ${step.command

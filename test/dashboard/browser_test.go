@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -34,10 +35,15 @@ func TestInABrowser(t *testing.T) {
 	wechatApp := httptest.NewServer(http.HandlerFunc(app))
 	t.Cleanup(wechatApp.Close)
 	address := wechatApp.Listener.Addr().String()
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<!doctype html><title>another site</title><body>")
+	}))
+	t.Cleanup(elsewhere.Close)
 	settings, err := json.Marshal(map[string]string{
 		"url":    start(t, binary, "dashboard", "--kubeconfig", kubeconfig, "-A", "--address", address),
 		"reader": start(t, binary, "dashboard", "--kubeconfig", kubeconfig, "-n", "shop", "--as", "reader", "--address", address),
-		"shots":  os.Getenv("SHOTS"), "token": token, "hostile": hostile,
+		"shots":  os.Getenv("SHOTS"), "token": token, "hostile": hostile, "elsewhere": elsewhere.URL,
 	})
 	if err != nil {
 		t.Fatal(err)

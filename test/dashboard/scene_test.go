@@ -6,6 +6,7 @@
 package dashboard
 
 import (
+	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -19,6 +20,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/tap"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
 )
 
@@ -48,8 +51,11 @@ func scene() map[string]map[string]any {
 	put("pods", podOf(official, "official-sidecar-6d9c7b5f4-hx2lp", true, ""))
 	put("pods", podOf(official, "official-sidecar-6d9c7b5f4-t8wqz", true, ""))
 
+	put("secrets", &corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "official-gateway-key"},
+		Data: map[string][]byte{v1alpha1.GatewayKeyKey: make([]byte, config.GatewayKeySize)}})
+
 	mini := endpoint("shop", "mini-program", v1alpha1.PlatformMiniProgram)
-	break_(mini, v1alpha1.ConditionCredentialsResolved, v1alpha1.ReasonSecretMalformed,
+	fails(mini, v1alpha1.ConditionCredentialsResolved, v1alpha1.ReasonSecretMalformed,
 		"the key token of Secret mini-program-wechat ends with a newline, which a token never has: write it again without one")
 	mini.Status.Credentials = v1alpha1.CredentialsStatus{}
 	put("wechatendpoints", mini)
@@ -61,7 +67,7 @@ func scene() map[string]map[string]any {
 	put("wechatendpoints", endpoint("payments", "merchant", v1alpha1.PlatformPay))
 
 	bad := endpoint("shop", "quoted", v1alpha1.PlatformOfficialAccount)
-	break_(bad, v1alpha1.ConditionBackendResolved, v1alpha1.ReasonServiceNotFound, "there is no Service "+hostile)
+	fails(bad, v1alpha1.ConditionBackendResolved, v1alpha1.ReasonServiceNotFound, "there is no Service "+hostile)
 	bad.Status.Backend = hostile
 	put("wechatendpoints", bad)
 	put("secrets", secretOf(bad))
@@ -106,8 +112,8 @@ func holds(name string) metav1.Condition {
 	return metav1.Condition{Type: name, Status: metav1.ConditionTrue, Reason: name, ObservedGeneration: 4, LastTransitionTime: *at(2, 8)}
 }
 
-// break_ makes a condition fail, and Ready with it.
-func break_(e *v1alpha1.WeChatEndpoint, name, reason, message string) {
+// fails makes a condition fail, and Ready with it.
+func fails(e *v1alpha1.WeChatEndpoint, name, reason, message string) {
 	for i, condition := range e.Status.Conditions {
 		switch condition.Type {
 		case name, v1alpha1.ConditionReady:
@@ -130,6 +136,7 @@ func podOf(e *v1alpha1.WeChatEndpoint, name string, ready bool, problem string) 
 		Spec:       corev1.PodSpec{NodeName: "node-2", Containers: []corev1.Container{{Name: "sidecar", Image: "ghcr.io/wechatendpoint/sidecar:0.1.0"}}},
 	}
 	status := map[bool]corev1.ConditionStatus{true: corev1.ConditionTrue, false: corev1.ConditionFalse}[ready]
+	pod.Status.Phase, pod.Status.PodIP = corev1.PodRunning, "10.0.0.7"
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status}}
 	if problem != "" {
 		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "sidecar", RestartCount: 3, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: problem}}}}
@@ -140,7 +147,11 @@ func podOf(e *v1alpha1.WeChatEndpoint, name string, ready bool, problem string) 
 // sidecar shows the metrics of a pod that counts more with each look, in the notation that docs/metrics.md describes.
 func sidecar(scrapes *atomic.Int64) func(pod string) http.Handler {
 	return func(pod string) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == tap.Path {
+				tell(w, r)
+				return
+			}
 			n := scrapes.Add(1)
 			of := "shop/official"
 			if strings.HasPrefix(pod, "front") {
@@ -164,6 +175,20 @@ func sidecar(scrapes *atomic.Int64) func(pod string) http.Handler {
 			fmt.Fprintf(w, "wechat_sidecar_last_verified_timestamp_seconds{wechat_endpoint=%q} %d\n", of, at(28, 8).Add(17*time.Minute).Unix())
 		})
 	}
+}
+
+// tell is a tap that tells of two callbacks. It asks for no proof.
+func tell(w http.ResponseWriter, r *http.Request) {
+	now := time.Now()
+	for _, line := range []tap.Line{
+		{Hello: &tap.Hello{Tap: "1", Until: now.Add(time.Hour)}},
+		{Verdict: &tap.Verdict{At: now.Add(-2 * time.Second), Reason: string(wechat.ReasonBadSignature), Status: 403}},
+		{Verdict: &tap.Verdict{At: now, Outcome: "answered", Type: "text", Status: 200, Millis: 21}},
+	} {
+		_ = json.NewEncoder(w).Encode(line)
+	}
+	_ = http.NewResponseController(w).Flush()
+	<-r.Context().Done()
 }
 
 // app answers test messages as the sidecar and an app behind it do: it says back what a user says.

@@ -26,6 +26,7 @@ type api struct {
 	cluster Cluster
 	traffic *sampler
 	calls   chan struct{}
+	tails   chan struct{}
 }
 
 // failure is an answer other than 200.

@@ -21,6 +21,9 @@ type Cluster interface {
 	Pods(context.Context, Ref) ([]Pod, error)
 	// Send plays WeChat: it sends a test message to an endpoint and says what came back.
 	Send(context.Context, text.Language, Ref, Message) (Trip, error)
+	// Tail hands over what becomes of an endpoint's callbacks as they come, one after the other, until the context is done. No message is among
+	// it, and no id of a user.
+	Tail(context.Context, text.Language, Ref, func(Tell)) error
 }
 
 // Dial connects to a port of a pod, as kubectl port-forward does, without opening a port of this computer.
@@ -128,4 +131,25 @@ type Trip struct {
 	Taken   bool   `json:"taken"`
 	Verdict string `json:"verdict"`
 	Do      string `json:"do,omitempty"`
+}
+
+// Tell is what became of one callback, or, where Note is not empty, something about the tail itself.
+type Tell struct {
+	// At is in milliseconds since 1970.
+	At  int64  `json:"at"`
+	Pod string `json:"pod"`
+	// Outcome and Reason are labels of metrics: what became of a verified callback, or which check another one failed.
+	Outcome string `json:"outcome,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+	// Type is the MsgType, Event the Event or InfoType.
+	Type  string `json:"type,omitempty"`
+	Event string `json:"event,omitempty"`
+	// Status is what WeChat was answered with, after so many Milliseconds.
+	Status       int   `json:"status,omitempty"`
+	Milliseconds int64 `json:"milliseconds"`
+	Repeat       bool  `json:"repeat,omitempty"`
+	Played       bool  `json:"played,omitempty"`
+	// Note is in the language of the page. Failed says that something was missed.
+	Note   string `json:"note,omitempty"`
+	Failed bool   `json:"failed,omitempty"`
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// files are the page: HTML, CSS, modules of JavaScript, and the library that page/preact.md names.
+// files are the page: HTML, CSS, modules of JavaScript, and the libraries that page/libraries.txt names.
 //
 //go:embed page
 var files embed.FS
@@ -24,6 +24,7 @@ const (
 	maxHead      = 16 << 10 // bytes
 	maxBody      = 4 << 10  // bytes
 	maxCalls     = 8        // calls of the API at once
+	maxTails     = 4        // tails at once
 	headTimeout  = 5 * time.Second
 	readTimeout  = 10 * time.Second
 	callTimeout  = 30 * time.Second
@@ -74,7 +75,7 @@ func newHandler(cluster Cluster, dial Dial) http.Handler {
 	if err != nil {
 		panic(err) // the folder is embedded
 	}
-	a := api{cluster: cluster, traffic: newSampler(cluster, dial), calls: make(chan struct{}, maxCalls)}
+	a := api{cluster: cluster, traffic: newSampler(cluster, dial), calls: make(chan struct{}, maxCalls), tails: make(chan struct{}, maxTails)}
 	mux := http.NewServeMux()
 	for _, name := range pageFiles {
 		path := "/" + name
@@ -87,6 +88,7 @@ func newHandler(cluster Cluster, dial Dial) http.Handler {
 	mux.HandleFunc("GET "+apiPath+"objects", a.call(a.list))
 	mux.HandleFunc("GET "+apiPath+"objects/{kind}/{namespace}/{name}", a.call(a.show))
 	mux.HandleFunc("GET "+apiPath+"traffic/{kind}/{namespace}/{name}", a.call(a.sample))
+	mux.HandleFunc("GET "+apiPath+"tail/{kind}/{namespace}/{name}", a.tail)
 	mux.HandleFunc("POST "+apiPath+"send/{kind}/{namespace}/{name}", a.call(a.send))
 	return mux
 }

@@ -39,7 +39,6 @@ func words(lang text.Language) map[string]string {
 		"nowReady":                      say("%s is ready now"),
 		"nowNotReady":                   say("%s is not ready any more"),
 		"next":                          say("Do this next"),
-		"unreadTitle":                   say("Not everything may be shown"),
 		"url":                           say("URL"),
 		"platform":                      say("Platform"),
 		"mode":                          say("Message mode"),
@@ -121,7 +120,6 @@ func words(lang text.Language) map[string]string {
 		"gone":                          say("The server of this page does not answer. It ends with the command: start kubectl wechat dashboard again and open the URL that it prints."),
 		"stale":                         say("This page belongs to an earlier run, or was opened without its key. Open the URL that kubectl wechat dashboard prints."),
 		"local":                         say("Only this computer can open this page. It has your rights in the cluster."),
-		"perMinute":                     say("%s per minute"),
 		"condition.Accepted":            say("The spec is accepted"),
 		"condition.CredentialsResolved": say("The credentials are there"),
 		"condition.BackendResolved":     say("The app's Service is found"),
@@ -152,6 +150,14 @@ func words(lang text.Language) map[string]string {
 		"scenario.updateauthorized":     say("a changed authorization"),
 		"scenario.unauthorized":         say("an authorization that ended"),
 		"scenario.signtest":             say("WeChat Pay's probe: a wrong signature"),
+		"tail":                          say("Live"),
+		"tailOn":                        say("listening"),
+		"tailNote":                      say("What becomes of callbacks as they come, without the messages."),
+		"tailStart":                     say("Listen"),
+		"tailStop":                      say("Stop"),
+		"repeat":                        say("repeat"),
+		"played":                        say("played"),
+		"tailMore":                      say("The messages themselves, in a terminal:"),
 	}
 	for _, reason := range wechat.Reasons {
 		meaning, remedy := doctor.Log(reason)

@@ -27,6 +27,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/doctor"
 	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/listen"
 	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/tap"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 )
 
@@ -297,6 +298,52 @@ func (r report) trip(t target, p play, request *caller.Request, done played) das
 		trip.Verdict, trip.Do = lang.Say(done.consequence)+lang.Say(why.cause), lang.Say(r.remedy(why))
 	}
 	return trip
+}
+
+// Tail opens the taps of the pods that serve an endpoint, without the messages: it hands over verdicts, which have no user in them.
+func (c shownCluster) Tail(ctx context.Context, lang text.Language, ref dashboard.Ref, take func(dashboard.Tell)) error {
+	p, o := c.in(lang), c.optionsFor(ref, commandListen)
+	p.Connect = func(*genericclioptions.ConfigFlags) (client.Client, string, error) {
+		return c.cluster, ref.Namespace, nil
+	}
+	p.Forward = func(_ *genericclioptions.ConfigFlags, namespace string) (listen.Dial, error) {
+		return c.plugin.Forward(c.options.cluster, namespace)
+	}
+	t, err := p.tapped(ctx, o)
+	if err != nil {
+		return err
+	}
+	err = t.client.Follow(ctx, t.pods, tap.Query{Follow: true}, func(event listen.Event) {
+		if told, ok := tellOf(lang, event); ok && ctx.Err() == nil {
+			take(told)
+		}
+	})
+	return listen.Explain(err)
+}
+
+// tellOf is what the page is told of what a pod tells.
+func tellOf(lang text.Language, event listen.Event) (dashboard.Tell, bool) {
+	told := dashboard.Tell{At: time.Now().UnixMilli(), Pod: event.Pod.Name}
+	line := event.Line
+	switch {
+	case event.Opened:
+		told.Note = lang.Say(text.New("listening to pod %s until %s", event.Pod.Name, event.Stream.Hello.Until.Format(time.TimeOnly)))
+	case event.Err != nil:
+		told.Note, told.Failed = lang.Say(text.New("pod %s is not listened to: %s", event.Pod.Name, listen.Explain(event.Err))), true
+	case line == nil:
+		return told, false
+	case line.Verdict != nil:
+		v := line.Verdict
+		told.At, told.Outcome, told.Reason, told.Type, told.Event = v.At.UnixMilli(), v.Outcome, v.Reason, v.Type, v.Event
+		told.Status, told.Milliseconds, told.Repeat, told.Played = v.Status, v.Millis, v.Repeat, v.Played
+	case line.Dropped > 0:
+		told.Note, told.Failed = lang.Say(text.New("%d lines of pod %s were left out: they came faster than they are read here", line.Dropped, event.Pod.Name)), true
+	case line.Ended != "" && line.Ended != tap.EndTime:
+		told.Note = lang.Say(text.New("pod %s tells no more: %s", event.Pod.Name, ends[line.Ended]))
+	default:
+		return told, false
+	}
+	return told, true
 }
 
 func milliseconds(d time.Duration) float64 {

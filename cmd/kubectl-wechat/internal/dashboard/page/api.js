@@ -40,6 +40,23 @@ export async function call(path, lang, body) {
   return answer;
 }
 
+// follow hands over the lines of an answer that does not end, until the signal says so.
+export async function follow(path, lang, signal, take) {
+  const headers = { "X-Dashboard-Token": sessionStorage.getItem(key) || "" };
+  if (lang) headers["Accept-Language"] = lang;
+  const response = await fetch("/api/" + path, { headers, signal, cache: "no-store", credentials: "omit", redirect: "error", referrerPolicy: "no-referrer" });
+  if (!response.ok) throw new Failure(response.status, (await response.json().catch(() => ({}))).error || String(response.status));
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) if (line) take(JSON.parse(line));
+  }
+}
+
 // pathOf is the part of a path that names an object.
 export function pathOf(ref) {
   return [ref.kind, ref.namespace, ref.name].map(encodeURIComponent).join("/");

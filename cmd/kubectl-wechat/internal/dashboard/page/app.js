@@ -5,7 +5,7 @@
 
 import { h, render } from "/preact.js";
 import htm from "/htm.js";
-import { call, pathOf, takeToken } from "/api.js";
+import { call, follow, pathOf, takeToken } from "/api.js";
 import { Detail, Icon, Sidebar } from "/parts.js";
 
 const html = htm.bind(h);
@@ -26,6 +26,8 @@ const state = {
   form: { scenario: "", text: "" },
   trip: null,
   sending: false,
+  tail: [], // newest first
+  tailing: null, // what ends the tail
   fatal: 0, // 401 for a stale key, -1 for a server that is gone
   said: "", // for screen readers
 };
@@ -49,6 +51,7 @@ const numbers = () => new Intl.NumberFormat(state.shownLang, { maximumFractionDi
 const format = {
   number: (value) => numbers().format(value),
   time: (value) => new Date(value).toLocaleString(state.shownLang, { dateStyle: "medium", timeStyle: "short" }),
+  clock: (value) => new Date(value).toLocaleTimeString(state.shownLang, { hour12: false }),
   day: (value) => new Date(value).toLocaleDateString(state.shownLang, { dateStyle: "medium" }),
   duration: (seconds) => (seconds < 1 ? numbers().format(Math.round(seconds * 1000)) + " ms" : numbers().format(seconds) + " s"),
   span: (seconds) => (seconds < 90 ? Math.round(seconds) + " s" : Math.round(seconds / 60) + " min"),
@@ -121,6 +124,7 @@ async function loadTraffic() {
   }
 }
 
+let lines = 0; // of tails, for their keys
 let timer = 0;
 let looking = 0;
 
@@ -145,11 +149,42 @@ function route() {
   const found = /^#\/(WeChatEndpoint|WeChatGateway)\/([^/]+)\/([^/]+)$/.exec(location.hash);
   const ref = found ? { kind: found[1], namespace: decodeURIComponent(found[2]), name: decodeURIComponent(found[3]) } : null;
   if (!same(ref, state.ref)) {
+    stopTail();
+    state.tail = [];
     Object.assign(state, { ref, object: null, objectError: "", traffic: null, trafficError: "", trip: null, form: { scenario: "", text: "" } });
   }
 }
 
+const kept = 100; // lines of the tail
+
+function stopTail() {
+  if (state.tailing) state.tailing.abort();
+  state.tailing = null;
+}
+
 view.act = {
+  stopTail() {
+    stopTail();
+    draw();
+  },
+  async startTail() {
+    if (state.tailing) return;
+    const mine = new AbortController();
+    Object.assign(state, { tailing: mine, tail: [] });
+    draw();
+    const take = (told) => {
+      if (state.tailing !== mine) return;
+      state.tail = [{ ...told, id: ++lines }, ...state.tail].slice(0, kept);
+      draw();
+    };
+    try {
+      await follow("tail/" + pathOf(state.ref), state.lang, mine.signal, take);
+    } catch (failure) {
+      if (!mine.signal.aborted) take({ at: Date.now(), note: failure.message, failed: true });
+    }
+    if (state.tailing === mine) state.tailing = null;
+    draw();
+  },
   filter(value) {
     state.filter = value;
     draw();

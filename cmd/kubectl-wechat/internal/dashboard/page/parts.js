@@ -102,6 +102,7 @@ export function Detail({ view }) {
       </div>
       <div class="column">
         <${Callbacks} view=${view} />
+        <${Tail} view=${view} />
         <${Console} view=${view} />
         <${Pods} view=${view} />
       </div>
@@ -226,6 +227,28 @@ function Trip({ view, trip }) {
     </div>
     <dl class="facts">${facts.filter(([, value]) => value).map(([name, value]) => html`<div key=${name} class="wide"><dt>${name}</dt><dd class="reply">${value}</dd></div>`)}</dl>
   </div>`;
+}
+
+function Tail({ view }) {
+  const { t, known, format, state, act } = view;
+  const { summary } = state.object;
+  if (summary.kind !== "WeChatEndpoint") return null;
+  const what = (line) => (line.outcome ? ["outcome.", line.outcome] : ["reason.", line.reason || ""]);
+  return html`<${Card} id="tail" title=${t("tail")} note=${state.tailing ? t("tailOn") : ""}>
+    <div class="send"><p class="note grow">${t("tailNote")}</p>
+      <button type="button" class="secondary" onClick=${state.tailing ? act.stopTail : act.startTail}>${state.tailing ? t("tailStop") : t("tailStart")}</button></div>
+    <ol class="tail" role="log" aria-label=${t("tail")} tabindex=${state.tail.length ? 0 : null}>${state.tail.map((line) => {
+      if (line.note) return html`<li key=${line.id} class=${line.failed ? "failed" : "told"}><time>${format.clock(line.at)}</time><span>${line.note}</span></li>`;
+      const [prefix, name] = what(line);
+      const tags = [line.repeat && t("repeat"), line.played && t("played")].filter(Boolean);
+      return html`<li key=${line.id} class=${line.reason ? "failed" : ""}>
+        <time>${format.clock(line.at)}</time>
+        <span><b>${[line.type, line.event].filter(Boolean).join(" · ") || (line.reason ? t("refused") : "–")}</b> ${known(prefix + name) ? t(prefix + name) : name}${tags.map((tag) => html` <span class="tag">${tag}</span>`)}</span>
+        <span class="took">${line.status} · ${format.duration(line.milliseconds / 1000)}</span>
+      </li>`;
+    })}</ol>
+    <p class="note">${t("tailMore")} <code>${"kubectl wechat listen " + summary.name + " -n " + summary.namespace}</code></p>
+  <//>`;
 }
 
 function Pods({ view }) {

@@ -115,7 +115,7 @@ type Message struct {
 
 // Trip is what became of a test message.
 type Trip struct {
-	// Message says what was sent, URL where to, without its signature.
+	// Message says what was sent, URL where to, without its query.
 	Message string `json:"message"`
 	URL     string `json:"url"`
 	// Address is what answered; empty where nothing did. Answer is the head of its answer.

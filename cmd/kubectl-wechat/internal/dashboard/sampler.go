@@ -220,7 +220,7 @@ func (one *series) note(now time.Time, readings map[string]reading) {
 	one.at = now
 	whole := pointOf(now, 0, sum)
 	one.last = Traffic{
-		Points: slices.Clone(one.points), Total: sum, Open: one.open, Late: whole.Late, P50: whole.P50, P99: whole.P99, Pods: len(readings), Unread: []string{},
+		Points: append([]Point{}, one.points...), Total: sum, Open: one.open, Late: whole.Late, P50: whole.P50, P99: whole.P99, Pods: len(readings), Unread: []string{},
 	}
 	if !seen.IsZero() {
 		one.last.Seen = seen.UTC().Format(time.RFC3339)

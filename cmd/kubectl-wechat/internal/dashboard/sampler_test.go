@@ -5,6 +5,7 @@ package dashboard
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -99,6 +100,11 @@ func counted(answered, refused float64) reading {
 	return reading{Counts: Counts{Outcomes: map[string]float64{"answered": answered}, Refused: map[string]float64{"stale": refused}}}
 }
 
+func (one *series) noted() Traffic {
+	one.note(time.Unix(1000, 0), nil)
+	return one.last
+}
+
 func TestPointsAreWhatCameBetweenSamples(t *testing.T) {
 	start := time.Unix(1000, 0)
 	one := &series{pods: map[string]reading{}}
@@ -121,6 +127,9 @@ func TestPointsAreWhatCameBetweenSamples(t *testing.T) {
 	}
 	if diff := cmp.Diff([]float64{0, 1, 0, 0, 100}, refused); diff != "" {
 		t.Error(diff)
+	}
+	if data, err := json.Marshal((&series{pods: map[string]reading{}}).noted()); err != nil || !strings.Contains(string(data), `"points":[],`) {
+		t.Errorf("without a point, the page gets %s %v", data, err)
 	}
 	if total(one.last.Open.Outcomes) != 17 || total(one.last.Total.Outcomes) != 54 {
 		t.Errorf("%+v", one.last)

@@ -29,7 +29,7 @@ func words(lang text.Language) map[string]string {
 		"back":                          say("All endpoints and gateways"),
 		"language":                      say("Language"),
 		"scheme":                        say("Colours"),
-		"schemeSystem":                  say("as the system"),
+		"schemeSystem":                  say("system"),
 		"schemeLight":                   say("light"),
 		"schemeDark":                    say("dark"),
 		"ready":                         say("Ready"),

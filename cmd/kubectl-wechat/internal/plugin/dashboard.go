@@ -280,8 +280,9 @@ func (c shownCluster) Send(ctx context.Context, lang text.Language, ref dashboar
 // trip is what the page shows of a test message.
 func (r report) trip(t target, p play, request *caller.Request, done played) dashboard.Trip {
 	lang := r.plugin.lang
+	url, _, _ := strings.Cut(shownURL(t.sender.URL, request, done.received), "?") // whose query has a user in it
 	trip := dashboard.Trip{
-		Message: p.Name, URL: shownURL(t.sender.URL, request, done.received), Address: done.received.Remote, Answer: lang.Say(text.New("no answer")),
+		Message: p.Name, URL: url, Address: done.received.Remote, Answer: lang.Say(text.New("no answer")),
 		Milliseconds: milliseconds(done.received.Elapsed), Taken: done.refusal == nil, Verdict: lang.Say(p.ok),
 	}
 	if done.received.Status != 0 {

@@ -874,7 +874,7 @@ message is named by its delivery id, which kubectl wechat listen shows.`: `把 P
 	"All endpoints and gateways": "返回列表",
 	"Language":                   "语言",
 	"Colours":                    "配色",
-	"as the system":              "跟随系统",
+	"system":                     "跟随系统",
 	"light":                      "浅色",
 	"dark":                       "深色",
 	"Ready":                      "就绪",

@@ -79,17 +79,20 @@ function readiness({ t }, object) {
 export function Detail({ view }) {
   const { t, state } = view;
   if (!state.ref) return html`<div class="empty"><h1 id="heading" tabindex="-1">${t("title")}</h1><p>${t("choose")}</p></div>`;
-  const heading = html`<a class="back" href="#/"><${Icon} name="back" />${t("back")}</a>`;
-  if (state.objectError) {
-    return html`${heading}<h1 id="heading" tabindex="-1">${state.ref.name}</h1><p class="banner bad" role="alert"><${Icon} name="failed" /><span>${state.objectError}</span></p>`;
-  }
-  if (!state.object) return html`${heading}<h1 id="heading" tabindex="-1">${state.ref.name}</h1><p class="hint" aria-busy="true">${t("loading")}</p>`;
-  const { summary } = state.object;
-  return html`${heading}
+  const summary = state.object && state.object.summary;
+  return html`<a class="back" href="#/"><${Icon} name="back" />${t("back")}</a>
     <header class="title">
-      <h1 id="heading" tabindex="-1">${summary.name}<span class="of">${summary.namespace}</span></h1>
-      <span class=${"pill " + mark(summary.ready, summary.ready === "True")}>${readiness(view, summary)}${summary.paused ? " · " + t("paused") : ""}</span>
+      <h1 id="heading" tabindex="-1">${state.ref.name}<span class="of">${state.ref.namespace}</span></h1>
+      ${summary ? html`<span class=${"pill " + mark(summary.ready, summary.ready === "True")}>${readiness(view, summary)}${summary.paused ? " · " + t("paused") : ""}</span>` : null}
     </header>
+    ${state.objectError ? html`<p class="banner bad" role="alert"><${Icon} name="failed" /><span>${state.objectError}</span></p>` : null}
+    ${summary ? html`<${Known} view=${view} summary=${summary} />` : state.objectError ? null : html`<p class="hint" aria-busy="true">${t("loading")}</p>`}`;
+}
+
+// Known is what there is to see of an object once it is read.
+function Known({ view, summary }) {
+  const { t, state } = view;
+  return html`
     <${Facts} view=${view} />
     ${summary.ready !== "True" && summary.next ? html`<section class="todo" aria-labelledby="todo"><h2 id="todo">${t("next")}</h2><p>${summary.next}</p></section>` : null}
     ${summary.observedGeneration < summary.generation

@@ -6,14 +6,15 @@ package dashboard
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"math"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -235,22 +236,17 @@ func readPod(ctx context.Context, client *http.Client, pod Pod, of Ref) (reading
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return reading{}, cmp.Or(unwrapped(err), err)
+		var outer *url.Error // which names a URL that is none
+		if errors.As(err, &outer) {
+			err = outer.Err
+		}
+		return reading{}, err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		return reading{}, text.Errorf("it answers %d", response.StatusCode)
 	}
 	return parse(response.Body, of)
-}
-
-// unwrapped is the error of the connection: that of net/http names a URL that is none.
-func unwrapped(err error) error {
-	type wraps interface{ Unwrap() error }
-	if outer, ok := err.(wraps); ok { //nolint:errorlint // one layer is taken off
-		return outer.Unwrap()
-	}
-	return nil
 }
 
 // parse reads the page of a sidecar. Of a gateway's pods all endpoints count, otherwise the lines of the endpoint alone are kept: a pod may

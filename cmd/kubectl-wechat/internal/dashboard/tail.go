@@ -65,14 +65,14 @@ func (l *lineWriter) write(value any) {
 	if l.ended {
 		return
 	}
-	line := []byte("\n")
+	var line []byte
 	if value != nil {
-		data, err := json.Marshal(value)
-		if err != nil {
+		var err error
+		if line, err = json.Marshal(value); err != nil {
 			return
 		}
-		line = append(data, '\n')
 	}
+	line = append(line, '\n')
 	_ = l.control.SetWriteDeadline(time.Now().Add(writeWait))
 	if _, err := l.to.Write(line); err != nil || l.control.Flush() != nil {
 		l.ended = true

@@ -84,14 +84,14 @@ verify: ## Fail if a generated file or go.mod is stale
 
 # The end-to-end tests take longest, and wait half of the time: all others run beside them, one after the other.
 test: ## Run every test
-	@test/interop/setup; test/prometheus/install >/dev/null; $(cluster) assets oldest >/dev/null
+	@test/interop/setup; test/dashboard/setup; test/prometheus/install >/dev/null; $(cluster) assets oldest >/dev/null
 	@$(MAKE) -j2 e2e beside
 
 beside:
-	@set -e; for target in lint limits interop monitoring integration-newest unit integration-oldest; do $(MAKE) $$target; done
+	@set -e; for target in lint limits interop monitoring dashboard integration-newest unit integration-oldest; do $(MAKE) $$target; done
 
 lint: ## Lint the Go code, the workflows, the chart and what it renders
-	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits,prometheus ./...
+	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits,prometheus,browser ./...
 	$(call tool,actionlint) -shellcheck= -pyflakes=
 	$(call tool,helm) lint --strict charts/wechat-endpoint
 	hack/schema-check.sh
@@ -111,6 +111,10 @@ limits: ## Flood the sidecar in a memory cgroup of its pods' size (Linux, root);
 
 monitoring: ## Try the alerts and the dashboards with a real Prometheus
 	go test -count=1 -tags prometheus ./test/prometheus ./test/monitoring
+
+dashboard: ## Walk through the dashboard of the plugin in a headless browser
+	test/dashboard/setup
+	go test -count=1 -tags browser ./test/dashboard
 
 interop: ## Try the sidecar against other people's WeChat code, on both sides
 	test/interop/setup

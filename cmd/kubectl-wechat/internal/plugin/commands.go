@@ -29,6 +29,7 @@ const (
 	commandListen  = "listen"
 	commandReplay  = "replay"
 
+	commandDashboard  = "dashboard"
 	commandCompletion = "completion"
 )
 
@@ -51,6 +52,7 @@ func (p Plugin) table(o *options) []command {
 	return []command{
 		{commandInit, []string{"[NAME]"}, initManual, (*options).initFlags, options.validateInit, Plugin.initEndpoint, nil},
 		{commandStatus, []string{"[NAME]", "--gateway NAME"}, statusManual, (*options).statusFlags, checkAll(options.validateStatus, options.validateOutput), Plugin.status, endpoints},
+		{commandDashboard, []string{""}, dashboardManual, (*options).dashboardFlags, options.validateDashboard, Plugin.dashboard, nil},
 		{commandDoctor, []string{"NAME", "--url URL --token-file FILE"}, doctorManual, (*options).doctorFlags, checkAll(options.validate, options.validateCall, options.validateOutput), Plugin.doctor, endpoints},
 		{commandConsole, []string{"NAME"}, consoleManual, (*options).consoleFlags, options.validateName, Plugin.console, endpoints},
 		{commandVerify, []string{"NAME", "--url URL --token-file FILE"}, verifyManual, (*options).verifyFlags, checkAll(options.validate, options.validateCall), Plugin.verify, endpoints},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 )
 
 // consolePage is where a kind of account is set up: pages moved, and not everybody's at once.
@@ -33,6 +34,59 @@ var modeNames = map[v1alpha1.MessageMode]string{
 	v1alpha1.MessageModePlaintext: "明文模式", v1alpha1.MessageModeCompatible: "兼容模式", v1alpha1.MessageModeEncrypted: "安全模式",
 }
 
+// consoleStep is one thing to do at the console: what, with which field of it, and what belongs there.
+type consoleStep struct {
+	label, field string
+	value        text.Text
+	// key is that of the Secret which holds the value, empty for what is no secret.
+	key string
+}
+
+// consoleSteps are what to do there, in its order.
+func consoleSteps(endpoint *v1alpha1.WeChatEndpoint) []consoleStep {
+	page, spec := consolePages[endpoint.Spec.Platform], endpoint.Spec
+	steps := []consoleStep{{label: "page", value: text.Verbatim(page.now)}}
+	if page.before != "" {
+		steps = append(steps, consoleStep{label: "before", value: text.Verbatim(page.before)})
+	}
+	if spec.Platform == v1alpha1.PlatformPay {
+		return append(steps, consoleStep{label: "enter", field: "notify_url", value: urlOrWhy(endpoint)})
+	}
+	steps = append(steps,
+		consoleStep{label: "compare", field: map[bool]string{true: "企业ID", false: "AppID"}[spec.Platform == v1alpha1.PlatformWeCom], value: text.Verbatim(spec.AppID)},
+		consoleStep{label: "enter", field: urlField(endpoint), value: urlOrWhy(endpoint)},
+		consoleStep{label: "enter", field: "Token", key: v1alpha1.KeyToken})
+	if accountOf(options{}, endpoint).encrypted() {
+		steps = append(steps, consoleStep{label: "enter", field: "EncodingAESKey", key: v1alpha1.KeyEncodingAESKey})
+	}
+	if name := modeNames[spec.MessageMode]; name != "" && spec.Platform != v1alpha1.PlatformWeCom {
+		steps = append(steps, consoleStep{label: "choose", field: "消息加解密方式", value: text.Verbatim(name)})
+	}
+	for _, file := range spec.DomainFiles {
+		steps = append(steps, consoleStep{label: "served", value: text.Verbatim("/" + file.Name)})
+	}
+	return steps
+}
+
+// secretCommand is the command that prints a value of the endpoint's Secret.
+func secretCommand(endpoint *v1alpha1.WeChatEndpoint, key string) string {
+	return fmt.Sprintf("kubectl -n %s get secret %s -o jsonpath='{.data.%s}' | base64 -d", endpoint.Namespace, endpoint.Spec.Credentials.SecretName, key)
+}
+
+// consoleVerdict says what to do when all is entered, or why it is too early.
+func consoleVerdict(endpoint *v1alpha1.WeChatEndpoint) (ready text.Text, tooEarly text.Text, why *refusal) {
+	page := consolePages[endpoint.Spec.Platform]
+	if endpoint.Spec.Platform == v1alpha1.PlatformPay {
+		return text.New("no console asks for the URL: the app passes it as notify_url with each order; the APIv3 key and the public key go from that page into Secret %s",
+			endpoint.Spec.Credentials.SecretName), text.Text{}, nil
+	}
+	if hindrance := firstHindrance(endpoint); hindrance != "" {
+		return text.Text{}, text.New("do not press %s yet: ", page.save), &refusal{cause: text.New("the endpoint is not ready: %s", printable(hindrance)),
+			remedy: text.New("kubectl wechat doctor %s -n %s", endpoint.Name, endpoint.Namespace)}
+	}
+	return text.New("enter them in this order, then press %s: WeChat checks the URL at once", page.save), text.Text{}, nil
+}
+
 // console says what to enter on which page, in which order. Tokens and keys are shown to who asks for them at a terminal: a file or a
 // log would keep them.
 func (p Plugin) console(ctx context.Context, o options) (int, error) {
@@ -43,32 +97,37 @@ func (p Plugin) console(ctx context.Context, o options) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	r, page, spec := p.report(p.Stdout), consolePages[endpoint.Spec.Platform], endpoint.Spec
+	r := p.report(p.Stdout)
 	r.endpoint(target{endpoint: endpoint})
-	r.line("page", "%s", page.now)
-	if page.before != "" {
-		r.line("before", "%s", page.before)
+	var pair config.Pair
+	if o.show && endpoint.Spec.Platform != v1alpha1.PlatformPay {
+		keys := vault{plugin: p, reader: reader, endpoint: endpoint}
+		if pair, err = keys.pair(ctx, o, accountOf(o, endpoint)); err != nil {
+			return 0, err
+		}
 	}
-	if spec.Platform == v1alpha1.PlatformPay {
-		r.line("enter", "%s: %s", "notify_url", urlOrWhy(endpoint))
-		return r.ok("no console asks for the URL: the app passes it as notify_url with each order; the APIv3 key and the public key go from that page into Secret %s", spec.Credentials.SecretName), nil
+	for _, step := range consoleSteps(endpoint) {
+		r.consoleStep(step, endpoint, o.show, pair)
 	}
-	r.line("compare", "%s: %s", map[bool]string{true: "企业ID", false: "AppID"}[spec.Platform == v1alpha1.PlatformWeCom], spec.AppID)
-	r.line("enter", "%s: %s", urlField(endpoint), urlOrWhy(endpoint))
-	if err := p.consoleSecrets(ctx, r, o, &vault{plugin: p, reader: reader, endpoint: endpoint}); err != nil {
-		return 0, err
+	ready, tooEarly, why := consoleVerdict(endpoint)
+	if why != nil {
+		return r.refused(tooEarly, why), nil
 	}
-	if name := modeNames[spec.MessageMode]; name != "" && spec.Platform != v1alpha1.PlatformWeCom {
-		r.line("choose", "%s: %s", "消息加解密方式", name)
+	return r.ok("%s", ready), nil
+}
+
+// consoleStep shows a step; the value of a secret if that is asked for, and otherwise the command that prints it.
+func (r report) consoleStep(step consoleStep, endpoint *v1alpha1.WeChatEndpoint, show bool, pair config.Pair) {
+	switch {
+	case step.key != "" && show:
+		fmt.Fprintf(r.out, "%s %s: %s\n", text.Pad(r.plugin.say(step.label), 9), step.field, map[string]string{v1alpha1.KeyToken: pair.Token, v1alpha1.KeyEncodingAESKey: pair.EncodingAESKey}[step.key])
+	case step.key != "":
+		r.line(step.label, "%s: what this prints: %s", step.field, secretCommand(endpoint, step.key))
+	case step.field != "":
+		r.line(step.label, "%s: %s", step.field, step.value)
+	default:
+		r.line(step.label, "%s", step.value)
 	}
-	for _, file := range spec.DomainFiles {
-		r.line("served", "%s", "/"+file.Name)
-	}
-	if why := firstHindrance(endpoint); why != "" {
-		return r.refused(text.New("do not press %s yet: ", page.save), &refusal{cause: text.New("the endpoint is not ready: %s", printable(why)),
-			remedy: text.New("kubectl wechat doctor %s -n %s", endpoint.Name, endpoint.Namespace)}), nil
-	}
-	return r.ok("enter them in this order, then press %s: WeChat checks the URL at once", page.save), nil
 }
 
 // urlField is the name of the field for the URL.
@@ -87,30 +146,6 @@ func urlOrWhy(endpoint *v1alpha1.WeChatEndpoint) text.Text {
 		return text.Verbatim(url)
 	}
 	return text.New("not known yet: the endpoint has no host")
-}
-
-// consoleSecrets says the token and the key, or how to read them.
-func (p Plugin) consoleSecrets(ctx context.Context, r report, o options, keys *vault) error {
-	account := accountOf(o, keys.endpoint)
-	fields := []struct{ label, key string }{{"Token", v1alpha1.KeyToken}}
-	if account.encrypted() {
-		fields = append(fields, struct{ label, key string }{"EncodingAESKey", v1alpha1.KeyEncodingAESKey})
-	}
-	if !o.show {
-		for _, field := range fields {
-			r.line("enter", "%s: what this prints: kubectl -n %s get secret %s -o jsonpath='{.data.%s}' | base64 -d", field.label, keys.endpoint.Namespace,
-				keys.endpoint.Spec.Credentials.SecretName, field.key)
-		}
-		return nil
-	}
-	pair, err := keys.pair(ctx, o, account)
-	if err != nil {
-		return err
-	}
-	for _, field := range fields {
-		fmt.Fprintf(p.Stdout, "%s %s: %s\n", text.Pad(p.say("enter"), 9), field.label, map[string]string{v1alpha1.KeyToken: pair.Token, v1alpha1.KeyEncodingAESKey: pair.EncodingAESKey}[field.key])
-	}
-	return nil
 }
 
 // firstHindrance is why the URL check of the console would fail by the word of the operator; empty where it says nothing.

@@ -51,7 +51,10 @@ type options struct {
 
 	compromised, show, yes, overwrite bool // of rotate
 
-	client, allNamespaces bool // of version
+	client, allNamespaces bool // of version; the latter of dashboard, too
+
+	localPort uint16 // of dashboard
+	openPage  bool
 
 	output, gateway string // of status and others
 
@@ -130,6 +133,13 @@ func (o *options) rotateFlags(flags *pflag.FlagSet) {
 func (o *options) versionFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.client, "client", false, "only the plugin's own; no cluster is asked")
 	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "the sidecars of all namespaces, in place of one")
+}
+
+func (o *options) dashboardFlags(flags *pflag.FlagSet) {
+	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "show what is in all namespaces, in place of one")
+	flags.Uint16Var(&o.localPort, "port", 0, "the port of this computer (default: any that is free)")
+	flags.BoolVar(&o.openPage, "open", false, "open the page in the browser of this computer")
+	flags.StringVar(&o.address, "address", "", "connect to this `HOST:PORT` for test messages, without looking the URL's host up in DNS")
 }
 
 func (o *options) consoleFlags(flags *pflag.FlagSet) {
@@ -228,10 +238,21 @@ func (o options) validateCall() error {
 	case o.timeout <= 0:
 		return text.Errorf("--timeout must be longer than 0")
 	}
+	return o.validateAddress()
+}
+
+func (o options) validateAddress() error {
 	if _, _, err := net.SplitHostPort(o.address); err != nil && o.address != "" {
 		return text.Errorf("--address must be HOST:PORT, such as 203.0.113.7:443")
 	}
 	return nil
+}
+
+func (o options) validateDashboard() error {
+	if err := o.validateNoName(); err != nil {
+		return err
+	}
+	return o.validateAddress()
 }
 
 func (o options) validateOpen() error {

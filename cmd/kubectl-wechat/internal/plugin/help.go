@@ -121,6 +121,22 @@ every condition with what to do about it. Without a name, a line for each of the
 	exits: [3]string{"it is ready; without a name: all are", "it is not ready, or not known to be", "nothing is known: wrong arguments, no such endpoint, no rights"},
 }
 
+var dashboardManual = manual{
+	short: "show endpoints and gateways on a page of this computer",
+	long: `Show endpoints and gateways on a page that this computer alone can open: what is ready and what to do next, how many
+messages come and how long their answers take, which credentials are accepted, and what to enter in the console. A test
+message shows the whole round trip. Nothing is installed in the cluster: the page has your rights, and what you may not
+read it says.
+
+The URL that is printed holds the key to the page, anew with each run. Whoever has it can do with the page what you can.`,
+	examples: []example{
+		{"All endpoints of a namespace.", "kubectl wechat dashboard -n production"},
+		{"Those of all namespaces, in the browser at once.", "kubectl wechat dashboard -A --open"},
+		{"Test messages before the host is in DNS, by the address of the ingress controller.", "kubectl wechat dashboard --address 203.0.113.7:443"},
+	},
+	exits: [3]string{"it was shown until you ended it", "", "it cannot be shown: wrong arguments, no cluster, the port is taken"},
+}
+
 var doctorManual = manual{
 	short: "tell every cause for which WeChat could refuse the URL, and what to do about each",
 	long: `Tell every cause for which WeChat could refuse the URL of an endpoint, and what to do about each: what is found from

@@ -30,12 +30,18 @@ func told(r *diagnose.Refusal) *refusal {
 
 // refused says what is wrong, and what leads to the end of it in one step.
 func (r report) refused(consequence text.Text, why *refusal) int {
-	if general(why.code) == diagnose.CodeNotFound && r.about != nil && r.called == "" && unpublished(r.about) != nil {
-		why = unpublished(r.about)
-	}
+	why = r.known(why)
 	l := r.plugin.lang
 	fmt.Fprintf(r.out, "%s %s%s\n%s %s\n", r.plugin.paint(red, r.plugin.say("refused:"), r.out), l.Say(consequence), l.Say(why.cause), r.plugin.say("do:"), l.Say(r.remedy(why)))
 	return StatusRefused
+}
+
+// known is the refusal, or what the operator knows better: where the endpoint does not have its URL, another server answers.
+func (r report) known(why *refusal) *refusal {
+	if general(why.code) == diagnose.CodeNotFound && r.about != nil && r.called == "" && unpublished(r.about) != nil {
+		return unpublished(r.about)
+	}
+	return why
 }
 
 // remedy says more than the answer alone tells, by what is known of the endpoint.

@@ -165,16 +165,24 @@ func private(remote string) bool {
 
 // reply shows what the user would see, or else the body as it is.
 func (r report) reply(answer caller.Answer, reply diagnose.Reply) {
+	if said := replyOf(answer, reply); !said.IsZero() {
+		r.line("reply", "%s", said)
+	}
+}
+
+// replyOf is what the user would see, or else the body as it is.
+func replyOf(answer caller.Answer, reply diagnose.Reply) text.Text {
 	switch {
 	case reply.Kind == diagnose.ReplyEmpty:
-		r.line("reply", "empty, the user is shown nothing")
+		return text.New("empty, the user is shown nothing")
 	case reply.Kind == diagnose.ReplySuccess:
-		r.line("reply", "success, the user is shown nothing")
+		return text.New("success, the user is shown nothing")
 	case (reply.Type == "text" || reply.Type == "stream") && reply.Content != "":
-		r.line("reply", "%s", printable(answer.Redact(reply.Content)))
+		return text.Verbatim(printable(answer.Redact(reply.Content)))
 	case len(answer.Body) > 0:
-		r.line("reply", "%s", printable(answer.Redact(strings.TrimSpace(string(answer.Body)))))
+		return text.Verbatim(printable(answer.Redact(strings.TrimSpace(string(answer.Body)))))
 	}
+	return text.Text{}
 }
 
 // printable makes text harmless for a terminal: line ends are kept and followed by an indent, everything else that is

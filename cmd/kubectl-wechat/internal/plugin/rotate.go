@@ -185,8 +185,7 @@ func (p Plugin) tellConsole(r report, o options, endpoint *v1alpha1.WeChatEndpoi
 		case o.show:
 			r.line("enter", "%s: %s", field.label, value)
 		default:
-			r.line("enter", "%s: what this prints: kubectl -n %s get secret %s -o jsonpath='{.data.%s}' | base64 -d",
-				field.label, endpoint.Namespace, endpoint.Spec.Credentials.SecretName, field.key)
+			r.line("enter", "%s: what this prints: %s", field.label, secretCommand(endpoint, field.key))
 		}
 	}
 }

@@ -6,6 +6,7 @@ package plugin
 import (
 	"context"
 
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
@@ -46,28 +47,54 @@ func (p Plugin) send(ctx context.Context, o options) (int, error) {
 	return worst, nil
 }
 
+// played is what came of one message.
+type played struct {
+	// received is the answer as it came, and opened the same without its encryption.
+	received, opened caller.Answer
+	reply            diagnose.Reply
+	// judged says that the answer could be opened, and the reply read.
+	judged bool
+	// refusal is why WeChat would not take the answer, behind its consequence; nil if it would.
+	refusal     *refusal
+	consequence text.Text
+}
+
+// play sends one message and judges the answer as WeChat would.
+func (t target) play(ctx context.Context, p play, request *caller.Request) (played, error) {
+	answer, err := t.sender.Send(ctx, request)
+	if ctx.Err() != nil {
+		return played{}, errInterrupted
+	}
+	opened, refusal := diagnose.Open(&t.sender, answer, err)
+	if refusal != nil {
+		return played{received: answer, opened: opened, refusal: told(refusal), consequence: p.consequence}, nil
+	}
+	done := played{received: answer, opened: opened, judged: true}
+	if done.reply, refusal = diagnose.Scenario(p.Scenario, opened, err); refusal != nil {
+		done.refusal, done.consequence = told(refusal), p.after(opened)
+	}
+	return done, nil
+}
+
 // play sends one message and says what WeChat would make of the answer.
 func (r report) play(ctx context.Context, t target, p play, request *caller.Request) (int, error) {
 	r.line("message", "%s", p.Name)
-	answer, err := t.sender.Send(ctx, request)
-	if ctx.Err() != nil {
-		return 0, errInterrupted
+	done, err := t.play(ctx, p, request)
+	if err != nil {
+		return 0, err
 	}
-	r.exchange(t, request, answer)
+	r.exchange(t, request, done.received)
 	if p.text != "" {
-		r.line("text", "%s", printable(answer.Redact(p.text)))
+		r.line("text", "%s", printable(done.received.Redact(p.text)))
 	}
-	answer, refusal := diagnose.Open(&t.sender, answer, err)
-	if refusal != nil {
-		return r.refused(p.consequence, told(refusal)), nil
-	}
-	if answer.Sealed {
+	if done.opened.Sealed {
 		r.line("sealed", "yes, and opened with the EncodingAESKey")
 	}
-	reply, refusal := diagnose.Scenario(p.Scenario, answer, err)
-	r.reply(answer, reply)
-	if refusal != nil {
-		return r.refused(p.after(answer), told(refusal)), nil
+	if done.judged {
+		r.reply(done.opened, done.reply)
+	}
+	if done.refusal != nil {
+		return r.refused(done.consequence, done.refusal), nil
 	}
 	return r.ok("%s", p.ok), nil
 }

@@ -24,7 +24,7 @@ import (
 // speakers are the functions that take a message, with the places of the messages among their arguments.
 var speakers = map[string][]int{
 	"New": {0}, "Errorf": {0}, "Sprintf": {0}, "say": {0}, "line": {0, 1}, "ok": {0}, "found": {0}, "skipped": {0}, "failed": {1}, "note": {0}, "wrong": {0}, "StringArrayVar": {3},
-	"StringVar": {3}, "BoolVar": {3}, "DurationVar": {3}, "IntVar": {3}, "BoolVarP": {4}, "StringVarP": {4}, "String": {2}, "BoolP": {3},
+	"StringVar": {3}, "BoolVar": {3}, "DurationVar": {3}, "IntVar": {3}, "Uint16Var": {3}, "BoolVarP": {4}, "StringVarP": {4}, "String": {2}, "BoolP": {3},
 }
 
 // messages are what the plugin says, each with a place where it does.
@@ -123,7 +123,15 @@ func (m *messages) readLiteral(literal *ast.CompositeLit) {
 		if kind.Name == "step" {
 			m.take(literal.Elts[0])
 		}
+		if kind.Name == "consoleStep" {
+			m.readConsoleStep(literal)
+		}
 	case *ast.ArrayType:
+		if isIdent(kind.Elt, "consoleStep") {
+			for _, element := range literal.Elts {
+				m.readConsoleStep(element.(*ast.CompositeLit))
+			}
+		}
 		if isIdent(kind.Elt, "step") {
 			for _, element := range literal.Elts {
 				m.take(element.(*ast.CompositeLit).Elts[0])
@@ -136,6 +144,15 @@ func (m *messages) readLiteral(literal *ast.CompositeLit) {
 					m.take(one)
 				}
 			}
+		}
+	}
+}
+
+// readConsoleStep reads what to do: the fields of the console have Chinese names in every language.
+func (m *messages) readConsoleStep(literal *ast.CompositeLit) {
+	for _, element := range literal.Elts {
+		if field := element.(*ast.KeyValueExpr); isIdent(field.Key, "label") {
+			m.take(field.Value)
 		}
 	}
 }
@@ -239,4 +256,5 @@ func TestEachMessageIsThereInBothLanguages(t *testing.T) {
 var sameInBoth = map[string]bool{
 	"the %s in %s %w": true, "%s (WeChatGateway %s)": true, "the EncodingAESKey of %s %v": true, "endpoint": true, "base64": true, "the token": true,
 	"echostr": true, "timestamp, nonce, %s": true, "secret": true, "Secret %s": true, "pod": true,
+	"URL": true, "Endpoints": true, "hello": true, "Pods": true,
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat"
+	"github.com/wechatendpoint/wechatendpoint/test/ports"
 )
 
 const (
@@ -111,7 +112,7 @@ func (s sample) account() account {
 // run starts the app as its container does, in a folder, and waits until it listens.
 func (s sample) run(t *testing.T, folder string, more ...string) sdkApp {
 	t.Helper()
-	address := freeAddress(t)
+	address := ports.Free()
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)

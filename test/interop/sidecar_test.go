@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
+	"github.com/wechatendpoint/wechatendpoint/test/ports"
 )
 
 // sidecarPath is the sidecar that is tried, as it runs in the cluster.
@@ -82,7 +82,7 @@ func startWith(t *testing.T, a account, backend config.Backend, credentials conf
 func spawn(t *testing.T, dir, generation string) string {
 	t.Helper()
 	for range 3 {
-		public, ops := freeAddress(t), freeAddress(t)
+		public, ops := ports.Free(), ports.Free()
 		if p := startProcess(t, dir, public, ops); p.serves(t, "http://"+ops+"/status?entry=endpoint", generation) {
 			t.Cleanup(func() { p.stop(t) })
 			return public
@@ -90,16 +90,6 @@ func spawn(t *testing.T, dir, generation string) string {
 	}
 	t.Fatal("the sidecar does not start")
 	return ""
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // process is one sidecar.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/test/ports"
 )
 
 // inNamespace runs a program with a file of hosts of its own.
@@ -34,13 +35,13 @@ func startFleet(t *testing.T, edit func(*config.Config), app http.HandlerFunc) [
 	if err := os.WriteFile(hosts, []byte("127.0.8.1 peers\n127.0.8.2 peers\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, ops, err := net.SplitHostPort(freePort(t))
+	_, ops, err := net.SplitHostPort(ports.Free())
 	if err != nil {
 		t.Fatal(err)
 	}
 	var pods [2]*pod
 	for n := range pods {
-		p := newPod(t, freePort(t), fmt.Sprintf("127.0.8.%d:%s", n+1, ops))
+		p := newPod(t, ports.Free(), fmt.Sprintf("127.0.8.%d:%s", n+1, ops))
 		p.start(t, p.group.Command(context.Background(), "unshare", "--mount", "sh", "-c", inNamespace, hosts, binary,
 			"-config-dir", dir, "-listen", p.public, "-ops-listen", p.ops, "-drain-delay", "0s", "-grace", "1s", "-peers", "peers:"+ops))
 		pods[n] = p

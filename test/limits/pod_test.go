@@ -31,6 +31,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/test/cgroup"
+	"github.com/wechatendpoint/wechatendpoint/test/ports"
 )
 
 const (
@@ -95,7 +96,7 @@ type pod struct {
 func startPod(t *testing.T, edit func(*config.Config), neighbours int, app http.HandlerFunc) *pod {
 	t.Helper()
 	dir := writeDocuments(t, edit, neighbours, app)
-	p := newPod(t, freePort(t), freePort(t))
+	p := newPod(t, ports.Free(), ports.Free())
 	arguments := []string{"-config-dir", dir, "-listen", p.public, "-ops-listen", p.ops, "-drain-delay", "0s", "-grace", "1s"}
 	if os.Getenv("LIMITS_SIDECAR") == "" {
 		arguments = append(arguments, "-tracing-endpoint", collector(t, neighbours > 0))
@@ -193,16 +194,6 @@ func collector(t *testing.T, takes bool) string {
 		go func() { _ = server.Serve(listener) }()
 	}
 	return "http://" + listener.Addr().String()
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 func (p *pod) ready() bool {

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/test/bench/dataplane/process"
+	"github.com/wechatendpoint/wechatendpoint/test/ports"
 )
 
 // memoryLimit is a pod's by default. Bytes.
@@ -54,14 +54,7 @@ func startSidecar(ctx context.Context, binary, folder string, documents map[stri
 			return nil, err
 		}
 	}
-	public, err := freeAddress(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ops, err := freeAddress(ctx)
-	if err != nil {
-		return nil, err
-	}
+	public, ops := ports.Free(), ports.Free()
 	program, err := filepath.Abs(binary) // the group has the folder as its working directory
 	if err != nil {
 		return nil, err
@@ -92,16 +85,6 @@ func (p *sidecar) awaitReady(ctx context.Context) error {
 		}
 	}
 	return errors.New("the sidecar does not get ready")
-}
-
-// freeAddress is one of this computer's that nobody listens on.
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
 }
 
 // alive is an error if it has ended, with what it has logged.

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -114,16 +113,6 @@ func (c *process) end() error {
 		return fmt.Errorf("ending %s: %w", filepath.Base(c.Path), c.err)
 	}
 	return nil
-}
-
-// freeAddress is one of this computer's that nobody listens on.
-func freeAddress() string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it takes no time
-	if err != nil {
-		return "127.0.0.1:0" // the program will say what is wrong with it
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 func get(ctx context.Context, url string) ([]byte, error) {

@@ -18,12 +18,13 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
+	"github.com/wechatendpoint/wechatendpoint/test/ports"
 	"github.com/wechatendpoint/wechatendpoint/test/story"
 )
 
 func (t *try) startApp(ctx context.Context) (string, error) {
 	_, err := t.programs.start(ctx, func() program {
-		address := freeAddress()
+		address := ports.Free()
 		t.app = &url.URL{Scheme: "http", Host: address, Path: "/weixin/"}
 		return program{
 			name: "example-app", arguments: []string{"--listen", address},
@@ -53,7 +54,7 @@ func (t *try) startSidecar(ctx context.Context) (string, error) {
 	t.Show("\nThe operator writes this for the sidecar, with the token of the Secret. Here it is the file %s:", file)
 	t.Show("\n%s\n", text)
 	t.log, err = t.programs.start(ctx, func() program {
-		t.sidecar, t.ops = freeAddress(), freeAddress()
+		t.sidecar, t.ops = ports.Free(), ports.Free()
 		return program{
 			name:      "sidecar",
 			arguments: []string{"--config-dir", t.folder, "--listen", t.sidecar, "--ops-listen", t.ops, "--drain-delay", "0s", "--grace", "2s"},

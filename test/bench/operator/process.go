@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/wechatendpoint/wechatendpoint/test/ports"
 )
 
 // running is a process of its own.
@@ -77,11 +78,7 @@ func (b *bench) startOperator(ctx context.Context) error {
 			return err
 		}
 	}
-	free, err := freeAddresses(ctx)
-	if err != nil {
-		return err
-	}
-	metrics, probes, profiles := free[0], free[1], free[2]
+	metrics, probes, profiles := ports.Free(), ports.Free(), ports.Free()
 	command := exec.CommandContext(ctx, b.settings.binary, b.arguments(metrics, probes, profiles)...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(b.folder, "kubeconfig"))
 	process, err := begin(command, filepath.Join(b.folder, "operator.log"))
@@ -96,19 +93,6 @@ func (b *bench) startOperator(ctx context.Context) error {
 		said, err := os.ReadFile(process.log)
 		return bytes.Contains(said, []byte("Starting workers")), err // it has filled its caches; /readyz says less
 	})
-}
-
-// freeAddresses are different ones on which nobody listens now.
-func freeAddresses(ctx context.Context) (addresses [3]string, err error) {
-	for i := range addresses {
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return addresses, err
-		}
-		defer listener.Close() // when all are found, so that none is found twice
-		addresses[i] = listener.Addr().String()
-	}
-	return addresses, nil
 }
 
 func (r *running) hasEnded() bool {

@@ -38,6 +38,8 @@ type bounds struct {
 	uses, repeats int
 	// spans that wait to be sent, where messages are traced.
 	spans int
+	// bindings wait to be told to other pods. One takes 48 bytes.
+	bindings int
 	// entries are what the endpoints themselves take, where there are several.
 	entries int
 }
@@ -56,6 +58,7 @@ func boundsFor(memory int64) bounds {
 		strangers:   max(memory/32, 2*MaxBodySize),
 		uses:        int(memory / 20),
 		repeats:     int(memory / 16),
+		bindings:    int(memory / (16 << 10)),
 		spans:       int(memory / 64 / tracing.SpanCost),
 		entries:     config.RoomForEntries(memory),
 	}

@@ -137,6 +137,7 @@ func (s *Sidecar) opsHandler() http.Handler {
 		writeJSON(w, http.StatusOK, s.statusOfAll())
 	})
 	mux.HandleFunc("POST "+peers.Path, s.answerPeer)
+	mux.HandleFunc("POST "+peers.BindingsPath, s.answerTeller)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Gatherer(), promhttp.HandlerOpts{MaxRequestsInFlight: 4, DisableCompression: true}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		door.Received(r.Context())
@@ -177,6 +178,17 @@ func (s *Sidecar) answerPeer(w http.ResponseWriter, r *http.Request) {
 	told := peers.Answer{Status: answer.Status, ContentType: answer.ContentType, Outcome: answer.Outcome}
 	_ = handed.WriteHead(w, key, told, answer.Len(), [sha256.Size]byte(digest.Sum(nil)))
 	_ = answer.Write(w) // a pod that hung up needs no answer
+}
+
+// answerTeller answers another pod that tells of bindings.
+func (s *Sidecar) answerTeller(w http.ResponseWriter, r *http.Request) {
+	defer s.recovered()
+	batch, err := peers.ReadBatch(r.Body)
+	if err != nil || s.peers == nil {
+		w.WriteHeader(peers.StatusForged)
+		return
+	}
+	w.WriteHeader(s.teller.take(r.Context(), batch))
 }
 
 func writeJSON(w http.ResponseWriter, code int, value any) {

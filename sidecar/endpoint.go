@@ -5,6 +5,7 @@ package sidecar
 
 import (
 	"context"
+	"crypto/sha256"
 	"log/slog"
 	"time"
 
@@ -53,6 +54,9 @@ func (a *account) belongTo(e *Endpoint) {
 	for _, rule := range a.config.Rules {
 		actions = append(actions, rule.Action)
 	}
+	if len(a.gatewayKey) > 0 {
+		e.memory.KeyBy(peers.NewUseKey(a.gatewayKey))
+	}
 	a.endpoint, a.metrics = e, e.metrics.NewDocument(actions, config.ActionForward, a.config.Apps())
 }
 
@@ -74,6 +78,12 @@ type Memory interface {
 	// Claimed reports whether a message is known, and Used whether a signature is.
 	Claimed(key memory.Key, now time.Time) bool
 	Used(signature string, now time.Time) bool
+	// KeyBy replaces the secret by which uses of signatures are told from each other.
+	KeyBy(secret [sha256.Size]byte)
+	// Learn remembers a use that came first to another pod, and Some returns those that are remembered, from Oldest on.
+	Learn(b memory.Binding, now time.Time) bool
+	Oldest() uint32
+	Some(from uint32, room []memory.Binding) (n int, next uint32)
 	// Keep says that the delivery of a claimed message has ended well, and Forget that it has failed. What cannot be kept is forgotten.
 	Keep(key memory.Key, delivery *backend.Delivery, size int, now time.Time)
 	Forget(key memory.Key)
@@ -91,6 +101,7 @@ func newEndpoint(shared *shared, process *metrics.Process, log *slog.Logger, nam
 		metrics: process.NewEndpoint(name, local),
 	}
 	if shared.peers != nil {
+		local.Made = func(b memory.Binding) { shared.teller.offer(name, b) }
 		e.handing = shared.handing.NewPortion()
 	}
 	return e

@@ -80,6 +80,7 @@ type shared struct {
 	uses, repeats *memory.Pool
 	handing       *memory.Budget // of callbacks that are handed over, both ways, by their number
 	peers         *peers.Fleet   // nil without others
+	teller        *teller        // likewise
 	handovers     func(peers.Result)
 	calls         sync.WaitGroup
 	tracer        *tracing.Tracer // nil where nothing is traced
@@ -124,6 +125,7 @@ func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 
 	if s.peers != nil {
 		go s.peers.Watch(background, peers.Own(ops.Addr()))
+		go s.teller.run(background)
 	}
 	opsServer := newServer(s.opsHandler(), s.bounds.opsDoor())
 	opsServer.IdleTimeout = opsIdleTimeout
@@ -172,6 +174,7 @@ func (s *Sidecar) drain(shutdown, shutdownOps func(context.Context) error) error
 	s.draining.Store(true)
 	if s.peers != nil {
 		s.peers.Leave()
+		s.teller.tellAll()
 	}
 	time.Sleep(s.options.DrainDelay)
 
@@ -179,6 +182,9 @@ func (s *Sidecar) drain(shutdown, shutdownOps func(context.Context) error) error
 	defer cancel()
 	if err := shutdown(ctx); err != nil {
 		return fmt.Errorf("finishing callbacks: %w", err)
+	}
+	if s.teller != nil {
+		s.teller.finish(ctx)
 	}
 	finished := make(chan struct{})
 	go func() {

@@ -37,7 +37,7 @@ func TestBind(t *testing.T) {
 		"a GET cannot take away what a POST has bound": {{"POST", "a", true}, {"GET", "", false}, {"POST", "a", true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := NewUses(NewPool(16 * useCost))
+			b := NewUses(NewPool(16 * UseCost))
 			for i, use := range uses {
 				if got := used(b, signatureOf(1), use.method, []byte(use.body), now, now.Add(time.Minute)); got != use.want {
 					t.Errorf("use %d, %s %q: %v", i, use.method, use.body, got)
@@ -50,7 +50,7 @@ func TestBind(t *testing.T) {
 // TestAClockThatGoesBackMakesNothingGoodAgain: what may be forgotten, because it was stale by a clock that has gone back since, is not used for the
 // first time. What is newer, and what another endpoint forgets, is.
 func TestAClockThatGoesBackMakesNothingGoodAgain(t *testing.T) {
-	pool := NewPool(16 * useCost)
+	pool := NewPool(16 * UseCost)
 	b, other := NewUses(pool), NewUses(pool)
 	used(b, signatureOf(1), "POST", []byte("a"), now, now.Add(time.Minute))
 	used(b, signatureOf(6), "POST", nil, now, now.Add(time.Second)) // sent earlier, and forgotten later
@@ -74,7 +74,7 @@ func TestAClockThatGoesBackMakesNothingGoodAgain(t *testing.T) {
 }
 
 func TestBindingsEndWhenTheRequestIsStale(t *testing.T) {
-	b := NewUses(NewPool(16 * useCost))
+	b := NewUses(NewPool(16 * UseCost))
 	used(b, signatureOf(1), "POST", []byte("a"), now, now.Add(time.Minute))
 	if used(b, signatureOf(1), "POST", []byte("b"), now.Add(time.Minute), now.Add(time.Minute)) {
 		t.Error("forgotten while the request is still fresh")
@@ -87,7 +87,7 @@ func TestBindingsEndWhenTheRequestIsStale(t *testing.T) {
 
 func TestMemoryIsBoundedAndEvictionCounted(t *testing.T) {
 	const room = 10
-	b := NewUses(NewPool(room * useCost))
+	b := NewUses(NewPool(room * UseCost))
 	for n := range room + 3 {
 		used(b, signatureOf(n), "POST", []byte("a"), now, now.Add(time.Minute))
 	}
@@ -102,7 +102,7 @@ func TestMemoryIsBoundedAndEvictionCounted(t *testing.T) {
 }
 
 func TestOnlyOneOfManyBodiesWins(t *testing.T) {
-	b := NewUses(NewPool(64 * useCost))
+	b := NewUses(NewPool(64 * UseCost))
 	var passed atomic.Int64
 	var wait sync.WaitGroup
 	for n := range 32 {
@@ -124,14 +124,14 @@ const justGrown = 66_000
 // TestAUseCountsForWhatItTakes measures the memory of many uses.
 func TestAUseCountsForWhatItTakes(t *testing.T) {
 	const n = justGrown
-	u := NewUses(NewPool(2 * n * useCost))
+	u := NewUses(NewPool(2 * n * UseCost))
 	taken := measure(func() {
 		for i := range n {
 			used(u, signatureOf(i), "POST", nil, now, now.Add(time.Minute))
 		}
 	})
-	t.Logf("%d bytes each, counted are %d", taken/n, useCost)
-	if u.Len() != n || taken > n*useCost {
+	t.Logf("%d bytes each, counted are %d", taken/n, UseCost)
+	if u.Len() != n || taken > n*UseCost {
 		t.Errorf("%d uses take more than is counted", u.Len())
 	}
 }
@@ -148,7 +148,7 @@ func measure(do func()) uint64 {
 }
 
 func TestASignatureThatIsNoneIsNotBound(t *testing.T) {
-	u := NewUses(NewPool(16 * useCost))
+	u := NewUses(NewPool(16 * UseCost))
 	for _, of := range []string{"", "not hexadecimal", signatureOf(1)[1:], signatureOf(1) + "0", "x" + signatureOf(1)[1:]} {
 		if used(u, of, "POST", nil, now, now) || u.Used(of, now) || u.Len() != 0 {
 			t.Errorf("%q was bound", of)
@@ -167,7 +167,7 @@ func TestWhetherASignatureWasUsed(t *testing.T) {
 		"until it was stale": {signatureOf(1), now.Add(time.Minute + 1), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u := NewUses(NewPool(16 * useCost))
+			u := NewUses(NewPool(16 * UseCost))
 			used(u, signatureOf(1), "POST", []byte("a"), now, now.Add(time.Minute))
 			if got := u.Used(test.of, test.at); got != test.want {
 				t.Errorf("reported %v", got)

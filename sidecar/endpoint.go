@@ -75,9 +75,9 @@ type Memory interface {
 	// Claim returns the delivery of a message, and whether it is a repeat's. For a first one it calls start, and with an error it does
 	// not.
 	Claim(ctx context.Context, key memory.Key, now, until time.Time, start func() *backend.Delivery) (delivery *backend.Delivery, repeated bool, err error)
-	// Claimed reports whether a message is known, and Used whether a signature is.
+	// Claimed reports whether a message is known, and Used whether the use of a signature is for this pod to answer.
 	Claimed(key memory.Key, now time.Time) bool
-	Used(signature string, now time.Time) bool
+	Used(signature, method string, body []byte, now time.Time) bool
 	// KeyBy replaces the secret by which uses of signatures are told from each other.
 	KeyBy(secret [sha256.Size]byte)
 	// Learn remembers a use that came first to another pod, and Some returns those that are remembered, from Oldest on.

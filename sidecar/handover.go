@@ -120,7 +120,7 @@ func (c *callback) isRemembered(message *gate.Message) bool {
 // remembers reports whether this pod remembers it.
 func (c *callback) remembers(message *gate.Message) bool {
 	if message.Bind {
-		return c.memory.Used(message.Query.Signature, c.now)
+		return c.memory.Used(message.Query.Signature, c.request.Method, message.Body, c.now)
 	}
 	return c.memory.Claimed(message.Key(c.account.config.Endpoint), c.now)
 }

@@ -68,6 +68,13 @@ func (a *aged[K, V]) get(key K, now time.Time) (value V, known bool) {
 	return value, false
 }
 
+// set replaces the value of a key that is kept.
+func (a *aged[K, V]) set(key K, value V) {
+	if number, ok := a.index.find(key); ok {
+		a.at(number).value = value
+	}
+}
+
 // largest is the part of the bound that one value may take: a larger one is forgotten at once, rather than many others.
 const largest = 8
 

@@ -56,7 +56,7 @@ func TestNumbersBeginAnew(t *testing.T) {
 		u := NewUses(NewPool(20 * UseCost))
 		u.uses.first = lastNumber + 1 - before
 		if rest := u.uses.first % perPage; rest != 0 { // the page that it is on is there
-			u.uses.pages = append(u.uses.pages, new(page[signature, use]))
+			u.uses.pages = append(u.uses.pages, new(page[signature, first]))
 		}
 		u.uses.next = u.uses.first
 		for n := range 60 {

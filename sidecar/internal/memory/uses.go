@@ -29,7 +29,7 @@ type Uses struct {
 	// and each try is a request.
 	secret atomic.Pointer[[sha256.Size]byte]
 
-	uses *aged[signature, use]
+	uses *aged[signature, first]
 }
 
 type (
@@ -38,6 +38,12 @@ type (
 	signature = [20]byte
 	use       = [8]byte
 )
+
+// first is the first use of a signature.
+type first struct {
+	use
+	elsewhere bool // it came to another pod, which has told of it
+}
 
 // Binding is the first use of a signature, as pods tell it to each other.
 type Binding struct {
@@ -53,7 +59,7 @@ const BindingSize = len(signature{}) + len(use{}) + 4
 
 // NewUses returns Uses that take their bytes from a pool.
 func NewUses(pool *Pool) *Uses {
-	u := &Uses{uses: newAged[signature, use](pool)}
+	u := &Uses{uses: newAged[signature, first](pool)}
 	var own [sha256.Size]byte
 	_, _ = rand.Read(own[:]) // never fails
 	u.secret.Store(&own)
@@ -85,15 +91,22 @@ func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until
 func (u *Uses) bind(key signature, wanted use, now, until time.Time) (good, made bool) {
 	u.uses.pool.mu.Lock()
 	defer u.uses.pool.mu.Unlock()
-	if first, known := u.uses.get(key, now); known {
-		return subtle.ConstantTimeCompare(first[:], wanted[:]) == 1, false
+	if known, ok := u.uses.get(key, now); ok {
+		good = same(known.use, wanted)
+		if good && known.elsewhere {
+			u.uses.set(key, first{use: wanted}) // now it came here too
+		}
+		return good, false
 	}
 	if u.uses.mayHaveForgotten(until) {
 		return false, false
 	}
-	u.uses.add(key, wanted, UseCost, now, until)
+	u.uses.add(key, first{use: wanted}, UseCost, now, until)
 	return true, true
 }
+
+// same compares two uses, in constant time.
+func same(a, b use) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
 
 // Learn remembers a first use that came to another pod, unless it is stale, or one of the same signature is remembered. It reports whether it
 // remembers it.
@@ -104,7 +117,7 @@ func (u *Uses) Learn(b Binding, now time.Time) bool {
 	if _, known := u.uses.get(b.Signature, now); known || until.Before(now) {
 		return false
 	}
-	u.uses.add(b.Signature, b.Use, UseCost, now, until)
+	u.uses.add(b.Signature, first{b.Use, true}, UseCost, now, until)
 	return true
 }
 
@@ -124,22 +137,27 @@ func (u *Uses) Some(from uint32, room []Binding) (n int, next uint32) {
 	}
 	for ; n < len(room) && from != u.uses.next; n++ {
 		e := u.uses.at(from)
-		room[n] = Binding{e.key, e.value, e.until}
+		room[n] = Binding{e.key, e.value.use, e.until}
 		from = (from + 1) & lastNumber
 	}
 	return n, from
 }
 
-// Used reports whether a use of the signature is remembered.
-func (u *Uses) Used(of string, now time.Time) bool {
+// Used reports whether this pod answers for the use of a signature: the signature was used here, or it was used elsewhere, and otherwise. The same use
+// that came to another pod is that one's.
+func (u *Uses) Used(of, method string, body []byte, now time.Time) bool {
 	key, ok := keyOf(of)
 	if !ok {
 		return false
 	}
+	known, ok := u.find(key, now)
+	return ok && (!known.elsewhere || !same(known.use, u.digest(method, body)))
+}
+
+func (u *Uses) find(key signature, now time.Time) (known first, ok bool) {
 	u.uses.pool.mu.Lock()
 	defer u.uses.pool.mu.Unlock()
-	_, known := u.uses.get(key, now)
-	return known
+	return u.uses.get(key, now)
 }
 
 // keyOf reads 40 hexadecimal digits, and reports whether they are that.

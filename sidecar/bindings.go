@@ -204,8 +204,11 @@ func (t *teller) tellOf(ctx context.Context, endpoint string, a *account, whom f
 func (t *teller) greet(ctx context.Context, view peers.View) {
 	for _, pod := range view.Pods() {
 		for endpoint, a := range t.sidecar.table.Load().named {
-			if a.binds() && t.sidecar.peers.Tell(ctx, pod, peers.Batch{Endpoint: endpoint, From: view.Self(), Began: t.began}, a.peersKey) == peers.Kept {
-				break
+			if !a.binds() {
+				continue
+			}
+			if t.sidecar.peers.Tell(ctx, pod, peers.Batch{Endpoint: endpoint, From: view.Self(), Began: t.began}, a.peersKey) != peers.Refused {
+				break // a pod that refuses may know another of the endpoints
 			}
 		}
 	}

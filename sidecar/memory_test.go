@@ -42,7 +42,7 @@ func (away) Claim(context.Context, memory.Key, time.Time, time.Time, func() *bac
 }
 
 func (away) Claimed(memory.Key, time.Time) bool                 { return false }
-func (away) Used(string, string, []byte, time.Time) bool                        { return false }
+func (away) Used(string, string, []byte, time.Time) bool        { return false }
 func (away) KeyBy([sha256.Size]byte)                            {}
 func (away) Learn(memory.Binding, time.Time) bool               { return false }
 func (away) Oldest() uint32                                     { return 0 }

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package peers knows the other pods of a fleet, and hands callbacks over to them: each message has one owner among the pods, which
-// remembers it for all of them.
+// remembers it for all of them. It also tells them of the bindings that they are to hold for the time when their owner ends.
 //
-// View decides who is asked, and is pure. Fleet keeps it up to date by DNS. Request and Answer are what one pod tells another, with their
+// View decides who is asked and who is told, and is pure. Fleet keeps it up to date by DNS. Request and Answer are what one pod tells another, with their
 // signatures. client.go alone knows net/http.
 package peers
 
@@ -70,7 +70,7 @@ func (v View) Looked(listed []netip.Addr, now time.Time) View {
 	maps.DeleteFunc(v.failed, func(_ netip.Addr, until time.Time) bool { return !now.Before(until) })
 	v = v.changed(now)
 	if others := slices.DeleteFunc(slices.Clone(v.now), v.isOwn); first && len(others) > 0 && len(others) < len(v.now) {
-		v.past = slices.Insert(slices.Clip(v.past), 0, past{others, now.Add(heldFor)}) // a pod that begins anew has forgotten what it told them
+		v.past = append([]past{{others, now.Add(heldFor)}}, v.past[:min(len(v.past), maxPast-1)]...) // a pod that begins anew has forgotten what it told them
 	}
 	return v
 }
@@ -174,8 +174,10 @@ func (v View) Without(pod netip.Addr) View {
 	return v
 }
 
-// Has reports whether a pod may own messages, and Lists whether it is listed.
-func (v View) Has(pod netip.Addr) bool   { return slices.Contains(v.now, pod) }
+// Has reports whether a pod may own messages.
+func (v View) Has(pod netip.Addr) bool { return slices.Contains(v.now, pod) }
+
+// Lists reports whether a pod was ready at the newest look.
 func (v View) Lists(pod netip.Addr) bool { return slices.Contains(v.listed, pod) }
 
 // Self returns the address of this pod as one that may own messages; the zero address where it may not.

@@ -83,12 +83,12 @@ verify: ## Fail if a generated file or go.mod is stale
 ##@ Tests
 
 # The end-to-end tests take longest, and wait half of the time: all others run beside them, one after the other.
-test: ## Run every test
-	@test/interop/setup; test/dashboard/setup; test/prometheus/install >/dev/null; $(cluster) assets oldest >/dev/null
+test: ## Run every test but those that take long: the rest of integration, LIMITS=long, and the trials
+	@test/interop/setup; test/dashboard/setup; test/prometheus/install >/dev/null
 	@$(MAKE) -j2 e2e beside
 
 beside:
-	@set -e; for target in lint limits interop monitoring dashboard integration-newest unit integration-oldest; do $(MAKE) $$target; done
+	@set -e; for target in lint limits interop monitoring dashboard integration-short unit; do $(MAKE) $$target; done
 
 lint: ## Lint the Go code, the workflows, the chart and what it renders
 	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits,prometheus,browser ./...
@@ -120,11 +120,11 @@ interop: ## Try the sidecar against other people's WeChat code, on both sides
 	test/interop/setup
 	cd test/interop && go vet . && go test -count=1
 
-integration: ## Run the tests that need an API server, on the newest Kubernetes and on the oldest that is supported
+integration: ## Run all tests that need an API server, on the newest Kubernetes and on the oldest that is supported
 	@$(MAKE) -j2 integration-newest integration-oldest
 
-integration-newest integration-oldest: integration-%:
-	@OLDEST_KUBERNETES=$(filter oldest,$*) KUBEBUILDER_ASSETS="$$($(cluster) assets $(filter oldest,$*))" $(integration) ./controllers $(if $(filter newest,$*),./charts) | $(figures)
+integration-newest integration-oldest integration-short: integration-%:
+	@OLDEST_KUBERNETES=$(filter oldest,$*) KUBEBUILDER_ASSETS="$$($(cluster) assets $(filter oldest,$*))" $(integration) $(if $(filter short,$*),-short) ./controllers $(if $(filter oldest,$*),,./charts) | $(figures)
 
 e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images previous ledger ## Run the end-to-end tests on the cluster
 	@$(bring_in)
@@ -148,4 +148,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test beside lint unit limits monitoring interop integration integration-newest integration-oldest e2e demo demo-down cluster-up cluster-down
+.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test beside lint unit limits monitoring interop integration integration-newest integration-oldest integration-short e2e demo demo-down cluster-up cluster-down

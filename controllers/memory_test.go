@@ -45,6 +45,7 @@ const memoryLimit = 256 << 20
 // tenants write.
 func TestMemory(t *testing.T) {
 	onTheNewestAlone(t)
+	atLength(t)
 	t.Parallel()
 	cgroup.New(t, memoryLimit) // skips where there are none
 	w := newServer(t)

@@ -147,6 +147,7 @@ func TestScenesAreAsOnAnAPIServer(t *testing.T) {
 // TestWhatServesGoesOnAnAPIServer plays one of the random trials there. Many are played in this process.
 func TestWhatServesGoesOnAnAPIServer(t *testing.T) {
 	onTheNewestAlone(t)
+	atLength(t)
 	t.Parallel()
 	tryTrials(t, newServer(t).world, []uint64{0})
 }

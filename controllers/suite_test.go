@@ -276,6 +276,14 @@ func onTheNewestAlone(t *testing.T) {
 	}
 }
 
+// atLength skips what takes long where time is short: `make integration` plays it, and `make test` does not.
+func atLength(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long: make integration")
+	}
+}
+
 func create(t *testing.T, object client.Object) {
 	t.Helper()
 	if err := cluster.client.Create(t.Context(), object); err != nil {

@@ -37,6 +37,7 @@ import (
 // TestUnreadable stores endpoints by an older version of the CRD, which lets everything through.
 func TestUnreadable(t *testing.T) {
 	onTheNewestAlone(t)
+	atLength(t)
 	t.Parallel()
 	w := newServer(t)
 	for name, test := range map[string]func(*testing.T, *world){

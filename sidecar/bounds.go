@@ -42,8 +42,6 @@ type bounds struct {
 	// verdicts are remembered of the last callbacks, and taps is for copies of messages that somebody looks at.
 	verdicts int
 	taps     int64
-	// bindings wait to be told to other pods. One takes 48 bytes.
-	bindings int
 	// entries are what the endpoints themselves take, where there are several.
 	entries int
 }
@@ -62,7 +60,6 @@ func boundsFor(memory int64) bounds {
 		strangers:   max(memory/32, 2*MaxBodySize),
 		uses:        int(memory / 20),
 		repeats:     int(memory / 16),
-		bindings:    int(memory / (16 << 10)),
 		spans:       int(memory / 64 / tracing.SpanCost),
 		verdicts:    int(memory / 128 / taps.VerdictSize),
 		taps:        memory / 64,

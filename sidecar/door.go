@@ -140,7 +140,6 @@ func (s *Sidecar) opsHandler() http.Handler {
 	mux.HandleFunc("POST "+peers.Path, s.answerPeer)
 	mux.HandleFunc("GET "+tap.Path, s.serveTap)
 	mux.HandleFunc("POST "+tap.AnswerPath, s.takeTapAnswer)
-	mux.HandleFunc("POST "+peers.BindingsPath, s.answerTeller)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Gatherer(), promhttp.HandlerOpts{MaxRequestsInFlight: 4, DisableCompression: true}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		door.Received(r.Context())
@@ -224,17 +223,6 @@ func (s *Sidecar) takeTapAnswer(w http.ResponseWriter, r *http.Request) {
 
 func asked(r *http.Request, body []byte) tap.Asked {
 	return tap.Asked{Method: r.Method, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Body: sha256.Sum256(body)}
-}
-
-// answerTeller answers another pod that tells of bindings.
-func (s *Sidecar) answerTeller(w http.ResponseWriter, r *http.Request) {
-	defer s.recovered()
-	batch, err := peers.ReadBatch(r.Body)
-	if err != nil || s.peers == nil {
-		w.WriteHeader(peers.StatusForged)
-		return
-	}
-	w.WriteHeader(s.teller.take(r.Context(), batch))
 }
 
 func writeJSON(w http.ResponseWriter, code int, value any) {

@@ -5,7 +5,6 @@ package sidecar
 
 import (
 	"context"
-	"crypto/sha256"
 	"log/slog"
 	"time"
 
@@ -56,9 +55,6 @@ func (a *account) belongTo(e *Endpoint) {
 	for _, rule := range a.config.Rules {
 		actions = append(actions, rule.Action)
 	}
-	if len(a.gatewayKey) > 0 {
-		e.memory.KeyBy(peers.NewUseKey(a.gatewayKey))
-	}
 	a.endpoint, a.metrics = e, e.metrics.NewDocument(actions, config.ActionForward, a.config.Apps())
 }
 
@@ -77,15 +73,9 @@ type Memory interface {
 	// Claim returns the delivery of a message, and whether it is a repeat's. For a first one it calls start, and with an error it does
 	// not.
 	Claim(ctx context.Context, key memory.Key, now, until time.Time, start func() *backend.Delivery) (delivery *backend.Delivery, repeated bool, err error)
-	// Claimed reports whether a message is known, and Used whether the use of a signature is for this pod to answer.
+	// Claimed reports whether a message is known, and Used whether a signature is.
 	Claimed(key memory.Key, now time.Time) bool
-	Used(signature, method string, body []byte, now time.Time) bool
-	// KeyBy replaces the secret by which uses of signatures are told from each other.
-	KeyBy(secret [sha256.Size]byte)
-	// Learn remembers a use that came first to another pod, and Some returns those that are remembered, from Oldest on.
-	Learn(b memory.Binding, now time.Time) bool
-	Oldest() uint32
-	Some(from uint32, room []memory.Binding) (n int, next uint32)
+	Used(signature string, now time.Time) bool
 	// Keep says that the delivery of a claimed message has ended well, and Forget that it has failed. What cannot be kept is forgotten.
 	Keep(key memory.Key, delivery *backend.Delivery, size int, now time.Time)
 	Forget(key memory.Key)
@@ -104,7 +94,6 @@ func newEndpoint(shared *shared, process *metrics.Process, log *slog.Logger, nam
 	}
 	e.taps = shared.taps.NewEndpoint(name)
 	if shared.peers != nil {
-		local.Made = func(b memory.Binding) { shared.teller.offer(name, b) }
 		e.handing = shared.handing.NewPortion()
 	}
 	return e

@@ -54,12 +54,8 @@ func (s *Sidecar) joinFleet() {
 	if p := s.options.Peers; p.Host != "" {
 		s.peers = peers.New(peers.Options{
 			Host: p.Host, Port: p.Port, Lookup: p.Lookup, Interval: p.Interval, Patience: p.Patience,
-			InFlight: s.bounds.handovers, Changed: func() { s.teller.look() }, Failed: s.tellFailed, Unlisted: s.tellUnlisted,
+			InFlight: s.bounds.handovers, Failed: s.tellFailed, Unlisted: s.tellUnlisted,
 		})
-	}
-	sent, received := metrics.Bindings(s.metrics, peers.BindingResults)
-	if s.peers != nil {
-		s.teller = newTeller(s, sent, received)
 	}
 	s.handovers = metrics.Handovers(s.metrics, peers.Results, func() int {
 		if s.peers == nil {
@@ -120,7 +116,7 @@ func (c *callback) isRemembered(message *gate.Message) bool {
 // remembers reports whether this pod remembers it.
 func (c *callback) remembers(message *gate.Message) bool {
 	if message.Bind {
-		return c.memory.Used(message.Query.Signature, c.request.Method, message.Body, c.now)
+		return c.memory.Used(message.Query.Signature, c.now)
 	}
 	return c.memory.Claimed(message.Key(c.account.config.Endpoint), c.now)
 }

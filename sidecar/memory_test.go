@@ -6,7 +6,6 @@ package sidecar
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"log/slog"
@@ -42,11 +41,7 @@ func (away) Claim(context.Context, memory.Key, time.Time, time.Time, func() *bac
 }
 
 func (away) Claimed(memory.Key, time.Time) bool                 { return false }
-func (away) Used(string, string, []byte, time.Time) bool        { return false }
-func (away) KeyBy([sha256.Size]byte)                            {}
-func (away) Learn(memory.Binding, time.Time) bool               { return false }
-func (away) Oldest() uint32                                     { return 0 }
-func (away) Some(uint32, []memory.Binding) (int, uint32)        { return 0, 0 }
+func (away) Used(string, time.Time) bool                        { return false }
 func (away) Keep(memory.Key, *backend.Delivery, int, time.Time) {}
 func (away) Forget(memory.Key)                                  {}
 func (away) Close()                                             {}

@@ -83,7 +83,6 @@ type shared struct {
 	uses, repeats *memory.Pool
 	handing       *memory.Budget // of callbacks that are handed over, both ways, by their number
 	peers         *peers.Fleet   // nil without others
-	teller        *teller        // likewise
 	handovers     func(peers.Result)
 	calls         sync.WaitGroup
 	tracer        *tracing.Tracer // nil where nothing is traced
@@ -135,7 +134,6 @@ func (s *Sidecar) Serve(ctx context.Context, public, ops net.Listener) error {
 	s.own.Store(&addressed)
 	if s.peers != nil {
 		go s.peers.Watch(background, own)
-		go s.teller.run(background)
 	}
 	opsServer := newServer(s.opsHandler(), s.bounds.opsDoor())
 	opsServer.IdleTimeout = opsIdleTimeout
@@ -185,7 +183,6 @@ func (s *Sidecar) drain(shutdown, shutdownOps func(context.Context) error) error
 	s.taps.Drain() // what they have taken goes to the app
 	if s.peers != nil {
 		s.peers.Leave()
-		s.teller.tellAll()
 	}
 	time.Sleep(s.options.DrainDelay)
 
@@ -193,9 +190,6 @@ func (s *Sidecar) drain(shutdown, shutdownOps func(context.Context) error) error
 	defer cancel()
 	if err := shutdown(ctx); err != nil {
 		return fmt.Errorf("finishing callbacks: %w", err)
-	}
-	if s.teller != nil {
-		s.teller.finish(ctx)
 	}
 	finished := make(chan struct{})
 	go func() {

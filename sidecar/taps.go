@@ -58,7 +58,7 @@ func (s *Sidecar) proven(endpoint string, asked tap.Asked, authorization []strin
 		return nil, tap.Proof{}, tap.Forbidden
 	}
 	proof, ok := tap.ParseProof(authorization[0])
-	a, own := s.table.Load().named[endpoint], s.own.Load()
+	a, own := s.table.Load().named(endpoint), s.own.Load()
 	if !ok || a == nil || own == nil {
 		return nil, tap.Proof{}, tap.Forbidden
 	}

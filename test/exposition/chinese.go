@@ -32,8 +32,6 @@ var chinese = map[string]map[string]string{
 		"Verified callbacks, by what became of them.":                                                                           "通过验证的回调，按结果分。",
 		"Documents on disk that cannot be served; the last good ones go on.":                                                    "磁盘上不能用来服务的文档数量；最后一份正确的继续使用。",
 		"How often another pod was asked to take a callback, as the one that remembers its message for all pods, by what came of it. Its answer goes to WeChat (answered), it remembers nothing of what it may have had (not_held), or another pod takes the message.": "请求另一个 Pod（替所有 Pod 记住该消息的那个）接收回调的次数，按结果分：它的应答发给微信（answered），它可能有过但已不记得（not_held），或由别的 Pod 接收。",
-		"First uses of signatures in plaintext mode that another pod was told of, for the time when this one ends, by what came of it: it keeps them (kept), or this pod alone knows them (all others).":                                                               "告知另一个 Pod 的、明文模式里签名的第一次使用的数量，以备这个 Pod 结束，按结果分：对方已保存（kept），或只有这个 Pod 知道（其他）。",
-		"First uses of signatures that other pods have told this one, and that it did not know.": "其他 Pod 告知的、这个 Pod 原先不知道的签名的第一次使用的数量。",
 		"Calls to the app that go on.":                                "正在进行的对应用的调用。",
 		"When a callback of WeChat's was last verified, 0 for never.": "微信的回调最近一次通过验证的时间，0 表示从未。",
 		"Verified messages, by the rule that decided what becomes of them: its index in spec.rules, from 0, or none where none matched.":                                  "通过验证的消息，按起决定作用的规则分：它在 spec.rules 里的序号，从 0 起；都不匹配时为 none。",

@@ -216,12 +216,7 @@ func (m *Message) OwnerKey(endpoint string) [sha256.Size]byte {
 	if !m.Bind {
 		return m.Key(endpoint)
 	}
-	return UseKey(endpoint, m.Query.Signature)
-}
-
-// UseKey names the use of a signature, of 40 hexadecimal digits, that covers no body.
-func UseKey(endpoint, signature string) [sha256.Size]byte {
-	return sha256.Sum256([]byte("use\n" + endpoint + "\n" + signature))
+	return sha256.Sum256([]byte("use\n" + endpoint + "\n" + m.Query.Signature))
 }
 
 // Check makes m the verified message of a request. Where it returns an error, which is a *wechat.Refusal or the error of r.Body, m is
@@ -355,12 +350,6 @@ func (g *Gate) freshUntil(timestamp string, window time.Duration, now time.Time)
 		return time.Time{}, errStale
 	}
 	return sent.Add(window), nil
-}
-
-// LatestUse is until when the first use of a signature is remembered at the latest that covers no body: until its timestamp is stale.
-func (g *Gate) LatestUse(now time.Time) time.Time {
-	window := cmp.Or(time.Duration(g.config.Freshness), config.Freshness)
-	return now.Add(window + min(window, maxClockSkew))
 }
 
 // signedBy returns the newest accepted pair whose token signed the parts, and whether it is the only one. It always tries

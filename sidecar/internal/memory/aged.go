@@ -52,11 +52,6 @@ func (a *aged[K, V]) at(number uint32) *entry[K, V] {
 	return &a.pages[(number-a.first/perPage*perPage)&lastNumber/perPage][number%perPage]
 }
 
-// isForgotten reports whether the entry of that number was forgotten. It is none that has yet to come, but perhaps the next.
-func (a *aged[K, V]) isForgotten(number uint32) bool {
-	return (a.next-number)&lastNumber > (a.next-a.first)&lastNumber
-}
-
 // get returns the value that is kept for a key, once everything is forgotten that is stale now.
 func (a *aged[K, V]) get(key K, now time.Time) (value V, known bool) {
 	for a.isStale(now) {
@@ -66,13 +61,6 @@ func (a *aged[K, V]) get(key K, now time.Time) (value V, known bool) {
 		return a.at(number).value, true
 	}
 	return value, false
-}
-
-// set replaces the value of a key that is kept.
-func (a *aged[K, V]) set(key K, value V) {
-	if number, ok := a.index.find(key); ok {
-		a.at(number).value = value
-	}
 }
 
 // largest is the part of the bound that one value may take: a larger one is forgotten at once, rather than many others.

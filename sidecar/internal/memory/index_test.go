@@ -53,10 +53,10 @@ func TestAnIndexFindsWhatAMapFinds(t *testing.T) {
 // TestNumbersBeginAnew behind the last one, and nothing is forgotten for it.
 func TestNumbersBeginAnew(t *testing.T) {
 	for _, before := range []uint32{1, perPage - 1, perPage, perPage + 1, 3 * perPage} {
-		u := NewUses(NewPool(20 * UseCost))
+		u := NewUses(NewPool(20 * useCost))
 		u.uses.first = lastNumber + 1 - before
 		if rest := u.uses.first % perPage; rest != 0 { // the page that it is on is there
-			u.uses.pages = append(u.uses.pages, new(page[signature, first]))
+			u.uses.pages = append(u.uses.pages, new(page[signature, use]))
 		}
 		u.uses.next = u.uses.first
 		for n := range 60 {
@@ -77,7 +77,7 @@ func TestNumbersBeginAnew(t *testing.T) {
 
 // TestWhatWasForgottenLeavesNoMemory: after a burst, what is left takes little.
 func TestWhatWasForgottenLeavesNoMemory(t *testing.T) {
-	u := NewUses(NewPool(20_000 * UseCost))
+	u := NewUses(NewPool(20_000 * useCost))
 	remember(u, 0, 10_000, now.Add(time.Minute))
 	later := now.Add(time.Hour)
 	used(u, signatureOf(20_000), "POST", nil, later, later.Add(time.Minute))

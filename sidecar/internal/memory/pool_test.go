@@ -19,7 +19,7 @@ func remember(u *Uses, from, n int, until time.Time) {
 func knows(u *Uses, n int) bool { return !used(u, signatureOf(n), "POST", []byte("b"), now, now) }
 
 func TestOneThatAddsMuchForgetsItsOwn(t *testing.T) {
-	pool := NewPool(100 * UseCost)
+	pool := NewPool(100 * useCost)
 	quiet, loud := NewUses(pool), NewUses(pool)
 	fresh := now.Add(time.Minute)
 	remember(quiet, 0, 40, fresh)
@@ -37,7 +37,7 @@ func TestOneThatAddsMuchForgetsItsOwn(t *testing.T) {
 }
 
 func TestWhatIsStaleGoesFirst(t *testing.T) {
-	pool := NewPool(100 * UseCost)
+	pool := NewPool(100 * useCost)
 	idle, busy, other := NewUses(pool), NewUses(pool), NewUses(pool)
 	remember(idle, 0, 30, now.Add(-time.Second))
 	remember(busy, 1000, 70, now.Add(time.Minute))
@@ -48,13 +48,13 @@ func TestWhatIsStaleGoesFirst(t *testing.T) {
 }
 
 func TestWhoLeavesGivesHisBytesBack(t *testing.T) {
-	uses, repeats := NewPool(10*UseCost), NewPool(10*(repeatCost+100))
+	uses, repeats := NewPool(10*useCost), NewPool(10*(repeatCost+100))
 	leaving, staying := NewLocal[int](uses, repeats), NewLocal[int](uses, repeats)
 	remember(leaving.Uses, 0, 5, now.Add(time.Minute))
 	leaving.Close()
 	remember(leaving.Uses, 10, 5, now.Add(time.Minute)) // a callback that is still under way
 	remember(staying.Uses, 20, 10, now.Add(time.Minute))
-	if uses.bytes != 10*UseCost || staying.Uses.Evicted() != 0 || leaving.Len() != 0 {
+	if uses.bytes != 10*useCost || staying.Uses.Evicted() != 0 || leaving.Len() != 0 {
 		t.Errorf("%d bytes are counted; %d evicted; who has left has %d", uses.bytes, staying.Uses.Evicted(), leaving.Len())
 	}
 }

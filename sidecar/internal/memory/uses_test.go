@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -38,7 +37,7 @@ func TestBind(t *testing.T) {
 		"a GET cannot take away what a POST has bound": {{"POST", "a", true}, {"GET", "", false}, {"POST", "a", true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := NewUses(NewPool(16 * UseCost))
+			b := NewUses(NewPool(16 * useCost))
 			for i, use := range uses {
 				if got := used(b, signatureOf(1), use.method, []byte(use.body), now, now.Add(time.Minute)); got != use.want {
 					t.Errorf("use %d, %s %q: %v", i, use.method, use.body, got)
@@ -51,7 +50,7 @@ func TestBind(t *testing.T) {
 // TestAClockThatGoesBackMakesNothingGoodAgain: what may be forgotten, because it was stale by a clock that has gone back since, is not used for the
 // first time. What is newer, and what another endpoint forgets, is.
 func TestAClockThatGoesBackMakesNothingGoodAgain(t *testing.T) {
-	pool := NewPool(16 * UseCost)
+	pool := NewPool(16 * useCost)
 	b, other := NewUses(pool), NewUses(pool)
 	used(b, signatureOf(1), "POST", []byte("a"), now, now.Add(time.Minute))
 	used(b, signatureOf(6), "POST", nil, now, now.Add(time.Second)) // sent earlier, and forgotten later
@@ -75,7 +74,7 @@ func TestAClockThatGoesBackMakesNothingGoodAgain(t *testing.T) {
 }
 
 func TestBindingsEndWhenTheRequestIsStale(t *testing.T) {
-	b := NewUses(NewPool(16 * UseCost))
+	b := NewUses(NewPool(16 * useCost))
 	used(b, signatureOf(1), "POST", []byte("a"), now, now.Add(time.Minute))
 	if used(b, signatureOf(1), "POST", []byte("b"), now.Add(time.Minute), now.Add(time.Minute)) {
 		t.Error("forgotten while the request is still fresh")
@@ -88,7 +87,7 @@ func TestBindingsEndWhenTheRequestIsStale(t *testing.T) {
 
 func TestMemoryIsBoundedAndEvictionCounted(t *testing.T) {
 	const room = 10
-	b := NewUses(NewPool(room * UseCost))
+	b := NewUses(NewPool(room * useCost))
 	for n := range room + 3 {
 		used(b, signatureOf(n), "POST", []byte("a"), now, now.Add(time.Minute))
 	}
@@ -103,7 +102,7 @@ func TestMemoryIsBoundedAndEvictionCounted(t *testing.T) {
 }
 
 func TestOnlyOneOfManyBodiesWins(t *testing.T) {
-	b := NewUses(NewPool(64 * UseCost))
+	b := NewUses(NewPool(64 * useCost))
 	var passed atomic.Int64
 	var wait sync.WaitGroup
 	for n := range 32 {
@@ -125,14 +124,14 @@ const justGrown = 66_000
 // TestAUseCountsForWhatItTakes measures the memory of many uses.
 func TestAUseCountsForWhatItTakes(t *testing.T) {
 	const n = justGrown
-	u := NewUses(NewPool(2 * n * UseCost))
+	u := NewUses(NewPool(2 * n * useCost))
 	taken := measure(func() {
 		for i := range n {
 			used(u, signatureOf(i), "POST", nil, now, now.Add(time.Minute))
 		}
 	})
-	t.Logf("%d bytes each, counted are %d", taken/n, UseCost)
-	if u.Len() != n || taken > n*UseCost {
+	t.Logf("%d bytes each, counted are %d", taken/n, useCost)
+	if u.Len() != n || taken > n*useCost {
 		t.Errorf("%d uses take more than is counted", u.Len())
 	}
 }
@@ -149,9 +148,9 @@ func measure(do func()) uint64 {
 }
 
 func TestASignatureThatIsNoneIsNotBound(t *testing.T) {
-	u := NewUses(NewPool(16 * UseCost))
+	u := NewUses(NewPool(16 * useCost))
 	for _, of := range []string{"", "not hexadecimal", signatureOf(1)[1:], signatureOf(1) + "0", "x" + signatureOf(1)[1:]} {
-		if used(u, of, "POST", nil, now, now) || u.Used(of, "POST", nil, now) || u.Len() != 0 {
+		if used(u, of, "POST", nil, now, now) || u.Used(of, now) || u.Len() != 0 {
 			t.Errorf("%q was bound", of)
 		}
 	}
@@ -168,68 +167,11 @@ func TestWhetherASignatureWasUsed(t *testing.T) {
 		"until it was stale": {signatureOf(1), now.Add(time.Minute + 1), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u := NewUses(NewPool(16 * UseCost))
+			u := NewUses(NewPool(16 * useCost))
 			used(u, signatureOf(1), "POST", []byte("a"), now, now.Add(time.Minute))
-			if got := u.Used(test.of, "POST", []byte("a"), test.at); got != test.want {
+			if got := u.Used(test.of, test.at); got != test.want {
 				t.Errorf("reported %v", got)
 			}
 		})
-	}
-}
-
-// TestWhatAnotherPodTells binds a signature, and does not make its message this pod's.
-func TestWhatAnotherPodTells(t *testing.T) {
-	other, u := NewUses(NewPool(16*UseCost)), NewUses(NewPool(16*UseCost))
-	var told []Binding
-	other.Made = func(b Binding) { told = append(told, b) }
-	for _, uses := range []*Uses{other, u} {
-		uses.KeyBy([32]byte{1})
-	}
-	for range 2 {
-		used(other, signatureOf(1), "POST", []byte("a"), now, now.Add(time.Minute))
-	}
-	if len(told) != 1 || !u.Learn(told[0], now) || u.Learn(told[0], now) {
-		t.Fatalf("told are %v", told)
-	}
-	stale, replaced := told[0], told[0]
-	stale.Signature[0], stale.Until = 9, uint32(now.Unix()-1)
-	replaced.Use[0]++
-	if u.Learn(stale, now) || u.Learn(replaced, now) || u.Len() != 1 {
-		t.Error("it learns what is stale, or what it knows otherwise")
-	}
-	answers := func(body string) bool { return u.Used(signatureOf(1), "POST", []byte(body), now) }
-	if answers("a") || !answers("b") {
-		t.Error("it does not leave the message to the other pod, and that alone")
-	}
-	if used(u, signatureOf(1), "POST", []byte("b"), now, now.Add(time.Minute)) || !used(u, signatureOf(1), "POST", []byte("a"), now, now.Add(time.Minute)) {
-		t.Error("the signature is not good for its own body alone")
-	}
-	if !answers("a") {
-		t.Error("it has taken the message, and does not answer for it")
-	}
-}
-
-// TestSomeOfMany reads what is remembered in parts, while the oldest is forgotten and more comes.
-func TestSomeOfMany(t *testing.T) {
-	u := NewUses(NewPool(10 * UseCost))
-	add := func(n int) { used(u, signatureOf(n), "POST", nil, now, now.Add(time.Minute)) }
-	for n := range 13 {
-		add(n)
-	}
-	var room [4]Binding
-	var got []int
-	for n, next := len(room), u.Oldest(); n == len(room); {
-		n, next = u.Some(next, room[:])
-		for _, b := range room[:n] {
-			got = append(got, int(b.Signature[19]))
-		}
-		if len(got) == 4 {
-			for more := range 6 { // of which the first forget what would be next
-				add(13 + more)
-			}
-		}
-	}
-	if want := []int{3, 4, 5, 6, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18}; !slices.Equal(got, want) {
-		t.Errorf("read %v, want %v", got, want)
 	}
 }

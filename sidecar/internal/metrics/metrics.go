@@ -141,21 +141,6 @@ func Taps[R ~string](p *Process, results []R, open func() int, keepsUntil func()
 	return lines.Inc, func(result R) { messages.WithLabelValues(string(result)).Inc() }
 }
 
-// Bindings begins to count bindings that other pods are told of, by what came of it, and those that others have told. It returns what counts them.
-func Bindings[R ~string](p *Process, results []R) (sent func(R, int), received func(int)) {
-	told := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "wechat_sidecar_bindings_sent_total", Help: "First uses of signatures in plaintext mode that another pod was told of, for the time when this one ends, by what came of it: it keeps them (kept), or this pod alone knows them (all others).",
-	}, []string{"result"})
-	for _, result := range results {
-		told.WithLabelValues(string(result))
-	}
-	learnt := prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "wechat_sidecar_bindings_received_total", Help: "First uses of signatures that other pods have told this one, and that it did not know.",
-	})
-	p.registry.MustRegister(told, learnt)
-	return func(result R, n int) { told.WithLabelValues(string(result)).Add(float64(n)) }, func(n int) { learnt.Add(float64(n)) }
-}
-
 // CountUnknown counts a callback for a URL that is no endpoint's, and that may say of itself that it is played.
 func (p *Process) CountUnknown(played bool) { p.countRefusal("", wechat.ReasonUnknownURL, played) }
 

@@ -78,35 +78,6 @@ func (c client) ask(ctx context.Context, r Request, call Call) (Answer, Result) 
 	return answer, result
 }
 
-// tellPatience is how long a pod is waited for that is told of bindings. No callback waits for it.
-const tellPatience = time.Second
-
-// tell sends a batch. What the pod answers is believed only as far as it is counted.
-func (c client) tell(ctx context.Context, b Batch, key []byte) Result {
-	ctx, cancel := context.WithTimeout(ctx, c.patience)
-	defer cancel()
-	text, err := json.Marshal(b.Sign(key))
-	if err != nil {
-		return Refused
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+b.To.String()+BindingsPath, bytes.NewReader(text))
-	if err != nil {
-		return Refused
-	}
-	request.Header["User-Agent"] = []string{"wechatendpoint"}
-	request.Header["Idempotency-Key"] = nil // net/http may send it again over another connection, and tells nobody
-	response, err := c.transport.RoundTrip(request)
-	if err != nil {
-		return Unreachable
-	}
-	defer response.Body.Close()
-	_, _ = io.CopyN(io.Discard, response.Body, maxAnswerHead) // so that the connection can be kept
-	if response.StatusCode == http.StatusOK {
-		return Kept
-	}
-	return declined(response.StatusCode)
-}
-
 // noAnswer is what came of a request without an answer.
 func noAnswer(ctx, waits context.Context, taken bool) Result {
 	switch {

@@ -29,8 +29,6 @@ type Options struct {
 	Interval time.Duration
 	// InFlight is how many callbacks may be handed over at once.
 	InFlight int
-	// Changed is called when other pods may own messages than before.
-	Changed func()
 	// Failed is told of each pod that is left out for a while, and why.
 	Failed func(pod netip.Addr, because Result)
 	// Unlisted is told why the pods could not be looked up.
@@ -41,7 +39,6 @@ type Options struct {
 type Fleet struct {
 	options Options
 	client  client
-	teller  client // of bindings: it waits for nobody's hand-over
 	view    atomic.Pointer[View]
 	again   chan struct{} // somebody wants to look before it is time
 
@@ -63,7 +60,7 @@ func New(o Options) *Fleet {
 		}
 	}
 	o.Patience, o.Interval = cmp.Or(o.Patience, DefaultPatience), cmp.Or(o.Interval, DefaultInterval)
-	f := &Fleet{options: o, client: newClient(o.InFlight, o.Patience), teller: newClient(1, tellPatience), again: make(chan struct{}, 1), pods: map[netip.Addr]*pod{}}
+	f := &Fleet{options: o, client: newClient(o.InFlight, o.Patience), again: make(chan struct{}, 1), pods: map[netip.Addr]*pod{}}
 	f.view.Store(&View{})
 	return f
 }
@@ -92,7 +89,6 @@ func Own(listens net.Addr) []netip.Addr {
 // not before a fifth of the interval; another fifth is for chance, which spreads the looks of many pods.
 func (f *Fleet) Watch(ctx context.Context, own []netip.Addr) {
 	defer f.client.close()
-	defer f.teller.close()
 	f.change(func(View) View { return NewView(own) })
 	for fifth := f.options.Interval / 5; ; {
 		f.look(ctx)
@@ -139,12 +135,8 @@ func (f *Fleet) look(ctx context.Context) {
 func (f *Fleet) change(to func(View) View) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	before := f.view.Load()
-	next := to(*before)
+	next := to(*f.view.Load())
 	f.view.Store(&next)
-	if !next.Same(*before) {
-		f.options.Changed()
-	}
 	for address, p := range f.pods {
 		if p.asked == 0 && !slices.Contains(next.listed, address) {
 			delete(f.pods, address)
@@ -158,9 +150,6 @@ func (f *Fleet) Patience() time.Duration { return f.options.Patience * 3 / 4 }
 
 // Leave says that this pod drains: it owns no new message.
 func (f *Fleet) Leave() { f.change(func(v View) View { return v.Leaving(time.Now()) }) }
-
-// View is what this pod knows of the others now.
-func (f *Fleet) View() View { return *f.view.Load() }
 
 // Others is how many pods beside this one may own messages.
 func (f *Fleet) Others() int { return f.view.Load().Others() }
@@ -188,12 +177,7 @@ const (
 	Busy        Result = "busy"        // too many are under way
 	NoRoom      Result = "no_room"     // for its answer
 	Left        Result = "left"        // WeChat hung up meanwhile
-	Kept        Result = "kept"        // of bindings: the pod has them
-	Dropped     Result = "dropped"     // of bindings: too many waited
 )
-
-// BindingResults are those of telling a pod of bindings.
-var BindingResults = []Result{Kept, Refused, Unsupported, Unreachable, Dropped}
 
 // Results are all of them.
 var Results = []Result{Answered, NotHeld, Refused, Unsupported, Unreachable, Late, Lost, Busy, NoRoom, Left}
@@ -225,16 +209,6 @@ func (f *Fleet) Ask(ctx context.Context, a Ask, call Call) (Answer, Result) {
 	answer, result := f.client.ask(ctx, r, call)
 	f.end(a.Pod, result)
 	return answer, result
-}
-
-// Tell tells a pod of bindings. One that does not answer is left out for a while.
-func (f *Fleet) Tell(ctx context.Context, to netip.Addr, b Batch, key []byte) Result {
-	b.To = netip.AddrPortFrom(to, f.options.Port)
-	result := f.teller.tell(ctx, b, key)
-	if result == Unreachable && ctx.Err() == nil {
-		f.leaveOut(to, result)
-	}
-	return result
 }
 
 // begin reports whether another hand-over to the pod may begin. The pods share what there is: one that is slow leaves the others theirs.
@@ -275,12 +249,9 @@ func (f *Fleet) end(address netip.Addr, result Result) {
 		p.late = 0
 	}
 	f.mu.Unlock()
-	if failed {
-		f.leaveOut(address, result)
+	if !failed {
+		return
 	}
-}
-
-func (f *Fleet) leaveOut(address netip.Addr, result Result) {
 	f.change(func(v View) View { return v.Failed(address, time.Now()) })
 	f.options.Failed(address, result)
 	select {

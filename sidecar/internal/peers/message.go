@@ -74,13 +74,8 @@ func NewKey(gatewayKey []byte) []byte {
 	if len(gatewayKey) == 0 {
 		return nil
 	}
-	return derive(gatewayKey, "wechatendpoint hand-over v1")
-}
-
-// derive makes the key for one purpose.
-func derive(gatewayKey []byte, purpose string) []byte {
 	mac := hmac.New(sha256.New, gatewayKey)
-	_, _ = io.WriteString(mac, purpose)
+	_, _ = io.WriteString(mac, "wechatendpoint hand-over v1")
 	return mac.Sum(nil)
 }
 

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package peers knows the other pods of a fleet, and hands callbacks over to them: each message has one owner among the pods, which
-// remembers it for all of them. It also tells them of the bindings that they are to hold for the time when their owner ends.
+// remembers it for all of them.
 //
-// View decides who is asked and who is told, and is pure. Fleet keeps it up to date by DNS. Request and Answer are what one pod tells another, with their
+// View decides who is asked, and is pure. Fleet keeps it up to date by DNS. Request and Answer are what one pod tells another, with their
 // signatures. client.go alone knows net/http.
 package peers
 
@@ -64,15 +64,10 @@ func NewView(own []netip.Addr) View { return View{own: own} }
 
 // Looked returns the view after a look at the fleet's ready pods.
 func (v View) Looked(listed []netip.Addr, now time.Time) View {
-	first := len(v.now) == 0
 	v.listed = slices.Clone(listed)
 	v.failed = maps.Clone(v.failed)
 	maps.DeleteFunc(v.failed, func(_ netip.Addr, until time.Time) bool { return !now.Before(until) })
-	v = v.changed(now)
-	if others := slices.DeleteFunc(slices.Clone(v.now), v.isOwn); first && len(others) > 0 && len(others) < len(v.now) {
-		v.past = append([]past{{others, now.Add(heldFor)}}, v.past[:min(len(v.past), maxPast-1)]...) // a pod that begins anew has forgotten what it told them
-	}
-	return v
+	return v.changed(now)
 }
 
 // Failed returns the view after a pod did not answer. One that is not listed is gone, and is not asked for what it held either.
@@ -149,47 +144,6 @@ func (v View) Order(key Key, now time.Time) []Ask {
 	}
 	return asks
 }
-
-// holders is how many pods hold what must not be forgotten when one of them ends: the owner, and who becomes the owner then.
-const holders = 2
-
-// Holders returns the other pods that are to hold what the key names.
-func (v View) Holders(key Key) []netip.Addr {
-	ranking := rank(v.now, key)
-	return slices.DeleteFunc(ranking[:min(len(ranking), holders)], v.isOwn)
-}
-
-// Lacking returns the other pods that are to hold what the key names, and were not in an earlier view.
-func (v View) Lacking(before View, key Key) []netip.Addr {
-	had := before.Holders(key)
-	return slices.DeleteFunc(v.Holders(key), func(pod netip.Addr) bool { return slices.Contains(had, pod) })
-}
-
-// Same reports whether the same pods may own messages in two views.
-func (v View) Same(other View) bool { return slices.Equal(v.now, other.now) }
-
-// Without returns the view in which a pod may own nothing.
-func (v View) Without(pod netip.Addr) View {
-	v.now = slices.DeleteFunc(slices.Clone(v.now), func(p netip.Addr) bool { return p == pod })
-	return v
-}
-
-// Has reports whether a pod may own messages.
-func (v View) Has(pod netip.Addr) bool { return slices.Contains(v.now, pod) }
-
-// Lists reports whether a pod was ready at the newest look.
-func (v View) Lists(pod netip.Addr) bool { return slices.Contains(v.listed, pod) }
-
-// Self returns the address of this pod as one that may own messages; the zero address where it may not.
-func (v View) Self() netip.Addr {
-	if n := slices.IndexFunc(v.now, v.isOwn); n >= 0 {
-		return v.now[n]
-	}
-	return netip.Addr{}
-}
-
-// Pods returns the other pods that may own messages.
-func (v View) Pods() []netip.Addr { return slices.DeleteFunc(slices.Clone(v.now), v.isOwn) }
 
 func (v View) isOwn(pod netip.Addr) bool { return slices.Contains(v.own, pod) }
 

@@ -82,13 +82,11 @@ verify: ## Fail if a generated file or go.mod is stale
 
 ##@ Tests
 
-# The end-to-end tests take longest, and wait half of the time: all others run beside them, one after the other.
-test: ## Run every test but those that take long: the rest of integration, LIMITS=long, and the trials
-	@test/interop/setup; test/dashboard/setup; test/prometheus/install >/dev/null
-	@$(MAKE) -j2 e2e beside
-
-beside:
-	@set -e; for target in lint limits interop monitoring dashboard integration-short unit; do $(MAKE) $$target; done
+# Two things at once where one of them waits most of the time. What fills both processors runs alone: beside it others are late, and fail.
+test: lint ## Run every test but those that take long: the rest of integration, LIMITS=long, and the trials
+	@$(MAKE) -j2 limits interop monitoring dashboard
+	@$(MAKE) integration-short
+	@$(MAKE) -j2 e2e unit
 
 lint: ## Lint the Go code, the workflows, the chart and what it renders
 	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits,prometheus,browser ./...
@@ -148,4 +146,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test beside lint unit limits monitoring interop integration integration-newest integration-oldest integration-short e2e demo demo-down cluster-up cluster-down
+.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test lint unit limits monitoring interop integration integration-newest integration-oldest integration-short e2e demo demo-down cluster-up cluster-down

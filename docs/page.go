@@ -189,7 +189,7 @@ func Parse(text string) (Page, error) {
 	return page, nil
 }
 
-// figures are the numbers of a line, without those of code and of addresses.
+// figures are the numbers of a line, but for numbers in code and in addresses.
 func figures(line string) []string {
 	found := figure.FindAllString(linkText.ReplaceAllString(inlineCode.ReplaceAllString(line, ""), "]"), -1)
 	for i := range found {

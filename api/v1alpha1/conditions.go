@@ -231,5 +231,10 @@ const (
 	KeyCertificates = "certificates"
 )
 
-// GatewayKeyKey is the key of the generated Secret NAME-gateway-key, whose 32 bytes sign what goes to the app.
-const GatewayKeyKey = "key"
+// The generated Secret NAME-gateway-key holds 32 bytes that sign what goes to the app.
+const (
+	// GatewayKeySuffix follows the endpoint's name in the Secret's.
+	GatewayKeySuffix = "-gateway-key"
+	// GatewayKeyKey is the Secret's only key.
+	GatewayKeyKey = "key"
+)

@@ -137,7 +137,7 @@ func parseTime(to *time.Duration, text string) bool {
 
 // Answer says what is to be answered to which message.
 type Answer struct {
-	// Endpoint and Tap are those of the Hello, and Turn is that of the Message.
+	// Endpoint is the one of the Query, Tap the Hello's, and Turn the Message's.
 	Endpoint, Tap string
 	Turn          uint64
 	// Declined leaves the message to the app; there is no reply then.
@@ -274,7 +274,7 @@ type Verdict struct {
 type Message struct {
 	At       time.Time `json:"at"`
 	Delivery string    `json:"delivery"`
-	// Method and Target are those of the app's request, and Header is all of its head but Host and Content-Length.
+	// Method and Target are the app's request line, and Header is all of its head but Host and Content-Length.
 	Method string              `json:"method"`
 	Target string              `json:"target"`
 	Header map[string][]string `json:"header"`

@@ -98,6 +98,25 @@ func TestMessagesOnALaptop(t *testing.T) {
 	program.Start()
 	t.Cleanup(program.Close)
 
+	// late is how many messages were taken by two pods, because one did not answer the other in time: on a computer that is busy.
+	late := func() (times int) {
+		t.Helper()
+		pods, err := s.metric(t.Context(), t, labels, "wechat_sidecar_handovers_total", "late")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, counted := range pods {
+			times += int(counted)
+		}
+		return times
+	}
+	expect := func(what string, got, want int) {
+		t.Helper()
+		if most := want + late(); got < want || got > most {
+			t.Errorf("%s %d messages, want %d to %d", what, got, want, most)
+		}
+	}
+
 	l := s.listens(t, 2, "--forward-to", program.URL+"/laptop", "--take-user", openID)
 	before := s.seen(t).Count
 	answered := func(want string) {
@@ -110,17 +129,16 @@ func TestMessagesOnALaptop(t *testing.T) {
 	for range 10 {
 		answered("from the laptop")
 	}
-	s.sawNothingSince(t, before)
-	if copies.Load() != 10 || unsigned.Load() != 0 {
-		t.Errorf("the program got %d messages, of which its check refuses %d", copies.Load(), unsigned.Load())
+	expect("the app got", s.seen(t).Count-before, 0)
+	expect("the program got", int(copies.Load()), 10)
+	if unsigned.Load() != 0 {
+		t.Errorf("the program's check refuses %d messages", unsigned.Load())
 	}
 	l.await(t, "answered from here", 10)
 
 	program.Close()
 	answered("you said: hello")
-	if after := s.seen(t).Count; after != before+1 {
-		t.Errorf("the app got %d messages when the program was gone", after-before)
-	}
+	expect("once the program was gone, the app got", s.seen(t).Count-before, 1)
 
 	s.change(t, withReplicas(3))
 	s.awaitFleet(t, labels, 3)
@@ -132,7 +150,5 @@ func TestMessagesOnALaptop(t *testing.T) {
 	for range 5 {
 		answered("you said: hello")
 	}
-	if after := s.seen(t).Count; after != before+6 {
-		t.Errorf("the app got %d messages of 6", after-before)
-	}
+	expect("once nobody listened, the app got", s.seen(t).Count-before, 6)
 }

@@ -37,7 +37,9 @@ const (
 func Name(endpoint *v1alpha1.WeChatEndpoint) string { return endpoint.Name + "-sidecar" }
 
 // GatewayKeyName is the name of the Secret with the key that signs what goes to the app, which the app may mount.
-func GatewayKeyName(endpoint *v1alpha1.WeChatEndpoint) string { return endpoint.Name + "-gateway-key" }
+func GatewayKeyName(endpoint *v1alpha1.WeChatEndpoint) string {
+	return endpoint.Name + v1alpha1.GatewayKeySuffix
+}
 
 // CopyName is the name of the Secret with a copy of the pods' document. It is there where the document could not be made again.
 func CopyName(endpoint *v1alpha1.WeChatEndpoint) string { return Name(endpoint) + "-copy" }

@@ -42,8 +42,6 @@ type Verdict struct {
 // VerdictSize is about what a remembered verdict takes. Bytes.
 const VerdictSize = 288
 
-const verdictSize = VerdictSize
-
 // verdict is a Verdict that holds no part of a message.
 type verdict struct {
 	Verdict

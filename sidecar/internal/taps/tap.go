@@ -86,7 +86,7 @@ func (t *Tap) begin(kept *kept) {
 	recent, last := t.endpoint.process.recent.of(t.endpoint.name, maxRecent)
 	t.verdicts = last
 	for i := range recent {
-		t.first = append(t.first, item{verdict: &recent[i], size: verdictSize})
+		t.first = append(t.first, item{verdict: &recent[i], size: VerdictSize})
 	}
 	if kept != nil {
 		t.keepsTill = kept.until

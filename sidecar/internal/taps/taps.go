@@ -350,7 +350,7 @@ func (e *Endpoint) Record(v Verdict) {
 	}
 	for _, t := range l.taps {
 		verdict := one
-		t.push(item{verdict: &verdict, size: verdictSize})
+		t.push(item{verdict: &verdict, size: VerdictSize})
 	}
 }
 

@@ -75,7 +75,7 @@ func write(w http.ResponseWriter, status int, value any) {
 	_ = json.NewEncoder(w).Encode(value) // a page that is closed needs no answer
 }
 
-// accepted is the language that the header Accept-Language prefers: that of a browser, or the one that the page's switch says.
+// accepted is the language that the header Accept-Language prefers. The page's switch sets it; otherwise the browser does.
 func accepted(header string) text.Language {
 	chosen, best := text.English, 0.0
 	for part := range strings.SplitSeq(header, ",") {

@@ -107,7 +107,7 @@ type Pod struct {
 
 // Message is what the page asks to send.
 type Message struct {
-	// Scenario is one of those of the Object; empty is the first.
+	// Scenario is one of the Object's Scenarios; empty is the first.
 	Scenario string `json:"scenario"`
 	// Text is what the user writes, where a user does. At most 600 characters.
 	Text string `json:"text"`

@@ -75,7 +75,7 @@ func TestWhoGetsIn(t *testing.T) {
 	}
 }
 
-// checkHeaders are those of every answer, of refusals, too.
+// checkHeaders looks for the headers that every answer has, a refusal too.
 func checkHeaders(t *testing.T, header http.Header) {
 	t.Helper()
 	for name, want := range map[string]string{

@@ -70,7 +70,7 @@ func added(to, what map[string]float64, times float64) map[string]float64 {
 	return sum
 }
 
-// addedBuckets adds buckets of the same bounds. Pods of two versions may have other bounds: then those of the first are kept as they are.
+// addedBuckets adds buckets of the same bounds. Pods of two versions may have other bounds: then the first pod's are kept as they are.
 func addedBuckets(to, what []Bucket, times float64) []Bucket {
 	if len(to) == 0 && times > 0 {
 		return slices.Clone(what)

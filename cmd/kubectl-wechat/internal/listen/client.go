@@ -3,8 +3,7 @@
 
 // Package listen reads the taps of the pods that serve an endpoint, through the API server, with the caller's rights and the endpoint's gateway key.
 //
-// A Client opens the tap of one pod; Follow opens those of all pods, also of those that come later. What is read is what package tap of the sidecar
-// says.
+// A Client opens the tap of one pod. Follow opens the taps of all pods, and of each pod that comes later. Package tap of the sidecar says what is read.
 package listen
 
 import (

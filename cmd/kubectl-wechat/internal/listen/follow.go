@@ -33,8 +33,8 @@ const Interval = 2 * time.Second
 const pause = 3 * time.Second
 
 // Follow opens the tap of each pod that there is and of each that comes, and hands over what they tell, one event at a time, until ctx is done or the
-// time is over for which the query asks: then it returns nil. Pods returns which there are. Its error is returned unless some were known before; so is
-// that of a pod, where none of them will ever be listened to.
+// time is over for which the query asks: then it returns nil. Pods returns which there are. Its error is returned unless some were known before. So
+// is a pod's error, where no pod will ever be listened to.
 func (c Client) Follow(ctx context.Context, pods func(context.Context) ([]Pod, error), query tap.Query, take func(Event)) error {
 	if query.For <= 0 || query.For > tap.MaxTime {
 		query.For = tap.MaxTime

@@ -38,7 +38,7 @@ var modeNames = map[v1alpha1.MessageMode]string{
 type consoleStep struct {
 	label, field string
 	value        text.Text
-	// key is that of the Secret which holds the value, empty for what is no secret.
+	// key is where the value stands in the Secret; empty for what is no secret.
 	key string
 }
 

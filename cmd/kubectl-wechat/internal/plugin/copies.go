@@ -47,7 +47,7 @@ type copied struct {
 	err    error
 }
 
-// target is the path and the query of a copy: those of the app's request, and the path of the URL where that has one.
+// target is the path and the query of a copy: the app's request has them, but a path in the URL comes first.
 func (c *copies) target(message *tap.Message) string {
 	path, query, asked := strings.Cut(message.Target, "?")
 	if own := c.to.EscapedPath(); own != "" && own != "/" {

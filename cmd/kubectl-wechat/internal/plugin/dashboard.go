@@ -108,11 +108,11 @@ func (c shownCluster) List(ctx context.Context, lang text.Language) dashboard.Li
 	p, list := c.in(lang), dashboard.List{Namespace: c.namespace, Objects: []any{}, Unread: []string{}}
 	var endpoints v1alpha1.WeChatEndpointList
 	if err := c.cluster.List(ctx, &endpoints, client.InNamespace(c.namespace)); err != nil {
-		list.Unread = append(list.Unread, lang.Error(c.unlisted("wechatendpoints", err)))
+		list.Unread = append(list.Unread, lang.Error(c.unlisted(kindEndpoint, err)))
 	}
 	var gateways v1alpha1.WeChatGatewayList
 	if err := c.cluster.List(ctx, &gateways, client.InNamespace(c.namespace)); err != nil {
-		list.Unread = append(list.Unread, lang.Error(c.unlisted("wechatgateways", err)))
+		list.Unread = append(list.Unread, lang.Error(c.unlisted(kindGateway, err)))
 	}
 	for i := range endpoints.Items {
 		list.Objects = append(list.Objects, p.summaryOfEndpoint(&endpoints.Items[i]))
@@ -124,17 +124,17 @@ func (c shownCluster) List(ctx context.Context, lang text.Language) dashboard.Li
 }
 
 // unlisted says why a kind is missing from the list, and which right is.
-func (c shownCluster) unlisted(resource string, err error) error {
+func (c shownCluster) unlisted(kind string, err error) error {
 	switch {
 	case apierrors.IsForbidden(err) && c.namespace == "":
-		return text.Errorf("you may not list %s in all namespaces: ask for that right, or leave -A out", resource)
+		return text.Errorf("you may not list %s in all namespaces: ask for that right, or leave -A out", plurals[kind])
 	case apierrors.IsForbidden(err):
-		return text.Errorf("you may not list %s in namespace %s: ask for that right, or choose another -n", resource, c.namespace)
+		return text.Errorf("you may not list %s in namespace %s: ask for that right, or choose another -n", plurals[kind], c.namespace)
 	}
-	return text.Errorf("%s could not be listed: %w", resource, unread(map[string]string{"wechatendpoints": kindEndpoint}[resource], c.namespace, "*", err))
+	return text.Errorf("%s could not be listed: %w", plurals[kind], unread(kind, c.namespace, "*", err))
 }
 
-// optionsFor are those of a command for one object.
+// optionsFor are the options of a command for one object.
 func (c shownCluster) optionsFor(ref dashboard.Ref, command string) options {
 	namespace := ref.Namespace
 	o := options{command: command, cluster: &genericclioptions.ConfigFlags{Namespace: &namespace}, address: c.options.address, timeout: sendTimeout}
@@ -149,23 +149,20 @@ func (c shownCluster) optionsFor(ref dashboard.Ref, command string) options {
 // Show returns what is known of one object.
 func (c shownCluster) Show(ctx context.Context, lang text.Language, ref dashboard.Ref) (dashboard.Object, error) {
 	p := c.in(lang)
-	summary, err := p.summary(ctx, c.cluster, ref.Namespace, c.optionsFor(ref, commandStatus))
+	if ref.Kind == dashboard.KindGateway {
+		summary, err := p.readGatewaySummary(ctx, c.cluster, ref.Namespace, ref.Name)
+		return dashboard.Object{
+			Summary: summary, Credentials: []dashboard.Generation{}, Scenarios: []string{}, Command: "kubectl wechat status -n " + ref.Namespace + " --gateway " + ref.Name,
+		}, err
+	}
+	endpoint, err := readEndpoint(ctx, c.cluster, ref.Namespace, ref.Name)
 	if err != nil {
 		return dashboard.Object{}, err
 	}
-	object := dashboard.Object{Summary: summary, Credentials: []dashboard.Generation{}, Scenarios: []string{}, Command: "kubectl wechat status -n " + ref.Namespace + " --gateway " + ref.Name}
-	if ref.Kind == dashboard.KindGateway {
-		return object, nil
-	}
-	object.Command = "kubectl wechat status -n " + ref.Namespace + " " + ref.Name
-	var endpoint v1alpha1.WeChatEndpoint
-	if err := c.cluster.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, &endpoint); err != nil {
-		return dashboard.Object{}, unread(kindEndpoint, ref.Namespace, ref.Name, err)
-	}
-	object.Console = p.shownConsole(&endpoint)
-	object.Credentials = shownGenerations(endpoint.Status.Credentials)
-	object.Scenarios = playable(&endpoint)
-	return object, nil
+	return dashboard.Object{
+		Summary: p.summaryWithPods(ctx, c.cluster, endpoint), Console: p.shownConsole(endpoint), Credentials: shownGenerations(endpoint.Status.Credentials),
+		Scenarios: playable(endpoint), Command: "kubectl wechat status -n " + ref.Namespace + " " + ref.Name,
+	}, nil
 }
 
 // shownConsole is the paste block. It holds no secret.
@@ -225,11 +222,11 @@ func playable(endpoint *v1alpha1.WeChatEndpoint) []string {
 func (c shownCluster) Pods(ctx context.Context, ref dashboard.Ref) ([]dashboard.Pod, error) {
 	labels := client.MatchingLabels{v1alpha1.LabelGateway: ref.Name}
 	if ref.Kind == dashboard.KindEndpoint {
-		var endpoint v1alpha1.WeChatEndpoint
-		if err := c.cluster.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, &endpoint); err != nil {
-			return nil, unread(kindEndpoint, ref.Namespace, ref.Name, err)
+		endpoint, err := readEndpoint(ctx, c.cluster, ref.Namespace, ref.Name)
+		if err != nil {
+			return nil, err
 		}
-		labels = podsOf(&endpoint)
+		labels = podsOf(endpoint)
 	}
 	var pods corev1.PodList
 	err := c.cluster.List(ctx, &pods, client.InNamespace(ref.Namespace), labels, sidecarPods)

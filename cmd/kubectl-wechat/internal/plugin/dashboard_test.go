@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -49,10 +50,17 @@ func noForward(*genericclioptions.ConfigFlags, string) (listen.Dial, error) {
 
 // forbid is a cluster in which the caller may not read these kinds.
 func (c shownCluster) forbid(kinds ...string) shownCluster {
+	return c.failing(func(kind string) error {
+		return apierrors.NewForbidden(schema.GroupResource{Resource: kind}, "", errors.New("not you"))
+	}, kinds...)
+}
+
+// failing is the cluster where some kinds cannot be read.
+func (c shownCluster) failing(because func(kind string) error, kinds ...string) shownCluster {
 	refuse := func(object any) error {
 		for _, kind := range kinds {
 			if strings.TrimSuffix(reflect.TypeOf(object).Elem().Name(), "List") == kind {
-				return apierrors.NewForbidden(schema.GroupResource{Resource: kind}, "", errors.New("not you"))
+				return because(kind)
 			}
 		}
 		return nil
@@ -136,6 +144,10 @@ func TestTheDashboardListsWhatTheCallerMay(t *testing.T) {
 		"without the right to gateways":  {there.forbid("WeChatGateway"), 1, []string{"you may not list wechatgateways in namespace shop: ask for that right, or choose another -n"}},
 		"without the right to endpoints": {there.forbid("WeChatEndpoint"), 1, []string{"you may not list wechatendpoints in namespace shop: ask for that right, or choose another -n"}},
 		"in one namespace only":          {all.forbid("WeChatGateway"), 2, []string{"you may not list wechatgateways in all namespaces: ask for that right, or leave -A out"}},
+		"of an operator that has no gateways": {
+			there.failing(func(kind string) error { return &meta.NoKindMatchError{GroupKind: schema.GroupKind{Kind: kind}} }, "WeChatGateway"),
+			1, []string{"wechatgateways could not be listed: this cluster has no WeChatGateway resource: install the operator, or choose another --context"},
+		},
 	} {
 		list := test.cluster.List(t.Context(), text.English)
 		if diff := cmp.Diff(test.unread, list.Unread); diff != "" || len(list.Objects) != test.objects {

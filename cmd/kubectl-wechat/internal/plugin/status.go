@@ -117,21 +117,31 @@ func (p Plugin) status(ctx context.Context, o options) (int, error) {
 // summary reads what is known of one endpoint or gateway.
 func (p Plugin) summary(ctx context.Context, cluster client.Reader, namespace string, o options) (Summary, error) {
 	if o.gateway != "" {
-		var gateway v1alpha1.WeChatGateway
-		if err := readObject(ctx, cluster, kindGateway, namespace, o.gateway, &gateway, &v1alpha1.WeChatGatewayList{}); err != nil {
-			return Summary{}, err
-		}
-		s := p.summaryOfGateway(&gateway)
-		p.addPods(ctx, cluster, &s, client.MatchingLabels{v1alpha1.LabelGateway: o.gateway})
-		return s, nil
+		return p.readGatewaySummary(ctx, cluster, namespace, o.gateway)
 	}
 	endpoint, err := readEndpoint(ctx, cluster, namespace, o.name)
 	if err != nil {
 		return Summary{}, err
 	}
+	return p.summaryWithPods(ctx, cluster, endpoint), nil
+}
+
+// readGatewaySummary reads what is known of a gateway.
+func (p Plugin) readGatewaySummary(ctx context.Context, cluster client.Reader, namespace, name string) (Summary, error) {
+	var gateway v1alpha1.WeChatGateway
+	if err := readObject(ctx, cluster, kindGateway, namespace, name, &gateway, &v1alpha1.WeChatGatewayList{}); err != nil {
+		return Summary{}, err
+	}
+	s := p.summaryOfGateway(&gateway)
+	p.addPods(ctx, cluster, &s, client.MatchingLabels{v1alpha1.LabelGateway: name})
+	return s, nil
+}
+
+// summaryWithPods is what is known of an endpoint that was read, with the pods that serve it.
+func (p Plugin) summaryWithPods(ctx context.Context, cluster client.Reader, endpoint *v1alpha1.WeChatEndpoint) Summary {
 	s := p.summaryOfEndpoint(endpoint)
 	p.addPods(ctx, cluster, &s, podsOf(endpoint))
-	return s, nil
+	return s
 }
 
 // podsOf are the labels of the pods that serve an endpoint.

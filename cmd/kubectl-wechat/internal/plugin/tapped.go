@@ -33,11 +33,10 @@ func KubernetesForward(flags *genericclioptions.ConfigFlags, namespace string) (
 	return listen.PortForward(config, namespace)
 }
 
-// Names that the operator gives to what a tap needs.
+// The second port of a sidecar, by its name in the pod, and its number where the pod does not say.
 const (
-	gatewayKeySuffix = "-gateway-key"
-	opsPortName      = "ops"
-	opsPort          = 8081
+	opsPortName = "ops"
+	opsPort     = 8081
 )
 
 // tapped is an endpoint whose taps can be opened.
@@ -91,7 +90,7 @@ func (p Plugin) onlyEndpoint(ctx context.Context, o options) (string, error) {
 // gatewayKey is the key that proves to a pod that its holder may look.
 func gatewayKey(ctx context.Context, cluster client.Reader, endpoint *v1alpha1.WeChatEndpoint) ([]byte, error) {
 	var secret corev1.Secret
-	name := client.ObjectKey{Namespace: endpoint.Namespace, Name: endpoint.Name + gatewayKeySuffix}
+	name := client.ObjectKey{Namespace: endpoint.Namespace, Name: endpoint.Name + v1alpha1.GatewayKeySuffix}
 	err := cluster.Get(ctx, name, &secret)
 	switch {
 	case apierrors.IsNotFound(err):
@@ -108,7 +107,7 @@ func gatewayKey(ctx context.Context, cluster client.Reader, endpoint *v1alpha1.W
 	return key, nil
 }
 
-// pods are those that serve the endpoint now. While it moves, both fleets do.
+// pods are the pods that serve the endpoint now. While it moves, both fleets do.
 func (t *tapped) pods(ctx context.Context) (all []listen.Pod, err error) {
 	endpoint := t.endpoint
 	var now v1alpha1.WeChatEndpoint

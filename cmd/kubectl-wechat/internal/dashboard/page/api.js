@@ -22,7 +22,7 @@ export class Failure extends Error {
   }
 }
 
-// call asks the API. The language is that of the switch; where none is chosen, the browser says its own.
+// call asks the API. The switch says the language; where none is chosen, the browser says its own.
 export async function call(path, lang, body) {
   const headers = { "X-Dashboard-Token": sessionStorage.getItem(key) || "" };
   if (lang) headers["Accept-Language"] = lang;

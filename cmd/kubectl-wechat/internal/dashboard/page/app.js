@@ -255,7 +255,7 @@ function App() {
 }
 
 // These are said before there are words in any language.
-const staleInBoth = "Open the URL that kubectl wechat dashboard prints: this page has no key, or that of an earlier run. 请打开 kubectl wechat dashboard 显示的 URL：本页没有密钥，或密钥属于较早的一次运行。";
+const staleInBoth = "Open the URL that kubectl wechat dashboard prints: this page has no key, or the key of an earlier run. 请打开 kubectl wechat dashboard 显示的 URL：本页没有密钥，或密钥属于较早的一次运行。";
 const goneInBoth = "The server of this page does not answer. 本页的服务没有应答。";
 
 function Message({ title, text }) {

@@ -82,11 +82,18 @@ verify: ## Fail if a generated file or go.mod is stale
 
 ##@ Tests
 
-# Two things at once where one of them waits most of the time. What fills both processors runs alone: beside it others are late, and fail.
-test: lint ## Run every test but those that take long: the rest of integration, LIMITS=long, and the trials
-	@$(MAKE) -j2 limits interop monitoring dashboard
+# The end-to-end tests wait most of the time: the others run beside them, one after the other. What fills both processors runs alone: beside it
+# others are late, and fail.
+test: lint set-up ## Run every test but those that take long: the rest of integration, LIMITS=long, and the trials
 	@$(MAKE) integration-short
-	@$(MAKE) -j2 e2e unit
+	@$(MAKE) -j2 e2e beside-e2e
+
+beside-e2e:
+	@for tests in unit limits interop monitoring dashboard; do $(MAKE) $$tests || exit; done
+
+# At once they would wait for each other's apt-get.
+set-up:
+	@test/interop/setup && test/dashboard/setup && test/prometheus/install >/dev/null
 
 lint: ## Lint the Go code, the workflows, the chart and what it renders
 	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits,prometheus,browser ./...
@@ -146,4 +153,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test lint unit limits monitoring interop integration integration-newest integration-oldest integration-short e2e demo demo-down cluster-up cluster-down
+.PHONY: set-up beside-e2e try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test lint unit limits monitoring interop integration integration-newest integration-oldest integration-short e2e demo demo-down cluster-up cluster-down

@@ -124,8 +124,8 @@ func (p *pending) finish(answer Answer) Answer {
 		p.client.places.give(&p.place)
 	}
 	p.ended(answer, p.delivery.conclude(answer))
+	p.client.pending.Add(-1) // whoever is told sees no call that goes on
 	p.delivery.tell()
-	p.client.pending.Add(-1)
 	return answer
 }
 

@@ -134,6 +134,7 @@ integration-newest integration-oldest integration-short: integration-%:
 e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images previous ledger ## Run the end-to-end tests on the cluster
 	@$(bring_in)
 	test/interop/setup
+	test/dashboard/setup
 	test/prometheus/install
 	HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
 	  go test -v -count=1 -timeout 25m -parallel 6 -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/... | $(figures)

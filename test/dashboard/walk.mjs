@@ -1,49 +1,15 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Walks through the dashboard in Debian's Chromium. SETTINGS is JSON: url and reader are the URLs that two runs of the plugin print, the second one
-// for a caller who may read little; elsewhere is another site of this computer; hostile is what is in the cluster's texts, token what must be
-// nowhere; shots is a folder for pictures, or empty.
+// Walks through the dashboard. SETTINGS has url and reader, the URLs that two runs of the plugin print, the second one for a caller who may read
+// little; elsewhere, another site of this computer; hostile, what is in the cluster's texts;
+// token, what must be in no answer.
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { chromium } from "playwright-core";
+import { answers, asked, browser, complaints, open, settings, shot, visit, wide } from "./browser.mjs";
 
-const settings = JSON.parse(process.env.SETTINGS);
 const origin = new URL(settings.url).origin;
-
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"] });
-test.after(() => browser.close());
-
-const asked = []; // what the page asked for, from whoever
-const complaints = []; // what the browser wrote into its console
-
-async function visit(url, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-US", timezoneId: "Asia/Shanghai", ...options });
-  context.setDefaultTimeout(15000);
-  context.on("request", (request) => asked.push(request.url()));
-  const page = await context.newPage();
-  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
-  page.on("pageerror", (error) => complaints.push(error.message));
-  await page.goto(url);
-  return page;
-}
-
-async function open(page, path) {
-  await page.evaluate((hash) => { location.hash = hash; }, "#/" + path);
-  await page.locator("#checklist").waitFor();
-}
-
-// shot makes a picture of what is on the screen, from the top of the page.
-async function shot(page, name) {
-  if (!settings.shots) return;
-  await page.evaluate(() => scrollTo(0, 0));
-  await page.screenshot({ path: `${settings.shots}/${name}.png` });
-}
-
-// wide are the elements that make the page wider than the screen.
-const wide = (page) => page.evaluate(() => document.scrollingElement.scrollWidth <= innerWidth ? [] :
-  [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth).map((e) => e.outerHTML.slice(0, 120)));
 
 const page = await visit(settings.url);
 
@@ -233,8 +199,9 @@ test("another site reads nothing, changes nothing, and cannot frame the page", a
   await context.close();
 });
 
-test("no request left this computer, and the browser had nothing to complain of", async () => {
+test("no request left this computer, no answer had the account's token, and the browser had nothing to complain of", async () => {
   await page.close();
+  assert.equal((await Promise.all(answers)).filter((body) => body.includes(settings.token)).length, 0);
   const away = asked.filter((url) => new URL(url).origin !== origin && new URL(url).origin !== new URL(settings.reader).origin && !url.startsWith("data:"));
   assert.deepEqual(away, []);
   assert.ok(asked.length > 50, `${asked.length} requests`);

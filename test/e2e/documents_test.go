@@ -12,8 +12,10 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,6 +86,13 @@ var stories = map[string]story{
 		"docs/operations.md", "docs/status.md", "docs/verify/README.md", "docs/spec/officialaccount.md", "docs/spec/miniprogram.md", "docs/spec/shop.md",
 		"docs/spec/wecom.md", "docs/spec/openplatform.md", "docs/spec/pay.md", "docs/several-clusters.md",
 	}, (*reader).hasAccounts},
+	"causes": {[]string{"docs/symptoms.md", "docs/plugin.md", "docs/dashboard.md"}, (*reader).hasMessages},
+	"runbooks": {[]string{
+		"docs/runbooks/WeChatAppUnavailable.md", "docs/runbooks/WeChatBackendUnavailable.md", "docs/runbooks/WeChatEndpointNotReachable.md",
+		"docs/runbooks/WeChatEndpointNotReady.md", "docs/runbooks/WeChatEndpointWarns.md", "docs/runbooks/WeChatOperatorDown.md",
+		"docs/runbooks/WeChatPushesAboutToStop.md", "docs/runbooks/WeChatRolloutFailed.md", "docs/runbooks/WeChatSaveForgotten.md",
+		"docs/runbooks/WeChatWrongAnswer.md",
+	}, (*reader).hasAnAlert},
 	"by-hand":       {[]string{"docs/spec/wechatendpoint.md"}, (*reader).hasTokens},
 	"many-accounts": {[]string{"docs/many-accounts.md"}, (*reader).hasManyAccounts},
 	"migrate":       {[]string{"docs/migrate/nginx.md", "docs/migrate/sdk.md"}, (*reader).hasAConsole},
@@ -178,6 +187,38 @@ func (r *reader) hasManyAccounts(t *testing.T) {
 	}()
 }
 
+// newestDelivery is a program that prints the id of a message which shop has just got.
+const newestDelivery = `#!/bin/sh
+kubectl wechat listen shop -o json | sed -n 's/.*"verdict".*"delivery":"\([0-9a-f]*\)".*/\1/p' | tail -n 1
+`
+
+// hasMessages has an endpoint that gets messages all the time, and a program on this computer for them.
+func (r *reader) hasMessages(t *testing.T) {
+	t.Helper()
+	r.stage.gateway = ""
+	shop := r.has(t, "docs/symptoms.md", "shop", "official-plaintext")
+	program := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, "success")
+	}))
+	t.Cleanup(program.Close)
+	write(t, filepath.Join(r.home, "bin/newest-delivery"), newestDelivery)
+	r.replaces = []string{"-n production", "-n " + r.stage.namespace, "http://localhost:3000", program.URL, "5f0c2a3be1a94d1f8f9b7a6c5d4e3f20", "$(newest-delivery)"}
+	go func() {
+		for pause(t.Context()) == nil {
+			_, _ = shop.sender().Text(t.Context(), openID, "hello")
+		}
+	}()
+}
+
+// hasAnAlert has an endpoint on a gateway. Somebody has tried to forge a message of it.
+func (r *reader) hasAnAlert(t *testing.T) {
+	t.Helper()
+	r.stage.newGateway(t, r.stage.gateway)
+	r.has(t, "", "shop", "official-plaintext").forges(t)
+	r.replaces = []string{"NAMESPACE", r.stage.namespace, "NAME", "shop", "SERVICE", appName, "GATEWAY", r.stage.gateway}
+}
+
 // forges tries to forge a message, which the log tells.
 func (s *stage) forges(t *testing.T) {
 	t.Helper()
@@ -256,16 +297,19 @@ type reader struct {
 	home, folder string
 	published    string                     // the folder that stands for where a release is published
 	secret       string                     // the name of the Secret that the pages call shop-wechat
+	replaces     []string                   // pairs: what the pages of the story say, and what the reader has in its place
 	types        string                     // what is typed where a page asks for something
 	captured     map[string]*caller.Request // by the page that opens it
 	prints       map[string]string          // what the commands of a page must print, by the page
 }
 
 // pluginScript stands before the plugin. DNS does not know the host, and the ingress controller takes two seconds to take up a new route, as
-// a reader takes to type a command.
+// a reader takes to type a command. Who listens, or looks at the page, has seen enough after a moment.
 const pluginScript = `#!/bin/sh
 plugin=$HOME/.local/bin/kubectl-wechat
 case "$1 $*" in
+listen*) exec "$plugin" "$@" --for 2s ;;
+dashboard*) exec timeout --preserve-status --signal INT 2 "$plugin" "$@" ;;
 *--address*) tries=9 ;;
 verify* | send* | doctor*) tries=9; set -- "$@" --address %s ;;
 *) tries=0 ;;
@@ -373,7 +417,7 @@ func (r *reader) reads(t *testing.T, name string, page docs.Page) {
 // substitutes are what a reader of these tests has in the place of what the pages say. CONTRIBUTING.md lists them.
 func (r *reader) substitutes() *strings.Replacer {
 	release := "https://github.com/wechatendpoint/wechatendpoint/releases/download/v" + docs.Version
-	return strings.NewReplacer(
+	return strings.NewReplacer(append(slices.Clip(r.replaces),
 		"oci://ghcr.io/wechatendpoint/charts/wechat-endpoint --version "+docs.Version, filepath.Join(r.published, "wechat-endpoint-"+docs.Version+".tgz"),
 		"kubectl apply --server-side -f "+release+"/", "kubectl create --dry-run=client --validate=strict -f "+r.published+"/", // TestInstallation asks the API server
 		release, "file://"+r.published,
@@ -387,7 +431,7 @@ func (r *reader) substitutes() *strings.Replacer {
 		"secret shop-wechat", "secret "+r.secret,
 		"default/shop", r.stage.namespace+"/shop",
 		"--timeout 1s", "--timeout 10s", // the machine of the tests has other things to do
-	)
+	)...)
 }
 
 // publish makes what the pages download of a release, of this checkout: the chart, the manifest, the plugin and the checksums. The images are on

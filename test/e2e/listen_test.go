@@ -26,45 +26,53 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/diagnose"
 )
 
-// listening is kubectl wechat listen at work.
-type listening struct {
+// running is the plugin at work.
+type running struct {
 	command *exec.Cmd
 	mu      sync.Mutex
 	told    bytes.Buffer
 }
 
-func (l *listening) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.told.Write(p)
+func (r *running) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.told.Write(p)
 }
 
-func (l *listening) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.told.String()
+func (r *running) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.told.String()
+}
+
+// start runs the plugin until the test ends.
+func start(t *testing.T, arguments ...string) *running {
+	t.Helper()
+	r := &running{command: exec.CommandContext(t.Context(), plugin, arguments...)}
+	r.command.Stdout, r.command.Stderr = r, r
+	if err := r.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.command.Process.Kill(); _ = r.command.Wait() })
+	return r
+}
+
+// await waits until words were told so many times.
+func (r *running) await(t *testing.T, words string, times int) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); strings.Count(r.String(), words) < times; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%q is not told %d times:\n%s", words, times, r)
+		}
+	}
 }
 
 // listens runs the plugin until it listens to so many pods.
-func (s *stage) listens(t *testing.T, pods int, flags ...string) *listening {
+func (s *stage) listens(t *testing.T, pods int, flags ...string) *running {
 	t.Helper()
-	l := &listening{command: exec.CommandContext(t.Context(), plugin, append([]string{"listen", s.name, "-n", s.namespace}, flags...)...)}
-	l.command.Stdout, l.command.Stderr = l, l
-	if err := l.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.command.Process.Kill(); _ = l.command.Wait() })
-	l.await(t, "listening to pod", pods)
-	return l
-}
-
-func (l *listening) await(t *testing.T, words string, times int) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); strings.Count(l.String(), words) < times; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%q is not told %d times:\n%s", words, times, l)
-		}
-	}
+	r := start(t, append([]string{"listen", s.name, "-n", s.namespace}, flags...)...)
+	r.await(t, "listening to pod", pods)
+	return r
 }
 
 // TestMessagesOnALaptop: a program on this computer gets copies that its own check takes, answers for one user, and dies; then the app

@@ -27,7 +27,6 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/test/e2e/rights"
 )
 
-// impliedRights are needed without a request of their own: an admission plugin asks for them while it looks at another one.
 // ofRunningOperator counts the requests of the operator's pods that run now.
 func (c *cluster) ofRunningOperator(ctx context.Context) (func(rights.Request) bool, error) {
 	var pods corev1.PodList
@@ -40,7 +39,8 @@ func (c *cluster) ofRunningOperator(ctx context.Context) (func(rights.Request) b
 	}, err
 }
 
-// TestImpliedRights shows it.
+// impliedRights are needed without a request of their own: an admission plugin asks for them while it looks at another one. TestImpliedRights
+// shows it.
 var impliedRights = map[string]string{
 	"update wechatendpoints/finalizers.wechatendpoint.io": "OwnerReferencesPermissionEnforcement, for blockOwnerDeletion of the children",
 	"update wechatgateways/finalizers.wechatendpoint.io":  "likewise",

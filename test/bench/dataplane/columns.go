@@ -40,6 +40,7 @@ type setup struct {
 	rules     int // of which none matches
 	endpoints int
 	earlier   int // messages that it got before
+	taps      int // that are open, and read messages
 }
 
 // Groups of columns.
@@ -105,6 +106,7 @@ func growthColumns() []column {
 	alone("rules", []int{0, 8, 32}, func(s *setup, n int) { s.rules = n })
 	alone("endpoints", []int{1, 10, 100, 1000, 4000}, func(s *setup, n int) { s.endpoints = n })
 	alone("remembered", []int{0, 10000, 30000, 100000}, func(s *setup, n int) { s.earlier = n })
+	grow("taps", []int{0, 1, 4}, func(c *column, n int) { c.sidecarOnly, c.rate, c.expected, c.sidecar.taps = true, 1000, 1000, n })
 	return found
 }
 

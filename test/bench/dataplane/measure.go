@@ -131,7 +131,7 @@ func measure(ctx context.Context, s settings, loop *load.Loop, p peer, c column)
 	if err := t.check(ctx); err != nil {
 		return sample, err
 	}
-	return t.measure(s)
+	return t.measure(ctx, s)
 }
 
 // startPatience is how long a peer may take until it answers as it should.
@@ -205,7 +205,7 @@ func (t *trial) sendEarlier() error {
 }
 
 // measure sends the column's requests, and reads what they cost.
-func (t *trial) measure(s settings) (report.Sample, error) {
+func (t *trial) measure(ctx context.Context, s settings) (report.Sample, error) {
 	c := t.column
 	t.requests.Prepare(int(float64(c.expected) * (warmUp + s.time).Seconds()))
 	if err := t.group.Find(); err != nil {
@@ -217,6 +217,13 @@ func (t *trial) measure(s settings) (report.Sample, error) {
 	}
 	if err := t.sendEarlier(); err != nil {
 		return report.Sample{}, err
+	}
+	if n := c.sidecar.taps; n > 0 {
+		taps, err := openTaps(ctx, n)
+		if err != nil {
+			return report.Sample{}, err
+		}
+		defer taps.close(c.name)
 	}
 	runtime.GC()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))

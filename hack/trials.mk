@@ -36,7 +36,7 @@ bench-operator: bin/operator bin/sidecar ## Measure what the operator costs an A
 
 bench: $(if $(SIDECAR),,bin/sidecar) ## Measure what the sidecar costs a message, side by side with other proxies; PEERS, COLUMNS, ROUNDS, SECONDS, SIDECAR
 	@test/bench/dataplane/setup '$(PEERS)'
-	@bin/bench-dataplane -sidecar '$(or $(SIDECAR),bin/sidecar)' -peers '$(PEERS)' -columns '$(COLUMNS)' \
+	@bin/bench-dataplane -sidecar '$(or $(SIDECAR),bin/sidecar)' -peers '$(PEERS)' $(if $(COLUMNS),-columns '$(COLUMNS)') \
 	  $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(SECONDS),-seconds $(SECONDS)) $(BENCH)
 
 .PHONY: ledger chaos soak hostile fuzz mutation bench-operator bench

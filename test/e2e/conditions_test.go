@@ -6,6 +6,8 @@
 package e2e
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +19,7 @@ import (
 )
 
 // TestConditionsSayWhatToDo makes one mistake after the other, reads what the operator says to it, and mends it. Each time
-// the endpoint goes on by itself: nothing of it is touched but the mistake.
+// the endpoint goes on by itself: nothing of it is touched but the mistake. The plugin's doctor names each of them, too.
 func TestConditionsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "conditions")
@@ -94,7 +96,7 @@ func TestConditionsSayWhatToDo(t *testing.T) {
 	s.replies(t, s.text(t, "all mended"), "all mended")
 }
 
-// says waits until a condition is false for this reason and names the particular; Ready must lead to the same.
+// says waits until a condition is false for this reason and names the particular; Ready and the plugin's doctor must lead to the same.
 func (s *stage) says(t *testing.T, condition, reason, particular string) string {
 	t.Helper()
 	message := s.await(t, condition, metav1.ConditionFalse, reason)
@@ -105,8 +107,25 @@ func (s *stage) says(t *testing.T, condition, reason, particular string) string 
 	if !strings.Contains(ready, particular) {
 		t.Errorf("the message of Ready does not name %s: %s", particular, ready)
 	}
+	if causes := s.doctor(t); !slices.Contains(causes, reason) {
+		t.Errorf("doctor finds %q, and not %s", causes, reason)
+	}
 	t.Logf("%s: %s", reason, message)
 	return message
+}
+
+// doctor are the causes that kubectl wechat doctor finds.
+func (s *stage) doctor(t *testing.T) (causes []string) {
+	t.Helper()
+	said, err := call(t.Context(), plugin, "doctor", s.name, "-n", s.namespace, "--address", kube.ingressAddress, "-o", "json")
+	var diagnosis struct{ Findings []struct{ Cause string } }
+	if noJSON := json.Unmarshal([]byte(said), &diagnosis); noJSON != nil {
+		t.Errorf("doctor prints no JSON: %v, %v", noJSON, err)
+	}
+	for _, finding := range diagnosis.Findings {
+		causes = append(causes, finding.Cause)
+	}
+	return causes
 }
 
 func (s *stage) backend(t *testing.T, name string, port intstr.IntOrString) {

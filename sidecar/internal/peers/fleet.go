@@ -31,7 +31,7 @@ type Options struct {
 	InFlight int
 	// Failed is told of each pod that is left out for a while, and why.
 	Failed func(pod netip.Addr, because Result)
-	// Unlisted is told why the pods could not be looked up.
+	// Unlisted is told why the pods could not be looked up: at once where some are known, and otherwise once that lasts.
 	Unlisted func(err error)
 }
 
@@ -41,6 +41,7 @@ type Fleet struct {
 	client  client
 	view    atomic.Pointer[View]
 	again   chan struct{} // somebody wants to look before it is time
+	vain    int           // looks in a row that DNS did not answer; of whoever looks
 
 	mu   sync.Mutex // of whoever changes the view, and of the following
 	pods map[netip.Addr]*pod
@@ -110,6 +111,10 @@ func wait(ctx context.Context, pause time.Duration, again <-chan struct{}) {
 	}
 }
 
+// maxVain is how many looks of a pod that knows no other one DNS need not answer: half a minute. A Service without a ready pod has no name, and the
+// resolver then asks the name servers of the internet, which need not be there.
+const maxVain = 6
+
 // look asks DNS. As long as it does not answer, the pods of before stay.
 func (f *Fleet) look(ctx context.Context) {
 	patient, cancel := context.WithTimeout(ctx, lookTimeout)
@@ -117,7 +122,11 @@ func (f *Fleet) look(ctx context.Context) {
 	found, err := f.options.Lookup(patient, f.options.Host)
 	var unknown *net.DNSError
 	none := errors.As(err, &unknown) && unknown.IsNotFound
-	if err != nil && !none && ctx.Err() == nil {
+	f.vain++
+	switch {
+	case err == nil || none:
+		f.vain = 0
+	case ctx.Err() == nil && (f.vain >= maxVain || len(f.view.Load().listed) > 0):
 		f.options.Unlisted(err)
 	}
 	f.change(func(v View) View {

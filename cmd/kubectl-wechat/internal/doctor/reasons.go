@@ -66,7 +66,7 @@ var reasons = map[string][2]string{
 	v1alpha1.ReasonRouteNotAccepted:     {"a Gateway has not accepted the HTTPRoute, or the cluster refuses the route", "correct url.host or url.httpRoute.parentRefs, or ask the platform team to allow routes of this namespace"},
 
 	v1alpha1.ReasonNotVerified:       {"a pod answered the operator's URL check otherwise than WeChat needs, or not at all", "let the operator reach port 8080 of the pods (NetworkPolicies, mesh), and see the pod's log"},
-	v1alpha1.ReasonNotObserved:       {"no operator has looked at the endpoint yet", "see whether the operator runs, and whether its chart's value watchNamespaces leaves this namespace out: kubectl get deployments -A -l app.kubernetes.io/name=wechatendpoint-operator"},
+	v1alpha1.ReasonNotObserved:       {"no operator has looked at the endpoint yet", "wait some seconds; if it lasts, see whether the operator runs, and whether its chart's value watchNamespaces leaves this namespace out: kubectl get deployments -A -l app.kubernetes.io/name=wechatendpoint-operator"},
 	v1alpha1.ReasonStatusRefused:     {"the API server does not take the status", "correct the field that the message names; if it is one of the status, tell the platform team"},
 	v1alpha1.ReasonWaiting:           {"another condition must hold first", "see the condition before it"},
 	v1alpha1.ReasonNotReachable:      {"through the published address something else answered, or nothing", "see the ingress controller's log; kubectl wechat verify tries it from where you are"},

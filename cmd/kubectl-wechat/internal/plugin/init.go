@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -75,13 +76,17 @@ func (p Plugin) initEndpoint(ctx context.Context, o options) (int, error) {
 	} else if err := p.writeManifests(o, r, endpoint, secret); err != nil {
 		return 0, err
 	}
+	named := o.name
+	if endpoint.Namespace != "" {
+		named += " -n " + endpoint.Namespace
+	}
 	if made {
-		r.line("note", "the token and the key are new and random; kubectl wechat console %s says where to enter them, once the endpoint is ready", o.name)
+		r.line("note", "the token and the key are new and random; kubectl wechat console %s says where to enter them, once the endpoint is ready", named)
 	}
 	if !o.apply {
 		return r.ok("apply them: kubectl apply -f %s -f %s; the file with the Secret does not belong into Git as it is", o.secretFile(), o.endpointFile()), nil
 	}
-	return r.ok("see what becomes of it: kubectl wechat status %s", o.name), nil
+	return r.ok("see what becomes of it: kubectl wechat status %s", named), nil
 }
 
 // ask asks for what no flag says, and checks all.
@@ -218,6 +223,9 @@ func (p Plugin) create(ctx context.Context, o options, r report, endpoint *v1alp
 	if cluster.Get(ctx, client.ObjectKeyFromObject(endpoint), &v1alpha1.WeChatEndpoint{}) == nil {
 		return already(kindEndpoint, endpoint)
 	}
+	if err := chooseClass(ctx, cluster, r, endpoint); err != nil {
+		return err
+	}
 	for _, one := range []struct {
 		object  client.Object
 		kind    string
@@ -238,6 +246,36 @@ func (p Plugin) create(ctx context.Context, o options, r report, endpoint *v1alp
 		if one.options == nil {
 			r.line("made", "%s %s/%s", kind, namespace, object.GetName())
 		}
+	}
+	return nil
+}
+
+// chooseClass names the IngressClass, where no flag does and the cluster has one alone that is not its default. Of several, the caller chooses.
+// Where there is none, or the caller may not list them, the operator says what is missing.
+func chooseClass(ctx context.Context, cluster client.Reader, r report, endpoint *v1alpha1.WeChatEndpoint) error {
+	var ingress v1alpha1.IngressExposure
+	if asked := endpoint.Spec.URL.Ingress; asked != nil {
+		ingress = *asked
+	}
+	var classes networkingv1.IngressClassList
+	if ingress.ClassName != "" || cluster.List(ctx, &classes) != nil {
+		return nil
+	}
+	var names []string
+	for _, class := range classes.Items {
+		if class.Annotations[networkingv1.AnnotationIsDefaultIngressClass] == "true" {
+			return nil
+		}
+		names = append(names, class.Name)
+	}
+	switch len(names) {
+	case 0:
+	case 1:
+		r.line("note", "the cluster has no default IngressClass, and this one alone: %s", names[0])
+		ingress.ClassName = names[0]
+		endpoint.Spec.URL.Ingress = &ingress
+	default:
+		return text.Errorf("the cluster has no default IngressClass: pass --ingress-class, one of %s", strings.Join(names, ", "))
 	}
 	return nil
 }

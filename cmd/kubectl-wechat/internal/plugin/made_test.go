@@ -13,11 +13,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -109,7 +111,7 @@ func TestInitAppliesAndLeavesAloneWhatIsThere(t *testing.T) {
 	c := fakeOf(t)
 	args := append(append([]string{}, shopFlags...), "--apply", "--token-file", file(t, token), "--encoding-aes-key-file", file(t, aesKey))
 	got := run(t, connectTo(c), "", args...)
-	got.check(t, StatusOK, "made      Secret shop/shop-wechat\n", "made      WeChatEndpoint shop/shop\n", "ok: see what becomes of it: kubectl wechat status shop\n")
+	got.check(t, StatusOK, "made      Secret shop/shop-wechat\n", "made      WeChatEndpoint shop/shop\n", "ok: see what becomes of it: kubectl wechat status shop -n shop\n")
 	if strings.Contains(got.out, "note") {
 		t.Errorf("values that are not new are called new:\n%s", got.out)
 	}
@@ -123,6 +125,49 @@ func TestInitAppliesAndLeavesAloneWhatIsThere(t *testing.T) {
 	var secrets corev1.SecretList
 	if err := taken.List(t.Context(), &secrets); err != nil || len(secrets.Items) != 0 {
 		t.Errorf("a Secret was made that nobody needs: %v", err)
+	}
+}
+
+func TestInitNamesTheIngressClass(t *testing.T) {
+	class := func(name string) *networkingv1.IngressClass {
+		return &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	}
+	standard := class("nginx")
+	standard.Annotations = map[string]string{networkingv1.AnnotationIsDefaultIngressClass: "true"}
+	for name, test := range map[string]struct {
+		classes []client.Object
+		flags   []string
+		want    string // of the endpoint
+		refused string
+	}{
+		"none, and the operator says what is missing":    {},
+		"one alone, which is meant":                      {classes: []client.Object{class("traefik")}, want: "traefik"},
+		"the cluster's default, which needs no name":     {classes: []client.Object{class("traefik"), standard}},
+		"several, of which the caller chooses":           {classes: []client.Object{class("traefik"), class("haproxy")}, refused: "pass --ingress-class, one of haproxy, traefik"},
+		"several, of which the caller has chosen":        {classes: []client.Object{class("traefik"), class("haproxy")}, flags: []string{"--ingress-class", "haproxy"}, want: "haproxy"},
+		"one, and the caller has chosen what comes soon": {classes: []client.Object{class("traefik")}, flags: []string{"--ingress-class", "soon"}, want: "soon"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := fakeOf(t, test.classes...)
+			got := run(t, connectTo(c), "", slices.Concat([]string{"init", "shop", "-n", "shop", "--platform", "Shop", "--app-id", "wx1", "--host", "wx.example.com", "--path", "/shop",
+				"--service", "app", "--port", "80", "--apply"}, test.flags)...)
+			if test.refused != "" {
+				got.check(t, StatusUsage, test.refused)
+				return
+			}
+			got.check(t, StatusOK, "made      WeChatEndpoint shop/shop\n")
+			var endpoint v1alpha1.WeChatEndpoint
+			if err := c.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "shop"}, &endpoint); err != nil {
+				t.Fatal(err)
+			}
+			named := ""
+			if ingress := endpoint.Spec.URL.Ingress; ingress != nil {
+				named = ingress.ClassName
+			}
+			if named != test.want {
+				t.Errorf("the class is %q, want %q", named, test.want)
+			}
+		})
 	}
 }
 

@@ -261,8 +261,8 @@ func TestVerifySpeaksOfTheEndpointsReadiness(t *testing.T) {
 		}), "note      the endpoint is not Ready: ServiceNotFound: there is no Service app\n"},
 		"unseen": {demo(func(e *v1alpha1.WeChatEndpoint) {
 			e.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonNotObserved}}
-		}), "note      no operator has looked at the endpoint yet: see whether the operator runs"},
-		"of an older definition": {demo(func(e *v1alpha1.WeChatEndpoint) { e.Status.Conditions = nil }), "note      no operator has looked at the endpoint yet: see whether the operator runs"},
+		}), "note      no operator has looked at the endpoint yet: wait some seconds; if it lasts, see whether the operator runs"},
+		"of an older definition": {demo(func(e *v1alpha1.WeChatEndpoint) { e.Status.Conditions = nil }), "note      no operator has looked at the endpoint yet: wait some seconds; if it lasts, see whether the operator runs"},
 		"older":                  {ready(func(e *v1alpha1.WeChatEndpoint, _ *metav1.Condition) { e.Generation = 2 }), "before its spec changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -289,7 +289,7 @@ func TestWhatNobodyServesLeadsToTheEndpointsURL(t *testing.T) {
 	run(t, cluster(t, demo(), secret(token)), "", "verify", "demo", "--url", "http://wx.example.com/wechat", "--address", page).
 		check(t, StatusRefused, "refused: another web server answers", "do: enter the endpoint's own URL in the console: "+wxURL+"\n")
 	unseen := demo(func(e *v1alpha1.WeChatEndpoint) { e.Status.Conditions = nil })
-	run(t, cluster(t, unseen, secret(token)), "", "verify", "demo", "--address", address).check(t, StatusRefused, "do: see whether the operator runs, and")
+	run(t, cluster(t, unseen, secret(token)), "", "verify", "demo", "--address", address).check(t, StatusRefused, "do: wait some seconds; if it lasts, see whether the operator runs, and")
 	secure := httptest.NewTLSServer(http.NotFoundHandler()) // with a certificate for *.example.com
 	t.Cleanup(secure.Close)
 	named := demo(func(e *v1alpha1.WeChatEndpoint) {

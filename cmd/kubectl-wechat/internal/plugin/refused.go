@@ -86,15 +86,17 @@ func (r report) elsewhere(why *refusal) text.Text {
 		return text.New("see whether Secret %s/%s is there and holds a certificate for %s: the ingress controller serves its own for want of it",
 			r.about.Namespace, ingress.TLSSecretName, r.about.Spec.URL.Host)
 	case unobserved(r.about):
-		return text.New(findOperator)
+		return findOperator()
 	default:
 		return why.remedy
 	}
 }
 
 // findOperator is the remedy where nobody has looked at an endpoint.
-const findOperator = "see whether the operator runs, and whether its chart's value watchNamespaces leaves this namespace out: " +
-	"kubectl get deployments -A -l app.kubernetes.io/name=wechatendpoint-operator"
+func findOperator() text.Text {
+	_, remedy := doctor.Reason(v1alpha1.ReasonNotObserved)
+	return remedy
+}
 
 // unobserved reports whether nobody has looked at an endpoint, as far as its status tells.
 func unobserved(endpoint *v1alpha1.WeChatEndpoint) bool {

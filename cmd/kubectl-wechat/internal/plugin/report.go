@@ -70,7 +70,7 @@ func (r report) endpoint(t target) {
 	ready := meta.FindStatusCondition(t.endpoint.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
 	case unobserved(t.endpoint):
-		r.line("note", "no operator has looked at the endpoint yet: %s", text.New(findOperator))
+		r.line("note", "no operator has looked at the endpoint yet: %s", findOperator())
 	case ready.Status != metav1.ConditionTrue:
 		r.line("note", "the endpoint is not Ready: %s: %s", ready.Reason, printable(ready.Message))
 	case ready.ObservedGeneration < t.endpoint.Generation:

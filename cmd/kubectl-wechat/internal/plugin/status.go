@@ -202,7 +202,7 @@ func (p Plugin) addConditions(s *Summary, conditions []metav1.Condition) {
 		s.Conditions = append(s.Conditions, one)
 	}
 	if meta.FindStatusCondition(conditions, v1alpha1.ConditionReady) == nil {
-		s.Next = p.say(findOperator)
+		s.Next = p.lang.Say(findOperator())
 	}
 }
 

@@ -88,7 +88,7 @@ func TestStatusSaysWhatToDoNext(t *testing.T) {
 			condition(v1alpha1.ConditionCredentialsResolved, metav1.ConditionFalse, v1alpha1.ReasonSecretNotFound, "there is no Secret demo-token"),
 		}, []string{"FAILED     CredentialsResolved  SecretNotFound: there is no Secret demo-token\n", "do: create it, or label it", "next: create it, or label it: kubectl label secret NAME"}},
 		"an endpoint that nobody has looked at": {[]func(*v1alpha1.WeChatEndpoint){func(e *v1alpha1.WeChatEndpoint) { e.Status.Conditions = nil }},
-			[]string{"next: see whether the operator runs", "pod       there is none\n"}},
+			[]string{"next: wait some seconds; if it lasts, see whether the operator runs", "pod       there is none\n"}},
 		"a warning": {[]func(*v1alpha1.WeChatEndpoint){
 			condition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonWaiting, "wait"),
 			condition(v1alpha1.ConditionWrongReceiver, metav1.ConditionTrue, v1alpha1.ReasonWrongReceiver, "for wx2"),

@@ -42,7 +42,7 @@ func (s *stage) metric(t *testing.T, series string) float64 {
 func ofEndpoint(series string) string {
 	name, labels, _ := strings.Cut(strings.TrimSuffix(series, "}"), "{")
 	switch {
-	case name == "wechat_sidecar_in_flight" || name == "wechat_sidecar_config_stale" || strings.HasPrefix(name, "wechat_sidecar_spans_"), strings.HasPrefix(name, "wechat_sidecar_tap"), name == "wechat_sidecar_peers", name == "wechat_sidecar_handovers_total":
+	case name == "wechat_sidecar_in_flight" || name == "wechat_sidecar_config_stale" || strings.HasPrefix(name, "wechat_sidecar_spans_"), strings.HasPrefix(name, "wechat_sidecar_tap"), name == "wechat_sidecar_peers", name == "wechat_sidecar_handovers_total", name == "wechat_sidecar_uses_told_total":
 		return series
 	case labels != "":
 		labels += ","

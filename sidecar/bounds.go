@@ -8,6 +8,7 @@ import (
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/peers"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/taps"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/tracing"
 )
@@ -108,9 +109,13 @@ const doorGrace = 100 * time.Millisecond
 // The second port is for a kubelet, an operator and some Prometheus, for other pods that hand over callbacks, and for taps.
 const opsIdleTimeout = 15 * time.Second
 
-// opsDoor has room for what is handed over beside the others, and for taps, each with a connection for answers. A head has a callback's own in it.
+// tellers is how many pods are expected to tell this one of uses.
+const tellers = 8
+
+// opsDoor has room for what is handed over beside the others, for what is told, and for taps, each with a connection for answers. A head has a
+// callback's own in it.
 func (b bounds) opsDoor() door.Bounds {
-	return door.Bounds{Connections: 32 + b.handovers + 2*taps.MaxOfProcess, HeadSize: 10 << 10, HeadLines: 32, HeadTime: 2 * time.Second, Grace: doorGrace}
+	return door.Bounds{Connections: 32 + b.handovers + tellers*peers.MaxTells + 2*taps.MaxOfProcess, HeadSize: 10 << 10, HeadLines: 32, HeadTime: 2 * time.Second, Grace: doorGrace}
 }
 
 // Patience of a callback. WeChat hangs up after 5 s and sends a message three times in all.

@@ -12,6 +12,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/door"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/gate"
+	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/policy"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/tracing"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/outcome"
@@ -71,13 +72,19 @@ func (c *callback) serve(ctx context.Context) Answer {
 	return c.forward(ctx, message, decision)
 }
 
-// Use asks the memory about a signature, and where that fails the policy. It makes the callback the gate's memory.
+// Use asks the memory about a signature, and of a new one the other pods; where the memory fails, the policy. It makes the callback the gate's memory.
 func (c *callback) Use(ctx context.Context, signature, method string, body []byte, now, until time.Time) (bool, error) {
-	ok, err := c.memory.Use(ctx, signature, method, body, now, until)
-	if err != nil && policy.WithoutUse(&c.account.config) == policy.GoOn {
+	bound, err := c.memory.Use(ctx, signature, method, body, now, until)
+	switch {
+	case err != nil && policy.WithoutUse(&c.account.config) == policy.GoOn:
 		return true, nil
+	case err != nil:
+		return false, err
+	case bound == memory.BoundNow && c.isBoundElsewhere(ctx, memory.UseOf(signature, method, body, until)):
+		c.memory.TakeBack(signature, now)
+		return false, nil
 	}
-	return ok, err
+	return bound != memory.BoundOtherwise, nil
 }
 
 // ownOutcome is the outcome of a callback which reaches no app.

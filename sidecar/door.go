@@ -138,6 +138,7 @@ func (s *Sidecar) opsHandler() http.Handler {
 		writeJSON(w, http.StatusOK, s.statusOfAll())
 	})
 	mux.HandleFunc("POST "+peers.Path, s.answerPeer)
+	mux.HandleFunc("POST "+peers.UsesPath, s.takeUses)
 	mux.HandleFunc("GET "+tap.Path, s.serveTap)
 	mux.HandleFunc("POST "+tap.AnswerPath, s.takeTapAnswer)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Gatherer(), promhttp.HandlerOpts{MaxRequestsInFlight: 4, DisableCompression: true}))
@@ -180,6 +181,23 @@ func (s *Sidecar) answerPeer(w http.ResponseWriter, r *http.Request) {
 	told := peers.Answer{Status: answer.Status, ContentType: answer.ContentType, Outcome: answer.Outcome}
 	_ = handed.WriteHead(w, key, told, answer.Len(), [sha256.Size]byte(digest.Sum(nil)))
 	_ = answer.Write(w) // a pod that hung up needs no answer
+}
+
+// takeUses takes what another pod tells of the uses of signatures.
+func (s *Sidecar) takeUses(w http.ResponseWriter, r *http.Request) {
+	defer s.recovered()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, peers.MaxTelling))
+	if err != nil {
+		w.WriteHeader(peers.StatusForged)
+		return
+	}
+	signature := r.Header.Get(peers.HeaderUses)
+	status, known, key := s.told(body, signature)
+	if key != nil {
+		w.Header().Set(peers.HeaderUses, peers.SignKnown(key, signature, status, known))
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(known) // a pod that hung up needs no answer
 }
 
 // serveTap writes the lines of a tap as they come, until one of them is the last.

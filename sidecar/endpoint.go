@@ -68,12 +68,16 @@ func newAccount(document config.Document, size int) *account {
 
 // Memory is what is remembered of an endpoint's callbacks. It may be elsewhere, and fail: what that means the policy says.
 type Memory interface {
-	// Use reports whether a verified signature is used for the first time, or as it was the first time.
-	Use(ctx context.Context, signature, method string, body []byte, now, until time.Time) (bool, error)
+	// Use binds a verified signature to what comes with it, if it is used for the first time, and says how that agrees with the first time.
+	Use(ctx context.Context, signature, method string, body []byte, now, until time.Time) (memory.Bound, error)
+	// Told does so for another pod, TakeBack undoes it, and Known returns the newest uses for another pod.
+	Told(use memory.Use, now time.Time) memory.Bound
+	TakeBack(signature string, now time.Time)
+	Known(most int) []memory.Use
 	// Claim returns the delivery of a message, and whether it is a repeat's. For a first one it calls start, and with an error it does
 	// not.
 	Claim(ctx context.Context, key memory.Key, now, until time.Time, start func() *backend.Delivery) (delivery *backend.Delivery, repeated bool, err error)
-	// Claimed reports whether a message is known, and Used whether a signature is.
+	// Claimed reports whether this pod has a message, and Used whether it has what came with a signature.
 	Claimed(key memory.Key, now time.Time) bool
 	Used(signature string, now time.Time) bool
 	// Keep says that the delivery of a claimed message has ended well, and Forget that it has failed. What cannot be kept is forgotten.

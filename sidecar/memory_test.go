@@ -32,8 +32,8 @@ type away struct{}
 
 var errAway = errors.New("the memory is away")
 
-func (away) Use(context.Context, string, string, []byte, time.Time, time.Time) (bool, error) {
-	return true, errAway
+func (away) Use(context.Context, string, string, []byte, time.Time, time.Time) (memory.Bound, error) {
+	return memory.BoundOtherwise, errAway
 }
 
 func (away) Claim(context.Context, memory.Key, time.Time, time.Time, func() *backend.Delivery) (*backend.Delivery, bool, error) {
@@ -44,6 +44,9 @@ func (away) Claimed(memory.Key, time.Time) bool                 { return false }
 func (away) Used(string, time.Time) bool                        { return false }
 func (away) Keep(memory.Key, *backend.Delivery, int, time.Time) {}
 func (away) Forget(memory.Key)                                  {}
+func (away) Told(memory.Use, time.Time) memory.Bound            { return memory.BoundOtherwise }
+func (away) TakeBack(string, time.Time)                         {}
+func (away) Known(int) []memory.Use                             { return nil }
 func (away) Close()                                             {}
 
 // TestARepeatThatWaitsHoldsNoBody, which nobody would count: the first one's is held for the app.

@@ -16,7 +16,7 @@ func (s *Sidecar) status() config.ProcessStatus {
 	some := state.Listed || len(s.table.Load().entries) > 0
 	return config.ProcessStatus{
 		Version: config.Understood,
-		Ready:   some && !s.draining.Load() && s.door().Waits() < stuckAfter,
+		Ready:   some && !s.draining.Load() && (s.peers == nil || s.peers.Settled()) && s.door().Waits() < stuckAfter,
 		Problem: state.Problem,
 	}
 }

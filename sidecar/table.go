@@ -21,6 +21,7 @@ import (
 // endpoint's the gate decides.
 type table struct {
 	entries  map[string]*account // by the names of their documents
+	names    map[string]*account // by the endpoint, NAMESPACE/NAME
 	only     *account            // where there is no other
 	exact    map[place][]*account
 	patterns map[pattern][]*account
@@ -36,7 +37,7 @@ type (
 )
 
 func newTable(entries map[string]*account) *table {
-	t := &table{entries: entries, exact: map[place][]*account{}, patterns: map[pattern][]*account{}}
+	t := &table{entries: entries, names: map[string]*account{}, exact: map[place][]*account{}, patterns: map[pattern][]*account{}}
 	// Who asks for more parameters comes first: one that asks for none serves every query.
 	byQuery := slices.SortedFunc(maps.Values(entries), func(a, b *account) int {
 		return cmp.Or(cmp.Compare(parameters(b), parameters(a)), cmp.Compare(a.config.Endpoint, b.config.Endpoint))
@@ -46,6 +47,7 @@ func newTable(entries map[string]*account) *table {
 			t.only = a
 		}
 		c := a.config
+		t.names[c.Endpoint] = a
 		if before, after, found := config.CutPlaceholder(c.Path); found {
 			key := pattern{c.Host, before, after}
 			t.patterns[key] = append(t.patterns[key], a)
@@ -98,15 +100,8 @@ func (t *table) find(r *gate.Request) *account {
 	return first
 }
 
-// named returns the account of an endpoint, NAMESPACE/NAME. It looks at all of them: those who ask are few.
-func (t *table) named(endpoint string) *account {
-	for _, a := range t.entries {
-		if a.config.Endpoint == endpoint {
-			return a
-		}
-	}
-	return nil
-}
+// named returns the account of an endpoint, NAMESPACE/NAME; nil if there is none.
+func (t *table) named(endpoint string) *account { return t.names[endpoint] }
 
 // match finds accounts whose path has a placeholder, which stands for one segment.
 func (t *table) match(host, path string) []*account {

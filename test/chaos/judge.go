@@ -125,8 +125,8 @@ type Expectation struct {
 	Late bool
 	// Away lets messages be lost that came as far as no sidecar.
 	Away bool
-	// Unbound lets forged messages reach the app that bear the query of a genuine one: in plaintext mode a signature covers no body, and a pod knows
-	// nothing of what another one bound that it cannot ask.
+	// Unbound lets forged messages reach the app that bear the query of a genuine one: in plaintext mode a signature covers no body, and a pod that can be
+	// told nothing, and ask nobody, does not know what another one has bound.
 	Unbound bool
 }
 

@@ -30,12 +30,12 @@ import (
 
 // faults are played in this order. A message may be lost only where WeChat was told success at the deadline and the app ended with the message,
 // or where no ingress controller was there; the sidecars must count as many as are lost in the first case. In plaintext mode a used query may be good
-// for another body while sidecars come, go or take no connections: they ask each other who has seen it.
+// for another body while a sidecar takes no connections: they tell each other who has seen it.
 var faults = []fault{
-	{name: "kill-sidecars", strike: killSidecars, expect: chaos.Expectation{Unbound: true}, renews: true, short: true},
+	{name: "kill-sidecars", strike: killSidecars, renews: true, short: true},
 	{name: "kill-apps", strike: killApps, short: true},
-	{name: "drain-sidecars", strike: drainSidecars, expect: chaos.Expectation{Unbound: true}, renews: true},
-	{name: "roll-out", strike: rollOut, expect: chaos.Expectation{Unbound: true}, renews: true, short: true},
+	{name: "drain-sidecars", strike: drainSidecars, renews: true},
+	{name: "roll-out", strike: rollOut, renews: true, short: true},
 	{name: "freeze-app", strike: freezeApp},
 	{name: "freeze-and-kill-app", strike: freezeAndKillApp, expect: chaos.Expectation{Late: true}},
 	{name: "cut-app", strike: cutApp},

@@ -31,6 +31,7 @@ var chinese = map[string]map[string]string{
 		"Always 1: the sidecar's version, the commit and the version of Go that it was built from.":                             "总是 1：sidecar 的版本、提交，以及构建所用的 Go 版本。",
 		"Verified callbacks, by what became of them.":                                                                           "通过验证的回调，按结果分。",
 		"Documents on disk that cannot be served; the last good ones go on.":                                                    "磁盘上不能用来服务的文档数量；最后一份正确的继续使用。",
+		"How often another pod was told which body came with a signature that covers none, by what came of it. It knows of no other one (agreed), or the message is refused, because it does (bound); a pod that is not reached does not know of it.":                  "告知另一个 Pod“某个不覆盖消息体的签名随哪个消息体而来”的次数，按结果分：对方没有别的记录（agreed），或对方记得另一个消息体，因此拒绝该消息（bound）；没有联系上的 Pod 则不知道。",
 		"How often another pod was asked to take a callback, as the one that remembers its message for all pods, by what came of it. Its answer goes to WeChat (answered), it remembers nothing of what it may have had (not_held), or another pod takes the message.": "请求另一个 Pod（替所有 Pod 记住该消息的那个）接收回调的次数，按结果分：它的应答发给微信（answered），它可能有过但已不记得（not_held），或由别的 Pod 接收。",
 		"Calls to the app that go on.":                                "正在进行的对应用的调用。",
 		"When a callback of WeChat's was last verified, 0 for never.": "微信的回调最近一次通过验证的时间，0 表示从未。",

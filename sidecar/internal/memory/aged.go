@@ -9,7 +9,10 @@
 // Each pod has a memory of its own. Which pod of a fleet remembers a message is decided elsewhere: internal/peers.
 package memory
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // aged keeps values until a time, or until the bytes of its pool find no room. The lock of the pool guards it.
 //
@@ -61,6 +64,25 @@ func (a *aged[K, V]) get(key K, now time.Time) (value V, known bool) {
 		return a.at(number).value, true
 	}
 	return value, false
+}
+
+// set changes the value of a key that is kept.
+func (a *aged[K, V]) set(key K, value V) {
+	if number, ok := a.index.find(key); ok {
+		a.at(number).value = value
+	}
+}
+
+// newest are the entries that came last, at most so many, in the order in which they came.
+func (a *aged[K, V]) newest(most int) iter.Seq[entry[K, V]] {
+	return func(yield func(entry[K, V]) bool) {
+		kept := int((a.next - a.first) & lastNumber)
+		for n := max(0, kept-most); n < kept; n++ {
+			if !yield(*a.at((a.first + uint32(n)) & lastNumber)) {
+				return
+			}
+		}
+	}
 }
 
 // largest is the part of the bound that one value may take: a larger one is forgotten at once, rather than many others.

@@ -56,7 +56,7 @@ func TestNumbersBeginAnew(t *testing.T) {
 		u := NewUses(NewPool(20 * useCost))
 		u.uses.first = lastNumber + 1 - before
 		if rest := u.uses.first % perPage; rest != 0 { // the page that it is on is there
-			u.uses.pages = append(u.uses.pages, new(page[signature, use]))
+			u.uses.pages = append(u.uses.pages, new(page[signature, digest]))
 		}
 		u.uses.next = u.uses.first
 		for n := range 60 {
@@ -67,6 +67,9 @@ func TestNumbersBeginAnew(t *testing.T) {
 				if !knows(u, m) {
 					t.Fatalf("%d before the last: after use %d, use %d is forgotten", before, n, m)
 				}
+			}
+			if all := u.Known(3); len(all) != min(n+1, 3) || all[len(all)-1] != UseOf(signatureOf(n), "POST", []byte("a"), now.Add(time.Minute)) {
+				t.Fatalf("%d before the last: after use %d, the newest are %v", before, n, all)
 			}
 		}
 		if u.Len() != 20 || u.Evicted() != 40 || u.uses.next > lastNumber {

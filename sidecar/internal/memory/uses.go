@@ -5,7 +5,6 @@ package memory
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"time"
@@ -20,11 +19,7 @@ const useCost = 64
 // until its timestamp is stale. So the signature is bound to the first body that comes with it: WeChat's own repeats carry the
 // same body and pass, another body does not. A signature that was seen on a URL check is never good for a message.
 type Uses struct {
-	// secret keeps everybody from finding two bodies whose digests are alike: they are cut to 8 bytes, of which one try in 10^19 would be right,
-	// and each try is a request.
-	secret [16]byte
-
-	uses *aged[signature, use]
+	uses *aged[signature, digest]
 }
 
 type (
@@ -32,39 +27,85 @@ type (
 	// make the same one, because they are joined without a separator, are one and the same use. It is cut to 16 bytes: two that end
 	// alike would count as one, and nobody can make them who does not hold the token.
 	signature = [16]byte
-	use       = [8]byte
+	// digest is of a method and a body: SHA-256, cut to 16 bytes. Its last two bits are notes of this pod.
+	digest = [16]byte
+)
+
+// Notes in the last byte of a digest. Zero is of a use that was taken back.
+const (
+	noted     = 0b11
+	isUsed    = 0b10
+	elsewhere = 0b01 // another pod has what came with it
+)
+
+// Use is the first use of a signature, as one pod tells it to another.
+type Use struct {
+	Signature, Digest [16]byte
+	Until             uint32 // when it is stale; seconds since 1970
+}
+
+// Bound says how a use of a signature agrees with the first one.
+type Bound int
+
+// How it agrees. The zero value is the one that is refused.
+const (
+	BoundOtherwise Bound = iota // another method or body
+	BoundBefore                 // it is the same
+	BoundNow                    // it is the first one itself
 )
 
 // NewUses returns Uses that take their bytes from a pool.
-func NewUses(pool *Pool) *Uses {
-	u := &Uses{uses: newAged[signature, use](pool)}
-	_, _ = rand.Read(u.secret[:]) // never fails
-	return u
-}
+func NewUses(pool *Pool) *Uses { return &Uses{uses: newAged[signature, digest](pool)} }
 
-// Use reports whether a signature may be used with this method and body: it is the first use, or the same use as the first.
+// Use binds a signature to this method and body, if it is the first use, and says how they agree.
 // The caller has verified the signature, 40 hexadecimal digits; an unverified one must not take up memory. The use is remembered
 // until the given time, when the request would be refused as stale. Where the clock has gone back, a signature that was stale before may have been
 // used, and is refused. This memory never fails.
-func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until time.Time) (bool, error) {
+func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until time.Time) (Bound, error) {
 	key, ok := keyOf(of)
 	if !ok { // no signature was ever used that is none
-		return false, nil
+		return BoundOtherwise, nil
 	}
-	wanted := u.digest(method, body)
-	u.uses.pool.mu.Lock()
-	defer u.uses.pool.mu.Unlock()
-	if first, known := u.uses.get(key, now); known {
-		return first == wanted, nil
-	}
-	if u.uses.mayHaveForgotten(until) {
-		return false, nil
-	}
-	u.uses.add(key, wanted, useCost, now, until)
-	return true, nil
+	return u.bind(key, digestOf(method, body), now, until), nil
 }
 
-// Used reports whether a use of the signature is remembered.
+// Told binds a signature as another pod has done, which has what came with it, and says how that agrees with what is known here.
+func (u *Uses) Told(use Use, now time.Time) Bound {
+	use.Digest[len(use.Digest)-1] |= noted
+	return u.bind(use.Signature, use.Digest, now, time.Unix(int64(use.Until), 0))
+}
+
+func (u *Uses) bind(key signature, wanted digest, now, until time.Time) Bound {
+	u.uses.pool.mu.Lock()
+	defer u.uses.pool.mu.Unlock()
+	first, known := u.uses.get(key, now)
+	switch {
+	case known && first == digest{}:
+		u.uses.set(key, wanted)
+		return BoundNow
+	case known && bare(first) == bare(wanted):
+		if !isElsewhere(wanted) {
+			u.uses.set(key, wanted)
+		}
+		return BoundBefore
+	case known || u.uses.mayHaveForgotten(until):
+		return BoundOtherwise
+	}
+	u.uses.add(key, wanted, useCost, now, until)
+	return BoundNow
+}
+
+// TakeBack makes a signature free again, which is bound otherwise elsewhere: of two pods that bind one at once both take it back.
+func (u *Uses) TakeBack(of string, now time.Time) {
+	key, _ := keyOf(of)
+	u.uses.pool.mu.Lock()
+	defer u.uses.pool.mu.Unlock()
+	if _, known := u.uses.get(key, now); known {
+		u.uses.set(key, digest{})
+	}
+}
+
+// Used reports whether this pod has what came with the signature.
 func (u *Uses) Used(of string, now time.Time) bool {
 	key, ok := keyOf(of)
 	if !ok {
@@ -72,8 +113,27 @@ func (u *Uses) Used(of string, now time.Time) bool {
 	}
 	u.uses.pool.mu.Lock()
 	defer u.uses.pool.mu.Unlock()
-	_, known := u.uses.get(key, now)
-	return known
+	first, known := u.uses.get(key, now)
+	return known && first != digest{} && !isElsewhere(first)
+}
+
+// Known returns the uses that are remembered, the newest last, and at most so many.
+func (u *Uses) Known(most int) []Use {
+	u.uses.pool.mu.Lock()
+	defer u.uses.pool.mu.Unlock()
+	var all []Use
+	for e := range u.uses.newest(most) {
+		if e.value != (digest{}) {
+			all = append(all, Use{e.key, bare(e.value), e.until})
+		}
+	}
+	return all
+}
+
+// UseOf is a use as another pod is told of it.
+func UseOf(of, method string, body []byte, until time.Time) Use {
+	key, _ := keyOf(of)
+	return Use{key, bare(digestOf(method, body)), seconds(until)}
 }
 
 // keyOf reads 40 hexadecimal digits, and reports whether they are that.
@@ -100,12 +160,22 @@ func (u *Uses) Evicted() uint64 {
 	return u.uses.evicted
 }
 
-// digest tells a URL check from every message, and two messages by their bodies.
-func (u *Uses) digest(method string, body []byte) use {
+// digestOf tells a URL check from every message, and two messages by their bodies.
+func digestOf(method string, body []byte) (d digest) {
 	hash := sha256.New()
-	hash.Write(u.secret[:])
 	hash.Write([]byte(method))
 	hash.Write([]byte{0})
 	hash.Write(body)
-	return use(hash.Sum(nil))
+	copy(d[:], hash.Sum(nil))
+	d = bare(d)
+	d[len(d)-1] |= isUsed
+	return d
 }
+
+// bare is a digest without notes.
+func bare(d digest) digest {
+	d[len(d)-1] &^= noted
+	return d
+}
+
+func isElsewhere(d digest) bool { return d[len(d)-1]&elsewhere != 0 }

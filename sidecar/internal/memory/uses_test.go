@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var now = time.Unix(1_700_000_000, 0)
@@ -20,8 +22,8 @@ func signatureOf(n int) string { return fmt.Sprintf("%040x", n) }
 
 // used is the answer of a memory that never fails.
 func used(u *Uses, of, method string, body []byte, now, until time.Time) bool {
-	ok, err := u.Use(context.Background(), of, method, body, now, until)
-	return ok && err == nil
+	bound, err := u.Use(context.Background(), of, method, body, now, until)
+	return bound != BoundOtherwise && err == nil
 }
 
 func TestBind(t *testing.T) {
@@ -173,5 +175,64 @@ func TestWhetherASignatureWasUsed(t *testing.T) {
 				t.Errorf("reported %v", got)
 			}
 		})
+	}
+}
+
+// TestWhatAnotherPodTells: what it has bound is bound here too, and is not taken for a message that this pod has.
+func TestWhatAnotherPodTells(t *testing.T) {
+	until := now.Add(time.Minute)
+	type step struct {
+		what string // use, told, or back: it is taken back
+		body string
+		want Bound
+	}
+	for name, test := range map[string]struct {
+		steps []step
+		has   bool // this pod has what came
+	}{
+		"the first use":                            {[]step{{"told", "a", BoundNow}}, false},
+		"another body is refused":                  {[]step{{"told", "a", BoundNow}, {"use", "b", BoundOtherwise}, {"told", "b", BoundOtherwise}}, false},
+		"the same one that comes here too":         {[]step{{"told", "a", BoundNow}, {"use", "a", BoundBefore}}, true},
+		"what came here before":                    {[]step{{"use", "a", BoundNow}, {"told", "a", BoundBefore}}, true},
+		"what came here before, with another body": {[]step{{"use", "a", BoundNow}, {"told", "b", BoundOtherwise}, {"use", "a", BoundBefore}}, true},
+		"what was taken back":                      {[]step{{"use", "a", BoundNow}, {"back", "", 0}}, false},
+		"what was taken back may be told":          {[]step{{"use", "a", BoundNow}, {"back", "", 0}, {"told", "b", BoundNow}, {"use", "a", BoundOtherwise}}, false},
+		"what was taken back may come again":       {[]step{{"use", "a", BoundNow}, {"back", "", 0}, {"use", "b", BoundNow}, {"told", "a", BoundOtherwise}}, true},
+		"what is not known cannot be taken back":   {[]step{{"back", "", 0}, {"use", "a", BoundNow}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := NewUses(NewPool(16 * useCost))
+			for i, step := range test.steps {
+				var got Bound
+				switch step.what {
+				case "use":
+					got, _ = u.Use(t.Context(), signatureOf(1), "POST", []byte(step.body), now, until)
+				case "told":
+					got = u.Told(UseOf(signatureOf(1), "POST", []byte(step.body), until), now)
+				case "back":
+					u.TakeBack(signatureOf(1), now)
+				}
+				if got != step.want {
+					t.Errorf("step %d: %v, want %v", i, got, step.want)
+				}
+			}
+			if got := u.Used(signatureOf(1), now); got != test.has {
+				t.Errorf("this pod has it: %v", got)
+			}
+		})
+	}
+}
+
+// TestWhatIsKnownIsTold, and nothing that was taken back.
+func TestWhatIsKnownIsTold(t *testing.T) {
+	u, until := NewUses(NewPool(16*useCost)), now.Add(time.Minute)
+	for n := range 4 {
+		used(u, signatureOf(n), "POST", []byte("a"), now, until)
+	}
+	u.Told(UseOf(signatureOf(4), "GET", nil, until), now)
+	u.TakeBack(signatureOf(3), now)
+	want := []Use{UseOf(signatureOf(2), "POST", []byte("a"), until), UseOf(signatureOf(4), "GET", nil, until)}
+	if diff := cmp.Diff(want, u.Known(3)); diff != "" {
+		t.Errorf("the newest three:\n%s", diff)
 	}
 }

@@ -103,14 +103,23 @@ func NewProcess(inFlight, broken func() float64) *Process {
 // Handovers begins to count callbacks that are handed over to other pods, by what came of it, and returns what counts one. Others is how
 // many pods beside this one may own messages.
 func Handovers[R ~string](p *Process, results []R, others func() int) func(R) {
-	handovers := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "wechat_sidecar_handovers_total", Help: "How often another pod was asked to take a callback, as the one that remembers its message for all pods, by what came of it. Its answer goes to WeChat (answered), it remembers nothing of what it may have had (not_held), or another pod takes the message.",
-	}, []string{"result"})
+	p.registry.MustRegister(gauge("wechat_sidecar_peers", "Other pods that this one knows to be ready.", func() float64 { return float64(others()) }))
+	return countResults(p, "wechat_sidecar_handovers_total", "How often another pod was asked to take a callback, as the one that remembers its message for all pods, by what came of it. Its answer goes to WeChat (answered), it remembers nothing of what it may have had (not_held), or another pod takes the message.", results)
+}
+
+// Told begins to count how often another pod is told of the use of a signature, by what came of it, and returns what counts one.
+func Told[R ~string](p *Process, results []R) func(R) {
+	return countResults(p, "wechat_sidecar_uses_told_total", "How often another pod was told which body came with a signature that covers none, by what came of it. It knows of no other one (agreed), or the message is refused, because it does (bound); a pod that is not reached does not know of it.", results)
+}
+
+// countResults returns what counts a result.
+func countResults[R ~string](p *Process, name, help string, results []R) func(R) {
+	counted := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"result"})
 	for _, result := range results {
-		handovers.WithLabelValues(string(result))
+		counted.WithLabelValues(string(result))
 	}
-	p.registry.MustRegister(handovers, gauge("wechat_sidecar_peers", "Other pods that this one knows to be ready.", func() float64 { return float64(others()) }))
-	return func(result R) { handovers.WithLabelValues(string(result)).Inc() }
+	p.registry.MustRegister(counted)
+	return func(result R) { counted.WithLabelValues(string(result)).Inc() }
 }
 
 // Taps begins to tell how many taps are open, until when messages are kept, and what becomes of messages whose sender a tap takes. It returns

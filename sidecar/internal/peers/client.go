@@ -154,3 +154,40 @@ var errUnwritable = errors.New("no header can hold it")
 func changes(value string) bool {
 	return strings.TrimSpace(value) != value || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == '\x7f' })
 }
+
+// tell sends what is told, and waits for its patience until the pod answers. It waits ten times as long for all that one knows.
+func (c client) tell(ctx context.Context, key []byte, t Telling) ([]Use, Result) {
+	body, signature := t.Sign(key)
+	patience := c.patience / 2 // whoever has handed the callback over waits as well
+	if t.Back.IsValid() {
+		patience = 10 * c.patience
+	}
+	waits, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(waits, http.MethodPost, "http://"+t.To.String()+UsesPath, bytes.NewReader(body))
+	if err != nil {
+		return nil, Refused
+	}
+	request.Header[HeaderUses] = []string{signature}
+	response, err := c.transport.RoundTrip(request)
+	if err != nil {
+		return nil, noAnswer(ctx, waits, false)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, int64(MaxKnown*useSize)))
+	if err != nil {
+		return nil, noAnswer(ctx, waits, false)
+	}
+	signed := hmac.Equal([]byte(response.Header.Get(HeaderUses)), []byte(SignKnown(key, signature, response.StatusCode, text)))
+	switch {
+	case signed && response.StatusCode == StatusBound:
+		return nil, Bound
+	case signed && response.StatusCode == StatusAgreed:
+		known, err := ParseUses(text)
+		if err != nil {
+			return nil, Refused
+		}
+		return known, Agreed
+	}
+	return nil, declined(response.StatusCode)
+}

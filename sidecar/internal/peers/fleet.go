@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -29,6 +30,10 @@ type Options struct {
 	Interval time.Duration
 	// InFlight is how many callbacks may be handed over at once.
 	InFlight int
+	// Greet tells another pod that this one has begun, by Fleet.Greet, and reports whether it answered. Nil greets nobody.
+	Greet func(ctx context.Context, pod netip.Addr) bool
+	// Told is told what came of telling a pod; nil is told nothing.
+	Told func(Result)
 	// Failed is told of each pod that is left out for a while, and why.
 	Failed func(pod netip.Addr, because Result)
 	// Unlisted is told why the pods could not be looked up: at once where some are known, and otherwise once that lasts.
@@ -39,12 +44,15 @@ type Options struct {
 type Fleet struct {
 	options Options
 	client  client
+	teller  client // what it sends is answered at once: it waits for no hand-over
 	view    atomic.Pointer[View]
+	settled atomic.Bool
 	again   chan struct{} // somebody wants to look before it is time
 	vain    int           // looks in a row that DNS did not answer; of whoever looks
 
-	mu   sync.Mutex // of whoever changes the view, and of the following
-	pods map[netip.Addr]*pod
+	mu      sync.Mutex // of whoever changes the view, and of the following
+	pods    map[netip.Addr]*pod
+	greeted map[netip.Addr]time.Time // pods that have just begun, and until when the view may not have them
 }
 
 // pod is what goes on between this pod and another.
@@ -61,7 +69,7 @@ func New(o Options) *Fleet {
 		}
 	}
 	o.Patience, o.Interval = cmp.Or(o.Patience, DefaultPatience), cmp.Or(o.Interval, DefaultInterval)
-	f := &Fleet{options: o, client: newClient(o.InFlight, o.Patience), again: make(chan struct{}, 1), pods: map[netip.Addr]*pod{}}
+	f := &Fleet{options: o, client: newClient(o.InFlight, o.Patience), teller: newClient(MaxTells, o.Patience), again: make(chan struct{}, 1), pods: map[netip.Addr]*pod{}, greeted: map[netip.Addr]time.Time{}}
 	f.view.Store(&View{})
 	return f
 }
@@ -90,15 +98,78 @@ func Own(listens net.Addr) []netip.Addr {
 // not before a fifth of the interval; another fifth is for chance, which spreads the looks of many pods.
 func (f *Fleet) Watch(ctx context.Context, own []netip.Addr) {
 	defer f.client.close()
+	defer f.teller.close()
 	f.change(func(View) View { return NewView(own) })
-	for fifth := f.options.Interval / 5; ; {
-		f.look(ctx)
+	for f.settle(ctx); ctx.Err() == nil; f.look(ctx) {
+		fifth := f.options.Interval / 5
 		wait(ctx, fifth, nil)
 		wait(ctx, 4*fifth-fifth/2+rand.N(fifth), f.again) //nolint:gosec // any randomness spreads them
-		if ctx.Err() != nil {
-			return
+	}
+}
+
+const (
+	// settleTime is how long a pod that has begun takes no callbacks, at most, until it has greeted the others: a network policy may have to learn its
+	// address.
+	settleTime = 3 * time.Second
+	// beginTime is how long it looks often, at most, until it finds itself: the others will do so soon.
+	beginTime = time.Minute
+	// greetedFor is for how long a pod that has greeted is told what comes, whether a look finds it or not: it greets again before.
+	greetedFor = 3 * DefaultInterval
+)
+
+// settle looks often, and greets the others, as long as this pod has just begun.
+func (f *Fleet) settle(ctx context.Context) {
+	began, greeted := time.Now(), map[netip.Addr]time.Time{}
+	for listed := 0; listed < 2 && time.Since(began) < beginTime && ctx.Err() == nil; wait(ctx, f.options.Interval/20, nil) {
+		f.look(ctx)
+		v, all := f.view.Load(), true
+		for _, pod := range v.listed {
+			switch last, before := greeted[pod]; {
+			case v.isOwn(pod), before && time.Since(last) < f.options.Interval:
+			case f.options.Greet == nil, f.options.Greet(ctx, pod):
+				greeted[pod] = time.Now()
+			default:
+				all = all && before
+			}
+		}
+		if all || time.Since(began) > settleTime {
+			f.settled.Store(true)
+		}
+		if slices.ContainsFunc(v.listed, v.isOwn) {
+			listed++
 		}
 	}
+	f.settled.Store(true)
+}
+
+// Settled reports whether the others know of this pod, and it of them, as far as that can be.
+func (f *Fleet) Settled() bool { return f.settled.Load() }
+
+// Greeted says that a pod has just begun.
+func (f *Fleet) Greeted(by netip.Addr, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	maps.DeleteFunc(f.greeted, func(_ netip.Addr, until time.Time) bool { return !now.Before(until) })
+	if len(f.greeted) < maxGreeted {
+		f.greeted[by] = now.Add(greetedFor)
+	}
+}
+
+// maxGreeted bounds the pods that have just begun.
+const maxGreeted = 64
+
+// others are the pods that are told what was used: those of the view, also where this pod drains, and those that have just begun.
+func (f *Fleet) others() []netip.Addr {
+	v, now := f.view.Load(), time.Now()
+	others := slices.DeleteFunc(slices.Clone(v.now), v.isOwn)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for pod, until := range f.greeted {
+		if now.Before(until) && !v.isOwn(pod) && !slices.Contains(others, pod) {
+			others = append(others, pod)
+		}
+	}
+	return others
 }
 
 func wait(ctx context.Context, pause time.Duration, again <-chan struct{}) {
@@ -224,11 +295,7 @@ func (f *Fleet) Ask(ctx context.Context, a Ask, call Call) (Answer, Result) {
 func (f *Fleet) begin(address netip.Addr) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	p := f.pods[address]
-	if p == nil {
-		p = &pod{}
-		f.pods[address] = p
-	}
+	p := f.pod(address)
 	if p.asked >= max(1, f.options.InFlight/max(1, f.Others())) {
 		return false
 	}
@@ -236,13 +303,30 @@ func (f *Fleet) begin(address netip.Addr) bool {
 	return true
 }
 
+// pod is the one of an address. The lock is held.
+func (f *Fleet) pod(address netip.Addr) *pod {
+	p := f.pods[address]
+	if p == nil {
+		p = &pod{}
+		f.pods[address] = p
+	}
+	return p
+}
+
 // maxLate is how many hand-overs in a row a pod may not take in time until it is left out: one pause of its processor is no failure.
 const maxLate = 3
 
 func (f *Fleet) end(address netip.Addr, result Result) {
 	f.mu.Lock()
-	p := f.pods[address]
-	p.asked--
+	f.pod(address).asked--
+	f.mu.Unlock()
+	f.note(address, result)
+}
+
+// note leaves a pod out for a while that has failed.
+func (f *Fleet) note(address netip.Addr, result Result) {
+	f.mu.Lock()
+	p := f.pod(address)
 	failed := false
 	switch result {
 	case Late:
@@ -256,6 +340,7 @@ func (f *Fleet) end(address netip.Addr, result Result) {
 	}
 	if failed {
 		p.late = 0
+		delete(f.greeted, address)
 	}
 	f.mu.Unlock()
 	if !failed {

@@ -147,6 +147,17 @@ func (v View) Order(key Key, now time.Time) []Ask {
 
 func (v View) isOwn(pod netip.Addr) bool { return slices.Contains(v.own, pod) }
 
+// ownBeside returns the address of this pod by which another one reaches it.
+func (v View) ownBeside(pod netip.Addr) (netip.Addr, bool) {
+	i := slices.IndexFunc(v.own, func(own netip.Addr) bool {
+		return own.Is4() == pod.Is4() && own.IsLoopback() == pod.IsLoopback() && !own.IsLinkLocalUnicast()
+	})
+	if i < 0 {
+		return netip.Addr{}, false
+	}
+	return v.own[i], true
+}
+
 // rank sorts pods by how near they are to owning what the key names, the owner first. All pods with the same list have the same order,
 // and one pod that comes or goes changes the owner of what it gets or had, and of nothing else (rendezvous hashing).
 func rank(pods []netip.Addr, key Key) []netip.Addr {

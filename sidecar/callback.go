@@ -80,11 +80,12 @@ func (c *callback) Use(ctx context.Context, signature, method string, body []byt
 		return true, nil
 	case err != nil:
 		return false, err
-	case bound == memory.BoundNow && c.isBoundElsewhere(ctx, memory.UseOf(signature, method, body, until)):
-		c.memory.TakeBack(signature, now)
-		return false, nil
+	case bound == memory.BoundNow:
+		otherwise := c.isBoundElsewhere(ctx, memory.UseOf(signature, method, body, until))
+		c.memory.Settle(signature, otherwise, now)
+		return !otherwise, nil
 	}
-	return bound != memory.BoundOtherwise, nil
+	return bound == memory.BoundBefore, nil
 }
 
 // ownOutcome is the outcome of a callback which reaches no app.

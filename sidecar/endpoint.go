@@ -70,9 +70,10 @@ func newAccount(document config.Document, size int) *account {
 type Memory interface {
 	// Use binds a verified signature to what comes with it, if it is used for the first time, and says how that agrees with the first time.
 	Use(ctx context.Context, signature, method string, body []byte, now, until time.Time) (memory.Bound, error)
-	// Told does so for another pod, TakeBack undoes it, and Known returns the newest uses for another pod.
+	// Told does so for another pod, Settle says whether other pods know another use of one that is new, and Known returns the newest uses for another
+	// pod.
 	Told(use memory.Use, now time.Time) memory.Bound
-	TakeBack(signature string, now time.Time)
+	Settle(signature string, isBoundElsewhere bool, now time.Time)
 	Known(most int) []memory.Use
 	// Claim returns the delivery of a message, and whether it is a repeat's. For a first one it calls start, and with an error it does
 	// not.

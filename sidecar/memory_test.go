@@ -45,7 +45,7 @@ func (away) Used(string, time.Time) bool                        { return false }
 func (away) Keep(memory.Key, *backend.Delivery, int, time.Time) {}
 func (away) Forget(memory.Key)                                  {}
 func (away) Told(memory.Use, time.Time) memory.Bound            { return memory.BoundOtherwise }
-func (away) TakeBack(string, time.Time)                         {}
+func (away) Settle(string, bool, time.Time)                     {}
 func (away) Known(int) []memory.Use                             { return nil }
 func (away) Close()                                             {}
 

@@ -34,8 +34,9 @@ type (
 // Notes in the last byte of a digest. Zero is of a use that was taken back.
 const (
 	noted     = 0b11
-	isUsed    = 0b10
 	elsewhere = 0b01 // another pod has what came with it
+	agreed    = 0b10 // this pod has it, and the others know
+	untold    = 0b11 // this pod has it, and the others may know another one
 )
 
 // Use is the first use of a signature, as one pod tells it to another.
@@ -51,7 +52,7 @@ type Bound int
 const (
 	BoundOtherwise Bound = iota // another method or body
 	BoundBefore                 // it is the same
-	BoundNow                    // it is the first one itself
+	BoundNow                    // it is the first one itself, or the same that the others have not agreed to yet
 )
 
 // NewUses returns Uses that take their bytes from a pool.
@@ -66,43 +67,49 @@ func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until
 	if !ok { // no signature was ever used that is none
 		return BoundOtherwise, nil
 	}
-	return u.bind(key, digestOf(method, body), now, until), nil
+	return u.bind(key, digestOf(method, body), untold, now, until), nil
 }
 
 // Told binds a signature as another pod has done, which has what came with it, and says how that agrees with what is known here.
 func (u *Uses) Told(use Use, now time.Time) Bound {
-	use.Digest[len(use.Digest)-1] |= noted
-	return u.bind(use.Signature, use.Digest, now, time.Unix(int64(use.Until), 0))
+	return u.bind(use.Signature, use.Digest, elsewhere, now, time.Unix(int64(use.Until), 0))
 }
 
-func (u *Uses) bind(key signature, wanted digest, now, until time.Time) Bound {
+func (u *Uses) bind(key signature, wanted digest, note byte, now, until time.Time) Bound {
 	u.uses.pool.mu.Lock()
 	defer u.uses.pool.mu.Unlock()
 	first, known := u.uses.get(key, now)
 	switch {
 	case known && first == digest{}:
-		u.uses.set(key, wanted)
+		u.uses.set(key, with(wanted, note))
 		return BoundNow
-	case known && bare(first) == bare(wanted):
-		if !isElsewhere(wanted) {
-			u.uses.set(key, wanted)
-		}
-		return BoundBefore
-	case known || u.uses.mayHaveForgotten(until):
+	case known && with(first, 0) != with(wanted, 0), !known && u.uses.mayHaveForgotten(until):
 		return BoundOtherwise
+	case known && (note == elsewhere || noteOf(first) == agreed):
+		return BoundBefore
+	case known:
+		u.uses.set(key, with(wanted, note))
+		return BoundNow
 	}
-	u.uses.add(key, wanted, useCost, now, until)
+	u.uses.add(key, with(wanted, note), useCost, now, until)
 	return BoundNow
 }
 
-// TakeBack makes a signature free again, which is bound otherwise elsewhere: of two pods that bind one at once both take it back.
-func (u *Uses) TakeBack(of string, now time.Time) {
+// Settle says what the other pods know of a use: nothing else, or another one. In that case it is taken back: of two pods that bind a signature at once
+// neither has the message, and the next one is decided anew.
+func (u *Uses) Settle(of string, isBoundElsewhere bool, now time.Time) {
 	key, _ := keyOf(of)
 	u.uses.pool.mu.Lock()
 	defer u.uses.pool.mu.Unlock()
-	if _, known := u.uses.get(key, now); known {
-		u.uses.set(key, digest{})
+	first, known := u.uses.get(key, now)
+	if !known || noteOf(first) != untold {
+		return
 	}
+	settled := with(first, agreed)
+	if isBoundElsewhere {
+		settled = digest{}
+	}
+	u.uses.set(key, settled)
 }
 
 // Used reports whether this pod has what came with the signature.
@@ -114,7 +121,7 @@ func (u *Uses) Used(of string, now time.Time) bool {
 	u.uses.pool.mu.Lock()
 	defer u.uses.pool.mu.Unlock()
 	first, known := u.uses.get(key, now)
-	return known && first != digest{} && !isElsewhere(first)
+	return known && noteOf(first)&agreed != 0 // untold, too
 }
 
 // Known returns the uses that are remembered, the newest last, and at most so many.
@@ -124,7 +131,7 @@ func (u *Uses) Known(most int) []Use {
 	var all []Use
 	for e := range u.uses.newest(most) {
 		if e.value != (digest{}) {
-			all = append(all, Use{e.key, bare(e.value), e.until})
+			all = append(all, Use{e.key, with(e.value, 0), e.until})
 		}
 	}
 	return all
@@ -133,7 +140,7 @@ func (u *Uses) Known(most int) []Use {
 // UseOf is a use as another pod is told of it.
 func UseOf(of, method string, body []byte, until time.Time) Use {
 	key, _ := keyOf(of)
-	return Use{key, bare(digestOf(method, body)), seconds(until)}
+	return Use{key, digestOf(method, body), seconds(until)}
 }
 
 // keyOf reads 40 hexadecimal digits, and reports whether they are that.
@@ -167,15 +174,13 @@ func digestOf(method string, body []byte) (d digest) {
 	hash.Write([]byte{0})
 	hash.Write(body)
 	copy(d[:], hash.Sum(nil))
-	d = bare(d)
-	d[len(d)-1] |= isUsed
+	return with(d, 0)
+}
+
+// with is a digest with another note.
+func with(d digest, note byte) digest {
+	d[len(d)-1] = d[len(d)-1]&^noted | note
 	return d
 }
 
-// bare is a digest without notes.
-func bare(d digest) digest {
-	d[len(d)-1] &^= noted
-	return d
-}
-
-func isElsewhere(d digest) bool { return d[len(d)-1]&elsewhere != 0 }
+func noteOf(d digest) byte { return d[len(d)-1] & noted }

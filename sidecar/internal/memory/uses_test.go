@@ -182,7 +182,7 @@ func TestWhetherASignatureWasUsed(t *testing.T) {
 func TestWhatAnotherPodTells(t *testing.T) {
 	until := now.Add(time.Minute)
 	type step struct {
-		what string // use, told, or back: it is taken back
+		what string // use, told, agreed, or back: it is taken back
 		body string
 		want Bound
 	}
@@ -190,15 +190,17 @@ func TestWhatAnotherPodTells(t *testing.T) {
 		steps []step
 		has   bool // this pod has what came
 	}{
-		"the first use":                            {[]step{{"told", "a", BoundNow}}, false},
-		"another body is refused":                  {[]step{{"told", "a", BoundNow}, {"use", "b", BoundOtherwise}, {"told", "b", BoundOtherwise}}, false},
-		"the same one that comes here too":         {[]step{{"told", "a", BoundNow}, {"use", "a", BoundBefore}}, true},
-		"what came here before":                    {[]step{{"use", "a", BoundNow}, {"told", "a", BoundBefore}}, true},
-		"what came here before, with another body": {[]step{{"use", "a", BoundNow}, {"told", "b", BoundOtherwise}, {"use", "a", BoundBefore}}, true},
-		"what was taken back":                      {[]step{{"use", "a", BoundNow}, {"back", "", 0}}, false},
-		"what was taken back may be told":          {[]step{{"use", "a", BoundNow}, {"back", "", 0}, {"told", "b", BoundNow}, {"use", "a", BoundOtherwise}}, false},
-		"what was taken back may come again":       {[]step{{"use", "a", BoundNow}, {"back", "", 0}, {"use", "b", BoundNow}, {"told", "a", BoundOtherwise}}, true},
-		"what is not known cannot be taken back":   {[]step{{"back", "", 0}, {"use", "a", BoundNow}}, true},
+		"the first use":           {[]step{{"told", "a", BoundNow}}, false},
+		"another body is refused": {[]step{{"told", "a", BoundNow}, {"use", "b", BoundOtherwise}, {"told", "b", BoundOtherwise}}, false},
+		"the same one that comes here too, of which the others are asked": {[]step{{"told", "a", BoundNow}, {"use", "a", BoundNow}, {"agreed", "", 0}, {"use", "a", BoundBefore}}, true},
+		"it is not the first here until the others agree":                 {[]step{{"use", "a", BoundNow}, {"use", "a", BoundNow}, {"agreed", "", 0}, {"use", "a", BoundBefore}}, true},
+		"what came here before":                                           {[]step{{"use", "a", BoundNow}, {"told", "a", BoundBefore}}, true},
+		"what came here before, with another body":                        {[]step{{"use", "a", BoundNow}, {"told", "b", BoundOtherwise}, {"use", "a", BoundNow}}, true},
+		"what was taken back":                                             {[]step{{"use", "a", BoundNow}, {"back", "", 0}}, false},
+		"what was taken back may be told":                                 {[]step{{"use", "a", BoundNow}, {"back", "", 0}, {"told", "b", BoundNow}, {"use", "a", BoundOtherwise}}, false},
+		"what was taken back may come again":                              {[]step{{"use", "a", BoundNow}, {"back", "", 0}, {"use", "b", BoundNow}, {"told", "a", BoundOtherwise}}, true},
+		"what the others agree to may have been taken back meanwhile":     {[]step{{"use", "a", BoundNow}, {"back", "", 0}, {"agreed", "", 0}, {"use", "b", BoundNow}}, true},
+		"what is not known is not settled":                                {[]step{{"back", "", 0}, {"agreed", "", 0}, {"use", "a", BoundNow}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := NewUses(NewPool(16 * useCost))
@@ -209,8 +211,8 @@ func TestWhatAnotherPodTells(t *testing.T) {
 					got, _ = u.Use(t.Context(), signatureOf(1), "POST", []byte(step.body), now, until)
 				case "told":
 					got = u.Told(UseOf(signatureOf(1), "POST", []byte(step.body), until), now)
-				case "back":
-					u.TakeBack(signatureOf(1), now)
+				default:
+					u.Settle(signatureOf(1), step.what == "back", now)
 				}
 				if got != step.want {
 					t.Errorf("step %d: %v, want %v", i, got, step.want)
@@ -230,7 +232,7 @@ func TestWhatIsKnownIsTold(t *testing.T) {
 		used(u, signatureOf(n), "POST", []byte("a"), now, until)
 	}
 	u.Told(UseOf(signatureOf(4), "GET", nil, until), now)
-	u.TakeBack(signatureOf(3), now)
+	u.Settle(signatureOf(3), true, now)
 	want := []Use{UseOf(signatureOf(2), "POST", []byte("a"), until), UseOf(signatureOf(4), "GET", nil, until)}
 	if diff := cmp.Diff(want, u.Known(3)); diff != "" {
 		t.Errorf("the newest three:\n%s", diff)

@@ -396,9 +396,10 @@ func TestWithoutDNS(t *testing.T) {
 	if got := f.pods[0].handovers(t, "answered"); got != 1 {
 		t.Errorf("%v were answered, want 1", got)
 	}
-	if log := f.pods[0].log.String(); !strings.Contains(log, "cannot be looked up") || !strings.Contains(log, "i/o timeout") {
-		t.Errorf("the log does not tell of it:\n%s", log)
-	}
+	eventually(t, "the log tells of it", func() bool {
+		log := f.pods[0].log.String()
+		return strings.Contains(log, "cannot be looked up") && strings.Contains(log, "i/o timeout")
+	})
 }
 
 // TestAnOwnerOfAnotherVersion answers 404, as pods do that know no hand-overs.

@@ -8,12 +8,13 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/memory"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/internal/peers"
 )
 
-// In plaintext mode a signature is bound to the first body that comes with it. All pods of the fleet know of it before the app does: what is bound outlives
-// the pod that has bound it.
+// In plaintext mode a signature is bound to the first body that comes with it. All pods of the fleet know of it before the app does: what is bound
+// outlives the pod that has bound it.
 
 // isBoundElsewhere tells the other pods of the first use of a signature, and reports whether one of them knows another one.
 func (c *callback) isBoundElsewhere(ctx context.Context, use memory.Use) bool {
@@ -37,8 +38,8 @@ func (s *Sidecar) greet(ctx context.Context, pod netip.Addr) bool {
 	return true
 }
 
-// maxFuture is for how long a use may be remembered that another pod tells of: twice as long as any timestamp is fresh.
-const maxFuture = 20 * time.Minute
+// maxFuture is for how long a use may be remembered that another pod tells of: a timestamp may be ahead, too.
+const maxFuture = 2 * config.MaxFreshness
 
 // learns remembers a use that another pod tells of, and reports whether another one was known.
 func (a *account) learns(use peers.Use) (otherwise bool) {

@@ -48,7 +48,7 @@ type Fleet struct {
 	view    atomic.Pointer[View]
 	settled atomic.Bool
 	again   chan struct{} // somebody wants to look before it is time
-	vain    int           // looks in a row that DNS did not answer; of whoever looks
+	vain    int           // complaints in a row that DNS does not answer; of whoever looks
 
 	mu      sync.Mutex // of whoever changes the view, and of the following
 	pods    map[netip.Addr]*pod
@@ -100,7 +100,7 @@ func (f *Fleet) Watch(ctx context.Context, own []netip.Addr) {
 	defer f.client.close()
 	defer f.teller.close()
 	f.change(func(View) View { return NewView(own) })
-	for f.settle(ctx); ctx.Err() == nil; f.look(ctx) {
+	for f.settle(ctx); ctx.Err() == nil; f.complain(f.look(ctx)) {
 		fifth := f.options.Interval / 5
 		wait(ctx, fifth, nil)
 		wait(ctx, 4*fifth-fifth/2+rand.N(fifth), f.again) //nolint:gosec // any randomness spreads them
@@ -121,7 +121,7 @@ const (
 func (f *Fleet) settle(ctx context.Context) {
 	began, greeted := time.Now(), map[netip.Addr]time.Time{}
 	for listed := 0; listed < 2 && time.Since(began) < beginTime && ctx.Err() == nil; wait(ctx, f.options.Interval/20, nil) {
-		f.look(ctx)
+		_ = f.look(ctx) // what does not last nobody is told
 		v, all := f.view.Load(), true
 		for _, pod := range v.listed {
 			switch last, before := greeted[pod]; {
@@ -182,27 +182,29 @@ func wait(ctx context.Context, pause time.Duration, again <-chan struct{}) {
 	}
 }
 
-// maxVain is how many looks of a pod that knows no other one DNS need not answer: half a minute. A Service without a ready pod has no name, and the
-// resolver then asks the name servers of the internet, which need not be there.
+// maxVain is how often DNS need not answer a pod that knows no other one: half a minute. A Service without a ready pod has no name, and the resolver then
+// asks the name servers of the internet, which need not be there.
 const maxVain = 6
 
-// look asks DNS. As long as it does not answer, the pods of before stay.
-func (f *Fleet) look(ctx context.Context) {
+// complain tells why the pods could not be looked up.
+func (f *Fleet) complain(why error) {
+	if f.vain++; why == nil {
+		f.vain = 0
+	} else if f.vain >= maxVain || len(f.view.Load().listed) > 0 {
+		f.options.Unlisted(why)
+	}
+}
+
+// look asks DNS, and returns why it does not answer. The pods of before stay then.
+func (f *Fleet) look(ctx context.Context) error {
 	patient, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	found, err := f.options.Lookup(patient, f.options.Host)
-	var unknown *net.DNSError
-	none := errors.As(err, &unknown) && unknown.IsNotFound
-	f.vain++
-	switch {
-	case err == nil || none:
-		f.vain = 0
-	case ctx.Err() == nil && (f.vain >= maxVain || len(f.view.Load().listed) > 0):
-		f.options.Unlisted(err)
-	}
+	unknown, ok := errors.AsType[*net.DNSError](err)
+	answered := err == nil || ok && unknown.IsNotFound
 	f.change(func(v View) View {
 		listed := v.listed
-		if err == nil || none {
+		if answered {
 			listed = nil
 			for _, address := range found {
 				listed = append(listed, address.Unmap().WithZone(""))
@@ -210,6 +212,10 @@ func (f *Fleet) look(ctx context.Context) {
 		}
 		return v.Looked(listed, time.Now())
 	})
+	if answered || ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 func (f *Fleet) change(to func(View) View) {

@@ -40,7 +40,7 @@ func TestWhenItIsToldThatDNSDoesNotAnswer(t *testing.T) {
 				}
 			}})
 			for _, look = range test.looks {
-				f.look(t.Context())
+				f.complain(f.look(t.Context()))
 			}
 			if told != test.told {
 				t.Errorf("it was told %d times, want %d", told, test.told)

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// A signature that covers no body is bound to the first one that comes with it. Each pod tells all others before it lets the app have it, so that the binding
-// outlives the pod. A pod that begins asks the others for what they know.
+// A signature that covers no body is bound to the first one that comes with it. Each pod tells all others before it lets the app have it, so that the
+// binding outlives the pod. A pod that begins asks the others for what they know.
 
 // UsesPath is where pods take that, on their second port. A pod of a version that does not know it answers 404.
 const UsesPath = "/uses/v1"
@@ -32,7 +32,8 @@ const (
 	StatusBound  = 409 // it knows one of the uses with another body
 )
 
-// Bounds. MaxTells is over how many connections a pod tells another one, MaxTelling how long what is told can be, in bytes, and MaxKnown how many uses an answer can have.
+// Bounds. MaxTells is over how many connections a pod tells another one, MaxTelling how long what is told can be, in bytes, and MaxKnown how many
+// uses an answer can have.
 const (
 	MaxTells   = 4
 	MaxTelling = 4 << 10

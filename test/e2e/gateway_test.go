@@ -298,7 +298,7 @@ func TestNoisyNeighbours(t *testing.T) {
 	before := s.gatewayPods(t, "front")
 	alone := measure(t, quiet, 5*time.Second)
 	stopFrozen, stopForged := frozen.flood(t.Context(), 32), forged.forgedFlood(t.Context(), 32)
-	beside := measure(t, quiet, 20*time.Second)
+	beside := measure(t, quiet, 8*time.Second)
 	toFrozen, toForged := stopFrozen(), stopForged()
 	t.Logf("noisy: %d of the others sent, %d lost, p99 %v; beside %d to a frozen app and %d forged: %d sent, %d lost, p99 %v",
 		alone.sent, alone.lost, alone.p99, toFrozen, toForged, beside.sent, beside.lost, beside.p99)

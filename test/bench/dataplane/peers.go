@@ -171,7 +171,8 @@ func sidecarWith(usual int) programs {
 			binary = s.before
 		}
 		documents := filepath.Join(folder, "documents")
-		if err := os.Mkdir(documents, 0o755); err != nil {
+		version := filepath.Join(documents, "..1") // as a kubelet lays out a volume
+		if err := errors.Join(os.MkdirAll(version, 0o755), os.Symlink("..1", filepath.Join(documents, "..data"))); err != nil {
 			return nil, err
 		}
 		if c.sidecar.endpoints > 0 {
@@ -186,7 +187,7 @@ func sidecarWith(usual int) programs {
 			if i > 0 {
 				document.Path += fmt.Sprint("/", i)
 			}
-			if err := writeDocument(filepath.Join(documents, entry+config.DocumentSuffix), document); err != nil {
+			if err := writeDocument(filepath.Join(version, entry+config.DocumentSuffix), document); err != nil {
 				return nil, err
 			}
 		}

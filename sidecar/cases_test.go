@@ -305,8 +305,15 @@ func caseRows() map[string]caseRow {
 				}
 			},
 		},
-		"a bot's reply with one image":      {file: "wecom-bot-stream-refresh", config: weCom("/bot", ""), status: 200, app: images(1, 100<<10), inspect: sealed(100 << 10)},
-		"a bot's reply with ten of one MiB": {file: "wecom-bot-stream-refresh", config: weCom("/bot", ""), status: 200, app: images(10, 1<<20), inspect: sealed(10 << 20)},
+		"a bot's reply with one image": {file: "wecom-bot-stream-refresh", config: weCom("/bot", ""), status: 200, app: images(1, 100<<10), inspect: sealed(100 << 10)},
+		"a bot's reply with ten of one MiB": {
+			file: "wecom-bot-stream-refresh", status: 200, app: images(10, 1<<20), inspect: sealed(10 << 20),
+			config: func() config.Config {
+				c := weCom("/bot", "")
+				c.Backend.OnDeadline = config.OnDeadlineAwaitRetry // a busy computer takes longer than the app may
+				return c
+			}(),
+		},
 		"a suite's command, for an app with an SDK of its own": {
 			file: "wecom-suite-original", status: 200,
 			config: func() config.Config {

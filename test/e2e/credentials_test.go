@@ -122,7 +122,7 @@ func (s *stage) awaitGeneration(t *testing.T, generation int64) {
 }
 
 // rotations is how many changes of a Secret TestRotationIsQuick times.
-const rotations = 100
+const rotations = 40
 
 // TestRotationIsQuick prints how long it takes from a change of the Secret until every pod says that it serves it.
 func TestRotationIsQuick(t *testing.T) {

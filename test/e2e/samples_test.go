@@ -33,11 +33,8 @@ func TestSamples(t *testing.T) {
 		t.Skip("the samples name the local cluster's IngressClass")
 	}
 	s := newStage(t, "samples")
-	given := map[string]bool{}
-	give := func(object *unstructured.Unstructured) {
-		s.create(t, object)
-		given[object.GetKind()+" "+object.GetName()] = true
-	}
+	given := map[string]bool{"Service " + appName: true}
+	var samples []*unstructured.Unstructured
 	for _, name := range []string{"django.yaml", "gateway.yaml", "gateway-api.yaml", "node.yaml", "rules.yaml", "tls-cert-manager.yaml", "gitops/overlays/production"} {
 		for _, object := range objectsOf(t, name) {
 			object.SetNamespace(s.namespace)
@@ -46,11 +43,15 @@ func TestSamples(t *testing.T) {
 			case "ExternalSecret":
 				s.create(t, secretOf(t, object))
 			case "WeChatEndpoint":
-				s.applySample(t, object, given)
+				samples = append(samples, object)
 			default:
-				give(object)
+				s.create(t, object)
+				given[object.GetKind()+" "+object.GetName()] = true
 			}
 		}
+	}
+	for _, object := range samples {
+		s.applySample(t, object, given)
 	}
 	var endpoints v1alpha1.WeChatEndpointList
 	if err := kube.List(t.Context(), &endpoints, client.InNamespace(s.namespace)); err != nil || len(endpoints.Items) < 9 {

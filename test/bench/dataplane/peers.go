@@ -180,8 +180,8 @@ func sidecarWith(usual int) programs {
 		}
 		arguments := []string{"--config-dir=" + documents, "--listen=" + peerAddress, "--ops-listen=" + opsAddress, fmt.Sprint("--memory=", memoryFor(endpoints))}
 		for i := range endpoints {
-			entry, document := config.Entry, documentOf(c)
-			if document.Endpoint = endpointOf(endpoints, i); endpoints > 1 {
+			entry, document := config.Entry, documentOf(c, endpointOf(endpoints, i))
+			if endpoints > 1 {
 				entry = strings.TrimPrefix(document.Endpoint, "bench/")
 			}
 			if i > 0 {
@@ -206,11 +206,11 @@ func endpointOf(endpoints, i int) string {
 // memoryFor is a memory limit of which the entries may have an eighth: 20 KiB each, but not less than that of pods by default. Bytes.
 func memoryFor(entries int) int64 { return max(sidecar.DefaultMemory, int64(entries)*8*20<<10) }
 
-// documentOf is what the operator writes for an endpoint that a column needs.
-func documentOf(c column) config.Document {
+// documentOf is what the operator writes for an endpoint of that name, which a column needs.
+func documentOf(c column, endpoint string) config.Document {
 	document := config.Document{
 		Config: config.Config{
-			Generation: "0123456789-1", Platform: config.PlatformOfficialAccount, AppID: account.AppID,
+			Generation: "0123456789-1", Endpoint: endpoint, Platform: config.PlatformOfficialAccount, AppID: account.AppID,
 			MessageMode: config.ModePlaintext, Host: "wx.example.com", Path: c.kind.Path,
 			Backend: config.Backend{URL: "http://" + appAddress, Path: c.kind.Path, Payload: config.PayloadDecrypted},
 		},

@@ -137,7 +137,7 @@ e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images previous ledger ## Run t
 	test/dashboard/setup
 	test/prometheus/install
 	HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
-	  go test -v -count=1 -timeout 25m -parallel 8 -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/... | $(figures)
+	  go test -v -count=1 -timeout 25m -parallel 6 -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/... | $(figures)
 
 ##@ A cluster to try it on
 

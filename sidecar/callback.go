@@ -74,16 +74,18 @@ func (c *callback) serve(ctx context.Context) Answer {
 
 // Use asks the memory about a signature, and of a new one the other pods; where the memory fails, the policy. It makes the callback the gate's memory.
 func (c *callback) Use(ctx context.Context, signature, method string, body []byte, now, until time.Time) (bool, error) {
-	bound, err := c.memory.Use(ctx, signature, method, body, now, until)
+	use, ok := memory.UseOf(signature, method, body, until)
+	if !ok {
+		return false, nil
+	}
+	bound, err := c.memory.Use(ctx, use, now)
 	switch {
 	case err != nil && policy.WithoutUse(&c.account.config) == policy.GoOn:
 		return true, nil
 	case err != nil:
 		return false, err
 	case bound == memory.BoundNow:
-		otherwise := c.isBoundElsewhere(ctx, memory.UseOf(signature, method, body, until))
-		c.memory.Settle(signature, otherwise, now)
-		return !otherwise, nil
+		return c.othersAgree(ctx, use, now), nil
 	}
 	return bound == memory.BoundBefore, nil
 }

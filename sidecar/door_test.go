@@ -168,7 +168,7 @@ func TestConnectionsEndWhileItDrains(t *testing.T) {
 // faulty is a memory that panics.
 type faulty struct{ Memory }
 
-func (faulty) Use(context.Context, string, string, []byte, time.Time, time.Time) (memory.Bound, error) {
+func (faulty) Use(context.Context, memory.Use, time.Time) (memory.Bound, error) {
 	panic("private words")
 }
 

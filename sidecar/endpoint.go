@@ -69,11 +69,11 @@ func newAccount(document config.Document, size int) *account {
 // Memory is what is remembered of an endpoint's callbacks. It may be elsewhere, and fail: what that means the policy says.
 type Memory interface {
 	// Use binds a verified signature to what comes with it, if it is used for the first time, and says how that agrees with the first time.
-	Use(ctx context.Context, signature, method string, body []byte, now, until time.Time) (memory.Bound, error)
+	Use(ctx context.Context, use memory.Use, now time.Time) (memory.Bound, error)
 	// Told does so for another pod, Settle says whether other pods know another use of one that is new, and Known returns the newest uses for another
 	// pod.
 	Told(use memory.Use, now time.Time) memory.Bound
-	Settle(signature string, isBoundElsewhere bool, now time.Time)
+	Settle(use memory.Use, isBoundElsewhere bool, now time.Time)
 	Known(most int) []memory.Use
 	// Claim returns the delivery of a message, and whether it is a repeat's. For a first one it calls start, and with an error it does
 	// not.

@@ -142,6 +142,16 @@ func (f *fleet) start(t *testing.T, pod *member, edit func(*config.Document)) {
 	})
 }
 
+// replace ends the pod's second port, and serves another program at its address.
+func (m *member) replace(t *testing.T, by http.Handler) {
+	t.Helper()
+	m.second.kill()
+	other := newMortal(t, m.address, secondPort)
+	t.Cleanup(other.kill)
+	server := &http.Server{Handler: by, ReadHeaderTimeout: patience}
+	go func() { _ = server.Serve(other) }()
+}
+
 func (m *member) lookup(context.Context, string) ([]netip.Addr, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -51,12 +51,12 @@ func ParsePeers(text string) (Peers, error) {
 }
 
 func (s *Sidecar) joinFleet() {
-	told := metrics.Told(s.metrics, peers.TellResults)
+	told := metrics.UsesTold(s.metrics, peers.TellResults)
 	if p := s.options.Peers; p.Host != "" {
 		s.peers = peers.New(peers.Options{
 			Host: p.Host, Port: p.Port, Lookup: p.Lookup, Interval: p.Interval, Patience: p.Patience,
 			InFlight: s.bounds.handovers, Failed: s.tellFailed, Unlisted: s.tellUnlisted,
-			Greet: s.greet, Told: told,
+			Greet: s.greet, CountTold: told,
 		})
 	}
 	s.handovers = metrics.Handovers(s.metrics, peers.Results, func() int {

@@ -407,11 +407,7 @@ func TestAnOwnerOfAnotherVersion(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, encryptedAccount(), 2, nil)
 	request := f.messageOf(t, f.pods[1], f.pods...)
-	f.pods[1].second.kill()
-	other := newMortal(t, f.pods[1].address, secondPort)
-	t.Cleanup(other.kill)
-	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: patience}
-	go func() { _ = server.Serve(other) }()
+	f.pods[1].replace(t, http.NotFoundHandler())
 	f.expectAnswer(t, f.pods[0], f.send(t, f.pods[0], request))
 	f.expectOnce(t)
 	if got := f.pods[0].handovers(t, "unsupported"); got != 1 {
@@ -454,11 +450,7 @@ func TestAnImpostor(t *testing.T) {
 			t.Parallel()
 			f := newFleet(t, encryptedAccount(), 2, func(f *fleet) { f.patience = time.Second })
 			request := f.messageOf(t, f.pods[1], f.pods...)
-			f.pods[1].second.kill()
-			other := newMortal(t, f.pods[1].address, secondPort)
-			t.Cleanup(other.kill)
-			server := &http.Server{Handler: says, ReadHeaderTimeout: patience}
-			go func() { _ = server.Serve(other) }()
+			f.pods[1].replace(t, says)
 			f.expectAnswer(t, f.pods[0], f.send(t, f.pods[0], request))
 			f.expectOnce(t)
 		})

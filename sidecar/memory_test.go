@@ -32,7 +32,7 @@ type away struct{}
 
 var errAway = errors.New("the memory is away")
 
-func (away) Use(context.Context, string, string, []byte, time.Time, time.Time) (memory.Bound, error) {
+func (away) Use(context.Context, memory.Use, time.Time) (memory.Bound, error) {
 	return memory.BoundOtherwise, errAway
 }
 
@@ -45,7 +45,7 @@ func (away) Used(string, time.Time) bool                        { return false }
 func (away) Keep(memory.Key, *backend.Delivery, int, time.Time) {}
 func (away) Forget(memory.Key)                                  {}
 func (away) Told(memory.Use, time.Time) memory.Bound            { return memory.BoundOtherwise }
-func (away) Settle(string, bool, time.Time)                     {}
+func (away) Settle(memory.Use, bool, time.Time)                 {}
 func (away) Known(int) []memory.Use                             { return nil }
 func (away) Close()                                             {}
 

@@ -1,8 +1,8 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// A headless Chromium, Debian's or that of CHROMIUM, and what the walks through the dashboard do with it. SETTINGS is JSON; shots is a folder for
-// pictures, or empty.
+// What the walks through the dashboard share: a headless Chromium, and what they do with it. The variable CHROMIUM names the program; without, it is
+// Debian's. The variable SETTINGS is JSON. Its shots is a folder for pictures, or empty.
 
 import test from "node:test";
 import { chromium } from "playwright-core";

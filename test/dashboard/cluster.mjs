@@ -13,7 +13,7 @@ import { answers, asked, complaints, open, settings, visit } from "./browser.mjs
 const place = `WeChatEndpoint/${settings.namespace}/${settings.name}`;
 const page = await visit(settings.url);
 
-// figure is that of a tile.
+// figure reads the number on a tile.
 const figure = async (name) => Number((await page.locator(".tiles div", { hasText: name }).locator("dd").innerText()).replaceAll(",", ""));
 
 // forged is the status of a callback that nobody has signed.

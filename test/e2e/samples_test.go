@@ -24,9 +24,9 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 )
 
-// TestSamples applies the samples that no other test does: TestEveryKindOfAccount has those of the platforms. Each endpoint gets ready as it is, with
-// fewer pods, and with what the sample leaves to others: the apps' Services, the certificates of cert-manager, the Secrets of External Secrets, and a
-// Gateway. The apps of django.yaml and node.yaml run in test/interop.
+// TestSamples applies the samples of config/samples, and waits until each endpoint is ready. TestEveryKindOfAccount applies the platforms' samples, and
+// test/interop runs the apps of django.yaml and node.yaml. The test makes what a sample leaves to others: the apps' Services, the certificates of
+// cert-manager, the Secrets of External Secrets. An endpoint has one pod here, and takes the cluster's own Gateway.
 func TestSamples(t *testing.T) {
 	t.Parallel()
 	if !kube.local {

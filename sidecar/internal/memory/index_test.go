@@ -68,7 +68,7 @@ func TestNumbersBeginAnew(t *testing.T) {
 					t.Fatalf("%d before the last: after use %d, use %d is forgotten", before, n, m)
 				}
 			}
-			if all := u.Known(3); len(all) != min(n+1, 3) || all[len(all)-1] != UseOf(signatureOf(n), "POST", []byte("a"), now.Add(time.Minute)) {
+			if all := u.Known(3); len(all) != min(n+1, 3) || all[len(all)-1] != useOf(signatureOf(n), "POST", "a", now.Add(time.Minute)) {
 				t.Fatalf("%d before the last: after use %d, the newest are %v", before, n, all)
 			}
 		}

@@ -39,10 +39,17 @@ const (
 	untold    = 0b11 // this pod has it, and the others may know another one
 )
 
-// Use is the first use of a signature, as one pod tells it to another.
+// Use is one use of a signature, as one pod tells it to another.
 type Use struct {
 	Signature, Digest [16]byte
-	Until             uint32 // when it is stale; seconds since 1970
+	Until             uint32 // when the request is stale; seconds since 1970
+}
+
+// UseOf is the use of a signature with a method and a body. The caller has verified the signature, and it is good until the given time. It reports
+// false of what is not 40 hexadecimal digits: no signature was ever used that is none.
+func UseOf(of, method string, body []byte, until time.Time) (use Use, ok bool) {
+	key, ok := keyOf(of)
+	return Use{key, digestOf(method, body), seconds(until)}, ok
 }
 
 // Bound says how a use of a signature agrees with the first one.
@@ -58,50 +65,45 @@ const (
 // NewUses returns Uses that take their bytes from a pool.
 func NewUses(pool *Pool) *Uses { return &Uses{uses: newAged[signature, digest](pool)} }
 
-// Use binds a signature to this method and body, if it is the first use, and says how they agree.
-// The caller has verified the signature, 40 hexadecimal digits; an unverified one must not take up memory. The use is remembered
-// until the given time, when the request would be refused as stale. Where the clock has gone back, a signature that was stale before may have been
-// used, and is refused. This memory never fails.
-func (u *Uses) Use(_ context.Context, of, method string, body []byte, now, until time.Time) (Bound, error) {
-	key, ok := keyOf(of)
-	if !ok { // no signature was ever used that is none
-		return BoundOtherwise, nil
-	}
-	return u.bind(key, digestOf(method, body), untold, now, until), nil
+// Use binds a signature to what comes with it, if it is the first use, and says how they agree. An unverified signature must not take up memory. The use
+// is remembered until the request would be refused as stale. Where the clock has gone back, a signature that was stale before may have been used, and
+// is refused. This memory never fails.
+func (u *Uses) Use(_ context.Context, use Use, now time.Time) (Bound, error) {
+	return u.bind(use, untold, now), nil
 }
 
 // Told binds a signature as another pod has done, which has what came with it, and says how that agrees with what is known here.
 func (u *Uses) Told(use Use, now time.Time) Bound {
-	return u.bind(use.Signature, use.Digest, elsewhere, now, time.Unix(int64(use.Until), 0))
+	return u.bind(use, elsewhere, now)
 }
 
-func (u *Uses) bind(key signature, wanted digest, note byte, now, until time.Time) Bound {
+func (u *Uses) bind(use Use, note byte, now time.Time) Bound {
+	key, wanted, until := use.Signature, with(use.Digest, note), time.Unix(int64(use.Until), 0)
 	u.uses.pool.mu.Lock()
 	defer u.uses.pool.mu.Unlock()
 	first, known := u.uses.get(key, now)
 	switch {
 	case known && first == digest{}:
-		u.uses.set(key, with(wanted, note))
+		u.uses.set(key, wanted)
 		return BoundNow
-	case known && with(first, 0) != with(wanted, 0), !known && u.uses.mayHaveForgotten(until):
+	case known && with(first, note) != wanted, !known && u.uses.mayHaveForgotten(until):
 		return BoundOtherwise
 	case known && (note == elsewhere || noteOf(first) == agreed):
 		return BoundBefore
 	case known:
-		u.uses.set(key, with(wanted, note))
+		u.uses.set(key, wanted)
 		return BoundNow
 	}
-	u.uses.add(key, with(wanted, note), useCost, now, until)
+	u.uses.add(key, wanted, useCost, now, until)
 	return BoundNow
 }
 
 // Settle says what the other pods know of a use: nothing else, or another one. In that case it is taken back: of two pods that bind a signature at once
 // neither has the message, and the next one is decided anew.
-func (u *Uses) Settle(of string, isBoundElsewhere bool, now time.Time) {
-	key, _ := keyOf(of)
+func (u *Uses) Settle(use Use, isBoundElsewhere bool, now time.Time) {
 	u.uses.pool.mu.Lock()
 	defer u.uses.pool.mu.Unlock()
-	first, known := u.uses.get(key, now)
+	first, known := u.uses.get(use.Signature, now)
 	if !known || noteOf(first) != untold {
 		return
 	}
@@ -109,7 +111,7 @@ func (u *Uses) Settle(of string, isBoundElsewhere bool, now time.Time) {
 	if isBoundElsewhere {
 		settled = digest{}
 	}
-	u.uses.set(key, settled)
+	u.uses.set(use.Signature, settled)
 }
 
 // Used reports whether this pod has what came with the signature.
@@ -135,12 +137,6 @@ func (u *Uses) Known(most int) []Use {
 		}
 	}
 	return all
-}
-
-// UseOf is a use as another pod is told of it.
-func UseOf(of, method string, body []byte, until time.Time) Use {
-	key, _ := keyOf(of)
-	return Use{key, digestOf(method, body), seconds(until)}
 }
 
 // keyOf reads 40 hexadecimal digits, and reports whether they are that.

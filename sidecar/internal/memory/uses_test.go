@@ -22,7 +22,11 @@ func signatureOf(n int) string { return fmt.Sprintf("%040x", n) }
 
 // used is the answer of a memory that never fails.
 func used(u *Uses, of, method string, body []byte, now, until time.Time) bool {
-	bound, err := u.Use(context.Background(), of, method, body, now, until)
+	use, ok := UseOf(of, method, body, until)
+	if !ok {
+		return false
+	}
+	bound, err := u.Use(context.Background(), use, now)
 	return bound != BoundOtherwise && err == nil
 }
 
@@ -178,6 +182,12 @@ func TestWhetherASignatureWasUsed(t *testing.T) {
 	}
 }
 
+// useOf is the use of a signature that is one.
+func useOf(of, method, body string, until time.Time) Use {
+	use, _ := UseOf(of, method, []byte(body), until)
+	return use
+}
+
 // TestWhatAnotherPodTells: what it has bound is bound here too, and is not taken for a message that this pod has.
 func TestWhatAnotherPodTells(t *testing.T) {
 	until := now.Add(time.Minute)
@@ -206,13 +216,14 @@ func TestWhatAnotherPodTells(t *testing.T) {
 			u := NewUses(NewPool(16 * useCost))
 			for i, step := range test.steps {
 				var got Bound
+				use := useOf(signatureOf(1), "POST", step.body, until)
 				switch step.what {
 				case "use":
-					got, _ = u.Use(t.Context(), signatureOf(1), "POST", []byte(step.body), now, until)
+					got, _ = u.Use(t.Context(), use, now)
 				case "told":
-					got = u.Told(UseOf(signatureOf(1), "POST", []byte(step.body), until), now)
+					got = u.Told(use, now)
 				default:
-					u.Settle(signatureOf(1), step.what == "back", now)
+					u.Settle(use, step.what == "back", now)
 				}
 				if got != step.want {
 					t.Errorf("step %d: %v, want %v", i, got, step.want)
@@ -231,9 +242,9 @@ func TestWhatIsKnownIsTold(t *testing.T) {
 	for n := range 4 {
 		used(u, signatureOf(n), "POST", []byte("a"), now, until)
 	}
-	u.Told(UseOf(signatureOf(4), "GET", nil, until), now)
-	u.Settle(signatureOf(3), true, now)
-	want := []Use{UseOf(signatureOf(2), "POST", []byte("a"), until), UseOf(signatureOf(4), "GET", nil, until)}
+	u.Told(useOf(signatureOf(4), "GET", "", until), now)
+	u.Settle(useOf(signatureOf(3), "POST", "a", until), true, now)
+	want := []Use{useOf(signatureOf(2), "POST", "a", until), useOf(signatureOf(4), "GET", "", until)}
 	if diff := cmp.Diff(want, u.Known(3)); diff != "" {
 		t.Errorf("the newest three:\n%s", diff)
 	}

@@ -107,8 +107,8 @@ func Handovers[R ~string](p *Process, results []R, others func() int) func(R) {
 	return countResults(p, "wechat_sidecar_handovers_total", "How often another pod was asked to take a callback, as the one that remembers its message for all pods, by what came of it. Its answer goes to WeChat (answered), it remembers nothing of what it may have had (not_held), or another pod takes the message.", results)
 }
 
-// Told begins to count how often another pod is told of the use of a signature, by what came of it, and returns what counts one.
-func Told[R ~string](p *Process, results []R) func(R) {
+// UsesTold begins to count how often another pod is told of the use of a signature, by what came of it, and returns what counts one.
+func UsesTold[R ~string](p *Process, results []R) func(R) {
 	return countResults(p, "wechat_sidecar_uses_told_total", "How often another pod was told which body came with a signature that covers none, by what came of it. It knows of no other one (agreed), or the message is refused, because it does (bound); a pod that is not reached does not know of it.", results)
 }
 

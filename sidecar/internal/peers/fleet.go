@@ -30,10 +30,10 @@ type Options struct {
 	Interval time.Duration
 	// InFlight is how many callbacks may be handed over at once.
 	InFlight int
-	// Greet tells another pod that this one has begun, by Fleet.Greet, and reports whether it answered. Nil greets nobody.
+	// Greet tells another pod that this one has begun, by Fleet.Greet, and reports whether it answered; nil greets nobody.
 	Greet func(ctx context.Context, pod netip.Addr) bool
-	// Told is told what came of telling a pod; nil is told nothing.
-	Told func(Result)
+	// CountTold counts what came of telling a pod; nil counts nothing.
+	CountTold func(Result)
 	// Failed is told of each pod that is left out for a while, and why.
 	Failed func(pod netip.Addr, because Result)
 	// Unlisted is told why the pods could not be looked up: at once where some are known, and otherwise once that lasts.
@@ -68,8 +68,17 @@ func New(o Options) *Fleet {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		}
 	}
+	if o.Greet == nil {
+		o.Greet = func(context.Context, netip.Addr) bool { return true }
+	}
+	if o.CountTold == nil {
+		o.CountTold = func(Result) {}
+	}
 	o.Patience, o.Interval = cmp.Or(o.Patience, DefaultPatience), cmp.Or(o.Interval, DefaultInterval)
-	f := &Fleet{options: o, client: newClient(o.InFlight, o.Patience), teller: newClient(MaxTells, o.Patience), again: make(chan struct{}, 1), pods: map[netip.Addr]*pod{}, greeted: map[netip.Addr]time.Time{}}
+	f := &Fleet{
+		options: o, client: newClient(o.InFlight, o.Patience), teller: newClient(MaxTells, o.Patience), again: make(chan struct{}, 1),
+		pods: map[netip.Addr]*pod{}, greeted: map[netip.Addr]time.Time{},
+	}
 	f.view.Store(&View{})
 	return f
 }
@@ -121,25 +130,33 @@ const (
 func (f *Fleet) settle(ctx context.Context) {
 	began, greeted := time.Now(), map[netip.Addr]time.Time{}
 	for listed := 0; listed < 2 && time.Since(began) < beginTime && ctx.Err() == nil; wait(ctx, f.options.Interval/20, nil) {
-		_ = f.look(ctx) // what does not last nobody is told
-		v, all := f.view.Load(), true
-		for _, pod := range v.listed {
-			switch last, before := greeted[pod]; {
-			case v.isOwn(pod), before && time.Since(last) < f.options.Interval:
-			case f.options.Greet == nil, f.options.Greet(ctx, pod):
-				greeted[pod] = time.Now()
-			default:
-				all = all && before
-			}
-		}
-		if all || time.Since(began) > settleTime {
+		_ = f.look(ctx) // nobody is told of what may pass
+		if f.greetAll(ctx, greeted) || time.Since(began) > settleTime {
 			f.settled.Store(true)
 		}
+		v := f.view.Load()
 		if slices.ContainsFunc(v.listed, v.isOwn) {
 			listed++
 		}
 	}
 	f.settled.Store(true)
+}
+
+// greetAll greets the pods that DNS names, each one again after an interval, and reports whether each has answered at least once.
+func (f *Fleet) greetAll(ctx context.Context, greeted map[netip.Addr]time.Time) bool {
+	v, all := f.view.Load(), true
+	for _, pod := range v.listed {
+		last, answered := greeted[pod]
+		if v.isOwn(pod) || answered && time.Since(last) < f.options.Interval {
+			continue
+		}
+		if f.options.Greet(ctx, pod) {
+			greeted[pod] = time.Now()
+		} else if !answered {
+			all = false
+		}
+	}
+	return all
 }
 
 // Settled reports whether the others know of this pod, and it of them, as far as that can be.
@@ -158,7 +175,7 @@ func (f *Fleet) Greeted(by netip.Addr, now time.Time) {
 // maxGreeted bounds the pods that have just begun.
 const maxGreeted = 64
 
-// others are the pods that are told what was used: those of the view, also where this pod drains, and those that have just begun.
+// others returns the pods that are told of a use: the other pods of the view, and the pods that have just begun.
 func (f *Fleet) others() []netip.Addr {
 	v, now := f.view.Load(), time.Now()
 	others := slices.DeleteFunc(slices.Clone(v.now), v.isOwn)
@@ -182,15 +199,17 @@ func wait(ctx context.Context, pause time.Duration, again <-chan struct{}) {
 	}
 }
 
-// maxVain is how often DNS need not answer a pod that knows no other one: half a minute. A Service without a ready pod has no name, and the resolver then
-// asks the name servers of the internet, which need not be there.
+// maxVain is at which look in vain a pod complains that knows no other one: after half a minute. A Service without a ready pod has no name. The resolver
+// then asks the name servers of the internet, which need not be there.
 const maxVain = 6
 
 // complain tells why the pods could not be looked up.
 func (f *Fleet) complain(why error) {
-	if f.vain++; why == nil {
+	if why == nil {
 		f.vain = 0
-	} else if f.vain >= maxVain || len(f.view.Load().listed) > 0 {
+		return
+	}
+	if f.vain++; f.vain >= maxVain || len(f.view.Load().listed) > 0 {
 		f.options.Unlisted(why)
 	}
 }

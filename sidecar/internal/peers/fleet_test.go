@@ -8,7 +8,12 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // TestWhenItIsToldThatDNSDoesNotAnswer: a fleet whose pods are not ready yet has no name, which is no fault.
@@ -44,6 +49,60 @@ func TestWhenItIsToldThatDNSDoesNotAnswer(t *testing.T) {
 			}
 			if told != test.told {
 				t.Errorf("it was told %d times, want %d", told, test.told)
+			}
+		})
+	}
+}
+
+// TestPodsThatHaveGreeted are told for a time, whether DNS names them or not, as many as there is room for.
+func TestPodsThatHaveGreeted(t *testing.T) {
+	f := New(Options{InFlight: 1, Failed: func(netip.Addr, Result) {}})
+	f.change(func(View) View { return NewView(podsOf("A")).Looked(podsOf("AB"), time.Now()) })
+	told := func(want string) {
+		t.Helper()
+		got := f.others()
+		slices.SortFunc(got, netip.Addr.Compare)
+		if diff := cmp.Diff(podsOf(want), got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+			t.Errorf("pods that are told:\n%s", diff)
+		}
+	}
+	now := time.Now()
+	for _, pod := range podsOf("ABC") { // itself, one that DNS names, and one that it does not name yet
+		f.Greeted(pod, now)
+	}
+	told("BC")
+	f.Greeted(podOf('D'), now.Add(-greetedFor))
+	told("BC")
+	for range maxLate {
+		f.note(podOf('C'), Late)
+	}
+	told("B")
+	for n := range 2 * maxGreeted {
+		f.Greeted(netip.AddrFrom4([4]byte{10, 0, 1, byte(n)}), now)
+	}
+	if got := len(f.greeted); got != maxGreeted {
+		t.Errorf("%d pods are kept, want %d", got, maxGreeted)
+	}
+}
+
+func TestTheAddressByWhichAnotherPodReachesThisOne(t *testing.T) {
+	own := []netip.Addr{}
+	for _, address := range []string{"127.0.0.1", "::1", "fe80::1", "10.0.0.7", "2001:db8::7"} {
+		own = append(own, netip.MustParseAddr(address))
+	}
+	for name, test := range map[string]struct {
+		own       []netip.Addr
+		pod, want string
+	}{
+		"IPv4":                          {own, "10.0.0.8", "10.0.0.7"},
+		"IPv6, not that of the link":    {own, "2001:db8::8", "2001:db8::7"},
+		"both on this computer":         {own, "127.0.0.2", "127.0.0.1"},
+		"none, where it has IPv4 alone": {own[3:4], "2001:db8::8", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, ok := NewView(test.own).ownBeside(netip.MustParseAddr(test.pod))
+			if ok != (test.want != "") || ok && got.String() != test.want {
+				t.Errorf("%v, %v", got, ok)
 			}
 		})
 	}

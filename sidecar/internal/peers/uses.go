@@ -116,7 +116,7 @@ func ParseUses(text []byte) ([]Use, error) {
 	return uses, err
 }
 
-// Results of telling a pod, beside those of asking one.
+// Results that only telling a pod has.
 const (
 	Agreed Result = "agreed" // it knew nothing else
 	Bound  Result = "bound"  // it knows another body
@@ -148,8 +148,8 @@ func (f *Fleet) Tell(ctx context.Context, key []byte, endpoint string, use Use) 
 	return otherwise.Load()
 }
 
-// Greet asks another pod for the uses that it knows, and to tell this one what comes. It reports whether the pod answered, be it that it knows nothing of
-// this.
+// Greet asks another pod for the uses that it knows, and to tell this one of new ones. It reports whether the pod answered: an older version does, and
+// knows none.
 func (f *Fleet) Greet(ctx context.Context, pod netip.Addr, key []byte, endpoint string) (known []Use, ok bool) {
 	back, ok := f.view.Load().ownBeside(pod)
 	if !ok {
@@ -163,11 +163,9 @@ func (f *Fleet) Greet(ctx context.Context, pod netip.Addr, key []byte, endpoint 
 func (f *Fleet) tell(ctx context.Context, pod netip.Addr, key []byte, t Telling) (known []Use, result Result) {
 	t.To, t.At = netip.AddrPortFrom(pod, f.options.Port), time.Now().Unix()
 	known, result = f.teller.tell(ctx, key, t)
-	if !t.Back.IsValid() { // whoever begins tries again
+	if !t.Back.IsValid() { // a pod that begins tries again
 		f.note(pod, result)
 	}
-	if f.options.Told != nil {
-		f.options.Told(result)
-	}
+	f.options.CountTold(result)
 	return known, result
 }

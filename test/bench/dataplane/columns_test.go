@@ -63,7 +63,7 @@ func TestParse(t *testing.T) {
 // TestDocuments: the sidecar takes what it is given in every column.
 func TestDocuments(t *testing.T) {
 	for _, c := range columns {
-		document := documentOf(c, endpointOf(1, 0))
+		document := documentOf(c)
 		if err := document.Validate(); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -74,7 +74,7 @@ func TestDocuments(t *testing.T) {
 			t.Errorf("%s: the last pair is not the account's", c.name)
 		}
 	}
-	if got := len(documentOf(column{sidecar: setup{pairs: config.MaxPairs}}, endpointOf(1, 0)).Credentials.Pairs); got != config.MaxPairs {
+	if got := len(documentOf(column{sidecar: setup{pairs: config.MaxPairs}}).Credentials.Pairs); got != config.MaxPairs {
 		t.Errorf("%d pairs", got)
 	}
 }

@@ -219,7 +219,7 @@ func (t *trial) measure(ctx context.Context, s settings) (report.Sample, error) 
 		return report.Sample{}, err
 	}
 	if n := c.sidecar.taps; n > 0 {
-		taps, err := openTaps(ctx, n, endpointOf(t.peer.endpoints, 0))
+		taps, err := openTaps(ctx, n)
 		if err != nil {
 			return report.Sample{}, err
 		}

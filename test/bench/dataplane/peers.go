@@ -13,7 +13,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/wechatendpoint/wechatendpoint/sidecar"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
@@ -46,8 +45,6 @@ type peer struct {
 	blind    bool   // sees no body: it cannot do the columns with envelopes
 	maxBody  int    // of a message that it can look into, in bytes; 0 is any
 	sidecar  bool
-	// endpoints are the sidecar's.
-	endpoints int
 	// programs are what is started, in a folder that has the peer's files.
 	programs programs
 }
@@ -77,7 +74,7 @@ var peers = []peer{
 const before = "sidecar-before"
 
 func sidecarPeer(name, says string, endpoints int) peer {
-	return peer{name: name, says: says, verifies: true, answers: true, decrypts: true, joins: true, sidecar: true, endpoints: endpoints, programs: sidecarWith(endpoints)}
+	return peer{name: name, says: says, verifies: true, answers: true, decrypts: true, joins: true, sidecar: true, programs: sidecarWith(endpoints)}
 }
 
 // does reports whether the peer can do the column.
@@ -180,11 +177,12 @@ func sidecarWith(usual int) programs {
 		}
 		arguments := []string{"--config-dir=" + documents, "--listen=" + peerAddress, "--ops-listen=" + opsAddress, fmt.Sprint("--memory=", memoryFor(endpoints))}
 		for i := range endpoints {
-			entry, document := config.Entry, documentOf(c, endpointOf(endpoints, i))
+			entry, document := config.Entry, documentOf(c)
 			if endpoints > 1 {
-				entry = strings.TrimPrefix(document.Endpoint, "bench/")
+				entry = fmt.Sprintf("shop-%04d", i)
 			}
 			if i > 0 {
+				document.Endpoint += fmt.Sprint("-", i)
 				document.Path += fmt.Sprint("/", i)
 			}
 			if err := writeDocument(filepath.Join(version, entry+config.DocumentSuffix), document); err != nil {
@@ -195,22 +193,17 @@ func sidecarWith(usual int) programs {
 	}
 }
 
-// endpointOf is the name of an endpoint, NAMESPACE/NAME, of so many.
-func endpointOf(endpoints, i int) string {
-	if endpoints == 1 {
-		return "bench/shop"
-	}
-	return fmt.Sprintf("bench/shop-%04d", i)
-}
+// measured is the endpoint that the messages are for.
+const measured = "bench/shop"
 
 // memoryFor is a memory limit of which the entries may have an eighth: 20 KiB each, but not less than that of pods by default. Bytes.
 func memoryFor(entries int) int64 { return max(sidecar.DefaultMemory, int64(entries)*8*20<<10) }
 
-// documentOf is what the operator writes for an endpoint of that name, which a column needs.
-func documentOf(c column, endpoint string) config.Document {
+// documentOf is what the operator writes for the endpoint that a column needs.
+func documentOf(c column) config.Document {
 	document := config.Document{
 		Config: config.Config{
-			Generation: "0123456789-1", Endpoint: endpoint, Platform: config.PlatformOfficialAccount, AppID: account.AppID,
+			Generation: "0123456789-1", Endpoint: measured, Platform: config.PlatformOfficialAccount, AppID: account.AppID,
 			MessageMode: config.ModePlaintext, Host: "wx.example.com", Path: c.kind.Path,
 			Backend: config.Backend{URL: "http://" + appAddress, Path: c.kind.Path, Payload: config.PayloadDecrypted},
 		},

@@ -30,12 +30,12 @@ type taps struct {
 	cancel            context.CancelFunc
 }
 
-// openTaps opens so many taps of an endpoint.
-func openTaps(ctx context.Context, n int, endpoint string) (*taps, error) {
+// openTaps opens so many taps of the endpoint.
+func openTaps(ctx context.Context, n int) (*taps, error) {
 	t := new(taps)
 	ctx, t.cancel = context.WithCancel(ctx)
 	for range n {
-		if err := t.openOne(ctx, endpoint); err != nil {
+		if err := t.openOne(ctx); err != nil {
 			t.cancel()
 			return nil, err
 		}
@@ -43,9 +43,9 @@ func openTaps(ctx context.Context, n int, endpoint string) (*taps, error) {
 	return t, nil
 }
 
-func (t *taps) openOne(ctx context.Context, endpoint string) error {
+func (t *taps) openOne(ctx context.Context) error {
 	pod := netip.MustParseAddrPort(opsAddress)
-	query := tap.Query{Endpoint: endpoint, Messages: true, Follow: true}.Encode()
+	query := tap.Query{Endpoint: measured, Messages: true, Follow: true}.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+opsAddress+tap.Path+"?"+query, nil)
 	if err != nil {
 		return err

@@ -165,14 +165,10 @@ func TestWhoeverSaysThatItIsBound(t *testing.T) {
 			t.Parallel()
 			f := newFleet(t, plaintextAccount(), 2, nil)
 			request := f.messageOf(t, f.pods[0], f.pods...)
-			f.pods[1].second.kill()
-			other := newMortal(t, f.pods[1].address, secondPort)
-			t.Cleanup(other.kill)
-			server := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			f.pods[1].replace(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set(peers.HeaderUses, signature)
 				w.WriteHeader(peers.StatusBound)
-			})}
-			go func() { _ = server.Serve(other) }()
+			}))
 			f.expectAnswer(t, f.pods[0], f.send(t, f.pods[0], request))
 			f.expectOnce(t)
 		})
@@ -185,21 +181,27 @@ func TestTwoPodsThatBindAtOnce(t *testing.T) {
 	f := newFleet(t, plaintextAccount(), 2, nil)
 	request := f.messageOf(t, f.pods[0], f.pods...)
 	signature := signatureOf(request)
-	forged := memory.UseOf(signature, http.MethodPost, []byte("<xml>forged</xml>"), time.Now().Add(time.Minute))
+	forged := useOf(signature, []byte("<xml>forged</xml>"))
 	key := peers.NewKey(f.document.Credentials.GatewayKey)
 	pod := f.lone(t, f.pods[1])
-	if pod.Tell(t.Context(), key, f.document.Endpoint, peers.Use(forged)) {
+	if pod.Tell(t.Context(), key, f.document.Endpoint, forged) {
 		t.Fatal("it is bound already")
 	}
 	if answer := f.send(t, f.pods[0], request); answer.Status != http.StatusForbidden {
 		t.Errorf("it is bound otherwise elsewhere, and answered with %d", answer.Status)
 	}
-	if !f.lone(t, f.pods[1]).Tell(t.Context(), key, f.document.Endpoint, peers.Use(memory.UseOf(signature, http.MethodPost, request.Body, time.Now().Add(time.Minute)))) {
+	if !f.lone(t, f.pods[1]).Tell(t.Context(), key, f.document.Endpoint, useOf(signature, request.Body)) {
 		t.Error("what was told is forgotten")
 	}
-	if f.lone(t, f.pods[0]).Tell(t.Context(), key, f.document.Endpoint, peers.Use(forged)) {
+	if f.lone(t, f.pods[0]).Tell(t.Context(), key, f.document.Endpoint, forged) {
 		t.Error("what was not let through stays bound")
 	}
+}
+
+// useOf is the use of a message's signature with a body.
+func useOf(signature string, body []byte) peers.Use {
+	use, _ := memory.UseOf(signature, http.MethodPost, body, time.Now().Add(time.Minute))
+	return peers.Use(use)
 }
 
 // lone is a pod that knows one other.
@@ -247,8 +249,8 @@ func TestWhatIsToldByAnybodyElse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			request := f.messageOf(t, f.pods[0], f.pods[0])
-			use := memory.UseOf(signatureOf(request), http.MethodPost, []byte("<xml>forged</xml>"), time.Now().Add(time.Minute))
-			telling := peers.Telling{Endpoint: endpoint, To: to(0), At: time.Now().Unix(), Uses: peers.AppendUses(nil, peers.Use(use))}
+			use := useOf(signatureOf(request), []byte("<xml>forged</xml>"))
+			telling := peers.Telling{Endpoint: endpoint, To: to(0), At: time.Now().Unix(), Uses: peers.AppendUses(nil, use)}
 			if test.change != nil {
 				test.change(&telling)
 			}

@@ -16,9 +16,14 @@ import (
 // In plaintext mode a signature is bound to the first body that comes with it. All pods of the fleet know of it before the app does: what is bound
 // outlives the pod that has bound it.
 
-// isBoundElsewhere tells the other pods of the first use of a signature, and reports whether one of them knows another one.
-func (c *callback) isBoundElsewhere(ctx context.Context, use memory.Use) bool {
-	return c.peers != nil && c.account.peersKey != nil && c.peers.Tell(ctx, c.account.peersKey, c.account.config.Endpoint, peers.Use(use))
+// othersAgree tells the other pods of the first use of a signature, and reports whether none of them knows another one.
+func (c *callback) othersAgree(ctx context.Context, use memory.Use, now time.Time) bool {
+	if c.peers == nil || c.account.peersKey == nil {
+		return true
+	}
+	otherwise := c.peers.Tell(ctx, c.account.peersKey, c.account.config.Endpoint, peers.Use(use))
+	c.memory.Settle(use, otherwise, now)
+	return !otherwise
 }
 
 // greet asks another pod what it knows, and reports whether it answered. It is for a pod that has just begun.

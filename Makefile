@@ -28,7 +28,7 @@ export CLUSTER
 
 ifeq ($(CLUSTER),local)
 inside := $(cluster) exec --
-e2e chaos demo: export KUBECONFIG = $(shell $(cluster) kubeconfig 2>/dev/null)
+e2e e2e-short chaos demo: export KUBECONFIG = $(shell $(cluster) kubeconfig 2>/dev/null)
 endif
 
 include hack/release.mk hack/trials.mk
@@ -84,9 +84,9 @@ verify: ## Fail if a generated file or go.mod is stale
 
 # The end-to-end tests wait most of the time: the others run beside them, one after the other. What fills both processors runs alone: beside it
 # others are late, and fail.
-test: lint set-up ## Run every test but those that take long: the rest of integration, LIMITS=long, and the trials
+test: lint set-up ## Run every test but those that take long: the rest of integration and e2e, LIMITS=long, and the trials
 	@$(MAKE) integration-short
-	@$(MAKE) -j2 e2e beside-e2e
+	@$(MAKE) -j2 e2e-short beside-e2e
 
 beside-e2e:
 	@for tests in unit limits interop monitoring dashboard; do $(MAKE) $$tests || exit; done
@@ -131,13 +131,14 @@ integration: ## Run all tests that need an API server, on the newest Kubernetes 
 integration-newest integration-oldest integration-short: integration-%:
 	@OLDEST_KUBERNETES=$(filter oldest,$*) KUBEBUILDER_ASSETS="$$($(cluster) assets $(filter oldest,$*))" $(integration) $(if $(filter short,$*),-short) ./controllers $(if $(filter oldest,$*),,./charts) | $(figures)
 
-e2e: $(if $(filter local,$(CLUSTER)),cluster-up) images previous ledger ## Run the end-to-end tests on the cluster
+e2e: ## Run all end-to-end tests on the cluster
+e2e e2e-short: $(if $(filter local,$(CLUSTER)),cluster-up) images previous ledger
 	@$(bring_in)
 	test/interop/setup
 	test/dashboard/setup
 	test/prometheus/install
 	HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
-	  go test -v -count=1 -timeout 25m -parallel 6 -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/... | $(figures)
+	  go test -v -count=1 -timeout 25m -parallel 6 $(if $(filter e2e-short,$@),-short) -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/... | $(figures)
 
 ##@ A cluster to try it on
 
@@ -154,4 +155,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: set-up beside-e2e try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test lint unit limits monitoring interop integration integration-newest integration-oldest integration-short e2e demo demo-down cluster-up cluster-down
+.PHONY: set-up beside-e2e try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test lint unit limits monitoring interop integration integration-newest integration-oldest integration-short e2e e2e-short demo demo-down cluster-up cluster-down

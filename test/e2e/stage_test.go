@@ -52,6 +52,14 @@ type stage struct {
 	roots                  *x509.CertPool       // that sender trusts, which calls by HTTPS then; nil is plain HTTP
 }
 
+// takesLong leaves a test to `make e2e`: what it shows is a figure, or more of what a shorter one shows.
+func takesLong(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes long: make e2e runs it")
+	}
+}
+
 // newStage makes the namespace and the app. Pods of the namespace are held to the restricted standard.
 func newStage(t *testing.T, name string) *stage {
 	t.Helper()

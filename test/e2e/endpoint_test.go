@@ -71,8 +71,9 @@ func TestDeletedEndpointLeavesNothing(t *testing.T) {
 	s.create(t, s.endpoint())
 	s.awaitReady(t)
 	s.awaitPublished(t)
+	made := s.inventory(t)
 	for _, kind := range []string{"Deployment", "Service", "ServiceAccount", "Secret", "Ingress", "PodDisruptionBudget", "NetworkPolicy"} {
-		if name := kind + " " + s.namespace + "/" + childName; !slices.Contains(s.inventory(t), name) {
+		if name := kind + " " + s.namespace + "/" + childName; !slices.Contains(made, name) {
 			t.Errorf("there is no %s", name)
 		}
 	}
@@ -91,8 +92,9 @@ func TestDeletedEndpointLeavesNothing(t *testing.T) {
 		}
 		return nil
 	})
+	after := s.inventory(t)
 	for _, name := range before {
-		if !slices.Contains(s.inventory(t), name) {
+		if !slices.Contains(after, name) {
 			t.Errorf("%s is gone, too", name)
 		}
 	}

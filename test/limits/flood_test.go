@@ -19,7 +19,7 @@ func floodTime() time.Duration {
 	if long {
 		return 4 * time.Second
 	}
-	return time.Second
+	return time.Second / 2
 }
 
 // flood is what strangers send to one of the sidecar's ports.

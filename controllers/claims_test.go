@@ -131,6 +131,7 @@ func TestARefusedEndpointsRouteDoesNotCount(t *testing.T) {
 // a file which a younger one has: his own endpoint at any time, paused or not, and the objects by which it is published.
 func TestAPublishedDomainFileIsNotTaken(t *testing.T) {
 	onTheNewestAlone(t)
+	t.Parallel()
 	installGatewayAPI(t)
 	const file = "MP_verify_a.txt"
 	type endpoint = v1alpha1.WeChatEndpoint

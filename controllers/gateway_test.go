@@ -103,6 +103,7 @@ func leadsTo(t *testing.T, endpoint *v1alpha1.WeChatEndpoint) string {
 // TestEndpointsOnAGateway: a gateway serves endpoints with its own pods, which neither come nor go with them.
 func TestEndpointsOnAGateway(t *testing.T) {
 	onTheNewestAlone(t)
+	t.Parallel()
 	namespace := newNamespace(t)
 	create(t, &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: namespace}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/c"}})
 	gateway := newGateway(t, namespace, "front", "10.9.0.1")
@@ -153,6 +154,7 @@ func TestEndpointsOnAGateway(t *testing.T) {
 // leads there, and of what it leaves nothing is left.
 func TestMoves(t *testing.T) {
 	onTheNewestAlone(t)
+	t.Parallel()
 	namespace := newNamespace(t)
 	create(t, &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: namespace}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/c"}})
 	newGateway(t, namespace, "front", "10.9.1.1")
@@ -324,6 +326,7 @@ func TestARouteThatIsTaken(t *testing.T) {
 // TestAnEndpointThatIsTooLarge: a gateway takes no long document, says so, and serves on what it was given before.
 func TestAnEndpointThatIsTooLarge(t *testing.T) {
 	onTheNewestAlone(t)
+	t.Parallel()
 	namespace := newNamespace(t)
 	create(t, &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: namespace}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/c"}})
 	gateway := newGateway(t, namespace, "front", "10.9.4.1")

@@ -31,6 +31,7 @@ import (
 // TestHostileSpecsReachNoChild lets a tenant ask for what must not be: in a new endpoint, which gets no object at all, and in
 // one that serves, whose objects stay as they are.
 func TestHostileSpecsReachNoChild(t *testing.T) {
+	t.Parallel()
 	installGatewayAPI(t)
 	elsewhere := newNamespace(t)
 	create(t, &corev1.Secret{
@@ -260,6 +261,7 @@ func childrenOf(t *testing.T, endpoint *v1alpha1.WeChatEndpoint) map[string]stri
 // TestForeignObjectsOfEveryKindAreNeverTouched: whatever has the name of a child stays as it was, be it unlabelled, which the
 // operator's caches do not show, or made to look like a child.
 func TestForeignObjectsOfEveryKindAreNeverTouched(t *testing.T) {
+	t.Parallel()
 	installGatewayAPI(t)
 	deployment := func(meta metav1.ObjectMeta) client.Object {
 		labels := map[string]string{"app": "foreign"}

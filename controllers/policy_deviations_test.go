@@ -94,6 +94,7 @@ type writtenObject struct {
 // TestPolicyRefusesEveryField sets every field that the API server knows of every kind that the operator writes to something else than
 // it renders, one at a time, with the operator's identity: where the object is made, and where it is changed.
 func TestPolicyRefusesEveryField(t *testing.T) {
+	atLength(t)
 	onTheNewestAlone(t)
 	t.Parallel()
 	installGatewayAPI(t)

@@ -278,6 +278,7 @@ func applyWith(operator client.Client, manager client.FieldOwner, object *unstru
 // judges: https://github.com/kubernetes/kubernetes/issues/135757. It takes what the suite's own operator renders.
 func TestPolicyTakesWhatIsRendered(t *testing.T) {
 	onTheNewestAlone(t)
+	t.Parallel()
 	installGatewayAPI(t)
 	var operators otherInstallations
 	states := append(goldenStates(t), otherStates(t)...)

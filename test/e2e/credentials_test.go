@@ -126,7 +126,7 @@ const rotations = 100
 
 // TestRotationIsQuick prints how long it takes from a change of the Secret until every pod says that it serves it.
 func TestRotationIsQuick(t *testing.T) {
-	takesLong(t)
+	atLength(t)
 	t.Parallel()
 	s := newStage(t, "rotations")
 	s.serve(t, withReplicas(2))

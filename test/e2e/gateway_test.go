@@ -184,7 +184,7 @@ func loadAll(t *testing.T, endpoints ...*stage) (stop func()) {
 // TestMovesUnderLoad moves an endpoint from its own pods to a gateway's, back, and to another gateway's, while messages come: each is answered,
 // and of the pods that it leaves nothing is left.
 func TestMovesUnderLoad(t *testing.T) {
-	takesLong(t)
+	atLength(t)
 	t.Parallel()
 	s := newStage(t, "moves")
 	s.newGateway(t, "front")
@@ -277,7 +277,7 @@ func (s *stage) objects(t *testing.T) []string {
 // TestNoisyNeighbours floods one endpoint of a gateway with valid messages to an app that is frozen, and another one with forged ones, as fast as
 // this machine can. The others lose nothing, and no pod is killed.
 func TestNoisyNeighbours(t *testing.T) {
-	takesLong(t)
+	atLength(t)
 	s := newStage(t, "noisy")
 	s.deployFrozen(t)
 	s.newGateway(t, "front")

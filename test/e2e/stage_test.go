@@ -52,8 +52,8 @@ type stage struct {
 	roots                  *x509.CertPool       // that sender trusts, which calls by HTTPS then; nil is plain HTTP
 }
 
-// takesLong leaves a test to `make e2e`: what it shows is a figure, or more of what a shorter one shows.
-func takesLong(t *testing.T) {
+// atLength leaves a test to `make e2e`: what it shows is a figure, or more of what a shorter one shows.
+func atLength(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("it takes long: make e2e runs it")

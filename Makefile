@@ -39,7 +39,7 @@ try: bin/sidecar bin/example-app bin/try ## See it work in seconds, without a cl
 	@bin/try
 
 help: ## Show this help
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: bin/operator bin/sidecar bin/kubectl-wechat bin/example-app ## Build the operator, the sidecar, the kubectl plugin and the example app into bin/
 bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak: need-go

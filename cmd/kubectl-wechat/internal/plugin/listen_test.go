@@ -63,8 +63,15 @@ func (a *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	a.mu.Lock()
 	a.requests, a.bodies = append(a.requests, r), append(a.bodies, string(body))
+	answer := a.answer
 	a.mu.Unlock()
-	a.answer(w, r)
+	answer(w, r)
+}
+
+func (a *recorder) answerWith(answer http.HandlerFunc) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answer = answer
 }
 
 func (a *recorder) count() int {
@@ -268,7 +275,7 @@ func TestAProgramAnswersForItsUser(t *testing.T) {
 		"a page":   reply("<html>"),
 	} {
 		before := l.app.count()
-		program.answer = answers
+		program.answerWith(answers)
 		if answer := l.send(t, "oMine", "with "+name); string(answer.Body) != "success" || l.app.count() != before+1 {
 			t.Errorf("%s: WeChat is answered %q, and the app has %d more", name, answer.Body, l.app.count()-before)
 		}
@@ -315,7 +322,7 @@ func TestReplay(t *testing.T) {
 		t.Error("the app got it again")
 	}
 	replay(absent).check(t, StatusUsage, "no pod keeps message "+absent)
-	program.answer = reply("<html>")
+	program.answerWith(reply("<html>"))
 	replay(id).check(t, StatusRefused, "the reply is neither empty, nor success, nor a passive reply")
 	server.Close()
 	replay(id).check(t, StatusRefused, "did not answer: is the program running")

@@ -188,7 +188,7 @@ func writeConfig() error {
 }
 
 // environment is all that components see: no proxy settings or credentials of whoever ran up. containerd finds its shim
-// in the path. They collect garbage when there is much of it: a fifth of the API server's time.
+// in the path. They collect garbage when there is much of it, as the API servers of other tests do, and more often from 1 GiB on.
 func environment() []string {
 	path := []string{containerd.folder(), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 	return []string{"PATH=" + strings.Join(path, ":"), "HOME=/root", "GOGC=300", "GOMEMLIMIT=1GiB"}

@@ -77,7 +77,8 @@ func whileRolesWereThere(request rights.Request) bool {
 	return true
 }
 
-// auditable reports whether this run shows what the operator needs: on the local cluster, with all tests.
+// auditable reports whether this run shows what the operator needs: on the local cluster, with all tests. Those that take long use no right that the
+// others do not.
 func auditable() bool {
 	filter := flag.Lookup("test.run").Value.String()
 	return kube.local && (filter == "" || filter == ".") && flag.Lookup("test.skip").Value.String() == ""

@@ -79,7 +79,6 @@ var Excuses = map[string]string{
 	"another cluster": "takes OpenShift, or a cluster with Argo CD, Flux, External Secrets or the kinds of Traefik",
 	"another app":     "takes an app that answers as the example app does not",
 	"checkout":        "builds or tests this repository, as CI does by itself",
-	"fault":           "looks in a log for what a fault has written there",
 }
 
 // RunBy is the name of the test that runs the block; empty if none does.

@@ -7,15 +7,8 @@ package e2e
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,10 +21,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/wechatendpoint/wechatendpoint/api/v1alpha1"
 	"github.com/wechatendpoint/wechatendpoint/docs"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
-	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
 )
 
 // root is the checkout.
@@ -93,6 +84,9 @@ var stories = map[string]story{
 		"docs/runbooks/WeChatPushesAboutToStop.md", "docs/runbooks/WeChatRolloutFailed.md", "docs/runbooks/WeChatSaveForgotten.md",
 		"docs/runbooks/WeChatWrongAnswer.md",
 	}, (*reader).hasAnAlert},
+	"faults": {[]string{
+		"docs/runbooks/WeChatEndpointUnreadable.md", "docs/runbooks/WeChatOperatorFailing.md", "docs/runbooks/WeChatSidecarConfigStale.md",
+	}, (*reader).hasFaults},
 	"by-hand":       {[]string{"docs/spec/wechatendpoint.md"}, (*reader).hasTokens},
 	"many-accounts": {[]string{"docs/many-accounts.md"}, (*reader).hasManyAccounts},
 	"migrate":       {[]string{"docs/migrate/nginx.md", "docs/migrate/sdk.md"}, (*reader).hasAConsole},
@@ -121,148 +115,6 @@ func TestPages(t *testing.T) {
 			}
 		})
 	}
-}
-
-// hasAccounts has an endpoint of each platform on a gateway, a callback of each that was captured, and what the app got of one.
-func (r *reader) hasAccounts(t *testing.T) {
-	t.Helper()
-	r.stage.newGateway(t, r.stage.gateway)
-	shop := r.has(t, "docs/spec/officialaccount.md", "shop", "official-plaintext")
-	r.secret = "shop"
-	r.has(t, "docs/spec/miniprogram.md", "mini", "mini-encrypted-xml")
-	r.has(t, "docs/spec/shop.md", "store", "store")
-	r.has(t, "", "suite", "wecom-suite-commands")
-	r.has(t, "", "suite-data", "wecom-suite-data")
-	r.has(t, "docs/spec/wecom.md", "wecom", "wecom-app")
-	r.has(t, "", "platform", "open-authorizer")
-	r.has(t, "docs/spec/openplatform.md", "tickets", "open-tickets")
-	r.hasPay(t)
-	r.captured["docs/operations.md"] = r.captured["docs/spec/officialaccount.md"]
-
-	shop.replies(t, shop.text(t, "written down"), "written down")
-	seen := shop.seen(t).Messages
-	last := seen[len(seen)-1]
-	_, r.prints["docs/verify/README.md"], _ = strings.Cut(last.Headers["X-Wechat-Gateway-Signature"], "v1=")
-	head := "POST " + last.Path + " HTTP/1.1\r\n"
-	for name, value := range last.Headers {
-		head += name + ": " + value + "\r\n"
-	}
-	write(t, filepath.Join(r.folder, "head"), head)
-	write(t, filepath.Join(r.folder, "body"), last.Body)
-	shop.forges(t)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if _, err := call(ctx, kube.kubectl, "delete", "clusterrolebinding", "prometheus-wechatendpoint", "--ignore-not-found"); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// hasTokens has an endpoint for each kind of message that the page signs by hand, and types their token and key.
-func (r *reader) hasTokens(t *testing.T) {
-	t.Helper()
-	r.stage.newGateway(t, r.stage.gateway)
-	token := r.has(t, "", "weixin", "official-plaintext").token
-	r.has(t, "", "mini", "official-encrypted")
-	r.has(t, "", "wecom", "wecom-app")
-	r.types = token + "\n" + sampleKey + "\n"
-	r.prints["docs/spec/wechatendpoint.md"] = "4375120948345356249" // the echostr, in the clear
-}
-
-// hasAConsole has what is in the console, and types it. The app is there.
-func (r *reader) hasAConsole(*testing.T) { r.types = r.stage.token + "\n" + sampleKey + "\n" }
-
-// hasManyAccounts has endpoints with pods of their own. Somebody tries to forge messages of one, so that the log has something to show.
-func (r *reader) hasManyAccounts(t *testing.T) {
-	t.Helper()
-	r.stage.gateway = ""
-	shop := r.has(t, "", "shop", "official-plaintext")
-	r.has(t, "", "game", "mini-encrypted-xml")
-	r.has(t, "", "news", "official-plaintext")
-	go func() {
-		for pause(t.Context()) == nil {
-			_, _ = shop.sender().Post(t.Context(), textMessage("forged"), wechattest.WithToken("GuessedToken"))
-		}
-	}()
-}
-
-// newestDelivery is a program that prints the id of a message which shop has just got.
-const newestDelivery = `#!/bin/sh
-kubectl wechat listen shop -o json | sed -n 's/.*"verdict".*"delivery":"\([0-9a-f]*\)".*/\1/p' | tail -n 1
-`
-
-// hasMessages has an endpoint that gets messages all the time, and a program on this computer for them.
-func (r *reader) hasMessages(t *testing.T) {
-	t.Helper()
-	r.stage.gateway = ""
-	shop := r.has(t, "docs/symptoms.md", "shop", "official-plaintext")
-	program := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		_, _ = io.WriteString(w, "success")
-	}))
-	t.Cleanup(program.Close)
-	write(t, filepath.Join(r.home, "bin/newest-delivery"), newestDelivery)
-	r.replaces = []string{"-n production", "-n " + r.stage.namespace, "http://localhost:3000", program.URL, "5f0c2a3be1a94d1f8f9b7a6c5d4e3f20", "$(newest-delivery)"}
-	go func() {
-		for pause(t.Context()) == nil {
-			_, _ = shop.sender().Text(t.Context(), openID, "hello")
-		}
-	}()
-}
-
-// hasAnAlert has an endpoint on a gateway. Somebody has tried to forge a message of it.
-func (r *reader) hasAnAlert(t *testing.T) {
-	t.Helper()
-	r.stage.newGateway(t, r.stage.gateway)
-	r.has(t, "", "shop", "official-plaintext").forges(t)
-	r.replaces = []string{"NAMESPACE", r.stage.namespace, "NAME", "shop", "SERVICE", appName, "GATEWAY", r.stage.gateway}
-}
-
-// forges tries to forge a message, which the log tells.
-func (s *stage) forges(t *testing.T) {
-	t.Helper()
-	s.refused(t, s.text(t, "forged", wechattest.WithToken("GuessedToken")), http.StatusForbidden)
-}
-
-// has has an endpoint of that kind, and for the page a callback of it that was captured.
-func (r *reader) has(t *testing.T, page, name, account string) *stage {
-	t.Helper()
-	k := kinds()[account]
-	own := r.stage.apply(t, name, k, 1)
-	request, err := own.sender().NewPost(k.message("captured"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.captured[page] = request
-	return own
-}
-
-// hasPay has an endpoint pay, a notification that was captured, and an endpoint pay-test that knows a key of the reader's own.
-func (r *reader) hasPay(t *testing.T) {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	own, secret, endpoint := r.stage.sample(t, "pay", "pay")
-	secret.StringData[v1alpha1.KeyPublicKey] = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))
-	account := caller.PayAccount{PrivateKey: key, Serial: secret.StringData[v1alpha1.KeyPublicKeyID], APIv3Key: secret.StringData[v1alpha1.KeyAPIv3Key]}
-	trial := endpoint.DeepCopy()
-	trial.Name, trial.Spec.URL.Path, trial.Spec.Credentials.SecretName = "pay-test", "/pay-test", "pay-test-wechat"
-	r.stage.create(t, secret, endpoint, trial)
-	own.awaitReady(t)
-	sender := own.sender()
-	sender.Pay = &account
-	notification, err := sender.NewNotification("TRANSACTION.SUCCESS", []byte(`{"out_trade_no":"1217752501201407033233368018"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.captured["docs/spec/pay.md"] = notification
 }
 
 // pagesOf are the pages with blocks that a test runs, by name, with these blocks and the files that they use. Those in Chinese have the

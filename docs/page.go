@@ -77,7 +77,6 @@ var Excuses = map[string]string{
 	"registry":        "copies images to a registry of yours",
 	"node":            "is for the shell of a node",
 	"another cluster": "takes OpenShift, or a cluster with Argo CD, Flux, External Secrets or the kinds of Traefik",
-	"another app":     "takes an app that answers as the example app does not",
 	"checkout":        "builds or tests this repository, as CI does by itself",
 }
 

@@ -89,7 +89,8 @@ var stories = map[string]story{
 	}, (*reader).hasFaults},
 	"by-hand":       {[]string{"docs/spec/wechatendpoint.md"}, (*reader).hasTokens},
 	"many-accounts": {[]string{"docs/many-accounts.md"}, (*reader).hasManyAccounts},
-	"migrate":       {[]string{"docs/migrate/nginx.md", "docs/migrate/sdk.md"}, (*reader).hasAConsole},
+	"from-nginx":    {[]string{"docs/migrate/nginx.md"}, (*reader).hasAConsole},
+	"from-an-sdk":   {[]string{"docs/migrate/sdk.md"}, (*reader).hasAnSDK},
 }
 
 // TestPages follows the pages of those who have accounts.

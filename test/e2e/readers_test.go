@@ -16,8 +16,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,6 +31,7 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -34,6 +40,7 @@ import (
 	"github.com/wechatendpoint/wechatendpoint/sidecar/config"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/caller"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/wechat/wechattest"
+	"github.com/wechatendpoint/wechatendpoint/test/ports"
 )
 
 // hasAccounts has an endpoint of each platform on a gateway, a callback of each that was captured, and what the app got of one.
@@ -294,4 +301,78 @@ func awaitLog(t *testing.T, namespace, name string, words ...string) {
 		}
 		return errors.New("it does not")
 	})
+}
+
+// hasAnSDK has an app with two paths: behind one the Node app of config/samples takes what WeChat sent, by its SDK, and behind the other the
+// example app takes the bare message. The reader types what is in the console.
+func (r *reader) hasAnSDK(t *testing.T) {
+	t.Helper()
+	r.hasAConsole(t)
+	const bare = "bare-app"
+	r.stage.deployNamed(t, bare)
+	service := &corev1.Service{ObjectMeta: r.stage.object(bare)}
+	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(service), service); err != nil {
+		t.Fatal(err)
+	}
+	paths := http.NewServeMux()
+	paths.Handle("/weixin/sdk", proxyTo(r.runsTheNodeApp(t)))
+	paths.Handle("/", proxyTo(net.JoinHostPort(service.Spec.ClusterIP, "8080")))
+	r.stage.isOutside(t, appName, paths)
+}
+
+// runsTheNodeApp runs it as its container does, and returns its address.
+func (r *reader) runsTheNodeApp(t *testing.T) string {
+	t.Helper()
+	folder, address := t.TempDir(), ports.Free()
+	_, port, _ := net.SplitHostPort(address)
+	packages, err := filepath.Abs(root + "/test/interop/node_modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(root + "/config/samples/node/app.mjs")
+	if err := errors.Join(err, os.Symlink(packages, filepath.Join(folder, "node_modules"))); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(folder, "app.mjs"), string(program))
+	write(t, filepath.Join(folder, v1alpha1.KeyToken), r.stage.token)
+	write(t, filepath.Join(folder, v1alpha1.KeyEncodingAESKey), sampleKey)
+	app := exec.CommandContext(t.Context(), "node", "app.mjs")
+	app.Dir, app.Stderr = folder, t.Output()
+	app.Env = append(os.Environ(), "PORT="+port, "WECHAT_APP_ID=wx5823bf96d3bd56c7", "WECHAT_CREDENTIALS="+folder)
+	if err := app.Start(); err != nil {
+		t.Fatalf("test/interop/setup installs node: %v", err)
+	}
+	t.Cleanup(func() { _ = app.Wait() }) // the end of the context has killed it
+	return address
+}
+
+func proxyTo(address string) http.Handler {
+	return httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})
+}
+
+// isOutside gives a Service to an app that runs outside of the cluster, at an address of the node.
+func (s *stage) isOutside(t *testing.T, name string, app http.Handler) {
+	t.Helper()
+	listener, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: app, ReadHeaderTimeout: time.Minute}}
+	server.Start()
+	t.Cleanup(server.Close)
+	node, _, err := net.SplitHostPort(kube.ingressAddress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := &corev1.Service{ObjectMeta: s.object(name)}
+	if err := kube.Delete(t.Context(), service); err != nil {
+		t.Fatal(err)
+	}
+	port := int32(listener.Addr().(*net.TCPAddr).Port)
+	slice := &discoveryv1.EndpointSlice{
+		ObjectMeta: s.object(name), AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{node}}}, Ports: []discoveryv1.EndpointPort{{Name: new("http"), Port: &port}},
+	}
+	slice.Labels = map[string]string{discoveryv1.LabelServiceName: name}
+	s.create(t, &corev1.Service{ObjectMeta: s.object(name), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 8080}}}}, slice)
 }

@@ -59,8 +59,8 @@ func (a *app) receive(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done(): // whoever called has hung up
 		return
 	}
-	if answer.reply == "" && received.MsgType == "text" {
-		answer.reply = textReply(received, "you said: "+received.Content, time.Now())
+	if content := contentFor(received); answer.reply == "" && content != "" {
+		answer.reply = textReply(received, content, time.Now())
 	}
 	switch {
 	case answer.status >= 300 && answer.status < 400:

@@ -39,6 +39,20 @@ func TestSaysBackWhatItIsTold(t *testing.T) {
 	}
 }
 
+// TestPassesTheReleaseCheck: what WeChat plays before a third-party platform may be published is answered as it asks.
+func TestPassesTheReleaseCheck(t *testing.T) {
+	server := httptest.NewServer(newApp())
+	defer server.Close()
+	for _, account := range caller.ReleaseAccounts {
+		sender := caller.Sender{URL: server.URL + "/weixin", Token: "unused"}
+		for _, scenario := range sender.ReleaseCheck(account, "oUser") {
+			if _, refusal := diagnose.Play(t.Context(), &sender, scenario); refusal != nil {
+				t.Errorf("%s to %s: %v", scenario.Name, account.Username, refusal)
+			}
+		}
+	}
+}
+
 func TestAnswersInTheFormOfTheMessage(t *testing.T) {
 	server := httptest.NewServer(newApp())
 	defer server.Close()

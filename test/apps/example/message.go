@@ -19,6 +19,7 @@ type message struct {
 	ToUserName   string
 	FromUserName string
 	MsgType      string
+	Event        string
 	Content      string
 	MsgID        string `xml:"MsgId" json:"-"`
 	// JSONID is the MsgId in JSON as it is written: not always a number, and not always one that fits.
@@ -41,6 +42,21 @@ func parseMessage(body []byte) (message, error) {
 		m.Content = m.Text.Content
 	}
 	return m, err
+}
+
+// contentFor is what is said to a message; empty is nothing. A platform's app answers what the release check (全网发布检测) writes as its page asks
+// for. The code in QUERY_AUTH_CODE is answered by the customer service API, which this app does not call.
+// (developers.weixin.qq.com/doc/oplatform/Third-party_Platforms/2.0/operation/thirdparty/releases_instructions.html)
+func contentFor(received message) string {
+	switch {
+	case received.MsgType == "event" && received.Event == "LOCATION":
+		return received.Event + "from_callback"
+	case received.MsgType != "text", strings.HasPrefix(received.Content, "QUERY_AUTH_CODE:"):
+		return ""
+	case received.Content == "TESTCOMPONENT_MSG_TYPE_TEXT":
+		return received.Content + "_callback"
+	}
+	return "you said: " + received.Content
 }
 
 // textReply is a passive reply (被动回复): from whom the message was to, to whom it came from, in the form of the message.

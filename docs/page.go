@@ -73,11 +73,10 @@ const (
 
 // Excuses are why no test runs the commands of a block. They are parsed all the same.
 var Excuses = map[string]string{
-	"release":         "takes what only a published release has: its images, or krew's index",
-	"registry":        "copies images to a registry of yours",
-	"node":            "is for the shell of a node",
-	"another cluster": "takes OpenShift, or a cluster with Argo CD, Flux, External Secrets or the kinds of Traefik",
-	"checkout":        "builds or tests this repository, as CI does by itself",
+	"release":  "takes what only a published release has: its images, or krew's index",
+	"registry": "copies images to a registry of yours",
+	"node":     "is for the shell of a node",
+	"checkout": "builds or tests this repository, as CI does by itself",
 }
 
 // RunBy is the name of the test that runs the block; empty if none does.

@@ -229,7 +229,7 @@ func (u *upper) loadImages(ctx context.Context) error {
 func (u *upper) deploy(ctx context.Context) error {
 	manifests := strings.NewReplacer("${COREDNS_IMAGE}", imageOf(coredns), "${TRAEFIK_IMAGE}", imageOf(traefik)).
 		Replace(corednsManifest + "---\n" + netpolManifest + "---\n" + traefikManifest)
-	if err := u.applyGatewayAPI(ctx); err != nil {
+	if err := u.applyDefinitions(ctx); err != nil {
 		return err
 	}
 	err := waitFor(ctx, "the manifests", func(ctx context.Context) error {

@@ -90,6 +90,7 @@ var stories = map[string]story{
 	"by-hand":       {[]string{"docs/spec/wechatendpoint.md"}, (*reader).hasTokens},
 	"many-accounts": {[]string{"docs/many-accounts.md"}, (*reader).hasManyAccounts},
 	"from-nginx":    {[]string{"docs/migrate/nginx.md"}, (*reader).hasAConsole},
+	"other-tools":   {[]string{"docs/gitops.md", "docs/openshift.md", "docs/migrate/traefik.md"}, (*reader).hasOtherTools},
 	"from-an-sdk":   {[]string{"docs/migrate/sdk.md"}, (*reader).hasAnSDK},
 }
 

@@ -376,3 +376,67 @@ func (s *stage) isOutside(t *testing.T, name string, app http.Handler) {
 	slice.Labels = map[string]string{discoveryv1.LabelServiceName: name}
 	s.create(t, &corev1.Service{ObjectMeta: s.object(name), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 8080}}}}, slice)
 }
+
+// hasOtherTools has an endpoint whose Secret comes from a store, the same app behind a ForwardAuth of Traefik, and oc.
+func (r *reader) hasOtherTools(t *testing.T) {
+	t.Helper()
+	r.stage.gateway = ""
+	r.links(t, kube.kubectl, "bin/oc")
+	shop, secret, endpoint := r.stage.sample(t, "officialaccount", "shop")
+	secret.Name, endpoint.Spec.Credentials.SecretName = secretName, secretName
+	r.stage.create(t, secret, endpoint)
+	shop.awaitReady(t)
+	r.stage.isSyncedFromAStore(t)
+	r.stage.isBehindForwardAuth(t)
+}
+
+// isSyncedFromAStore does what External Secrets does when it is asked for the newest value: the store has another token now.
+func (s *stage) isSyncedFromAStore(t *testing.T) {
+	t.Helper()
+	for _, object := range objectsOf(t, "gitops/overlays/production") {
+		if object.GetKind() != "ExternalSecret" {
+			continue
+		}
+		object.SetNamespace(s.namespace)
+		object.SetName(secretName)
+		s.create(t, object)
+		go func() {
+			for pause(t.Context()) == nil {
+				err := kube.Get(t.Context(), client.ObjectKeyFromObject(object), object)
+				if err == nil && object.GetAnnotations()["force-sync"] != "" {
+					s.patchSecret(t, func(secret *corev1.Secret) { secret.Data[v1alpha1.KeyToken] = []byte("TokenOfTheStore2") })
+					return
+				}
+			}
+		}()
+	}
+}
+
+// isBehindForwardAuth publishes the app by Traefik's own kinds, and asks a service about each request, as the page says of the old way.
+func (s *stage) isBehindForwardAuth(t *testing.T) {
+	t.Helper()
+	const auth = "wechat-signature"
+	s.deployNamed(t, auth)
+	traefik := func(kind, name string, spec map[string]any) *unstructured.Unstructured {
+		object := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "traefik.io/v1alpha1", "kind": kind, "spec": spec}}
+		object.SetNamespace(s.namespace)
+		object.SetName(name)
+		return object
+	}
+	s.create(t,
+		traefik("Middleware", auth, map[string]any{"forwardAuth": map[string]any{"address": "http://" + auth + "." + s.namespace + ".svc:8080/healthz"}}),
+		traefik("IngressRoute", "shop-weixin", map[string]any{"entryPoints": []any{"web"}, "routes": []any{map[string]any{
+			"kind": "Rule", "match": "Host(`" + s.host + "`) && PathPrefix(`/weixin`)",
+			"services":    []any{map[string]any{"name": appName, "port": int64(8080)}},
+			"middlewares": []any{map[string]any{"name": auth}},
+		}}}))
+	old := *s
+	old.path = "/weixin"
+	eventually(t, patience, "the old way", func(ctx context.Context) error {
+		answer, err := old.sender().Post(ctx, textMessage("by the old way"))
+		if err == nil && answer.Status != http.StatusOK {
+			err = fmt.Errorf("it answers %d", answer.Status)
+		}
+		return err
+	})
+}

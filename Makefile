@@ -93,7 +93,7 @@ beside-e2e:
 
 # At once they would wait for each other's apt-get.
 set-up:
-	@test/interop/setup && test/dashboard/setup && test/prometheus/install >/dev/null
+	@test/e2e/setup
 
 lint: ## Lint the Go code, the workflows, the chart and what it renders
 	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits,prometheus,browser ./...
@@ -132,13 +132,15 @@ integration-newest integration-oldest integration-short: integration-%:
 	@OLDEST_KUBERNETES=$(filter oldest,$*) KUBEBUILDER_ASSETS="$$($(cluster) assets $(filter oldest,$*))" $(integration) $(if $(filter short,$*),-short) ./controllers $(if $(filter oldest,$*),,./charts) | $(figures)
 
 e2e: ## Run all end-to-end tests on the cluster
-e2e e2e-short: $(if $(filter local,$(CLUSTER)),cluster-up) images previous ledger
+e2e e2e-short: $(if $(filter local,$(CLUSTER)),cluster-up trial-release) images previous ledger
 	@$(bring_in)
-	test/interop/setup
-	test/dashboard/setup
-	test/prometheus/install
-	HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
+	test/e2e/setup
+	PATH="$$(tools/unpack docker-registry docker-registry):$$PATH" KREW=$(call tool,krew) HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
 	  go test -v -count=1 -timeout 25m -parallel 6 $(if $(filter e2e-short,$@),-short) -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/... | $(figures)
+
+# What the tests install as a reader of the pages does, who finds it where the project publishes.
+trial-release:
+	@$(call tool,release) make -version "$$(sed -n 's/^version: //p' charts/wechat-endpoint/Chart.yaml)-dev" -platforms "linux/$$(go env GOARCH)" -out dist/e2e
 
 ##@ A cluster to try it on
 
@@ -155,4 +157,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: set-up beside-e2e try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test lint unit limits monitoring interop integration integration-newest integration-oldest integration-short e2e e2e-short demo demo-down cluster-up cluster-down
+.PHONY: set-up beside-e2e trial-release try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test lint unit limits monitoring interop integration integration-newest integration-oldest integration-short e2e e2e-short demo demo-down cluster-up cluster-down

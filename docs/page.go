@@ -74,8 +74,6 @@ const (
 // Excuses are why no test runs the commands of a block. They are parsed all the same.
 var Excuses = map[string]string{
 	"release":  "takes what only a published release has: its images, or krew's index",
-	"registry": "copies images to a registry of yours",
-	"node":     "is for the shell of a node",
 	"checkout": "builds or tests this repository, as CI does by itself",
 }
 

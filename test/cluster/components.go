@@ -41,6 +41,7 @@ func components() []component {
 
 const (
 	containerdConfigFile = etc + "/containerd.toml"
+	registriesFolder     = etc + "/registries" // how containerd knows each of them
 	kubeletConfigFile    = etc + "/kubelet.yaml"
 	proxyConfigFile      = etc + "/kube-proxy.yaml"
 	etcdAddress          = "http://127.0.0.1:2379" // no TLS: the namespace's loopback is the control plane's own
@@ -107,6 +108,9 @@ state = "/run/containerd"
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = %q
 
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = %q
+
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
 
@@ -122,7 +126,7 @@ state = "/run/containerd"
 
 [plugins."io.containerd.nri.v1.nri"]
   disable = true
-`, state+"/containerd", containerdSock, imageOf(pause), cniBin, etc+"/cni")
+`, state+"/containerd", containerdSock, imageOf(pause), registriesFolder, cniBin, etc+"/cni")
 }
 
 // kubeletConfig never evicts and never collects images: the disk is the developer's, who may keep it as full as they

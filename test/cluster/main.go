@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -20,6 +21,8 @@ const help = `cluster runs a real Kubernetes of one node on this machine.
   status            say whether it runs
   exec -- COMMAND   run a command in the cluster's network
   load FILE…        give the node the images of archives
+  ctr -- ARGUMENT…  run containerd's own client
+  trust HOST FILE   let the node pull images from a registry whose certificate an authority in FILE has signed
   assets            build etcd, kube-apiserver and kubectl; print their folder, for KUBEBUILDER_ASSETS
   assets oldest     likewise, with the kube-apiserver of the oldest Kubernetes that is supported, and no kubectl
   kubeconfig        print the path of the admin's kubeconfig
@@ -51,6 +54,10 @@ func run(ctx context.Context, args []string) error {
 		return execute(rest)
 	case "load":
 		return loadAll(ctx, rest)
+	case "ctr":
+		return executeCtr(rest)
+	case "trust":
+		return trust(rest)
 	case "assets":
 		return assets(ctx, rest)
 	case "kubeconfig":
@@ -98,9 +105,7 @@ func status(ctx context.Context) error {
 
 // execute becomes a command in the cluster's network namespace. Everything else, files above all, stays the host's.
 func execute(args []string) error {
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
-	}
+	args = withoutDashes(args)
 	if len(args) == 0 {
 		return errors.New("exec needs a command")
 	}
@@ -114,6 +119,43 @@ func execute(args []string) error {
 	}
 	arguments := append([]string{"nsenter", "-t", strconv.Itoa(pid), "-n", "--"}, args...)
 	return syscall.Exec(nsenter, arguments, os.Environ())
+}
+
+func withoutDashes(args []string) []string {
+	if len(args) > 0 && args[0] == "--" {
+		return args[1:]
+	}
+	return args
+}
+
+// executeCtr becomes containerd's client, of the cluster's containerd.
+func executeCtr(args []string) error {
+	if initPID() == 0 {
+		return errNotRunning
+	}
+	arguments := append([]string{"ctr"}, withoutDashes(args)...)
+	return syscall.Exec(containerd.path("ctr"), arguments, append(os.Environ(), "CONTAINERD_ADDRESS="+containerdSock))
+}
+
+// trust tells containerd how to know a registry.
+func trust(args []string) error {
+	if initPID() == 0 {
+		return errNotRunning
+	}
+	if len(args) != 2 {
+		return errors.New("trust needs a host, with its port, and the file of an authority")
+	}
+	authority, err := os.ReadFile(args[1])
+	if err != nil {
+		return err
+	}
+	folder := filepath.Join(registriesFolder, args[0])
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	ca := filepath.Join(folder, "ca.pem")
+	hosts := fmt.Sprintf("server = %q\nca = %q\n", "https://"+args[0], ca)
+	return errors.Join(os.WriteFile(ca, authority, 0o644), os.WriteFile(filepath.Join(folder, "hosts.toml"), []byte(hosts), 0o644))
 }
 
 func loadAll(ctx context.Context, archives []string) error {

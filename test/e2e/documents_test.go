@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -28,8 +29,18 @@ import (
 // root is the checkout.
 const root = "../.."
 
+// checkout is its path from everywhere.
+func checkout(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // installation are the pages that TestInstallationPages follows, in this order: the last one removes what the others have installed.
-var installation = []string{"README.md", "docs/quickstart.md", "docs/install.md", "docs/upgrade.md", "docs/mirror.md", "docs/uninstall.md"}
+var installation = []string{"README.md", "docs/quickstart.md", "docs/install.md", "docs/upgrade.md", "docs/mirror.md", "charts/wechat-endpoint/README.md", "docs/uninstall.md"}
 
 // TestInstallationPages follows the pages of whoever installs, upgrades and removes the operator, with a namespace for each. It is not
 // parallel: the others need the operator that this one replaces and removes.
@@ -37,26 +48,25 @@ func TestInstallationPages(t *testing.T) {
 	if !kube.local {
 		t.Skip("the pages remove every endpoint of the cluster: only the local one is nobody's")
 	}
-	removed := false
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 		defer cancel()
 		if err := kube.install(ctx); err != nil {
 			t.Errorf("installing the operator of the other tests: %v", err)
 		}
-		if removed {
-			rolesBack()
-		}
+		rolesBack()
 	})
+	rolesGone()
+	if err := errors.Join(kube.uninstall(t.Context()), kube.deleteDefinition(t.Context())); err != nil {
+		t.Fatal(err)
+	}
 	pages := pagesOf(t, "TestInstallationPages")
 	wantPages(t, pages, installation)
 	published := publish(t)
-	for i, name := range installation {
-		if i == len(installation)-1 {
-			rolesGone()
-			removed = true
-		}
-		r := newReader(t, newEmptyStage(t, "page", "baseline"), published)
+	published.isOnTheNode(t)
+	for _, name := range installation {
+		r := newReader(t, newEmptyStage(t, "page", "baseline"))
+		r.installsFrom(t, published)
 		if name != "docs/quickstart.md" { // which installs it
 			r.links(t, plugin, ".local/bin/kubectl-wechat")
 		}
@@ -87,7 +97,7 @@ var stories = map[string]story{
 	"faults": {[]string{
 		"docs/runbooks/WeChatEndpointUnreadable.md", "docs/runbooks/WeChatOperatorFailing.md", "docs/runbooks/WeChatSidecarConfigStale.md",
 	}, (*reader).hasFaults},
-	"by-hand":       {[]string{"docs/spec/wechatendpoint.md"}, (*reader).hasTokens},
+	"by-hand":       {[]string{"docs/spec/wechatendpoint.md", "config/samples/README.md"}, (*reader).hasTokens},
 	"many-accounts": {[]string{"docs/many-accounts.md"}, (*reader).hasManyAccounts},
 	"from-nginx":    {[]string{"docs/migrate/nginx.md"}, (*reader).hasAConsole},
 	"other-tools":   {[]string{"docs/gitops.md", "docs/openshift.md", "docs/migrate/traefik.md"}, (*reader).hasOtherTools},
@@ -109,7 +119,7 @@ func TestPages(t *testing.T) {
 	for name, story := range stories {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newReader(t, newStage(t, "page-"+name).onGateway("front"), "")
+			r := newReader(t, newStage(t, "page-"+name).onGateway("front"))
 			r.links(t, plugin, ".local/bin/kubectl-wechat")
 			story.prepare(r, t)
 			for _, name := range story.pages {
@@ -149,9 +159,9 @@ func wantPages(t *testing.T, pages map[string]docs.Page, followed []string) {
 type reader struct {
 	stage        *stage
 	home, folder string
-	published    string                     // the folder that stands for where a release is published
 	secret       string                     // the name of the Secret that the pages call shop-wechat
-	replaces     []string                   // pairs: what the pages of the story say, and what the reader has in its place
+	replaces     []string                   // pairs: what the pages say, and what this reader has in its place
+	environment  []string                   // more than others have
 	types        string                     // what is typed where a page asks for something
 	captured     map[string]*caller.Request // by the page that opens it
 	prints       map[string]string          // what the commands of a page must print, by the page
@@ -176,9 +186,9 @@ done
 exec "$plugin" "$@"
 `
 
-func newReader(t *testing.T, s *stage, published string) *reader {
+func newReader(t *testing.T, s *stage) *reader {
 	t.Helper()
-	r := &reader{secret: "shop-wechat", stage: s, home: t.TempDir(), folder: t.TempDir(), published: published, captured: map[string]*caller.Request{}, prints: map[string]string{}}
+	r := &reader{secret: "shop-wechat", stage: s, home: t.TempDir(), folder: t.TempDir(), captured: map[string]*caller.Request{}, prints: map[string]string{}}
 	for _, folder := range []string{"bin", ".local/bin"} {
 		if err := os.MkdirAll(filepath.Join(r.home, folder), 0o755); err != nil {
 			t.Fatal(err)
@@ -255,7 +265,7 @@ func (r *reader) reads(t *testing.T, name string, page docs.Page) {
 	defer cancel()
 	command := exec.CommandContext(ctx, "bash", "-c", script)
 	command.Dir, command.Stdin, command.WaitDelay = r.folder, strings.NewReader(r.types), 5*time.Second
-	command.Env = append(os.Environ(), "HOME="+r.home, "KUBECONFIG="+r.kubeconfig(),
+	command.Env = append(append(os.Environ(), r.environment...), "HOME="+r.home, "KUBECONFIG="+r.kubeconfig(),
 		"PATH="+strings.Join([]string{filepath.Join(r.home, "bin"), filepath.Join(r.home, ".local/bin"), os.Getenv("PATH")}, ":"))
 	began := time.Now()
 	said, err := command.CombinedOutput()
@@ -270,12 +280,7 @@ func (r *reader) reads(t *testing.T, name string, page docs.Page) {
 
 // substitutes are what a reader of these tests has in the place of what the pages say. CONTRIBUTING.md lists them.
 func (r *reader) substitutes() *strings.Replacer {
-	release := "https://github.com/wechatendpoint/wechatendpoint/releases/download/v" + docs.Version
 	return strings.NewReplacer(append(slices.Clip(r.replaces),
-		"oci://ghcr.io/wechatendpoint/charts/wechat-endpoint --version "+docs.Version, filepath.Join(r.published, "wechat-endpoint-"+docs.Version+".tgz"),
-		"kubectl apply --server-side -f "+release+"/", "kubectl create --dry-run=client --validate=strict -f "+r.published+"/", // TestInstallation asks the API server
-		release, "file://"+r.published,
-		"ghcr.io/wechatendpoint/example-app:"+docs.Version, kube.imagePrefix+"/example-app:"+kube.imageTag,
 		"linux-amd64", "linux-"+runtime.GOARCH,
 		"https://wx.example.com", "http://"+r.stage.host,
 		"wx.example.com", r.stage.host,
@@ -286,27 +291,4 @@ func (r *reader) substitutes() *strings.Replacer {
 		"default/shop", r.stage.namespace+"/shop",
 		"--timeout 1s", "--timeout 10s", // the machine of the tests has other things to do
 	)...)
-}
-
-// publish makes what the pages download of a release, of this checkout: the chart, the manifest, the plugin and the checksums. The images are on
-// the node already.
-func publish(t *testing.T) string {
-	t.Helper()
-	folder := t.TempDir()
-	if _, err := call(t.Context(), kube.helm, "package", chart, "--version", docs.Version, "--app-version", kube.imageTag, "--destination", folder); err != nil {
-		t.Fatal(err)
-	}
-	manifest, err := call(t.Context(), kube.kubectl, "kustomize", root+"/config/default")
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(folder, "install.yaml"), manifest)
-	archive := "kubectl-wechat-" + docs.Version + "-linux-" + runtime.GOARCH + ".tar.gz"
-	if _, err := call(t.Context(), "tar", "-czf", filepath.Join(folder, archive), "-C", filepath.Dir(plugin), filepath.Base(plugin)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := call(t.Context(), "sh", "-c", `cd "$1" && sha256sum * > SHA256SUMS`, "sh", folder); err != nil {
-		t.Fatal(err)
-	}
-	return folder
 }

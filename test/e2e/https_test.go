@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -95,7 +96,7 @@ func (s *stage) tlsSecret(t *testing.T, name, host string) *corev1.Secret {
 	}
 }
 
-// selfSigned makes a certificate that is its own issuer's, and its key, in PEM.
+// selfSigned makes a certificate for a host or an address, which is its own issuer's, and its key, in PEM.
 func selfSigned(t *testing.T, name string) (certificate, key []byte) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -106,6 +107,9 @@ func selfSigned(t *testing.T, name string) (certificate, key []byte) {
 		SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if address := net.ParseIP(name); address != nil {
+		template.DNSNames, template.IPAddresses = nil, []net.IP{address}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {

@@ -79,7 +79,7 @@ func (r *reader) hasAccounts(t *testing.T) {
 	})
 }
 
-// hasTokens has an endpoint for each kind of message that the page signs by hand, and types their token and key.
+// hasTokens has an endpoint for each kind of message that the page signs by hand, and types their token and key. The samples are there.
 func (r *reader) hasTokens(t *testing.T) {
 	t.Helper()
 	r.stage.newGateway(t, r.stage.gateway)
@@ -87,6 +87,7 @@ func (r *reader) hasTokens(t *testing.T) {
 	r.has(t, "", "mini", "official-encrypted")
 	r.has(t, "", "wecom", "wecom-app")
 	r.types = token + "\n" + sampleKey + "\n"
+	r.replaces = []string{"config/samples/", checkout(t) + "/config/samples/"}
 	r.prints["docs/spec/wechatendpoint.md"] = "4375120948345356249" // the echostr, in the clear
 }
 
@@ -325,10 +326,7 @@ func (r *reader) runsTheNodeApp(t *testing.T) string {
 	t.Helper()
 	folder, address := t.TempDir(), ports.Free()
 	_, port, _ := net.SplitHostPort(address)
-	packages, err := filepath.Abs(root + "/test/interop/node_modules")
-	if err != nil {
-		t.Fatal(err)
-	}
+	packages := checkout(t) + "/test/interop/node_modules"
 	program, err := os.ReadFile(root + "/config/samples/node/app.mjs")
 	if err := errors.Join(err, os.Symlink(packages, filepath.Join(folder, "node_modules"))); err != nil {
 		t.Fatal(err)

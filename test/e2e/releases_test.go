@@ -9,12 +9,15 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wechatendpoint/wechatendpoint/docs"
 )
 
 // earlierChart is a release before this one, as it was packaged.
@@ -54,41 +57,31 @@ func (s *stage) passesThroughReleases(t *testing.T) {
 	stop()
 }
 
-// isServedFromAnOverlay applies config/default with another namespace and another sidecar, and removes it but for the definitions.
+// isServedFromAnOverlay applies the overlay of the page, with another namespace and another sidecar, and removes it but for the definitions.
 func (s *stage) isServedFromAnOverlay(t *testing.T) {
 	t.Helper()
-	const namespace = "platform"
+	const namespace, page = "platform", "docs/install.md"
 	tag := kube.imageTag + "-previous"
-	folder := t.TempDir()
-	config, err := filepath.Abs("../../config")
-	if err != nil {
-		t.Fatal(err)
+	reader := newReader(t, s)
+	reader.clones(t)
+	reader.replaces = []string{
+		"operator, newName: registry.example.com/you/operator, newTag: " + docs.Version, "operator, newName: " + kube.imagePrefix + "/operator, newTag: " + kube.imageTag,
+		"sidecar, newName: registry.example.com/you/sidecar, newTag: " + docs.Version, "sidecar, newName: " + kube.imagePrefix + "/sidecar, newTag: " + tag,
+		"apply --server-side -k", "apply --server-side --force-conflicts -k", // the definitions are the chart's, which was here before
 	}
-	if config, err = filepath.Rel(folder, config); err != nil {
-		t.Fatal(err)
-	}
-	overlay := fmt.Sprintf(`apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-namespace: %s
-resources: [%s/default]
-images:
-- {name: ghcr.io/wechatendpoint/operator, newName: %s/operator, newTag: %q}
-- {name: ghcr.io/wechatendpoint/sidecar, newName: %[3]s/sidecar, newTag: %[5]q}
-transformers: [%[2]s/follow]
-`, namespace, config, kube.imagePrefix, kube.imageTag, tag)
-	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(overlay), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	folder := reader.folder
 	kubectl := func(arguments ...string) string {
 		t.Helper()
-		said, err := call(t.Context(), kube.kubectl, arguments...)
+		command := exec.CommandContext(t.Context(), kube.kubectl, arguments...)
+		command.Env = append(os.Environ(), "HOME="+reader.home) // whose git finds the project here
+		said, err := command.Output()
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("kubectl %s: %v", arguments, err)
 		}
-		return said
+		return string(said)
 	}
 	stop := s.load(t)
-	kubectl("apply", "--server-side", "--force-conflicts", "-k", folder)
+	reader.reads(t, page, pagesOf(t, "TestInstallation")[page])
 	kubectl("-n", namespace, "rollout", "status", "deployment/"+operatorName, "--timeout", "2m")
 	eventually(t, patience, "the overlay's image of the sidecar", func(context.Context) error {
 		if image := s.image(t); image != kube.imagePrefix+"/sidecar:"+tag {

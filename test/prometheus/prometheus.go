@@ -1,13 +1,12 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package prometheus runs the real Prometheus in tests, and its promtool. Debian's package is fetched once, see install.
+// Package prometheus runs the real Prometheus in tests, and its promtool. tools/unpack fetches them.
 package prometheus
 
 import (
 	"bytes"
 	"context"
-	_ "embed"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,17 +22,14 @@ import (
 	"time"
 )
 
-//go:embed install
-var install string
-
-// tools returns the folder of prometheus and promtool.
+// tools returns the folder of prometheus and promtool. Tests run in their own folder, which is two below the checkout.
 func tools(t testing.TB) string {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "sh", "-c", install)
+	command := exec.CommandContext(t.Context(), "../../tools/unpack", "prometheus", "promtool", "prometheus")
 	command.Stderr = os.Stderr
 	folder, err := command.Output()
 	if err != nil {
-		t.Fatalf("test/prometheus/install: %v", err)
+		t.Fatalf("tools/unpack: %v", err)
 	}
 	return strings.TrimSpace(string(folder))
 }

@@ -89,14 +89,14 @@ test: lint set-up ## Run every test but those that take long: the rest of integr
 	@$(MAKE) -j2 e2e-short beside-e2e
 
 beside-e2e:
-	@for tests in unit limits interop monitoring dashboard; do $(MAKE) $$tests || exit; done
+	@for tests in unit limits interop monitoring dashboard commands-short; do $(MAKE) $$tests || exit; done
 
 # At once they would wait for each other's apt-get.
 set-up:
 	@test/e2e/setup
 
 lint: ## Lint the Go code, the workflows, the chart and what it renders
-	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits,prometheus,browser ./...
+	$(call tool,golangci-lint) run --allow-parallel-runners --build-tags integration,e2e,limits,prometheus,browser,commands ./...
 	$(call tool,actionlint) -shellcheck= -pyflakes=
 	$(call tool,helm) lint --strict charts/wechat-endpoint
 	hack/schema-check.sh
@@ -124,6 +124,11 @@ dashboard: ## Walk through the dashboard of the plugin in a headless browser
 interop: ## Try the sidecar against other people's WeChat code, on both sides
 	test/interop/setup
 	cd test/interop && go vet . && go test -count=1
+
+commands: ## Run the commands of the pages that build, test or measure this repository, in a copy of it; the trials for short (Linux, root)
+commands commands-short:
+	$(if $(filter commands,$@),test/commands/setup)
+	go test -v -count=1 -timeout 60m -tags commands $(if $(filter commands-short,$@),-short) -run '^TestCommands$$' ./test/commands | $(figures)
 
 integration: ## Run all tests that need an API server, on the newest Kubernetes and on the oldest that is supported
 	@$(MAKE) -j2 integration-newest integration-oldest
@@ -157,4 +162,4 @@ cluster-up: ## Start a real Kubernetes on this machine (Linux, root)
 cluster-down: ## Stop it and leave nothing behind
 	@$(cluster) down
 
-.PHONY: set-up beside-e2e trial-release try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test lint unit limits monitoring interop integration integration-newest integration-oldest integration-short e2e e2e-short demo demo-down cluster-up cluster-down
+.PHONY: set-up beside-e2e trial-release commands commands-short try help build bin/operator bin/sidecar bin/kubectl-wechat bin/example-app bin/ledger-app bin/try bin/demo bin/soak need-go images previous check generate manifests verify test lint unit limits monitoring interop integration integration-newest integration-oldest integration-short e2e e2e-short demo demo-down cluster-up cluster-down

@@ -18,43 +18,63 @@ import (
 // shell is the language of the blocks that hold commands.
 const shell = "sh"
 
-// TestEachCommandIsRunOrSaysWhyNot: the remark in the line before a block of commands names the end-to-end test that runs it, or the excuse.
-func TestEachCommandIsRunOrSaysWhyNot(t *testing.T) {
-	runner, err := os.ReadFile("../test/e2e/documents_test.go")
-	if err != nil {
-		t.Fatal(err)
+// TestEachCommandIsRun: the remark in the line before a block of commands names what runs it: a test that reads pages, or a script of CI.
+func TestEachCommandIsRun(t *testing.T) {
+	for test, file := range readers {
+		if !strings.Contains(contents(t, "../"+file), "func "+test+"(") {
+			t.Errorf("%s has no %s", file, test)
+		}
 	}
-	tests := map[string]bool{}
-	for _, match := range testFunc.FindAllStringSubmatch(string(runner), -1) {
-		tests[match[1]] = true
-	}
-	all, run, excused := pages(t), 0, map[string]bool{}
+	all, run := pages(t), 0
 	for _, name := range names(all) {
 		for _, block := range all[name].Blocks {
+			by := block.RunBy()
 			switch {
 			case block.Language == "" && prompt.MatchString(block.Text):
 				t.Errorf("%s:%d looks like commands: write ```sh, without a prompt, and what they print into a block of its own", name, block.Line)
 			case block.Language != shell:
-			case block.RunBy() != "":
-				if run++; !tests[block.RunBy()] {
-					t.Errorf("%s:%d is run by %s, which test/e2e/documents_test.go does not have", name, block.Line, block.RunBy())
+				continue
+			case readers[by] != "":
+			case scripts[by] != nil:
+				for command := range strings.Lines(block.Text) {
+					if err := scripts[by](contents(t, "../"+by), strings.Replace(name, Chinese, ".md", 1), command); err != nil {
+						t.Errorf("%s:%d: %v", name, block.Line, err)
+					}
 				}
-			case Excuses[block.NotRun()] != "":
-				excused[block.NotRun()] = true
 			default:
-				t.Errorf("%s:%d: no test runs these commands: write <!-- %sTestPages --> into the line before, or <!-- %sREASON --> with one of Excuses; "+
-					"the line says %q", name, block.Line, runBy, notRun, block.Remark)
+				t.Errorf("%s:%d: nothing runs these commands: write <!-- %sTestPages --> into the line before, and the page into that test; the line says %q", name, block.Line, runBy, block.Remark)
 			}
+			run++
 		}
 	}
-	if run < 20 {
+	if run < 150 {
 		t.Errorf("only %d blocks are run", run)
 	}
-	for excuse := range Excuses {
-		if !excused[excuse] {
-			t.Errorf("no block needs the excuse %q: remove it", excuse)
+}
+
+// readers are the tests that run the commands of pages, and their files. Each fails if a page names it which it does not know.
+var readers = map[string]string{
+	"TestPages":             "test/e2e/documents_test.go",
+	"TestInstallationPages": "test/e2e/documents_test.go",
+	"TestInstallation":      "test/e2e/installation_test.go",
+	"TestCommands":          "test/commands/commands_test.go",
+}
+
+// scripts of CI run commands of pages. Each says whether it runs one, as it stands on a page.
+var scripts = map[string]func(script, page, command string) error{
+	".ci/run": func(script, _, command string) error {
+		command, _, _ = strings.Cut(command, "#")
+		if command = strings.TrimSpace(command); !slices.Contains(strings.Split(script, "\n"), command) {
+			return fmt.Errorf("it has no line %q", command)
 		}
-	}
+		return nil
+	},
+	".github/workflows/release.yaml": func(script, page, _ string) error {
+		if !strings.Contains(script, "go run ./hack/page "+page) {
+			return fmt.Errorf("it does not run the commands of %s", page)
+		}
+		return nil
+	},
 }
 
 var prompt = regexp.MustCompile(`(?m)^(\$ .*|(kubectl|helm|make|curl|go|docker) [^=]*)$`)

@@ -66,22 +66,12 @@ const Chinese = ".zh-CN.md"
 
 // What the remark of a block may begin with.
 const (
-	runBy  = "run: "     // the end-to-end test that runs it
-	notRun = "not run: " // why none does: one of Excuses
-	isFile = "file: "    // the name under which that test has it as a file
+	runBy  = "run: "  // what runs it
+	isFile = "file: " // the name under which that has it as a file
 )
 
-// Excuses are why no test runs the commands of a block. They are parsed all the same.
-var Excuses = map[string]string{
-	"release":  "takes what only a published release has: its images, or krew's index",
-	"checkout": "builds or tests this repository, as CI does by itself",
-}
-
-// RunBy is the name of the test that runs the block; empty if none does.
+// RunBy is the name of the test, or the path of the script of CI, that runs the block; empty if it does not say.
 func (b Block) RunBy() string { return b.after(runBy) }
-
-// NotRun is why no test runs the block; empty if it does not say.
-func (b Block) NotRun() string { return b.after(notRun) }
 
 // File is the name under which the test of the page finds the block in its folder; empty if it is none.
 func (b Block) File() string { return b.after(isFile) }

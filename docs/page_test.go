@@ -25,7 +25,7 @@ func TestParse(t *testing.T) {
 		"kubectl get wxe",
 		fence,
 		"- a list",
-		"  <!-- not run: node -->",
+		"  <!-- file: a.sh -->",
 		"  " + fence + "sh",
 		"  ctr images ls",
 		"  " + fence,
@@ -48,7 +48,7 @@ func TestParse(t *testing.T) {
 		Links: []Link{{1, "a.md"}, {2, "b.md#c"}, {2, "d.png"}, {21, "e.md#11"}},
 		Blocks: []Block{
 			{Line: 7, Language: "sh", Remark: "run: TestPages", Text: "# no heading, [no](link.md)\nkubectl get wxe\n"},
-			{Line: 13, Language: "sh", Remark: "not run: node", Text: "ctr images ls\n"},
+			{Line: 13, Language: "sh", Remark: "file: a.sh", Text: "ctr images ls\n"},
 			{Line: 16, Text: "NAME   READY\n"},
 		},
 		Rows:    []Row{{Line: 19, Cells: 2, Code: []string{"`b`"}}, {Line: 20, Cells: 2}, {Line: 21, Cells: 2, Code: []string{"`c\\|d 1`"}, Figures: []string{"10", "4,096", "5"}}},
@@ -59,7 +59,7 @@ func TestParse(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if got.Blocks[0].RunBy() != "TestPages" || got.Blocks[1].NotRun() != "node" || got.Blocks[2].RunBy()+got.Blocks[2].NotRun()+got.Blocks[2].File() != "" {
+	if got.Blocks[0].RunBy() != "TestPages" || got.Blocks[1].File() != "a.sh" || got.Blocks[2].RunBy()+got.Blocks[2].File() != "" {
 		t.Error("a remark is not read as what it is")
 	}
 	if _, err := Parse(fence + "sh\nls\n"); err == nil || !strings.Contains(err.Error(), "line 1 is never closed") {

@@ -62,6 +62,8 @@ func (s *stage) isServedFromAnOverlay(t *testing.T) {
 	t.Helper()
 	const namespace, page = "platform", "docs/install.md"
 	tag := kube.imageTag + "-previous"
+	pages := pagesOf(t, "TestInstallation")
+	wantPages(t, pages, []string{page})
 	reader := newReader(t, s)
 	reader.clones(t)
 	reader.replaces = []string{
@@ -81,7 +83,7 @@ func (s *stage) isServedFromAnOverlay(t *testing.T) {
 		return string(said)
 	}
 	stop := s.load(t)
-	reader.reads(t, page, pagesOf(t, "TestInstallation")[page])
+	reader.reads(t, page, pages[page])
 	kubectl("-n", namespace, "rollout", "status", "deployment/"+operatorName, "--timeout", "2m")
 	eventually(t, patience, "the overlay's image of the sidecar", func(context.Context) error {
 		if image := s.image(t); image != kube.imagePrefix+"/sidecar:"+tag {

@@ -4,6 +4,7 @@
 package docs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -79,28 +80,52 @@ var scripts = map[string]func(script, page, command string) error{
 
 var prompt = regexp.MustCompile(`(?m)^(\$ .*|(kubectl|helm|make|curl|go|docker) [^=]*)$`)
 
-// TestEachCommandIsWellFormed: what no test runs has been read at least. The shell can parse it, and each program knows what it is asked for.
+// TestEachCommandIsWellFormed: the shell can parse it, and each program knows what it is asked for. So for those in the text, between backticks.
 func TestEachCommandIsWellFormed(t *testing.T) {
 	known := readKnown(t)
-	all := pages(t)
+	all, inText := pages(t), 0
 	for _, name := range names(all) {
+		for _, code := range all[name].Code {
+			if !likeCommand.MatchString(code) {
+				continue
+			}
+			inText++
+			if _, err := known.checkAll(strings.Trim(code, "`"), nil); err != nil {
+				t.Errorf("%s: %s: %v", name, code, err)
+			}
+		}
 		var functions []string // of the page so far
 		for _, block := range all[name].Blocks {
 			if block.Language != shell {
 				continue
 			}
-			script, err := parseShell(block.Text)
-			if err != nil {
+			var err error
+			if functions, err = known.checkAll(block.Text, functions); err != nil {
 				t.Errorf("%s:%d: %v", name, block.Line, err)
-			}
-			functions = append(functions, script.functions...)
-			for _, command := range script.commands {
-				if err := known.check(command); err != nil && !slices.Contains(functions, command[0]) {
-					t.Errorf("%s:%d: %s: %v", name, block.Line, strings.Join(command, " "), err)
-				}
 			}
 		}
 	}
+	if inText < 300 {
+		t.Errorf("only %d commands are in the text", inText)
+	}
+}
+
+var likeCommand = regexp.MustCompile("^`(kubectl|helm|make|go) ")
+
+// checkAll says what of a text is not known, and returns the functions that there are after it.
+func (k known) checkAll(text string, functions []string) ([]string, error) {
+	script, err := parseShell(text)
+	if err != nil {
+		return functions, err
+	}
+	functions = append(functions, script.functions...)
+	var errs []error
+	for _, words := range script.commands {
+		if err := k.check(words); err != nil && !slices.Contains(functions, words[0]) {
+			errs = append(errs, fmt.Errorf("%s: %w", strings.Join(words, " "), err))
+		}
+	}
+	return functions, errors.Join(errs...)
 }
 
 // script is what a block of commands consists of.
@@ -151,7 +176,7 @@ type known struct {
 	plugin  string // its help
 }
 
-var makeTargets = regexp.MustCompile(`(?m)^([a-z][a-z -]*):(?:[^=]|$)`)
+var makeTargets = regexp.MustCompile(`(?m)^([a-z][a-z0-9 -]*):(?:[^=]|$)`)
 
 func readKnown(t *testing.T) known {
 	t.Helper()
@@ -185,8 +210,8 @@ func contents(t *testing.T, file string) string {
 var (
 	programs = strings.Fields("base64 break cd cosign ctr curl cut echo for gh go grep head install mkdir oc openssl perf printf read sed seq sha256sum shasum skopeo sleep sort sudo tar tr " +
 		"until wc while od rm ls cat xargs date bin/try bin/demo export")
-	helmVerbs    = strings.Fields("get history pull registry rollback show status template test uninstall upgrade")
-	kubectlVerbs = strings.Fields("annotate api-resources apply config create delete describe expose get krew kustomize label logs patch rollout version wait wechat")
+	helmVerbs    = strings.Fields("get history install package pull registry rollback show status template test uninstall upgrade")
+	kubectlVerbs = strings.Fields("annotate api-resources apply config create delete describe drain edit explain expose get krew kustomize label logs patch port-forward rollout version wait wechat")
 )
 
 // check says what of a command is not known.

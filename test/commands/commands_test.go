@@ -7,6 +7,7 @@ package commands
 
 import (
 	"fmt"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -37,8 +38,8 @@ func TestCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkout, run := copyOf(t, root), 0
-	for name, page := range pages {
-		blocks := slices.DeleteFunc(page.Blocks, func(b docs.Block) bool { return b.RunBy() != "TestCommands" })
+	for _, name := range slices.Sorted(maps.Keys(pages)) {
+		blocks := slices.DeleteFunc(pages[name].Blocks, func(b docs.Block) bool { return b.RunBy() != "TestCommands" })
 		if len(blocks) == 0 || strings.HasSuffix(name, docs.Chinese) {
 			continue
 		}

@@ -15,7 +15,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -171,7 +170,6 @@ func (r *reader) installsFrom(t *testing.T, p publication) {
 		downloads + docs.Version, p.files,
 		"registry.example.com/mirror", p.registry + "/mirror",
 		"make push-bundle", "make -C " + checkout(t) + " push-bundle",
-		"linux-amd64", "linux-" + runtime.GOARCH,
 		docs.Version, released,
 	}
 }

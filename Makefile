@@ -128,7 +128,7 @@ interop: ## Try the sidecar against other people's WeChat code, on both sides
 commands: ## Run the commands of the pages that build, test or measure this repository, in a copy of it; the trials for short (Linux, root)
 commands commands-short:
 	$(if $(filter commands,$@),test/commands/setup)
-	go test -v -count=1 -timeout 60m -tags commands $(if $(filter commands-short,$@),-short) -run '^TestCommands$$' ./test/commands | $(figures)
+	go test -v -count=1 -timeout 80m -tags commands $(if $(filter commands-short,$@),-short) -run '^TestCommands$$' ./test/commands | $(figures)
 
 integration: ## Run all tests that need an API server, on the newest Kubernetes and on the oldest that is supported
 	@$(MAKE) -j2 integration-newest integration-oldest

@@ -24,7 +24,6 @@ func brief(block string) string {
 		if found := makeLine.FindStringSubmatch(line); found != nil {
 			target, given := found[1], found[2]
 			rest := line[len(found[0]):]
-			given = strings.Replace(given, "-rounds 5", "-rounds 1", 1)
 			if target == "bench-operator" {
 				given = strings.Replace(given, " BENCH='", " BENCH='-quick ", 1)
 			}

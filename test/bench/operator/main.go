@@ -85,6 +85,11 @@ func run(ctx context.Context, args []string) error {
 		s.large, s.largeRounds = 40, 1
 		s.shared, s.sharedRotations, s.entries, s.floodTime = 60, 5, []int{1, 10}, time.Second
 	}
+	if s.profiles != "" {
+		if err := os.MkdirAll(s.profiles, 0o755); err != nil {
+			return err
+		}
+	}
 	ctrl.SetLogger(logr.Discard())
 	for _, column := range strings.Split(*columns, ",") {
 		measure, known := map[string]func(context.Context, settings) error{

@@ -125,7 +125,7 @@ interop: ## Try the sidecar against other people's WeChat code, on both sides
 	test/interop/setup
 	cd test/interop && go vet . && go test -count=1
 
-commands: ## Run the commands of the pages that build, test or measure this repository, in a copy of it; the trials for short (Linux, root)
+commands: ## Run the commands of the pages that build, test or measure this repository, in a copy of it, with short trials (Linux, root)
 commands commands-short:
 	$(if $(filter commands,$@),test/commands/setup)
 	go test -v -count=1 -timeout 80m -tags commands $(if $(filter commands-short,$@),-short) -run '^TestCommands$$' ./test/commands | $(figures)

@@ -67,7 +67,7 @@ const Chinese = ".zh-CN.md"
 // What the remark of a block may begin with.
 const (
 	runBy  = "run: "  // what runs it
-	isFile = "file: " // the name under which that has it as a file
+	isFile = "file: " // the name of the file in which the commands find the block
 )
 
 // RunBy is the name of the test, or the path of the script of CI, that runs the block; empty if it does not say.

@@ -1,7 +1,7 @@
 // Copyright The WeChatEndpoint Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command page prints the commands of a page that say who runs them, in place of the version that pages name with another one:
+// Command page prints the commands of a page that WHO runs, with VERSION in the place of the version that pages name:
 //
 //	go run ./hack/page docs/release.md .github/workflows/release.yaml 0.2.0 | bash -e
 package main

@@ -31,6 +31,9 @@ const startLimit = 5 * time.Minute
 // up starts the cluster and builds what it needs for that. A running one is left as it is.
 func up(ctx context.Context) error {
 	if supervisorPID() != 0 && exists(readyFile) && apiReady(ctx) == nil {
+		if starter, err := os.ReadFile(readyFile); err != nil || string(starter) != thisProgram() {
+			return errors.Join(errors.New("the cluster that runs was started by another version of this program, and may lack what the tests need: run make cluster-down first"), err)
+		}
 		fmt.Println("the cluster is running")
 		return usage(os.Stdout)
 	}
@@ -49,6 +52,15 @@ func up(ctx context.Context) error {
 	}
 	u.progress.say("the cluster is ready")
 	return usage(os.Stdout)
+}
+
+// thisProgram is its path, in which ./cluster has a digest of its sources.
+func thisProgram() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return path
 }
 
 // lock makes the commands that change the cluster wait for each other.
@@ -203,7 +215,7 @@ func (u *upper) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	return os.WriteFile(readyFile, nil, 0o644)
+	return os.WriteFile(readyFile, []byte(thisProgram()), 0o644)
 }
 
 func (u *upper) loadImages(ctx context.Context) error {

@@ -143,8 +143,14 @@ func operatorBuild() string {
 
 // call runs a program and returns what it wrote to standard output. Its error quotes what it wrote to standard error.
 func call(ctx context.Context, program string, arguments ...string) (string, error) {
+	return callIn(ctx, nil, program, arguments...)
+}
+
+// callIn adds variables to the environment of the program.
+func callIn(ctx context.Context, environment []string, program string, arguments ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	command := exec.CommandContext(ctx, program, arguments...)
+	command.Env = append(os.Environ(), environment...)
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {
 		return stdout.String(), fmt.Errorf("%s %s: %w: %s", filepath.Base(program), strings.Join(arguments, " "), err, stderr.String())

@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/wechatendpoint/wechatendpoint/docs"
+	"github.com/wechatendpoint/wechatendpoint/test/ports"
 )
 
 // released is the version of the release of this checkout that the Makefile makes before the tests.
@@ -64,10 +65,9 @@ func publish(t *testing.T) publication {
 	t.Cleanup(server.Close)
 	p.files = server.URL
 	p.runRegistry(t)
-	push := exec.CommandContext(t.Context(), "make", "-C", root, "push-bundle", "BUNDLE="+folder, "REGISTRY="+p.registry+"/"+upstream)
-	push.Env = append(os.Environ(), "SSL_CERT_FILE="+p.authority)
-	if said, err := push.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
+	trusting := []string{"SSL_CERT_FILE=" + p.authority}
+	if _, err := callIn(t.Context(), trusting, "make", "-C", root, "push-bundle", "BUNDLE="+folder, "REGISTRY="+p.registry+"/"+upstream); err != nil {
+		t.Fatal(err)
 	}
 	return p
 }
@@ -88,12 +88,7 @@ func (p *publication) runRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	free, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(free.Addr().String())
-	_ = free.Close()
+	_, port, _ := net.SplitHostPort(ports.Free())
 	p.registry = net.JoinHostPort(node, port)
 	folder := t.TempDir()
 	p.authority = filepath.Join(folder, "cert.pem")
@@ -101,11 +96,18 @@ func (p *publication) runRegistry(t *testing.T) {
 	write(t, p.authority, string(certificate))
 	write(t, filepath.Join(folder, "key.pem"), string(key))
 	write(t, filepath.Join(folder, "config.yml"), fmt.Sprintf(registryConfig, folder, port))
+	var log bytes.Buffer
 	server := exec.CommandContext(t.Context(), "docker-registry", "serve", filepath.Join(folder, "config.yml"))
+	server.Stdout, server.Stderr = &log, &log
 	if err := server.Start(); err != nil {
 		t.Fatalf("tools/unpack fetches docker-registry: %v", err)
 	}
-	t.Cleanup(func() { _ = server.Wait() }) // the end of the context has killed it
+	t.Cleanup(func() {
+		_ = server.Wait() // the end of the context has killed it
+		if t.Failed() {
+			t.Logf("the registry: %s", &log)
+		}
+	})
 	eventually(t, patience, "the registry", func(ctx context.Context) error {
 		connection, err := new(net.Dialer).DialContext(ctx, "tcp", p.registry)
 		if err == nil {
@@ -137,13 +139,16 @@ func (p publication) isOnTheNode(t *testing.T) {
 // Scripts of a reader who installs.
 const (
 	sudoScript = "#!/bin/sh\nexec \"$@\"\n"
-	ctrScript  = "#!/bin/sh\nexec %s/test/cluster/cluster ctr -- \"$@\"\n"
+	ctrScript  = "#!/bin/sh\nexec '%s/test/cluster/cluster' ctr -- \"$@\"\n"
 )
 
 // installsFrom gives the reader what whoever installs has: the release and where to download it, a registry of his own that he logged in to, a
 // shell on the node, krew, and the checkout.
 func (r *reader) installsFrom(t *testing.T, p publication) {
 	t.Helper()
+	if kube.krew == "" {
+		t.Fatal("KREW must name the program krew")
+	}
 	write(t, filepath.Join(r.home, "bin/sudo"), sudoScript)
 	write(t, filepath.Join(r.home, "bin/ctr"), fmt.Sprintf(ctrScript, checkout(t)))
 	r.links(t, kube.krew, "bin/kubectl-krew")
@@ -151,7 +156,6 @@ func (r *reader) installsFrom(t *testing.T, p publication) {
 	if _, err := call(t.Context(), "cp", p.bundle(), r.folder); err != nil { // as if it were the node
 		t.Fatal(err)
 	}
-	r.clones(t)
 	r.pullsFrom(t, p)
 
 	// Everything else in .curlrc is for other hosts.
@@ -161,15 +165,15 @@ func (r *reader) installsFrom(t *testing.T, p publication) {
 	}
 	host := strings.TrimPrefix(p.files, "http://")
 	write(t, filepath.Join(r.home, ".curlrc"), fmt.Sprintf("connect-to = \"%s:%[1]s\"\n%s", host, curlrc))
-	r.environment = []string{"SSL_CERT_FILE=" + p.authority, "WXE_CACHE=" + cacheFolder()}
+	r.environment = []string{r.clones(t), "SSL_CERT_FILE=" + p.authority, "WXE_CACHE=" + cacheFolder()}
 	chart := filepath.Join(p.folder, "wechat-endpoint-"+released+".tgz")
 	r.replaces = []string{
 		charts + " --version " + docs.Version, chart,
 		charts, chart,
-		"kubectl apply --server-side -f " + downloads + docs.Version + "/", "kubectl create --dry-run=client --validate=strict -f " + p.files + "/", // TestInstallation asks the API server
+		"kubectl apply --server-side -f " + downloads + docs.Version, "kubectl apply --server-side --dry-run=server --force-conflicts -f " + p.files, // the chart's objects are here
 		downloads + docs.Version, p.files,
 		"registry.example.com/mirror", p.registry + "/mirror",
-		"make push-bundle", "make -C " + checkout(t) + " push-bundle",
+		"make push-bundle", "make -C '" + checkout(t) + "' push-bundle",
 		docs.Version, released,
 	}
 }
@@ -194,20 +198,22 @@ func (r *reader) pullsFrom(t *testing.T, p publication) {
 	write(t, filepath.Join(containers, "registries.conf"), fmt.Sprintf("[[registry]]\nprefix = \"ghcr.io/wechatendpoint\"\nlocation = \"%s/%s\"\n", p.registry, upstream))
 }
 
-// clones lets git find here what is published elsewhere: the project with its tag, and an index of krew's.
-func (r *reader) clones(t *testing.T) {
+// clones lets git find here what is published elsewhere: the project with its tag, and an index of krew's. It returns git's configuration.
+func (r *reader) clones(t *testing.T) string {
 	t.Helper()
 	config := ""
 	for url, script := range map[string]string{
-		source: "cp -r " + checkout(t) + "/config \"$1\"",
+		source: "cp -r \"$3/config\" \"$1\"",
 		"https://github.com/kubernetes-sigs/krew-index": "mkdir \"$1/plugins\" && touch \"$1/plugins/none\"",
 	} {
 		folder := filepath.Join(t.TempDir(), "origin.git")
 		const commit = ` && cd "$1" && git init -q && git add . && git -c user.name=reader -c user.email=reader@example.com commit -qm all && git tag "$2"`
-		if _, err := call(t.Context(), "sh", "-ec", "mkdir \"$1\" && "+script+commit, "sh", folder, "v"+docs.Version); err != nil {
+		if _, err := call(t.Context(), "sh", "-ec", "mkdir \"$1\" && "+script+commit, "sh", folder, "v"+docs.Version, checkout(t)); err != nil {
 			t.Fatal(err)
 		}
 		config += fmt.Sprintf("[url \"file://%s\"]\n\tinsteadOf = %s\n", strings.TrimSuffix(folder, ".git"), url)
 	}
-	write(t, filepath.Join(r.home, ".gitconfig"), config)
+	file := filepath.Join(r.home, "gitconfig")
+	write(t, file, config)
+	return "GIT_CONFIG_GLOBAL=" + file
 }

@@ -101,6 +101,7 @@ func (r *reader) hasManyAccounts(t *testing.T) {
 	shop := r.has(t, "", "shop", "official-plaintext")
 	r.has(t, "", "game", "mini-encrypted-xml")
 	r.has(t, "", "news", "official-plaintext")
+	r.prints["docs/many-accounts.md"] = "/news condition met" // the last one of its loop
 	go func() {
 		for pause(t.Context()) == nil {
 			_, _ = shop.sender().Post(t.Context(), textMessage("forged"), wechattest.WithToken("GuessedToken"))
@@ -197,6 +198,7 @@ func (r *reader) hasFaults(t *testing.T) {
 	r.stage.create(t, secret, news)
 	awaitLog(t, operatorNamespace, "deployment/"+operatorName, `"level":"ERROR"`, r.stage.namespace, "failed calling webhook")
 	r.replaces = []string{"NAMESPACE", r.stage.namespace, "NAME", "shop", "POD", pod}
+	r.prints["docs/runbooks/WeChatEndpointUnreadable.md"] = v1alpha1.ReasonSpecUnreadable
 }
 
 // storesBadly puts a memory limit into the store that is no quantity, as a definition of the past would have let through.
@@ -406,8 +408,9 @@ func (s *stage) isSyncedFromAStore(t *testing.T, secret *corev1.Secret) {
 				}
 				newest := &corev1.Secret{ObjectMeta: s.object(secretName)}
 				newest.Labels, newest.Data = secret.Labels, map[string][]byte{v1alpha1.KeyToken: []byte("TokenOfTheStore2")}
-				_ = kube.Update(t.Context(), newest) // the page waits for what follows from it
-				return
+				if kube.Update(t.Context(), newest) == nil {
+					return
+				}
 			}
 		}()
 	}

@@ -9,7 +9,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,22 +64,20 @@ func (s *stage) isServedFromAnOverlay(t *testing.T) {
 	pages := pagesOf(t, "TestInstallation")
 	wantPages(t, pages, []string{page})
 	reader := newReader(t, s)
-	reader.clones(t)
+	reader.environment = []string{reader.clones(t), "HOME=" + os.Getenv("HOME")} // of a cluster that is somebody's
 	reader.replaces = []string{
-		"operator, newName: registry.example.com/you/operator, newTag: " + docs.Version, "operator, newName: " + kube.imagePrefix + "/operator, newTag: " + kube.imageTag,
-		"sidecar, newName: registry.example.com/you/sidecar, newTag: " + docs.Version, "sidecar, newName: " + kube.imagePrefix + "/sidecar, newTag: " + tag,
+		"operator, newName: registry.example.com/you/operator, newTag: " + docs.Version, fmt.Sprintf("operator, newName: %s/operator, newTag: %q", kube.imagePrefix, kube.imageTag),
+		"sidecar, newName: registry.example.com/you/sidecar, newTag: " + docs.Version, fmt.Sprintf("sidecar, newName: %s/sidecar, newTag: %q", kube.imagePrefix, tag),
 		"apply --server-side -k", "apply --server-side --force-conflicts -k", // the definitions are the chart's, which was here before
 	}
 	folder := reader.folder
 	kubectl := func(arguments ...string) string {
 		t.Helper()
-		command := exec.CommandContext(t.Context(), kube.kubectl, arguments...)
-		command.Env = append(os.Environ(), "HOME="+reader.home) // whose git finds the project here
-		said, err := command.Output()
+		said, err := callIn(t.Context(), reader.environment, kube.kubectl, arguments...)
 		if err != nil {
-			t.Fatalf("kubectl %s: %v", arguments, err)
+			t.Fatal(err)
 		}
-		return string(said)
+		return said
 	}
 	stop := s.load(t)
 	reader.reads(t, page, pages[page])

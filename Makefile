@@ -140,7 +140,7 @@ e2e: ## Run all end-to-end tests on the cluster
 e2e e2e-short: $(if $(filter local,$(CLUSTER)),cluster-up trial-release) images previous ledger
 	@$(bring_in)
 	test/e2e/setup
-	$(if $(inside),PATH="$$(tools/unpack docker-registry docker-registry):$$PATH" KREW=$(call tool,krew)) HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
+	$(if $(inside),PATH="$$(tools/unpack docker-registry docker-registry):$$PATH" KREW=$(call tool,krew) CRANE=$(call tool,crane)) HELM=$(call tool,helm) KUBECTL="$$(PATH="$(CURDIR)/bin:$$PATH" command -v kubectl)" \
 	  go test -v -count=1 -timeout 25m -parallel 6 $(if $(filter e2e-short,$@),-short) -tags e2e $(if $(inside),-exec '$(CURDIR)/$(inside)') ./test/e2e/... | $(figures)
 
 # What the tests install as a reader of the pages does, who finds it where the project publishes.

@@ -22,6 +22,7 @@ const shell = "sh"
 // TestEachCommandIsRun: the remark in the line before a block of commands names what runs it: a test that reads pages, or a script of CI.
 func TestEachCommandIsRun(t *testing.T) {
 	for test, file := range readers {
+		test, _, _ = strings.Cut(test, "/")
 		if !strings.Contains(contents(t, "../"+file), "func "+test+"(") {
 			t.Errorf("%s has no %s", file, test)
 		}
@@ -55,10 +56,11 @@ func TestEachCommandIsRun(t *testing.T) {
 
 // readers are the tests that run the commands of pages, and their files. Each fails if a page names it which it does not know.
 var readers = map[string]string{
-	"TestPages":             "test/e2e/documents_test.go",
-	"TestInstallationPages": "test/e2e/documents_test.go",
-	"TestInstallation":      "test/e2e/installation_test.go",
-	"TestCommands":          "test/commands/commands_test.go",
+	"TestPages":                          "test/e2e/documents_test.go",
+	"TestInstallationPages":              "test/e2e/documents_test.go",
+	"TestInstallationPages/without_helm": "test/e2e/documents_test.go",
+	"TestInstallation":                   "test/e2e/installation_test.go",
+	"TestCommands":                       "test/commands/commands_test.go",
 }
 
 // scripts of CI run commands of pages. Each says whether it runs one, as it stands on a page.
@@ -208,7 +210,7 @@ func contents(t *testing.T, file string) string {
 
 // Words that the pages may use. A new one is added here by whoever has tried it.
 var (
-	programs = strings.Fields("base64 break cd cosign ctr curl cut echo for gh go grep head install mkdir oc openssl perf printf read sed seq sha256sum shasum skopeo sleep sort sudo tar tr " +
+	programs = strings.Fields("base64 break cd cosign crane ctr curl cut echo for gh go grep head install mkdir oc openssl perf printf read sed seq sha256sum shasum sleep sort sudo tar tr " +
 		"until wc while od rm ls cat xargs date bin/try bin/demo export")
 	helmVerbs    = strings.Fields("get history install package pull registry rollback show status template test uninstall upgrade")
 	kubectlVerbs = strings.Fields("annotate api-resources apply config create delete describe drain edit explain expose get krew kustomize label logs patch port-forward rollout version wait wechat")

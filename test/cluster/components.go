@@ -130,7 +130,8 @@ state = "/run/containerd"
 }
 
 // kubeletConfig never evicts and never collects images: the disk is the developer's, who may keep it as full as they
-// like, and an image that was loaded from a file cannot be pulled again.
+// like, and an image that was loaded from a file cannot be pulled again. For the same reason it asks for no credentials again where it has pulled
+// an image by another name before.
 func kubeletConfig() string {
 	return `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -154,6 +155,7 @@ staticPodPath: ""
 enforceNodeAllocatable: [none]
 evictionHard: {memory.available: "0%", nodefs.available: "0%", nodefs.inodesFree: "0%", imagefs.available: "0%"}
 imageGCHighThresholdPercent: 100
+imagePullCredentialsVerificationPolicy: NeverVerify
 oomScoreAdj: 0
 shutdownGracePeriod: 0s
 `

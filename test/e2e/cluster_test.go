@@ -53,7 +53,8 @@ type cluster struct {
 	config *rest.Config
 
 	local                     bool
-	helm, kubectl, krew       string
+	helm, kubectl             string
+	krew, crane               string // of the local cluster
 	imagePrefix, imageTag     string
 	ingressAddress, className string
 	ingressTLSAddress         string // empty where it is not known
@@ -72,7 +73,7 @@ func connect() (*cluster, error) {
 	}
 	var noHelm, noKubectl error
 	c.helm, noHelm = exec.LookPath(cmp.Or(os.Getenv("HELM"), "helm"))
-	c.krew = os.Getenv("KREW")
+	c.krew, c.crane = os.Getenv("KREW"), os.Getenv("CRANE")
 	c.kubectl, noKubectl = exec.LookPath(cmp.Or(os.Getenv("KUBECTL"), "kubectl"))
 	if err := errors.Join(noHelm, noKubectl); err != nil {
 		return nil, fmt.Errorf("HELM and KUBECTL must name the programs: %w", err)

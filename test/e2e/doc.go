@@ -9,6 +9,7 @@
 //	KUBECONFIG       the cluster
 //	CLUSTER          local (default): the cluster of test/cluster, whose network the tests are run in; current: any other
 //	HELM, KUBECTL    the programs; default: those on the PATH
+//	KREW, CRANE      the same, for the local cluster alone
 //	IMAGE_PREFIX     registry and folder of the images, default ghcr.io/wechatendpoint
 //	IMAGE_TAG        their tag, default dev
 //	INGRESS_CLASS    default traefik

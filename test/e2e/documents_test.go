@@ -60,10 +60,11 @@ func TestInstallationPages(t *testing.T) {
 	if err := errors.Join(kube.uninstall(t.Context()), kube.deleteDefinition(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	pages := pagesOf(t, "TestInstallationPages")
-	wantPages(t, pages, installation)
 	published := publish(t)
 	published.isOnTheNode(t)
+	t.Run("without helm", published.isInstalledByManifest)
+	pages := pagesOf(t, "TestInstallationPages")
+	wantPages(t, pages, installation)
 	for _, name := range installation {
 		r := newReader(t, newEmptyStage(t, "page", "baseline"))
 		r.installsFrom(t, published)
@@ -74,7 +75,11 @@ func TestInstallationPages(t *testing.T) {
 		default:
 			r.links(t, plugin, ".local/bin/kubectl-wechat")
 		}
-		if r.reads(t, name, pages[name]); t.Failed() {
+		r.reads(t, name, pages[name])
+		if name == "docs/mirror.md" {
+			published.isMirrored(t)
+		}
+		if t.Failed() {
 			return // what comes next rests on it
 		}
 	}
@@ -285,7 +290,7 @@ func (r *reader) reads(t *testing.T, name string, page docs.Page) {
 
 // isPersonal says whether a variable leads programs to files of whoever runs the tests.
 func isPersonal(variable string) bool {
-	return slices.ContainsFunc([]string{"XDG_", "HELM_", "KREW_", "DOCKER_CONFIG=", "REGISTRY_AUTH_FILE="}, func(prefix string) bool { return strings.HasPrefix(variable, prefix) })
+	return slices.ContainsFunc([]string{"XDG_", "HELM_", "KREW_", "DOCKER_CONFIG="}, func(prefix string) bool { return strings.HasPrefix(variable, prefix) })
 }
 
 // substitutes are what a reader of these tests has in the place of what the pages say. CONTRIBUTING.md lists the first of them.

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -136,6 +137,41 @@ func (p publication) isOnTheNode(t *testing.T) {
 	runsCluster(t, "ctr", "--", "-n", "k8s.io", "images", "import", p.bundle())
 }
 
+// isMirrored wants the images in the mirror to have the digests of the release.
+func (p publication) isMirrored(t *testing.T) {
+	t.Helper()
+	list, err := os.ReadFile(filepath.Join(p.folder, "wechatendpoint-"+released+"-images.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, image := range strings.Fields(string(list)) {
+		name, digest, _ := strings.Cut(path.Base(image), "@")
+		got, err := callIn(t.Context(), []string{"SSL_CERT_FILE=" + p.authority}, kube.crane, "digest", p.registry+"/mirror/"+name)
+		if err != nil || strings.TrimSpace(got) != digest {
+			t.Errorf("%s has the digest %s (%v), and %s in the release", name, got, err, digest)
+		}
+	}
+}
+
+// isInstalledByManifest applies the manifest of the release, as the page says, and removes it.
+func (p publication) isInstalledByManifest(t *testing.T) {
+	const page = "docs/install.md"
+	pages := pagesOf(t, "TestInstallationPages/without_helm")
+	wantPages(t, pages, []string{page})
+	r := newReader(t, newEmptyStage(t, "page", "baseline"))
+	r.installsFrom(t, p)
+	r.reads(t, page, pages[page])
+	for _, step := range [][]string{
+		{"-n", operatorNamespace, "rollout", "status", "deployment/" + operatorName, "--timeout", "2m"},
+		{"-n", operatorNamespace, "delete", "deployment", operatorName, "--cascade", "foreground"}, // before it loses its rights
+		{"delete", "--wait", "--timeout", "2m", "-f", filepath.Join(p.folder, "install.yaml")},
+	} {
+		if said, err := call(t.Context(), kube.kubectl, step...); err != nil {
+			t.Fatalf("%v\n%s", err, said)
+		}
+	}
+}
+
 // Scripts of a reader who installs.
 const (
 	sudoScript = "#!/bin/sh\nexec \"$@\"\n"
@@ -146,17 +182,17 @@ const (
 // shell on the node, krew, and the checkout.
 func (r *reader) installsFrom(t *testing.T, p publication) {
 	t.Helper()
-	if kube.krew == "" {
-		t.Fatal("KREW must name the program krew")
+	if kube.krew == "" || kube.crane == "" {
+		t.Fatal("KREW and CRANE must name the programs")
 	}
 	write(t, filepath.Join(r.home, "bin/sudo"), sudoScript)
 	write(t, filepath.Join(r.home, "bin/ctr"), fmt.Sprintf(ctrScript, checkout(t)))
 	r.links(t, kube.krew, "bin/kubectl-krew")
+	r.links(t, kube.crane, "bin/crane")
 	r.links(t, p.folder, "Downloads")
 	if _, err := call(t.Context(), "cp", p.bundle(), r.folder); err != nil { // as if it were the node
 		t.Fatal(err)
 	}
-	r.pullsFrom(t, p)
 
 	// Everything else in .curlrc is for other hosts.
 	curlrc, err := os.ReadFile(filepath.Join(r.home, ".curlrc"))
@@ -170,8 +206,8 @@ func (r *reader) installsFrom(t *testing.T, p publication) {
 	r.replaces = []string{
 		charts + " --version " + docs.Version, chart,
 		charts, chart,
-		"kubectl apply --server-side -f " + downloads + docs.Version, "kubectl apply --server-side --dry-run=server --force-conflicts -f " + p.files, // the chart's objects are here
 		downloads + docs.Version, p.files,
+		"${image%%:*}", p.registry + "/" + upstream + "/${name%%:*}",
 		"registry.example.com/mirror", p.registry + "/mirror",
 		"make push-bundle", "make -C '" + checkout(t) + "' push-bundle",
 		docs.Version, released,
@@ -185,17 +221,6 @@ func cacheFolder() string {
 	}
 	folder, _ := os.UserCacheDir()
 	return filepath.Join(folder, "wechatendpoint")
-}
-
-// pullsFrom lets skopeo find in the registry what is published elsewhere.
-func (r *reader) pullsFrom(t *testing.T, p publication) {
-	t.Helper()
-	containers := filepath.Join(r.home, ".config/containers")
-	if err := os.MkdirAll(containers, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(containers, "policy.json"), `{"default": [{"type": "insecureAcceptAnything"}]}`)
-	write(t, filepath.Join(containers, "registries.conf"), fmt.Sprintf("[[registry]]\nprefix = \"ghcr.io/wechatendpoint\"\nlocation = \"%s/%s\"\n", p.registry, upstream))
 }
 
 // clones lets git find here what is published elsewhere: the project with its tag, and an index of krew's. It returns git's configuration.

@@ -62,7 +62,9 @@ func TestInstallationPages(t *testing.T) {
 	}
 	published := publish(t)
 	published.isOnTheNode(t)
-	t.Run("without helm", published.isInstalledByManifest)
+	if !t.Run("without helm", published.isInstalledByManifest) {
+		return // something is left in the way of the others
+	}
 	pages := pagesOf(t, "TestInstallationPages")
 	wantPages(t, pages, installation)
 	for _, name := range installation {

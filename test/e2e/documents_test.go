@@ -7,7 +7,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -57,7 +56,7 @@ func TestInstallationPages(t *testing.T) {
 		rolesBack()
 	})
 	rolesGone()
-	if err := errors.Join(kube.uninstall(t.Context()), kube.deleteDefinition(t.Context())); err != nil {
+	if err := cleanUp(); err != nil {
 		t.Fatal(err)
 	}
 	published := publish(t)

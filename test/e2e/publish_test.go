@@ -163,7 +163,7 @@ func (p publication) isInstalledByManifest(t *testing.T) {
 	r.reads(t, page, pages[page])
 	for _, step := range [][]string{
 		{"-n", operatorNamespace, "rollout", "status", "deployment/" + operatorName, "--timeout", "2m"},
-		{"-n", operatorNamespace, "delete", "deployment", operatorName, "--cascade=foreground"}, // before it loses its rights
+		{"-n", operatorNamespace, "delete", "deployment", operatorName, "--cascade=foreground"}, // a namespace with pods goes half a minute later
 		{"delete", "--ignore-not-found", "--wait", "--timeout", "2m", "-f", filepath.Join(p.folder, "install.yaml")},
 	} {
 		if said, err := call(t.Context(), kube.kubectl, step...); err != nil {

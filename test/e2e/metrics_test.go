@@ -29,22 +29,21 @@ func TestOperatorMetrics(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "metrics")
 	s.serve(t) // there is something to measure
-	page := "https://" + forwardMetrics(t) + "/metrics"
 	token := s.accountToken(t, "prometheus")
 
-	wantScrape(t, page, "", http.StatusUnauthorized)
-	wantScrape(t, page, "made-up", http.StatusUnauthorized)
-	wantScrape(t, page, token, http.StatusForbidden)
+	wantScrape(t, "", http.StatusUnauthorized)
+	wantScrape(t, "made-up", http.StatusUnauthorized)
+	wantScrape(t, token, http.StatusForbidden)
 	s.allowMetrics(t, "prometheus")
 	eventually(t, patience, "the right to count", func(ctx context.Context) error {
-		status, text, err := scrape(ctx, page, token)
+		status, text, err := scrape(ctx, "https", token)
 		if err == nil && (status != http.StatusOK || !strings.Contains(text, "\ncontroller_runtime_reconcile_total{")) {
 			err = fmt.Errorf("the status is %d and the page:\n%.500s", status, text)
 		}
 		return err
 	})
-	wantScrape(t, page, "", http.StatusUnauthorized)
-	if status, _, err := scrape(t.Context(), strings.Replace(page, "https:", "http:", 1), token); err == nil && status == http.StatusOK {
+	wantScrape(t, "", http.StatusUnauthorized)
+	if status, _, err := scrape(t.Context(), "http", token); err == nil && status == http.StatusOK {
 		t.Error("the metrics are served by plain HTTP too")
 	}
 }
@@ -78,60 +77,61 @@ func (s *stage) allowMetrics(t *testing.T, name string) {
 	})
 }
 
-// forwardMetrics returns an address that leads to the operator's metrics while the test runs. The API server's proxy would not:
-// it keeps the token for itself.
-func forwardMetrics(t *testing.T) string {
+func wantScrape(t *testing.T, token string, want int) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	command := exec.CommandContext(ctx, kube.kubectl, "-n", operatorNamespace, "port-forward", "deployment/"+operatorName, ":metrics")
-	stdout, err := command.StdoutPipe()
-	if err == nil {
-		err = command.Start()
-	}
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		_ = command.Wait() // killed
+	var status int
+	var text string
+	eventually(t, patience, "an answer of the operator's metrics", func(ctx context.Context) (err error) {
+		status, text, err = scrape(ctx, "https", token)
+		return err
 	})
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	found := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(line)
-	if found == "" {
-		t.Fatalf("kubectl port-forward said %q: %v", line, err)
-	}
-	return found
-}
-
-func wantScrape(t *testing.T, page, token string, want int) {
-	t.Helper()
-	status, text, err := scrape(t.Context(), page, token)
-	if err != nil {
-		t.Fatal(err)
-	}
 	if status != want || strings.Contains(text, "controller_runtime") {
 		t.Errorf("the status is %d and not %d, and the page:\n%.500s", status, want, text)
 	}
 }
 
-// scrape asks for the metrics. Nobody can check the certificate, which the operator made for itself.
-func scrape(ctx context.Context, page, token string) (int, string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
+// scrape asks for the metrics, by a port-forward of its own: kubectl ends a port-forward when one of its connections is reset, which a server
+// that closes first may cause. The API server's proxy would not do: it keeps the token for itself. Nobody can check the certificate, which the
+// operator made for itself.
+func scrape(ctx context.Context, scheme, token string) (status int, text string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	address, stop, err := forwardMetrics(ctx)
+	defer stop()
+	defer cancel()
+	if err != nil {
+		return 0, "", err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+address+"/metrics", nil)
 	if err != nil {
 		return 0, "", err
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
-	}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	response, err := client.Do(request)
 	if err != nil {
 		return 0, "", err
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, 4<<20))
-	return response.StatusCode, string(text), err
+	page, err := io.ReadAll(io.LimitReader(response.Body, 4<<20))
+	return response.StatusCode, string(page), err
+}
+
+// forwardMetrics returns an address that leads to the operator's metrics until ctx ends, and what then waits for kubectl's end.
+func forwardMetrics(ctx context.Context) (address string, stop func(), err error) {
+	command := exec.CommandContext(ctx, kube.kubectl, "-n", operatorNamespace, "port-forward", "deployment/"+operatorName, ":metrics")
+	stdout, err := command.StdoutPipe()
+	if err == nil {
+		err = command.Start()
+	}
+	if err != nil {
+		return "", func() {}, err
+	}
+	stop = func() { _ = command.Wait() } // killed
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		return "", stop, fmt.Errorf("reading the address of kubectl port-forward: %w", err)
+	}
+	return regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(line), stop, nil
 }

@@ -33,7 +33,7 @@ type Peers struct {
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Interval is about how long it is from one lookup to the next; zero is 5 s.
 	Interval time.Duration
-	// Patience is how long another pod is waited for until it takes a message; zero is 100 ms.
+	// Patience is how long another pod is waited for until it takes a message; zero is 300 ms.
 	Patience time.Duration
 }
 

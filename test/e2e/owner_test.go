@@ -30,7 +30,8 @@ var fleets = map[string]struct {
 	"three-pods-encrypted": {"official-encrypted", 3},
 }
 
-// TestEachMessageHasOneOwner sends messages three times at once: the app sees each of them once, whichever pods its repeats come to.
+// TestEachMessageHasOneOwner sends messages three times at once: the app sees each of them once, whichever pods its repeats come to, unless a
+// pod says that another one was too busy to take its message.
 func TestEachMessageHasOneOwner(t *testing.T) {
 	t.Parallel()
 	shared := newStage(t, "owner")
@@ -48,8 +49,8 @@ func TestEachMessageHasOneOwner(t *testing.T) {
 					one.message = func(content string) []byte { return k.message(fmt.Sprint(content, " ", n)) }
 					s.playsAlong(t, one)
 				}
-				seen := s.mine(t)
-				if len(seen) != messages || len(deliveries(seen)) != messages {
+				seen, late := s.mine(t), s.takenLate(t, labels)
+				if len(deliveries(seen)) != messages || len(seen) != messages && late == 0 {
 					t.Errorf("of %d messages that came three times at once, the app saw %d, of which %d different", messages, len(seen), len(deliveries(seen)))
 				}
 				if err := s.handedOver(t.Context(), t, labels); err != nil {
@@ -138,6 +139,23 @@ func (s *stage) handedOver(ctx context.Context, t *testing.T, labels client.Matc
 		}
 	}
 	return err
+}
+
+// takenLate is how often a pod did not take a message in the time that others wait for it, as on a machine that is too busy. Then another one
+// calls the app with the same delivery.
+func (s *stage) takenLate(t *testing.T, labels client.MatchingLabels) (times float64) {
+	t.Helper()
+	late, err := s.metric(t.Context(), t, labels, "wechat_sidecar_handovers_total", "late")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pod, messages := range late {
+		if messages > 0 {
+			t.Logf("%s waited %v times in vain", pod, messages)
+		}
+		times += messages
+	}
+	return times
 }
 
 // awaitOwner waits until a pod waits for the app, and returns its name.

@@ -155,12 +155,12 @@ func changes(value string) bool {
 	return strings.TrimSpace(value) != value || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == '\x7f' })
 }
 
-// tell sends what is told, and waits for its patience until the pod answers. It waits ten times as long for all that one knows.
+// tell sends what is told, and waits a part of its patience until the pod answers. It waits longer for all that one knows.
 func (c client) tell(ctx context.Context, key []byte, t Telling) ([]Use, Result) {
 	body, signature := t.Sign(key)
-	patience := c.patience / 2 // whoever has handed the callback over waits as well
+	patience := c.patience / 4 // half of what a pod has to take a message that was handed over
 	if t.Back.IsValid() {
-		patience = 10 * c.patience
+		patience = 3 * c.patience
 	}
 	waits, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -249,9 +249,9 @@ func (f *Fleet) change(to func(View) View) {
 	}
 }
 
-// Patience is how long this pod may need to take a message that another one hands over. It is shorter than the other waits: a pod that
+// Patience is how long this pod may need to take a message that another one hands over. It is half of what the other waits: a pod that
 // nobody waits for any more must not take one.
-func (f *Fleet) Patience() time.Duration { return f.options.Patience * 3 / 4 }
+func (f *Fleet) Patience() time.Duration { return f.options.Patience / 2 }
 
 // Leave says that this pod drains: it owns no new message.
 func (f *Fleet) Leave() { f.change(func(v View) View { return v.Leaving(time.Now()) }) }

@@ -46,10 +46,11 @@ const (
 	StatusFull      = 503 // it has no room, or was too late
 )
 
-// DefaultPatience is how long a pod is waited for until it takes a message.
-const DefaultPatience = 100 * time.Millisecond
+// DefaultPatience is how long a pod is waited for until it takes a message. Half of it is longer than Linux stops a container that has used up its
+// CPU limit, which is 100 ms: such a pod still takes in time, and is heard in time.
+const DefaultPatience = 300 * time.Millisecond
 
-// maxAge bounds what is believed of a callback's age: a pod waits 8 s for a body, and asks others for less than a second.
+// maxAge bounds what is believed of a callback's age: a pod waits 8 s for a body, and asks others for less than two seconds.
 const maxAge = 10 * time.Second
 
 // Request is a callback that one pod hands to another: as it came, its age, and for whom it is.

@@ -31,9 +31,9 @@ func TestOperatorMetrics(t *testing.T) {
 	s.serve(t) // there is something to measure
 	token := s.accountToken(t, "prometheus")
 
-	wantScrape(t, "", http.StatusUnauthorized)
-	wantScrape(t, "made-up", http.StatusUnauthorized)
-	wantScrape(t, token, http.StatusForbidden)
+	wantScrape(t, "https", "", http.StatusUnauthorized)
+	wantScrape(t, "https", "made-up", http.StatusUnauthorized)
+	wantScrape(t, "https", token, http.StatusForbidden)
 	s.allowMetrics(t, "prometheus")
 	eventually(t, patience, "the right to count", func(ctx context.Context) error {
 		status, text, err := scrape(ctx, "https", token)
@@ -42,10 +42,8 @@ func TestOperatorMetrics(t *testing.T) {
 		}
 		return err
 	})
-	wantScrape(t, "", http.StatusUnauthorized)
-	if status, _, err := scrape(t.Context(), "http", token); err == nil && status == http.StatusOK {
-		t.Error("the metrics are served by plain HTTP too")
-	}
+	wantScrape(t, "https", "", http.StatusUnauthorized)
+	wantScrape(t, "http", token, http.StatusBadRequest)
 }
 
 // accountToken makes a ServiceAccount and returns a token of it.
@@ -77,12 +75,13 @@ func (s *stage) allowMetrics(t *testing.T, name string) {
 	})
 }
 
-func wantScrape(t *testing.T, token string, want int) {
+// wantScrape wants that status in the place of the metrics.
+func wantScrape(t *testing.T, scheme, token string, want int) {
 	t.Helper()
 	var status int
 	var text string
 	eventually(t, patience, "an answer of the operator's metrics", func(ctx context.Context) (err error) {
-		status, text, err = scrape(ctx, "https", token)
+		status, text, err = scrape(ctx, scheme, token)
 		return err
 	})
 	if status != want || strings.Contains(text, "controller_runtime") {
@@ -121,6 +120,8 @@ func scrape(ctx context.Context, scheme, token string) (status int, text string,
 // forwardMetrics returns an address that leads to the operator's metrics until ctx ends, and what then waits for kubectl's end.
 func forwardMetrics(ctx context.Context) (address string, stop func(), err error) {
 	command := exec.CommandContext(ctx, kube.kubectl, "-n", operatorNamespace, "port-forward", "deployment/"+operatorName, ":metrics")
+	var stderr strings.Builder
+	command.Stderr = &stderr
 	stdout, err := command.StdoutPipe()
 	if err == nil {
 		err = command.Start()
@@ -130,8 +131,9 @@ func forwardMetrics(ctx context.Context) (address string, stop func(), err error
 	}
 	stop = func() { _ = command.Wait() } // killed
 	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		return "", stop, fmt.Errorf("reading the address of kubectl port-forward: %w", err)
+	if err != nil { // kubectl has ended
+		stop()
+		return "", func() {}, fmt.Errorf("reading the address of kubectl port-forward: %w: %s", err, &stderr)
 	}
 	return regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(line), stop, nil
 }

@@ -49,8 +49,8 @@ func TestEachMessageHasOneOwner(t *testing.T) {
 					one.message = func(content string) []byte { return k.message(fmt.Sprint(content, " ", n)) }
 					s.playsAlong(t, one)
 				}
-				seen, late := s.mine(t), s.takenLate(t, labels)
-				if len(deliveries(seen)) != messages || len(seen) != messages && late == 0 {
+				seen, inVain := s.mine(t), s.waitsInVain(t, labels)
+				if len(deliveries(seen)) != messages || len(seen) != messages && inVain == 0 {
 					t.Errorf("of %d messages that came three times at once, the app saw %d, of which %d different", messages, len(seen), len(deliveries(seen)))
 				}
 				if err := s.handedOver(t.Context(), t, labels); err != nil {
@@ -141,9 +141,9 @@ func (s *stage) handedOver(ctx context.Context, t *testing.T, labels client.Matc
 	return err
 }
 
-// takenLate is how often a pod did not take a message in the time that others wait for it, as on a machine that is too busy. Then another one
-// calls the app with the same delivery.
-func (s *stage) takenLate(t *testing.T, labels client.MatchingLabels) (times float64) {
+// waitsInVain is how often a pod waited in vain for another one to take a message, as on a machine that is too busy. Then a second one may call
+// the app with the same delivery.
+func (s *stage) waitsInVain(t *testing.T, labels client.MatchingLabels) (times float64) {
 	t.Helper()
 	late, err := s.metric(t.Context(), t, labels, "wechat_sidecar_handovers_total", "late")
 	if err != nil {

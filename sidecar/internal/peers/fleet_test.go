@@ -107,3 +107,16 @@ func TestTheAddressByWhichAnotherPodReachesThisOne(t *testing.T) {
 		})
 	}
 }
+
+// TestAPodThatIsStoppedForItsCPULimit still takes a message in time, and is heard in time. Otherwise two pods call the app. All waits together
+// leave a callback as young as others believe it.
+func TestAPodThatIsStoppedForItsCPULimit(t *testing.T) {
+	const stopped = 100 * time.Millisecond // Linux's cpu.max, with the period that Kubernetes sets
+	takes := New(Options{}).Patience()
+	if heard := DefaultPatience - takes; takes <= stopped || heard <= stopped {
+		t.Errorf("a pod has %v to take a message and %v more to be heard, and may be stopped for %v", takes, heard, stopped)
+	}
+	if asks, body := 2*maxAsked*DefaultPatience, 8*time.Second; body+asks >= maxAge {
+		t.Errorf("a body takes up to %v and asking %v, and nobody believes %v", body, asks, maxAge)
+	}
+}

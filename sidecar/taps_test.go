@@ -737,6 +737,14 @@ func TestQueriesOfTapsAreReadAsTheyWereWritten(t *testing.T) {
 			t.Errorf("%v (-want +got):\n%s", err, diff)
 		}
 	}
+	for asked, want := range map[time.Duration]time.Duration{ // which is written in seconds
+		time.Millisecond: time.Second, 1999 * time.Millisecond: 2 * time.Second, tap.MaxTime - time.Millisecond: tap.MaxTime,
+	} {
+		got, err := tap.ParseQuery(tap.Query{Endpoint: "team-a/shop", For: asked, Keep: asked}.Encode())
+		if err != nil || got.For != want || got.Keep != want {
+			t.Errorf("%v is read as %+v: %v", asked, got, err)
+		}
+	}
 	want := tap.Answer{Endpoint: "team-a/shop", Tap: "a", Turn: 7, Declined: true}
 	if got, err := tap.ParseAnswer(want.Encode()); err != nil || got != want {
 		t.Errorf("%+v: %v", got, err)

@@ -79,7 +79,10 @@ func (q Query) Encode() string {
 	return values.Encode()
 }
 
-func seconds(of time.Duration) string { return strconv.FormatInt(int64(of/time.Second), 10) }
+// seconds are rounded up: who asks for less than a second asks for something, and who asks for MaxTime for no more.
+func seconds(of time.Duration) string {
+	return strconv.FormatInt(int64((of+time.Second-1)/time.Second), 10)
+}
 
 var errQuery = errors.New("no query of a tap")
 

@@ -126,10 +126,18 @@ func TestPages(t *testing.T) {
 		told = append(told, story.pages...)
 	}
 	wantPages(t, pages, told)
+	stumbles := make(chan string, len(told))
+	t.Cleanup(func() { // once more, where whoever reads the log looks: much was written since
+		close(stumbles)
+		for stumble := range stumbles {
+			t.Log(stumble)
+		}
+	})
 	for name, story := range stories {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newReader(t, newStage(t, "page-"+name).onGateway("front"))
+			r.stumbles = stumbles
 			r.links(t, plugin, ".local/bin/kubectl-wechat")
 			story.prepare(r, t)
 			for _, name := range story.pages {
@@ -175,15 +183,31 @@ type reader struct {
 	types        string                     // what is typed where a page asks for something
 	captured     map[string]*caller.Request // by the page that opens it
 	prints       map[string]string          // what the commands of a page must print, by the page
+	stumbles     chan<- string              // gets what a page did that does not work; nil where nobody asks
 }
 
 // pluginScript stands before the plugin. DNS does not know the host, and the ingress controller takes two seconds to take up a new route, as
-// a reader takes to type a command. Who listens, or looks at the page, has seen enough after a moment.
+// a reader takes to type a command. Who listens has seen enough after a moment, but listens again when a pod did not answer in it. Who has the
+// URL of the page ends it.
 const pluginScript = `#!/bin/sh
 plugin=$HOME/.local/bin/kubectl-wechat
 case "$1 $*" in
-listen*) exec "$plugin" "$@" --for 2s ;;
-dashboard*) exec timeout --preserve-status --signal INT 2 "$plugin" "$@" ;;
+listen*)
+	"$plugin" "$@" --for 2s && exit
+	exec "$plugin" "$@" --for 20s
+	;;
+dashboard*)
+	rm -f "$HOME/url"
+	"$plugin" "$@" >"$HOME/url" &
+	tries=0
+	until [ -s "$HOME/url" ] || [ $tries -eq 300 ]; do
+		tries=$((tries + 1))
+		sleep 0.1
+	done
+	kill $!
+	wait $! && cat "$HOME/url"
+	exit
+	;;
 *--address*) tries=9 ;;
 verify* | send* | doctor*) tries=9; set -- "$@" --address %s ;;
 *) tries=0 ;;
@@ -281,7 +305,11 @@ func (r *reader) reads(t *testing.T, name string, page docs.Page) {
 	began := time.Now()
 	said, err := command.CombinedOutput()
 	if err != nil {
-		t.Errorf("%s does not work (%v); the last line that begins with --- says which block:\n%s", name, err, said)
+		stumble := fmt.Sprintf("%s does not work (%v); the last line that begins with --- says which block:\n%s", name, err, said)
+		t.Error(stumble)
+		if r.stumbles != nil {
+			r.stumbles <- stumble
+		}
 	}
 	if want := r.prints[name]; !strings.Contains(string(said), want) {
 		t.Errorf("%s does not print %q:\n%s", name, want, said)

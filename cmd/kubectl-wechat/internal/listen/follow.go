@@ -7,8 +7,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/wechatendpoint/wechatendpoint/cmd/kubectl-wechat/internal/text"
 	"github.com/wechatendpoint/wechatendpoint/sidecar/tap"
 )
 
@@ -26,6 +29,9 @@ type Event struct {
 	Over bool
 }
 
+// ErrLate is of a pod that was asked, and did not answer until the time was over.
+var ErrLate = text.Errorf("it did not answer in time: listen for longer")
+
 // Interval is about how long it is from one look at which pods there are to the next.
 const Interval = 2 * time.Second
 
@@ -33,31 +39,33 @@ const Interval = 2 * time.Second
 const pause = 3 * time.Second
 
 // Follow opens the tap of each pod that there is and of each that comes, and hands over what they tell, one event at a time, until ctx is done or the
-// time is over for which the query asks: then it returns nil. Pods returns which there are. Its error is returned unless some were known before. So
-// is a pod's error, where no pod will ever be listened to.
+// time is over for which the query asks: then it returns nil, and each pod of which nothing was heard is an event with ErrLate. Pods returns which
+// there are. Its error is returned unless some were known before. So is a pod's error, where no pod will ever be listened to.
 func (c Client) Follow(ctx context.Context, pods func(context.Context) ([]Pod, error), query tap.Query, take func(Event)) error {
 	if query.For <= 0 || query.For > tap.MaxTime {
 		query.For = tap.MaxTime
 	}
-	ctx, cancel := context.WithTimeout(ctx, query.For)
-	f := follower{client: c, query: query, began: time.Now(), events: make(chan Event), ended: make(chan string), going: map[string]bool{}, over: map[string]error{}}
+	within, cancel := context.WithTimeout(ctx, query.For)
+	f := follower{
+		client: c, query: query, began: time.Now(), events: make(chan Event), ended: make(chan string),
+		going: map[string]bool{}, silent: map[string]Pod{}, over: map[string]error{},
+	}
 	defer f.wait()
 	defer cancel()
 	look := time.NewTimer(0)
 	defer look.Stop()
-	for known := false; ; {
+	for known := false; within.Err() == nil; {
 		select {
-		case <-ctx.Done():
-			return nil
+		case <-within.Done():
 		case event := <-f.events:
-			if event.Over {
-				f.over[event.Pod.Name] = event.Err
+			if within.Err() == nil { // else it may be an error of the end itself
+				f.hear(event)
+				take(event)
 			}
-			take(event)
 		case name := <-f.ended:
 			delete(f.going, name)
 		case <-look.C:
-			all, err := pods(ctx)
+			all, err := pods(within)
 			if err != nil && !known && ctx.Err() == nil {
 				return err
 			}
@@ -66,11 +74,17 @@ func (c Client) Follow(ctx context.Context, pods func(context.Context) ([]Pod, e
 			}
 			for _, pod := range all {
 				known = true
-				f.begin(ctx, pod)
+				f.begin(within, pod)
 			}
 			look.Reset(Interval)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(f.silent)) {
+		if ctx.Err() == nil {
+			take(Event{Pod: f.silent[name], Err: ErrLate})
+		}
+	}
+	return nil
 }
 
 // follower follows the pods of an endpoint.
@@ -81,6 +95,7 @@ type follower struct {
 	events chan Event
 	ended  chan string
 	going  map[string]bool  // the pods that are followed
+	silent map[string]Pod   // those of which nothing was heard yet
 	over   map[string]error // those that will not be asked again, and why
 }
 
@@ -89,12 +104,20 @@ func (f *follower) begin(ctx context.Context, pod Pod) {
 	if f.going[pod.Name] {
 		return
 	}
-	f.going[pod.Name] = true
+	f.going[pod.Name], f.silent[pod.Name] = true, pod
 	query := remaining(f.query, f.began)
 	go func() {
 		f.client.followOne(ctx, pod, query, f.events)
 		f.ended <- pod.Name
 	}()
+}
+
+// hear notes that a pod has told something.
+func (f *follower) hear(event Event) {
+	delete(f.silent, event.Pod.Name)
+	if event.Over {
+		f.over[event.Pod.Name] = event.Err
+	}
 }
 
 // allOver returns why none of the pods will be listened to; nil where one of them may.

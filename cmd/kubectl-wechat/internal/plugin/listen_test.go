@@ -391,15 +391,23 @@ func TestWhyNobodyListens(t *testing.T) {
 	}
 }
 
+// openPort takes connections, and says nothing.
+func openPort(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
 // TestAPodThatIsNotListenedToIsTold, and the exit status says that something was missed, or that nobody will ever be listened to.
 func TestAPodThatIsNotListenedToIsTold(t *testing.T) {
 	older := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(older.Close)
-	silent, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	silent.Close()
+	gone, silent := openPort(t), openPort(t)
+	gone.Close()
 	l := newListened(t)
 	for name, row := range map[string]struct {
 		address string
@@ -409,7 +417,8 @@ func TestAPodThatIsNotListenedToIsTold(t *testing.T) {
 	}{
 		"an older sidecar":     {older.Listener.Addr().String(), demoGatewayKey, StatusUsage, "the sidecar of the pod is older than this command"},
 		"another key":          {l.ops, bytes.Repeat([]byte("x"), config.GatewayKeySize), StatusUsage, "the pod does not know this gateway key"},
-		"a pod that is silent": {silent.Addr().String(), demoGatewayKey, StatusRefused, "connection refused"},
+		"a pod that is gone":   {gone.Addr().String(), demoGatewayKey, StatusRefused, "connection refused"},
+		"a pod that is silent": {silent.Addr().String(), demoGatewayKey, StatusRefused, "it did not answer in time"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := servingPod("demo-sidecar-a", true, ofDemo)

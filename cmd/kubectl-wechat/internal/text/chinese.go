@@ -776,6 +776,7 @@ var chinese = map[string]string{
 	"the pod ends": "Pod 正在退出",
 	"the pod does not open a tap (%s): the plugin and the sidecar may be of different versions, see kubectl wechat version":       "Pod 不接受监听（%s）：插件与 sidecar 的版本可能不同，见 kubectl wechat version",
 	"the sidecar of the pod is older than this command: see kubectl wechat version":                                               "这个 Pod 的 sidecar 比本命令旧：见 kubectl wechat version",
+	"it did not answer in time: listen for longer":                                                                                "它没有及时应答：请监听得更久一些",
 	"you may not forward ports of pod %s: ask for the right to create pods/portforward: %w":                                       "你无权转发 Pod %s 的端口：请申请 create pods/portforward 权限：%w",
 	"only messages with this Event or InfoType; may be repeated":                                                                  "只看带有这个 Event 或 InfoType 的消息；可以重复",
 	"only messages with this MsgType; may be repeated":                                                                            "只看带有这个 MsgType 的消息；可以重复",

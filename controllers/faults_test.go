@@ -113,32 +113,39 @@ func (w *world) disturb(t *testing.T, story func(*testing.T, *scene), reads bool
 	}
 }
 
-// TestTheAPIServerIsBehind refuses each write of a new endpoint once, as an API server that has not seen its spec: nothing is told of it,
-// and the operator comes back at once.
-func TestTheAPIServerIsBehind(t *testing.T) {
+// TestACacheIsBehind fails each write of a new endpoint once, as an API server does that has not seen its spec, or that has an object of another
+// version than the operator: nothing is told of it, and the operator comes back at once.
+func TestACacheIsBehind(t *testing.T) {
 	w := newWorld(t)
 	undisturbed := w.newScene(t)
 	undisturbed.make(t)
 	calls := undisturbed.settle(t)
 	want := undisturbed.leave(t)
-	unseen := apierrors.NewForbidden(schema.GroupResource{Resource: "things"}, "thing", errors.New(
-		"ValidatingAdmissionPolicy 'wechatendpoint-operator-spec' with binding 'wechatendpoint-operator-spec' denied request: url.host of the endpoint is another one"))
-	for call, writes := range calls[:len(calls)-1] { // the last one stores the status, which no policy sees
-		if !writes {
-			continue
-		}
-		s := w.newScene(t)
-		s.make(t)
-		result, err := s.reconcileWith(t, &failure{call: call, err: unseen, survived: true})
-		if err != nil || result.RequeueAfter <= 0 || result.RequeueAfter > time.Second {
-			t.Errorf("after call %d was refused the operator comes back with %v, %v", call, result, err)
-		}
-		if conditions := s.endpoint(t).Status.Conditions; len(conditions) != 1 || conditions[0].Reason != v1alpha1.ReasonNotObserved {
-			t.Errorf("after call %d was refused the status says %v", call, conditions)
-		}
-		s.settle(t)
-		if diff := cmp.Diff(want, s.leave(t)); diff != "" {
-			t.Errorf("after call %d was refused the end is another one (-undisturbed +disturbed):\n%s", call, diff)
+	for behind, fails := range map[string]struct {
+		err        error
+		tookEffect bool
+	}{
+		"the API server's": {err: apierrors.NewForbidden(schema.GroupResource{Resource: "things"}, "thing", errors.New(
+			"ValidatingAdmissionPolicy 'wechatendpoint-operator-spec' with binding 'wechatendpoint-operator-spec' denied request: url.host of the endpoint is another one"))},
+		"the operator's": {err: faults["conflict"], tookEffect: true},
+	} {
+		for call, writes := range calls[:len(calls)-1] { // the last one stores the status, which no policy sees
+			if !writes {
+				continue
+			}
+			s := w.newScene(t)
+			s.make(t)
+			result, err := s.reconcileWith(t, &failure{call: call, err: fails.err, tookEffect: fails.tookEffect, survived: true})
+			if err != nil || result.RequeueAfter <= 0 || result.RequeueAfter > time.Second {
+				t.Errorf("%s, at call %d: the operator comes back with %v, %v", behind, call, result, err)
+			}
+			if conditions := s.endpoint(t).Status.Conditions; len(conditions) != 1 || conditions[0].Reason != v1alpha1.ReasonNotObserved {
+				t.Errorf("%s, at call %d: the status says %v", behind, call, conditions)
+			}
+			s.settle(t)
+			if diff := cmp.Diff(want, s.leave(t)); diff != "" {
+				t.Errorf("%s, at call %d: the end is another one (-undisturbed +disturbed):\n%s", behind, call, diff)
+			}
 		}
 	}
 }

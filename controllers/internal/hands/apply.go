@@ -113,12 +113,12 @@ func keepTemplate(wanted, applied *unstructured.Unstructured) {
 func (h *Hands) create(ctx context.Context, owner render.Fleet, wanted *unstructured.Unstructured) error {
 	fresh := wanted.DeepCopy()
 	fresh.SetResourceVersion("1")
-	err := h.apply(ctx, fresh)
-	if !apierrors.IsConflict(err) {
-		return err
+	conflict := h.apply(ctx, fresh)
+	if !apierrors.IsConflict(conflict) {
+		return conflict
 	}
 	if children.Named(wanted.GetKind()).Whole {
-		return notYetCached(wanted)
+		return notYetCached(wanted, conflict)
 	}
 	var live metav1.PartialObjectMetadata
 	live.SetGroupVersionKind(wanted.GroupVersionKind())
@@ -129,14 +129,14 @@ func (h *Hands) create(ctx context.Context, owner render.Fleet, wanted *unstruct
 		return &takenError{plan.Taken(owner, wanted.GetKind(), wanted.GetName())}
 	}
 	if labels.SelectorFromSet(wanted.GetLabels()).Matches(labels.Set(live.Labels)) {
-		return notYetCached(wanted)
+		return notYetCached(wanted, conflict)
 	}
 	return h.update(ctx, wanted, live.UID, live.ResourceVersion) // ours, but somebody took a label away by which it is seen
 }
 
 // notYetCached is tried again: what was rendered may rest on the object's absence.
-func notYetCached(wanted *unstructured.Unstructured) error {
-	return fmt.Errorf("%s %s is not in the cache yet", wanted.GetKind(), wanted.GetName())
+func notYetCached(wanted *unstructured.Unstructured, conflict error) error {
+	return fmt.Errorf("%s %s is not in the cache yet: %w", wanted.GetKind(), wanted.GetName(), conflict)
 }
 
 // update applies to that very object and no other of its name. A Secret is only written over the version that was

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/wechatendpoint/wechatendpoint/controllers/internal/rollout"
 )
 
@@ -16,20 +18,25 @@ import (
 // right. No field of its answer tells that but its text.
 const specPolicy = "ValidatingAdmissionPolicy 'wechatendpoint-operator-"
 
-// behindPatience is how long such a refusal is not told of: what is refused for longer is refused.
+// isBehind reports whether a write failed because of a cache that is not up to date: the API server's of endpoints, or the operator's, where the
+// object is of another version than was seen. Every write takes the fields that are its own, so that a conflict has no other cause.
+func isBehind(err error) bool {
+	return apierrors.IsConflict(err) || err != nil && strings.Contains(err.Error(), specPolicy)
+}
+
+// behindPatience is how long such an error is not told of: what lasts longer has another cause.
 const behindPatience = 10 * time.Second
 
-// behind notes since when the API server refuses an owner's writes as if it had not seen its newest spec. The zero value is ready
-// to use.
+// behind notes since when an owner's writes fail as if a cache were behind. The zero value is ready to use.
 type behind struct {
 	mu    sync.Mutex
 	since map[rollout.Key]time.Time
 }
 
-// check returns how long to wait before everything is tried again and nothing is told, where err is a rejection for which the API server may be
-// behind. Zero means: tell of it.
+// check returns how long to wait before everything is tried again and nothing is told, where err is one for which a cache may be behind. Zero
+// means: tell of it.
 func (b *behind) check(key rollout.Key, err error, now time.Time) time.Duration {
-	if err == nil || !strings.Contains(err.Error(), specPolicy) {
+	if !isBehind(err) {
 		b.forget(key)
 		return 0
 	}

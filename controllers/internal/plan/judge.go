@@ -48,7 +48,8 @@ type Done struct {
 	Answer rollout.Admission
 	// Err is what the API server failed at: nothing is known of what comes after it. Late failed when all was written.
 	Err, Late error
-	// Behind is how long to wait for an API server that has not seen the endpoint's newest spec; zero if it has.
+	// Behind is how long to wait for an API server that has not seen the endpoint's newest spec, or for the operator's cache that has not seen
+	// what was written; zero if they have.
 	Behind time.Duration
 }
 

@@ -191,6 +191,16 @@ func (j *Judgement) asks(condition string) bool {
 	return j.current() || j.memory.Said(condition) == verdict.Verdict{}
 }
 
+// remembered is what was said of a condition that is not judged anew. What waited for something that holds by now cannot be judged all the same:
+// what runs is not what the spec asks for.
+func (j *Judgement) remembered(condition string) verdict.Verdict {
+	said := j.memory.Said(condition)
+	if said.Reason == v1alpha1.ReasonWaiting {
+		return verdict.Unknown(v1alpha1.ReasonWaiting, "the pods serve what the spec asked for before: first see to the conditions that are not True")
+	}
+	return said
+}
+
 // serves says that pods were given something that can be judged.
 func (j *Judgement) serves() bool {
 	return j.done.Err == nil && j.done.Generation != "" && j.s.Endpoint.Spec.Readable()
@@ -340,7 +350,7 @@ func (j *Judgement) verified(tried Tried) verdict.Verdict {
 	case j.sidecar.Problem != nil:
 		return verdict.Unknown(v1alpha1.ReasonWaiting, "the pods do not serve this yet: first see to SidecarAvailable")
 	case !j.asks(v1alpha1.ConditionVerified):
-		return j.memory.Said(v1alpha1.ConditionVerified)
+		return j.remembered(v1alpha1.ConditionVerified)
 	}
 	return pods.Verified(j.s.ReadyPods(), tried.Pods).Or(status.Words(v1alpha1.ConditionVerified, j.s.Endpoint))
 }
@@ -353,7 +363,7 @@ func (j *Judgement) reachable(tried Tried, said status.Said) verdict.Verdict {
 	case !programmed.IsTrue() || !said[v1alpha1.ConditionVerified].IsTrue():
 		return verdict.Unknown(v1alpha1.ReasonWaiting, "there is nothing to reach yet: first see to RouteProgrammed and Verified")
 	case !j.asks(v1alpha1.ConditionReachable):
-		return j.memory.Said(v1alpha1.ConditionReachable)
+		return j.remembered(v1alpha1.ConditionReachable)
 	case !tried.Reached:
 		return exposure.NoAddress(j.s.Endpoint, j.route)
 	}

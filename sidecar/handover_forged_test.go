@@ -50,8 +50,8 @@ func (f *fleet) capture(t *testing.T, request *caller.Request) captured {
 	return got
 }
 
-// replay sends a hand-over to the second port of a pod, and returns the status of the answer.
-func (c captured) replay(t *testing.T, pod *member, chunks bool) (status int, signed bool) {
+// replay sends a hand-over to the second port of a pod, and returns the status of the answer, and what the answer says.
+func (c captured) replay(t *testing.T, pod *member, chunks bool) (status int, signed bool, said string) {
 	t.Helper()
 	var body io.Reader = bytes.NewReader(c.body)
 	if chunks {
@@ -67,7 +67,11 @@ func (c captured) replay(t *testing.T, pod *member, chunks bool) (status int, si
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	return response.StatusCode, response.Header.Get("Handover-Taken") != ""
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, response.Header.Get("Handover-Taken") != "", string(content)
 }
 
 // TestAHandoverOfAnybodyElse reaches no app, and is not answered in WeChat's place: whoever sees one pass has no key.
@@ -105,7 +109,7 @@ func TestAHandoverOfAnybodyElse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			forged := captured{genuine.header.Clone(), genuine.body}
 			test.change(&forged)
-			if status, signed := forged.replay(t, f.pods[test.to], test.chunks); status != test.want || signed {
+			if status, signed, _ := forged.replay(t, f.pods[test.to], test.chunks); status != test.want || signed {
 				t.Errorf("answered %d, signed %t; want %d", status, signed, test.want)
 			}
 			if f.app.count() != 0 {
@@ -114,8 +118,9 @@ func TestAHandoverOfAnybodyElse(t *testing.T) {
 		})
 	}
 	for range 3 { // whoever repeats it gets what a repeat of WeChat's gets
-		if status, signed := genuine.replay(t, f.pods[1], false); status != http.StatusOK || !signed {
-			t.Errorf("the genuine one is answered with %d, signed %t", status, signed)
+		status, signed, said := genuine.replay(t, f.pods[1], false)
+		if status != http.StatusOK || !signed || !strings.Contains(said, "<Content>") {
+			t.Errorf("the genuine one is answered with %d, signed %t: %s", status, signed, said)
 		}
 	}
 	f.expectOnce(t)

@@ -92,30 +92,25 @@ func (w *world) disturb(t *testing.T, story func(*testing.T, *scene), reads bool
 	story(t, undisturbed)
 	calls := undisturbed.settle(t)
 	want := undisturbed.leave(t)
-	outlived, next := []string{"conflict", "timeout", "500"}, 0
+	outlived := []string{"conflict", "timeout", "500"}
 	for call, writes := range calls {
 		if !writes && !reads {
 			continue
 		}
-		for _, tookEffect := range []bool{false, true} {
-			if tookEffect && !writes {
-				continue
-			}
-			for _, survived := range []bool{false, true} {
-				fault := "500"
-				if survived {
-					fault = outlived[next%len(outlived)]
-					next++
-				}
-				tried.Add(1)
-				s := w.newScene(t)
-				story(t, s)
-				_, _ = s.reconcileWith(t, &failure{call: call, err: faults[fault], tookEffect: tookEffect, survived: survived})
-				s.wantHonest(t)
-				s.settle(t)
-				if diff := cmp.Diff(want, s.leave(t)); diff != "" {
-					t.Errorf("after call %d failed (%s, took effect: %v, survived: %v), the end is another one (-undisturbed +disturbed):\n%s", call, fault, tookEffect, survived, diff)
-				}
+		ways := []struct{ tookEffect, survived bool }{{false, false}, {false, true}, {true, false}, {true, true}}
+		if !writes {
+			ways = ways[:2] // what only reads has no effect
+		}
+		for i, way := range ways {
+			tried.Add(1)
+			fault := outlived[(call+i)%len(outlived)]
+			s := w.newScene(t)
+			story(t, s)
+			_, _ = s.reconcileWith(t, &failure{call: call, err: faults[fault], tookEffect: way.tookEffect, survived: way.survived})
+			s.wantHonest(t)
+			s.settle(t)
+			if diff := cmp.Diff(want, s.leave(t)); diff != "" {
+				t.Errorf("after call %d failed (%s, %+v), the end is another one (-undisturbed +disturbed):\n%s", call, fault, way, diff)
 			}
 		}
 	}

@@ -472,15 +472,6 @@ func TestEveryReason(t *testing.T) {
 			asked(anything),
 			v1alpha1.ConditionVerified, unknown, v1alpha1.ReasonWaiting, "the pods do not serve this yet: first see to SidecarAvailable",
 		},
-		"pods that were away while the class was mistyped": {
-			serving(func(t *testing.T, p *play) {
-				p.change(t, class("missing"))
-				p.silent = errors.New("i/o timeout")
-				p.reconcileTwice(t)
-				p.silent = nil
-			}),
-			v1alpha1.ConditionVerified, unknown, v1alpha1.ReasonWaiting, "the pods serve what the spec asked for before: first see to the conditions that are not True",
-		},
 
 		"an address that leads to the pods": {
 			serving(func(t *testing.T, p *play) { p.publish(t) }),

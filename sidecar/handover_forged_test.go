@@ -35,11 +35,13 @@ func (f *fleet) capture(t *testing.T, request *caller.Request) captured {
 	owner.public.kill()
 	seen := make(chan captured, 1)
 	between := newMortal(t, owner.address, secondPort)
-	server := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	older := http.NewServeMux() // which knows no uses, and is told of them
+	older.HandleFunc(peers.Path, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		seen <- captured{r.Header.Clone(), body}
 		w.WriteHeader(http.StatusNotFound)
-	})}
+	})
+	server := &http.Server{ReadHeaderTimeout: patience, Handler: older}
 	go func() { _ = server.Serve(between) }()
 	f.send(t, f.pods[0], request)
 	got := <-seen

@@ -199,11 +199,7 @@ listen*)
 dashboard*)
 	rm -f "$HOME/url"
 	"$plugin" "$@" >"$HOME/url" &
-	tries=0
-	until [ -s "$HOME/url" ] || [ $tries -eq 300 ]; do
-		tries=$((tries + 1))
-		sleep 0.1
-	done
+	timeout 30 sh -c 'until [ -s "$HOME/url" ]; do sleep 0.1; done'
 	kill $!
 	wait $! && cat "$HOME/url"
 	exit
@@ -307,8 +303,9 @@ func (r *reader) reads(t *testing.T, name string, page docs.Page) {
 	if err != nil {
 		stumble := fmt.Sprintf("%s does not work (%v); the last line that begins with --- says which block:\n%s", name, err, said)
 		t.Error(stumble)
-		if r.stumbles != nil {
-			r.stumbles <- stumble
+		select {
+		case r.stumbles <- stumble:
+		default: // nobody asks
 		}
 	}
 	if want := r.prints[name]; !strings.Contains(string(said), want) {

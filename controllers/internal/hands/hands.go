@@ -89,8 +89,8 @@ func (h *Hands) doWhole(ctx context.Context, s *snapshot.Snapshot, p *plan.Plan,
 	}
 	done.Whole = err == nil
 	if err == nil {
-		done.Err = h.deleteAll(ctx, s.Endpoint.Namespace, p.Whole.Retire)
-		done.Retired = done.Err == nil && len(p.Whole.Retire) > 0
+		err = h.deleteAll(ctx, s.Endpoint.Namespace, p.Whole.Retire)
+		done.Retired = err == nil && len(p.Whole.Retire) > 0
 	}
 	h.note(rollout.OfEndpoint(s.Endpoint).Key, err, s.Now, done)
 }

@@ -526,6 +526,23 @@ func TestWhatIsSaid(t *testing.T) {
 	}
 }
 
+// TestWhatWaitedIsNotSentBack: where what runs is not what the spec asks for, a condition that is not judged anew names none that holds by now.
+func TestWhatWaitedIsNotSentBack(t *testing.T) {
+	for _, condition := range []string{v1alpha1.ConditionVerified, v1alpha1.ConditionReachable} {
+		s := served(t, func(s *scene) {
+			apimeta.SetStatusCondition(&s.Endpoint.Status.Conditions, metav1.Condition{
+				Type: condition, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonWaiting, Message: "first see to what holds by now",
+			})
+		})
+		report := s.judge(Done{Generation: s.Live.Generation}, Tried{})
+		got := apimeta.FindStatusCondition(report.Status.Conditions, condition)
+		const want = "the pods serve what the spec asked for before: first see to the conditions that are not True"
+		if got.Status != metav1.ConditionUnknown || got.Reason != v1alpha1.ReasonWaiting || got.Message != want {
+			t.Errorf("%s is %s, %s: %s", condition, got.Status, got.Reason, got.Message)
+		}
+	}
+}
+
 // TestWhatIsPlayed: only what was written, and only once all pods say that they serve it.
 func TestWhatIsPlayed(t *testing.T) {
 	type edits = []func(*scene)

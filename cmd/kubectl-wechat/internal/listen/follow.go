@@ -38,9 +38,11 @@ const Interval = 2 * time.Second
 // pause is how long a pod is left alone that failed.
 const pause = 3 * time.Second
 
-// Follow opens the tap of each pod that there is and of each that comes, and hands over what they tell, one event at a time, until ctx is done or the
-// time is over for which the query asks: then it returns nil, and each pod of which nothing was heard is an event with ErrLate. Pods returns which
-// there are. Its error is returned unless some were known before. So is a pod's error, where no pod will ever be listened to.
+// Follow opens the tap of each pod that there is, and of each that comes. It hands over what they tell, one event at a time, until ctx is done or the
+// time is over for which the query asks. When the time is over, it hands over ErrLate for each pod that has not answered. Then it returns nil.
+//
+// Pods returns which pods there are. Its error is returned, unless some were known before. A pod's error is returned where no pod will ever be
+// listened to.
 func (c Client) Follow(ctx context.Context, pods func(context.Context) ([]Pod, error), query tap.Query, take func(Event)) error {
 	if query.For <= 0 || query.For > tap.MaxTime {
 		query.For = tap.MaxTime
@@ -95,7 +97,7 @@ type follower struct {
 	events chan Event
 	ended  chan string
 	going  map[string]bool  // the pods that are followed
-	silent map[string]Pod   // those of which nothing was heard yet
+	silent map[string]Pod   // those that have not answered yet
 	over   map[string]error // those that will not be asked again, and why
 }
 
